@@ -1,0 +1,52 @@
+"""Roll: async, simple, fast; pick three."""
+
+from typing import TYPE_CHECKING, Any
+
+from . import extensions
+from .app import Roll
+from .cookies import Cookies
+from .datastructures import Files, Form, Multidict, Query
+from .errors import HttpError
+from .hookspecs import hookimpl
+from .limits import Limits
+from .multipart import Multipart
+from .protocol import HttpProtocol
+from .request import Request
+from .response import Response
+from .routing import HTTP_METHODS, Route, Routes, RouteTable
+from .server import Server
+
+__all__ = [
+    "HTTP_METHODS",
+    "Cookies",
+    "Files",
+    "Form",
+    "HttpError",
+    "HttpProtocol",
+    "Limits",
+    "Multidict",
+    "Multipart",
+    "Query",
+    "Request",
+    "Response",
+    "Roll",
+    "Route",
+    "RouteTable",
+    "Routes",
+    "Server",
+    "extensions",
+    "hookimpl",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in ("ConnectionClosed", "WSProtocol"):
+            raise AttributeError(f"module 'roll' has no attribute {name!r}")
+        try:
+            import roll_websockets
+        except ImportError as error:
+            raise ImportError(
+                f"{name} is not installed. Run: pip install roll-websockets"
+            ) from error
+        return getattr(roll_websockets, name)

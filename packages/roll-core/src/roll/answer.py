@@ -1,0 +1,70 @@
+"""Answer: how a response goes on the wire, and whether the connection outlives it."""
+
+from typing import Any, NamedTuple
+
+from . import wire
+from .response import Response, encode_body
+
+
+class Answer(NamedTuple):
+    """A response, ready to be sent."""
+
+    head: bytes
+    body: Any
+    """Bytes, or an async iterable; None when the answer goes without its body."""
+    chunked: bool
+    """Whether the pieces of an async iterable are sent as chunks."""
+    length: int | None
+    """Bytes that an async iterable has promised, None when it has not."""
+    close: bool
+    """Whether the connection closes after the answer."""
+
+
+def frame(
+    response: Response,
+    method: str = "GET",
+    version: str = "1.1",
+    close: bool = False,
+    extra: str = "",
+) -> Answer:
+    """Settle head and framing of an answer (RFC 9112, sections 6 and 9.3).
+
+    Args:
+        response: What the view left.
+        method: Of the request: an answer to HEAD has no body.
+        version: Of the request: HTTP/1.0 knows no chunks, and closes unless told.
+        close: Whether the connection has to close in any case.
+        extra: Lines of the server, such as `Date`, each with its CRLF.
+
+    Raises:
+        ValueError: The response would break HTTP: CR, LF or NUL in a field, a field
+            outside latin-1, or a Content-Length that is not the body's.
+    """
+    status = response.status
+    body = response.body
+    if type(body) is not bytes and not hasattr(body, "__aiter__"):
+        body = encode_body(body)
+    cookies = response.cookies.values() if response.has_cookies else ()
+    lines, length, closes = wire.head(status, response.headers, cookies)
+    close = close or closes
+    chunked = False
+    if status in wire.BODILESS:
+        body = None
+    elif hasattr(body, "__aiter__"):
+        if length is None and version == "1.0":
+            close = True
+        elif length is None:
+            chunked = True
+            lines += "Transfer-Encoding: chunked\r\n"
+    elif length is None:
+        lines += f"Content-Length: {len(body)}\r\n"
+    elif length != len(body) and method != "HEAD":
+        raise ValueError(f"Content-Length is {length}, the body has {len(body)} bytes")
+    if method == "HEAD":
+        body = None
+    if close:
+        if not closes:
+            lines += "Connection: close\r\n"
+    elif version == "1.0":
+        lines += "Connection: keep-alive\r\n"
+    return Answer(f"{lines}{extra}\r\n".encode("latin-1"), body, chunked, length, close)

@@ -1,0 +1,502 @@
+"""Roll: routes, listeners, connections, and the life of one request."""
+
+import asyncio
+import functools
+import logging
+import warnings
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Sequence,
+)
+from http import HTTPStatus
+from inspect import isawaitable
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from . import plugins, routing
+from .errors import HttpError
+from .events import Entry, bind, names, solve
+from .limits import Limits
+from .protocol import HttpProtocol
+from .request import Parts, Request
+from .response import Response, close_body, set_error
+from .routing import NOT_FOUND, Declaration, Endpoint, Routes, RouteTable
+from .tasks import start
+from .typing import Listener, Upgrade
+from .upgrade import handshake
+
+logger = logging.getLogger("roll")
+
+CLEANUP = 1.0
+"""Seconds for cancelled tasks to clean up at shutdown."""
+
+L = TypeVar("L", bound=Listener)
+V = TypeVar("V")
+
+
+class Connection(Protocol):
+    """What the app asks of the connections that it keeps."""
+
+    def check(self, now: float) -> None:
+        """End what takes too long; *now* is the loop's time."""
+
+    def stop(self) -> None:
+        """End soon: the app shuts down."""
+
+
+class _Parts(Parts):
+    """What an app is made of, beside what its requests are parsed into."""
+
+    HttpProtocol: ClassVar[type[HttpProtocol]] = HttpProtocol
+    Protocol: ClassVar[type[Any]] = HttpProtocol
+    """The older name of `HttpProtocol`."""
+    WebsocketProtocol: ClassVar[Any] = plugins.ProtocolClass("websocket")
+    """The class that the installed roll-websockets gives."""
+    Request: ClassVar[type[Request]] = Request
+    Response: ClassVar[type[Response]] = Response
+    Routes: ClassVar[type[Any]] = Routes
+    """The matcher: any class with `add(path, **payload)` and `match(path)`."""
+    server_header: ClassVar[str | None] = None
+    """What the `Server` field says; None sends none."""
+
+
+class Roll(_Parts, dict[str, Any]):
+    """An application; also a dict for what it keeps, such as `app["db"]`.
+
+    The class attributes say what it is made of; override them in a subclass. Apps
+    compare by identity and are always true.
+    """
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a dict's is None
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Accept the older ways to say what an app is made of."""
+        super().__init_subclass__(**options)
+        given = vars(cls)
+        if "Protocol" in given and "HttpProtocol" not in given:
+            _deprecate(f"{cls.__name__}.Protocol", "HttpProtocol")
+            cls.HttpProtocol = given["Protocol"]
+        cls.Protocol = cls.HttpProtocol
+        for name in _PARTS:
+            part = getattr(cls.HttpProtocol, name, None)
+            if part is not None and name not in given:
+                _deprecate(f"{cls.HttpProtocol.__name__}.{name}", f"{name} of the app")
+                setattr(cls, name, part)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.routes = self.Routes()
+        """What finds the route of a path; see `Roll.Routes`."""
+        self.declarations: list[Declaration] = []
+        """Every route as it was declared, in order."""
+        self.hooks: dict[str, tuple[Listener, ...]] = {}
+        """The listeners of each event, in the order in which they run."""
+        self.connections: set[Connection] = set()
+        """The open connections."""
+        self.closing = asyncio.Event()
+        """Set when the app starts to shut down."""
+        self.date = ""
+        """Lines that end every head: `Date` and `Server`, while a Server runs."""
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}
+        self._entries: dict[str, list[Entry]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._emptied = asyncio.Event()
+
+    # Building
+
+    def route(
+        self,
+        path: str,
+        methods: Iterable[str] | str | None = None,
+        protocol: str = "http",
+        lazy_body: bool = False,
+        **extras: Any,
+    ) -> Callable[[V], V]:
+        """Declare the view of a path.
+
+        Args:
+            path: A pattern, such as `/hello/{name}`.
+            methods: Names, or `"*"` for all; GET alone by default. A class says it by
+                its functions `on_get`, `on_post` and so on.
+            protocol: `"http"`, or the name of an installed protocol to switch to.
+            lazy_body: Whether the view reads the body itself.
+            extras: Kept for listeners and extensions in `request.route.payload`.
+
+        Returns:
+            A decorator that gives back the view unchanged.
+
+        Raises:
+            ValueError: The path is malformed, or has a view for the method already;
+                the protocol is unknown; a class has no `on_*`.
+            AttributeError: `methods` is given with a class.
+            TypeError: The view cannot take a request and a response.
+        """
+        where = routing.caller()
+
+        def declare(view: V) -> V:
+            self._declare(path, view, methods, protocol, lazy_body, extras, where)
+            return view
+
+        return declare
+
+    def include(self, routes: RouteTable, prefix: str = "") -> None:
+        """Declare all routes of a table, their paths behind *prefix*.
+
+        Raises:
+            ValueError: As `route` does.
+        """
+        for path, view, options, where in routes.declared:
+            options = {"protocol": "http", "lazy_body": False, **options}
+            methods = options.pop("methods")
+            protocol = options.pop("protocol")
+            lazy_body = options.pop("lazy_body")
+            self._declare(
+                prefix + path, view, methods, protocol, lazy_body, options, where
+            )
+
+    def _declare(
+        self,
+        path: str,
+        view: Any,
+        methods: Iterable[str] | str | None,
+        protocol: str,
+        lazy_body: bool,
+        extras: dict[str, Any],
+        where: str,
+    ) -> None:
+        if not path.startswith("/"):
+            raise ValueError(f"{path!r} is no path: it starts with a slash")
+        limits = extras.get("limits")
+        if limits is not None and not isinstance(limits, Limits):
+            raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
+        kind = None if protocol == "http" else self._protocol_class(protocol)
+        if kind is not None and methods is None:
+            methods = kind.ALLOWED_METHODS
+        found = routing.handlers(view, methods)
+        declaration = Declaration(path, tuple(found), view, extras, where)
+        known = self._endpoints.setdefault(path, {})
+        for method in found.keys() & known.keys():
+            raise ValueError(
+                f"{method} {path} is declared twice: at "
+                f"{known[method].where} and at {where}"
+            )
+        added = {
+            method: Endpoint(
+                handler,
+                extras,
+                where,
+                run=None if kind is None else handshake(kind, handler),
+                lazy_body=lazy_body,
+                limits=limits,
+            )
+            for method, handler in found.items()
+        }
+        self.routes.add(path, **added)
+        known.update(added)
+        views = routing.views(known)
+        for endpoint in known.values():
+            endpoint.payload = {**views, **endpoint.extras}
+        self.declarations.append(declaration)
+        for listener in self.hooks.get("route:add", ()):
+            if listener(path, view, **extras):
+                break
+
+    def _protocol_class(self, name: str) -> type[Upgrade]:
+        if name == "websocket":  # a subclass may have its own
+            kind: type[Upgrade] = self.WebsocketProtocol
+            return kind
+        return plugins.protocol_class(name)
+
+    def find_endpoint(self, path: str, method: str) -> tuple[Endpoint, dict[str, Any]]:
+        """Look up what answers *method* on *path*, and the values of placeholders."""
+        endpoints, variables = self.routes.match(path)
+        if endpoints is None:
+            return NOT_FOUND, {}
+        endpoint = endpoints.get(method)
+        if endpoint is None and method == "HEAD":
+            endpoint = endpoints.get("GET")
+        if endpoint is None:
+            endpoint = routing.refuse_method(endpoints)
+        return endpoint, variables
+
+    def listen(
+        self,
+        name: str,
+        before: str | Sequence[str] = (),
+        after: str | Sequence[str] = (),
+    ) -> Callable[[L], L]:
+        """Run a function, plain or coroutine, at each event *name*.
+
+        Args:
+            name: One of Roll's events, or your own.
+            before: Names of extensions whose listeners run later, if there are any.
+            after: Names of extensions whose listeners run earlier, if there are any.
+
+        Returns:
+            A decorator that gives back the function unchanged.
+
+        Raises:
+            TypeError: The function cannot take the arguments of the event.
+            ValueError: `before` and `after` go in circles.
+        """
+
+        def add(listener: L) -> L:
+            module = getattr(listener, "__module__", None)
+            entry = Entry(bind(name, listener), module, names(before), names(after))
+            entries = [*self._entries.get(name, ()), entry]
+            # A new tuple: a request that runs never sees its listeners change.
+            self.hooks[name] = solve(name, entries, plugins.owner)
+            self._entries[name] = entries
+            return listener
+
+        return add
+
+    # Serving
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the app serves in; older code may assign it."""
+        return self._loop or asyncio.get_running_loop()
+
+    @loop.setter
+    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def factory(self) -> HttpProtocol:
+        """Make the protocol of a new connection, for `loop.create_server`."""
+        return self.HttpProtocol(self)
+
+    async def __call__(self, request: Request, response: Response) -> None:
+        """Run one request: listeners and view, errors included."""
+        hooks = self.hooks
+        try:
+            listeners = hooks.get("headers", ())
+            if not (listeners and await self._run(listeners, request, response)):
+                await self._dispatch(request, response)
+        except Exception as error:
+            await self._answer_error(request, response, error)
+        listeners = hooks.get("response", ())
+        if listeners:
+            try:
+                await self._run(listeners, request, response)
+            except Exception as error:
+                await self._answer_error(request, response, error)
+
+    async def _dispatch(self, request: Request, response: Response) -> None:
+        listeners = self.hooks.get("request", ())
+        endpoint = request.endpoint
+        if request.content is not None and (
+            not endpoint.lazy_body or (listeners and not endpoint.found)
+        ):
+            await request.load_body()
+        if listeners:
+            if await self._run(listeners, request, response):
+                return
+            endpoint = request.endpoint  # a listener may have set path or method
+            if request.content is not None and not endpoint.lazy_body:
+                await request.load_body()
+        if "websocket" in request.upgrade and endpoint.found and not endpoint.switches:
+            raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+        await endpoint.run(request, response, **request.variables)
+
+    @staticmethod
+    async def _run(listeners: tuple[Listener, ...], *arguments: Any) -> Any:
+        """Run listeners in order up to the first true result, which is returned."""
+        for listener in listeners:
+            result = listener(*arguments)
+            if result is not None and isawaitable(result):
+                result = await result
+            if result:
+                return result
+        return None
+
+    async def _answer_error(
+        self, request: Request, response: Response, error: Exception
+    ) -> None:
+        """Make an error the answer, and tell the `error` listeners."""
+        try:
+            await close_body(response.body)
+            http_error = self._as_http_error(request, error)
+            set_error(response, http_error)
+            listeners = self.hooks.get("error", ())
+            await self._run(listeners, request, response, http_error)
+        except Exception as failure:
+            set_error(response, self._as_http_error(request, failure))
+
+    def _as_http_error(self, request: Request, error: Exception) -> HttpError:
+        if isinstance(error, HttpError):
+            return error
+        # Quoted, so that a text with line feeds is one line of the log.
+        logger.error("%s %s: %r", request.method, request.url, error)
+        wrapper = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
+        wrapper.__context__ = error
+        return wrapper
+
+    def replace(self, request: Request, response: Response, error: Exception) -> Response:
+        """Make the answer that stands for one which cannot be sent."""
+        substitute = self.Response(self, response.protocol)
+        set_error(substitute, self._as_http_error(request, error))
+        return substitute
+
+    # Events
+
+    def hook(self, name: str, /, *arguments: Any, **keywords: Any) -> Awaitable[Any]:
+        """Run the listeners of an event, any name; the call alone starts them.
+
+        Plain listeners run in place. From the first coroutine listener on, the rest
+        runs as one task, awaited or not; `shutdown` waits for it.
+
+        Returns:
+            An awaitable of the first true result, which stops the chain, or None.
+
+        Raises:
+            RuntimeError: A coroutine listener, and no loop is running.
+            Exception: What a plain listener raises.
+        """
+        listeners = self.hooks.get(name, ())
+        for index, listener in enumerate(listeners):
+            result = listener(*arguments, **keywords)
+            if isawaitable(result):
+                rest = [
+                    functools.partial(later, *arguments, **keywords)
+                    for later in listeners[index + 1 :]
+                ]
+                return self._start_rest(name, result, rest)
+            if result:
+                return _Outcome(result)
+        return _Outcome(None)
+
+    def _start_rest(
+        self, name: str, first: Awaitable[Any], rest: Sequence[Listener]
+    ) -> Awaitable[Any]:
+        async def run() -> Any:
+            return await first or await self._run(tuple(rest))
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if isinstance(first, Coroutine):
+                first.close()
+            raise RuntimeError(
+                f"{name!r} has a coroutine listener: it needs a running loop"
+            ) from None
+        return self.keep(start(run(), loop))
+
+    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
+        """Hold on to a task until it is done; `shutdown` waits for it."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # From startup to shutdown
+
+    async def startup(self) -> None:
+        """Run the `startup` listeners, once, and begin to watch the connections."""
+        if self._sweeper is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        self.closing.clear()
+        self._watch()
+        await self.hook("startup")
+
+    async def shutdown(self) -> None:
+        """End connections, then run the `shutdown` listeners, once.
+
+        Idle connections close, running requests end, what takes longer than
+        `Limits.shutdown` is cut.
+        """
+        if self._sweeper is None or self.closing.is_set():
+            return
+        self.closing.set()
+        for connection in tuple(self.connections):
+            connection.stop()
+        try:
+            async with asyncio.timeout(self.limits.shutdown):
+                await self._drain()
+        except TimeoutError:
+            await self._cut()
+        await self.hook("shutdown")
+        await self._wait_for_tasks(self._tasks, self.limits.shutdown)
+        self._sweeper.cancel()
+        self._sweeper = None
+
+    async def _drain(self) -> None:
+        while self.connections:
+            self._emptied.clear()
+            await self._emptied.wait()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _cut(self) -> None:
+        """End what did not end in time."""
+        tasks = set(self._tasks)
+        for connection in tuple(self.connections):
+            if isinstance(connection, HttpProtocol):
+                connection.abort()
+                if connection.task is not None:
+                    tasks.add(connection.task)
+        logger.warning(
+            "Shutdown cuts %d connections and %d tasks that are still running",
+            len(self.connections),
+            len(tasks),
+        )
+        for task in tasks:
+            task.cancel()
+        await self._wait_for_tasks(tasks, CLEANUP)
+
+    @staticmethod
+    async def _wait_for_tasks(
+        tasks: Iterable["asyncio.Task[Any]"], timeout: float
+    ) -> None:
+        if tasks := set(tasks):
+            await asyncio.wait(tasks, timeout=timeout)
+
+    def forget(self, connection: Connection) -> None:
+        """Drop a connection that ended."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._emptied.set()
+
+    def _watch(self) -> None:
+        """Let each connection check its timeouts, again and again."""
+        loop = self.loop
+        now = loop.time()
+        for connection in tuple(self.connections):
+            try:
+                connection.check(now)
+            except Exception:  # one connection must not end the watch over all
+                logger.exception("%r could not check its timeouts", connection)
+        self._sweeper = loop.call_later(self.limits.sweep, self._watch)
+
+
+class _Outcome:
+    """What `hook` gives when no listener has to be waited for."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[None, None, Any]:
+        return self._value
+        yield  # makes this a generator
+
+
+_PARTS = ("Query", "Form", "Files", "Request", "Response", "Cookies", "Multipart")
+"""What older code may hang on its protocol class."""
+
+
+def _deprecate(old: str, new: str) -> None:
+    warnings.warn(
+        f"{old} is an older name: use {new}", DeprecationWarning, stacklevel=3
+    )

@@ -1,0 +1,138 @@
+"""The queue between the parser and whoever reads the body."""
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+
+class Source(Protocol):
+    """Where a body comes from: what its reader may ask of the connection."""
+
+    def pause_body(self) -> None:
+        """Stop reading: enough is buffered."""
+
+    def resume_body(self) -> None:
+        """Read on: the buffer has room."""
+
+    def continue_body(self) -> None:
+        """Tell the client to send the body (RFC 9110, section 10.1.1)."""
+
+
+class Body:
+    """The content of one request, from the parser to one reader.
+
+    Args:
+        source: Told when reading has to pause and may go on.
+        buffer: Bytes that may wait for the reader before the source is paused.
+        length: The Content-Length in bytes, None when the body is chunked.
+        expected: Whether the client waits for a 100 before it sends (`Expect`).
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_error",
+        "_paused",
+        "_size",
+        "_source",
+        "_waiter",
+        "complete",
+        "discarding",
+        "expected",
+        "length",
+        "received",
+    )
+
+    def __init__(
+        self,
+        source: Source,
+        buffer: int,
+        length: int | None = None,
+        expected: bool = False,
+    ) -> None:
+        self.length = length
+        self.expected = expected
+        self.received = 0
+        """Bytes that came so far."""
+        self.complete = False
+        """Whether the last byte came."""
+        self.discarding = False
+        """Whether nobody will read it."""
+        self._source = source
+        self._buffer = buffer
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._paused = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece from the parser."""
+        self.received += len(data)
+        if self.discarding:
+            return
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > self._buffer and not self._paused:
+            self._paused = True
+            self._source.pause_body()
+        self._wake()
+
+    def finish(self) -> None:
+        """Note that the last piece came."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """Let the reader fail with *error* once it has read what came before."""
+        if not self.complete and self._error is None:
+            self._error = error
+            self._wake()
+
+    def discard(self) -> None:
+        """Drop what came and what comes: nobody will read it."""
+        self.discarding = True
+        self._chunks.clear()
+        self._size = 0
+        self._resume()
+
+    async def read(self) -> bytes:
+        """Take what is buffered, or wait for more; `b""` after the last byte.
+
+        Raises:
+            RuntimeError: Another task is waiting for this body already.
+            HttpError: What `fail()` was given, when the rest cannot come.
+        """
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self.complete:
+                return b""
+            await self._wait()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        self._resume()
+        return data
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("the body is being read by another task")
+        if self.expected:
+            self.expected = False
+            if not self.received:
+                self._source.continue_body()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._source.resume_body()

@@ -1,0 +1,245 @@
+r"""Cookies: of a request (RFC 6265, section 5.4) and of a response (section 4.1).
+
+Built on biscuits 0.3.2, for what it does right: reading a `Cookie` field of plain
+pairs, quoting ASCII values, writing dates. It does not get the `Cookie` field whose
+values are quoted, escaped or hold a comma, whose names repeat, or that is longer than
+4096 characters, and it writes `Set-Cookie` without `Max-Age=0` and `Partitioned` and
+without looking at what goes into it. These are ours: `_parse_pairs`, and `Cookie`.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+from urllib.parse import quote as percent_encode
+from urllib.parse import unquote
+
+import biscuits
+
+# biscuits stops reading there.
+_PLAIN_LENGTH = 4096
+
+_STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(r'\\(["\\]|[0-3][0-7]{2})')
+
+# RFC 6265, section 4.1.1. Names are taken a little wider than `token`, as `a[0]`
+# and `a:b` are in use and come back.
+_NAME = re.compile("[!-~]+")
+_NOT_IN_NAME = frozenset('=;,"\\')
+_ATTRIBUTE = re.compile(r"[ -:<-~]*")
+_SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
+
+# cookie-octet (RFC 6265, section 4.1.1) without `%`, which `parse` decodes.
+_VALUE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie to set; `str(cookie)` is the value of its `Set-Cookie` field."""
+
+    name: str
+    value: str
+    max_age: int | None = None
+    expires: datetime | None = None
+    secure: bool = False
+    httponly: bool = False
+    path: str = "/"
+    domain: str = ""
+    samesite: str | None = None
+    partitioned: bool = False
+
+    def __str__(self) -> str:
+        pieces = [f"{self.name}={_encode(self.value)}"]
+        if self.expires is not None:
+            pieces.append(f"Expires={biscuits.rfc822(self.expires)}")
+        if self.max_age is not None:
+            pieces.append(f"Max-Age={self.max_age}")
+        if self.domain:
+            pieces.append(f"Domain={self.domain}")
+        if self.path:
+            pieces.append(f"Path={self.path}")
+        if self.secure:
+            pieces.append("Secure")
+        if self.httponly:
+            pieces.append("HttpOnly")
+        if self.samesite:
+            pieces.append(f"SameSite={self.samesite}")
+        if self.partitioned:
+            pieces.append("Partitioned")
+        return "; ".join(pieces)
+
+
+class Cookies(dict[str, Any]):
+    """Cookies by name: values that came with a request, or `Cookie`s to set."""
+
+    @classmethod
+    def parse(cls, header: str) -> Self:
+        r"""Read a `Cookie` field; in linear time, and nothing is refused.
+
+        Pairs end at `;`, also inside of quotes: no browser sends one in a value
+        (RFC 6265, section 5.2). Of two pairs with one name the first wins: user
+        agents send the more specific path first (section 5.4). A pair without a `=`
+        is a cookie with an empty name, as browsers mean it.
+
+        A value in double quotes is taken out of them, with its `\"`, `\\` and octal
+        escapes. Percent-encoded UTF-8 is decoded; a value with any sequence that is
+        not (`100%`, `%zz`, `%E9`) is kept as it came, percent signs and all.
+
+        Args:
+            header: The field's value, several already joined by `; `.
+
+        Returns:
+            The value of each name.
+        """
+        if (
+            len(header) > _PLAIN_LENGTH
+            or "%" in header
+            or '"' in header
+            or "," in header
+            or "\\" in header
+            or "\t" in header
+        ):
+            return cls(_parse_pairs(header))
+        cookies: dict[str, str] = biscuits.parse(header)
+        if len(cookies) != header.count(";") + 1:  # a name twice, or missing
+            return cls(_parse_pairs(header))
+        return cls(cookies)
+
+    def set(
+        self,
+        name: str,
+        value: str,
+        max_age: int | None = None,
+        expires: datetime | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        path: str | None = None,
+        domain: str | None = None,
+        *,
+        samesite: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        """Set a cookie.
+
+        Any text is a good value: what cannot be sent as it is, is quoted or
+        percent-encoded, and `parse` gives it back.
+
+        Args:
+            name: Visible ASCII without any of `=;,"` and the backslash.
+            value: Text.
+            max_age: Seconds to live; 0, or less, to remove it.
+            expires: When it ends; taken as UTC without a time zone.
+            secure: Send it back over TLS only.
+            httponly: Hide it from scripts.
+            path: Where to send it back; `/` unless given, an empty string for the
+                directory of the request's path (RFC 6265, section 5.1.4).
+            domain: The domain to send it back to, with those below; else the host.
+            samesite: `Strict`, `Lax` or `None`, in any case (RFC 6265bis).
+            partitioned: Keep one for each top-level site (CHIPS).
+
+        Raises:
+            ValueError: An argument cannot be sent, and the message says which.
+            TypeError: The value is no string, or *expires* no datetime.
+        """
+        if not isinstance(value, str):
+            raise TypeError(f"cookie {name!r}: value={value!r} is no string")
+        if not _NAME.fullmatch(name) or not _NOT_IN_NAME.isdisjoint(name):
+            raise ValueError(f"cookie {name!r}: name={name!r} cannot be sent")
+        path = "/" if path is None else path
+        domain = domain or ""
+        for argument, text in (("path", path), ("domain", domain)):
+            if not _ATTRIBUTE.fullmatch(text):
+                raise ValueError(f"cookie {name!r}: {argument}={text!r} cannot be sent")
+        if samesite is not None:
+            if samesite.lower() not in _SAME_SITE:
+                raise ValueError(
+                    f"cookie {name!r}: samesite={samesite!r}, give 'Strict', 'Lax'"
+                    " or 'None'"
+                )
+            samesite = _SAME_SITE[samesite.lower()]
+        try:
+            _encode(value)
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"cookie {name!r}: value={value!r} holds a lone surrogate"
+            ) from error
+        self[name] = Cookie(
+            name,
+            value,
+            _read_max_age(name, max_age),
+            _read_expires(name, expires),
+            secure,
+            httponly,
+            path,
+            domain,
+            samesite,
+            partitioned,
+        )
+
+
+def _read_max_age(name: str, max_age: Any) -> int | None:
+    if max_age is None:
+        return None
+    try:
+        return int(max_age)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"cookie {name!r}: max_age={max_age!r} is no number of seconds"
+        ) from error
+
+
+def _read_expires(name: str, expires: Any) -> datetime | None:
+    if expires is None:
+        return None
+    if not isinstance(expires, datetime):
+        raise TypeError(f"cookie {name!r}: expires={expires!r} is no datetime")
+    # biscuits writes GMT whatever the time zone is.
+    return expires if expires.tzinfo is None else expires.astimezone(UTC)
+
+
+def _parse_pairs(header: str) -> dict[str, str]:
+    cookies: dict[str, str] = {}
+    for pair in header.split(";"):
+        name, equals, value = pair.partition("=")
+        if not equals:  # RFC 6265bis, section 5.6: a value without a name
+            name, value = "", name
+        name, value = name.strip(" \t"), value.strip(" \t")
+        if (equals or value) and name not in cookies:
+            cookies[name] = _decode(value)
+    return cookies
+
+
+def _encode(value: str) -> str:
+    """Write a value so that `_decode` reads it, in ASCII without `;` and controls.
+
+    biscuits keeps `%`, which it decodes, and what is not latin-1, which cannot be sent.
+    """
+    if value.isascii() and "%" not in value:
+        quoted: str = biscuits.quote(value)
+        return quoted
+    return percent_encode(value, safe=_VALUE_SAFE)
+
+
+def _decode(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+        if "\\" in value:
+            # In one pass, as biscuits does: `\045` is a percent sign, no escape.
+            pieces = _ESCAPE.split(value)  # text, escape, text, escape, ..., text
+            pieces[::2] = map(_percent_decode, pieces[::2])
+            pieces[1::2] = map(_unescape, pieces[1::2])
+            return "".join(pieces)
+    return _percent_decode(value)
+
+
+def _percent_decode(text: str) -> str:
+    if "%" not in text or _STRAY_PERCENT.search(text):
+        return text
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+def _unescape(escape: str) -> str:
+    return escape if len(escape) == 1 else chr(int(escape, 8))

@@ -1,0 +1,235 @@
+"""What a request holds: the header, and values by name of queries, forms and files."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Self
+
+from .errors import HttpError
+
+_Values = list[Any]  # `list` is a method, inside of Multidict
+
+_BOOLEANS: dict[str, bool | None] = {
+    **dict.fromkeys(("t", "true", "yes", "1", "on"), True),
+    **dict.fromkeys(("f", "false", "no", "0", "off"), False),
+    **dict.fromkeys(("n", "none", "null"), None),
+}
+
+_STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+class Multidict(dict[str, list[Any]]):
+    """All the values of each name, in the order sent."""
+
+    def get(self, key: str, default: Any = ...) -> Any:
+        """Return the first value of *key*.
+
+        Raises:
+            HttpError: 400, when there is none and no default; None is a default.
+        """
+        values = super().get(key)
+        if values:
+            return values[0]
+        return self._default(key, default)
+
+    def list(self, key: str, default: Any = ...) -> Any:
+        """Return all values of *key*, as a list.
+
+        Raises:
+            HttpError: 400, when there is none and no default; None is a default.
+        """
+        values = super().get(key)
+        if values:
+            return values
+        return self._default(key, default)
+
+    def _default(self, key: str, default: Any) -> Any:
+        if default is ...:
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"Missing '{key}'")
+        return default
+
+
+class Query(Multidict):
+    """The parameters of a query string, also as booleans and numbers."""
+
+    def bool(self, key: str, default: Any = ...) -> Any:
+        """Return the first value of *key* as True, False or None, in any case.
+
+        True is `t`, `true`, `yes`, `1`, `on`; False is `f`, `false`, `no`, `0`,
+        `off`; None is `n`, `none`, `null`.
+
+        Raises:
+            HttpError: 400, when it is anything else, or missing without a default.
+        """
+        return self._cast(key, default, _read_boolean, "a boolean")
+
+    def int(self, key: str, default: Any = ...) -> Any:
+        """Return the first value of *key* as an integer, as `int()` reads it.
+
+        Raises:
+            HttpError: 400, when it is none or has more digits than `int()` takes, or
+                is missing without a default.
+        """
+        return self._cast(key, default, int, "an integer")
+
+    def float(self, key: str, default: Any = ...) -> Any:
+        """Return the first value of *key* as a float, as `float()` reads it.
+
+        NaN and infinities, also by overflow (`1e999`), are refused: NaN passes every
+        check of a range, and neither can be answered in JSON.
+
+        Raises:
+            HttpError: 400, when it is no finite number, or missing without a default.
+        """
+        return self._cast(key, default, _read_finite, "a number")
+
+    def _cast(
+        self, key: str, default: Any, cast: Callable[[str], Any], kind: str
+    ) -> Any:
+        values = dict.get(self, key)
+        if not values:
+            return self._default(key, default)
+        try:
+            return cast(values[0])
+        except ValueError as error:
+            message = f"'{key}' is not {kind}"
+            raise HttpError(HTTPStatus.BAD_REQUEST, message) from error
+
+
+def _read_boolean(value: str) -> bool | None:
+    try:
+        return _BOOLEANS[value.lower()]
+    except KeyError as error:
+        raise ValueError(value) from error
+
+
+def _read_finite(value: str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+class Form(Query):
+    """The fields of a form."""
+
+
+class Files(Multidict):
+    """The files of a multipart form."""
+
+    def close(self) -> None:
+        """Close all of them: what was spooled to disk is gone."""
+        for files in self.values():
+            for file in files:
+                file.close()
+
+
+class Headers(dict[str, str]):
+    """The fields of a request's header: one value for each name (RFC 9110, section 5).
+
+    Names are in upper case, and found in any case: `headers["Accept"]` is
+    `headers["ACCEPT"]`.
+    """
+
+    # Of the few requests that repeat a field; nothing is kept for the others.
+    _repeated: dict[str, _Values] | None = None
+
+    @classmethod
+    def decode(cls, fields: Sequence[tuple[bytes, bytes]]) -> Self:
+        """Read the fields of a message.
+
+        Args:
+            fields: Names, already in upper case, and values, in the order received.
+
+        Returns:
+            Values decoded as latin-1. Those of a name sent twice are joined by `, `
+            (RFC 9110, section 5.3), or by `; ` for `COOKIE` (RFC 9113, section 8.2.3).
+        """
+        headers = cls(
+            {name.decode("latin-1"): value.decode("latin-1") for name, value in fields}
+        )
+        if len(headers) != len(fields):
+            headers._join(fields)
+        return headers
+
+    def _join(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        values: dict[str, _Values] = {}
+        for name, value in fields:
+            key = name.decode("latin-1")
+            values.setdefault(key, []).append(value.decode("latin-1"))
+        self._repeated = {key: all_ for key, all_ in values.items() if len(all_) > 1}
+        for key, all_ in self._repeated.items():
+            self[key] = ("; " if key == "COOKIE" else ", ").join(all_)
+
+    def list(self, name: str) -> _Values:
+        """Return all values of *name*, one for each time it was sent; maybe none."""
+        key = name.upper()
+        if self._repeated is not None and key in self._repeated:
+            return self._repeated[key].copy()
+        return [self[key]] if key in self else []
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of *name*, found in any case, else *default*."""
+        return super().get(name.upper(), default)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.upper())
+
+    def __missing__(self, name: str) -> str:
+        value = super().get(name.upper())
+        if value is None:
+            raise KeyError(name)
+        return value
+
+
+def parse_urlencoded(
+    text: str,
+    limit: int,
+    *,
+    too_many: int = HTTPStatus.BAD_REQUEST,
+    unparsable: str = "Unparsable urlencoded body",
+) -> dict[str, list[str]]:
+    """Read `application/x-www-form-urlencoded` data, of a query string or a body.
+
+    As `urllib.parse.parse_qs` does, and quicker on hostile input: split at `&`, `+` is
+    a space, blank values are kept, a percent sign without two hexadecimal digits stays.
+
+    Args:
+        text: The data.
+        limit: How many fields there may be.
+        too_many: The status of the error when there are more.
+        unparsable: The message of the error when a name or a value is no UTF-8.
+
+    Returns:
+        The values of each name, in the order sent.
+
+    Raises:
+        HttpError: With the status *too_many*; 400 with the message *unparsable*.
+    """
+    if text.count("&") >= limit:
+        raise HttpError(too_many, "Too many fields")
+    values: dict[str, list[str]] = {}
+    try:
+        for field in text.replace("+", " ").split("&"):
+            if field:
+                name, _, value = field.partition("=")
+                values.setdefault(_unquote(name), []).append(_unquote(value))
+    except UnicodeError as error:  # also of a lone surrogate in the text itself
+        raise HttpError(HTTPStatus.BAD_REQUEST, unparsable) from error
+    return values
+
+
+def _unquote(text: str) -> str:
+    r"""Decode percent-encoding (RFC 3986, section 2.1), UTF-8 only.
+
+    Measured on 1 MiB of `%41`: 10 ms, `urllib.parse.unquote` 60 ms; of `%`: 45 and
+    210 ms. All loops are C's: `%41` becomes `\x41`, which Python has a codec for.
+    """
+    if "%" not in text:
+        return text
+    while "%%" in text:  # at most twice; the first one of each pair is a stray one
+        text = text.replace("%%", "%25%")
+    data = _STRAY_PERCENT.sub("%25", text).encode()
+    escaped = data.replace(b"\\", b"\\x5c").replace(b"%", b"\\x")
+    return escaped.decode("unicode_escape").encode("latin-1").decode()

@@ -1,0 +1,34 @@
+"""HttpError: the one way to answer a request with an error."""
+
+from http import HTTPStatus
+from typing import Any
+
+
+class HttpError(Exception):
+    """An answer with an error status, raised from anywhere under a request.
+
+    Args:
+        status: An `HTTPStatus`, or its number.
+        message: The body of the answer; the status' phrase when it is not given.
+        context: Anything that `error` listeners want to know; never sent.
+
+    Raises:
+        ValueError: The number is no registered HTTP status.
+    """
+
+    # Defaults on the class, so that a subclass which skips `super().__init__`
+    # and sets what it likes still is a complete error.
+    status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
+    message: str | bytes | None = None
+    context: Any = None
+
+    def __init__(
+        self,
+        status: int | HTTPStatus,
+        message: str | bytes | None = None,
+        context: Any = None,
+    ) -> None:
+        super().__init__(status, message)
+        self.status = HTTPStatus(status)
+        self.message = self.status.phrase if message is None else message
+        self.context = context

@@ -1,0 +1,119 @@
+"""Events: which arguments their listeners get, and in which order they run."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .typing import Listener
+
+EVENTS: dict[str, tuple[str, ...]] = {
+    "startup": (),
+    "shutdown": (),
+    "headers": ("request", "response"),
+    "request": ("request", "response"),
+    "response": ("request", "response"),
+    "error": ("request", "response", "error"),
+    "websocket_connect": ("request", "ws"),
+    "websocket_disconnect": ("request", "ws"),
+}
+"""The arguments of Roll's own events, in the order in which they arrive."""
+
+
+def bind(event: str, listener: Listener) -> Listener:
+    """Make *listener* ready to be called with the event's arguments in their order.
+
+    A listener whose parameter names are the documented ones in another order gets
+    them by name. Any other gets them by position, whatever its names.
+
+    Raises:
+        TypeError: The listener cannot take the arguments of a documented event.
+    """
+    arguments = EVENTS.get(event)
+    if arguments is None or (signature := _signature(listener)) is None:
+        return listener
+    names = tuple(
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        and parameter.default is parameter.empty
+    )
+    if names != arguments and sorted(names) == sorted(arguments):
+        return _reorder(listener, [arguments.index(name) for name in names])
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise TypeError(
+            f"{listener!r} cannot listen to {event!r}: it takes {signature}, "
+            f"the event gives ({', '.join(arguments)})"
+        ) from error
+    return listener
+
+
+def _signature(listener: Listener) -> inspect.Signature | None:
+    try:
+        return inspect.signature(listener)
+    except ValueError:  # a builtin that does not tell
+        return None
+
+
+def _reorder(listener: Listener, order: Sequence[int]) -> Listener:
+    @functools.wraps(listener)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        if keywords:  # by name already
+            return listener(*arguments, **keywords)
+        return listener(*[arguments[index] for index in order])
+
+    return call
+
+
+class Entry(NamedTuple):
+    """A listener, where it comes from, and what it wants to run before and after."""
+
+    call: Listener
+    module: str | None
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def solve(
+    event: str, entries: Sequence[Entry], owner: Callable[[str], str | None]
+) -> tuple[Listener, ...]:
+    """Order listeners: as they were added, but for what `before` and `after` ask.
+
+    Args:
+        event: The name of the event, for the message.
+        entries: The listeners as they were added.
+        owner: Names the plugin that a module belongs to, None for other code. Names
+            that own no listener of the event are ignored.
+
+    Raises:
+        ValueError: The wishes contradict each other.
+    """
+    if not any(entry.before or entry.after for entry in entries):
+        return tuple(entry.call for entry in entries)
+    waiting = [(entry, owner(entry.module or "")) for entry in entries]
+    ordered: list[Listener] = []
+    while waiting:
+        ready = next((one for one in waiting if not _must_wait(one, waiting)), None)
+        if ready is None:
+            circle = ", ".join(f"{name} ({one.module})" for one, name in waiting)
+            raise ValueError(f"before= and after= of {event!r} go in circles: {circle}")
+        waiting.remove(ready)
+        ordered.append(ready[0].call)
+    return tuple(ordered)
+
+
+def _must_wait(
+    one: tuple[Entry, str | None], waiting: Sequence[tuple[Entry, str | None]]
+) -> bool:
+    entry, name = one
+    return any(
+        other is not entry and (other_name in entry.after or name in other.before)
+        for other, other_name in waiting
+    )
+
+
+def names(wish: str | Sequence[str]) -> tuple[str, ...]:
+    """Read `before=` or `after=`: one name, or several."""
+    return (wish,) if isinstance(wish, str) else tuple(wish)

@@ -1,0 +1,48 @@
+"""`from roll.extensions import cors`: every installed extension, found on demand."""
+
+from typing import TYPE_CHECKING, Any
+
+from .routing import HTTP_METHODS
+
+__all__ = ["HTTP_METHODS"]
+
+DISTRIBUTIONS = {
+    "content_negociation": "roll-negotiation",
+    "content_negotiation": "roll-negotiation",
+    "cors": "roll-cors",
+    "igniter": "roll-igniter",
+    "logger": "roll-logger",
+    "named_url": "roll-named-url",
+    "options": "roll-options",
+    "proxy_headers": "roll-proxy",
+    "simple_server": "roll-server",
+    "static": "roll-static",
+    "traceback": "roll-traceback",
+    "websockets_store": "roll-websockets",
+}
+"""Who publishes the extensions that Roll knows of."""
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_"):  # `__path__` and the like, asked for by importers
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import plugins
+
+        found = plugins.extensions()
+        if name in found:
+            return found[name]
+        if name in DISTRIBUTIONS:
+            raise ImportError(
+                f"{name!r} is not installed. Run: pip install {DISTRIBUTIONS[name]}"
+            )
+        raise AttributeError(
+            f"no installed package gives an extension {name!r}; "
+            f"there are: {', '.join(sorted(found)) or 'none'}"
+        )
+
+
+def __dir__() -> list[str]:
+    from . import plugins
+
+    return sorted([*__all__, *plugins.extensions()])

@@ -1,0 +1,81 @@
+"""What the head of a request says of its framing: checks that llhttp leaves to us."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from http import HTTPStatus
+
+from .errors import HttpError
+
+# uri-host of RFC 3986, section 3.2.2, and an optional port: a registered name or an
+# IPv4 address, or an IP literal in brackets. Empty when the target has no authority.
+_HOST = re.compile(
+    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*(?::[0-9]*)?"
+    rb"|\[[0-9A-Fa-f:.v]+\](?::[0-9]*)?"
+)
+
+
+def check_host(
+    fields: Sequence[tuple[bytes, bytes]], known: Mapping[bytes, bytes], version: str
+) -> None:
+    """Require one well-formed `Host` in HTTP/1.1, at most one in 1.0.
+
+    Args:
+        fields: Names in upper case and values, as received.
+        known: The same as a mapping.
+        version: `"1.0"` or `"1.1"`.
+
+    Raises:
+        HttpError: 400 (RFC 9112, section 3.2).
+    """
+    host = known.get(b"HOST")
+    if host is None:
+        if version == "1.1":
+            raise HttpError(HTTPStatus.BAD_REQUEST, "Host is missing")
+    elif not _is_host(host):
+        raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed Host")
+    elif len(known) != len(fields):
+        if sum(name == b"HOST" for name, _ in fields) > 1:
+            raise HttpError(HTTPStatus.BAD_REQUEST, "Host is given twice")
+
+
+@lru_cache(maxsize=256)  # a quarter of the expression's time for a host seen before
+def _is_host(host: bytes) -> bool:
+    return _HOST.fullmatch(host) is not None
+
+
+def check_target(method: str, target: bytes) -> None:
+    """Require the form of target that goes with the method.
+
+    Raises:
+        HttpError: 400 (RFC 9112, section 3.2).
+    """
+    if method == "CONNECT":
+        fits = b"/" not in target
+    elif target == b"*":
+        fits = method == "OPTIONS"
+    else:
+        fits = target.startswith((b"/", b"http://", b"https://"))
+    if not fits or not target:
+        raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed request target")
+
+
+def content_length(known: Mapping[bytes, bytes], version: str) -> int | None:
+    """Read the size of the body that follows.
+
+    llhttp has refused everything but one Content-Length of ASCII digits, and both
+    fields together.
+
+    Returns:
+        Bytes; 0 without a body; None for a chunked one.
+
+    Raises:
+        HttpError: 400, when Transfer-Encoding is not exactly `chunked`, or comes in
+            HTTP/1.0 (RFC 9112, section 6.1).
+    """
+    encoding = known.get(b"TRANSFER-ENCODING")
+    if encoding is None:
+        return int(known.get(b"CONTENT-LENGTH", b"0"))
+    if encoding.lower() != b"chunked" or version == "1.0":
+        raise HttpError(HTTPStatus.BAD_REQUEST, "Unsupported Transfer-Encoding")
+    return None

@@ -1,0 +1,309 @@
+"""Multipart: `multipart/form-data` bodies (RFC 7578) into a Form and Files.
+
+One parser reads the framing: `PushMultipartParser` of the library multipart, in strict
+mode. multifruits 0.1.7 was to do it, and wrapping cannot make it right: it cannot be
+told a boundary that holds a `=` (as JavaMail's and Python's do), its events do not show
+where an empty header ends and the next name begins, and it calls back for each CR of a
+body, which holds the loop for 100 ms with 1 MiB of them, where this needs one. Two
+parsers that read a body differently would be a way to smuggle, so it has no part here.
+
+Ours is what the framing leaves open: what a body may start with, what a line of a
+part's header is, how the parameters of `Content-Disposition` and `Content-Type` are
+read, the limits, and where content goes.
+"""
+
+import re
+import tempfile
+from http import HTTPStatus
+from typing import Any
+
+from multipart import (  # type: ignore[import-untyped]
+    MultipartError,
+    MultipartSegment,
+    ParserError,
+    PushMultipartParser,
+    StrictParserError,
+    content_disposition_unquote,
+)
+
+from .datastructures import Files, Form
+from .errors import HttpError
+from .limits import Limits
+
+# RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
+# it is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value
+# without quotes ends at a semicolon: `filename=my file.txt` is not cut at its space.
+_PARAMETER = re.compile(
+    r"""
+    ; [ \t]* (?P<name> [!#$%&'*+.^_`|~0-9A-Za-z-]+ ) [ \t]*
+    = [ \t]* (?P<value> "(?:[^"\\]|\\.)*+" | "[^"]*" | [^";]* ) [ \t]* (?= ; | \Z )
+    """,
+    re.VERBOSE,
+)
+# In one field. A file has two; thousands would take a while.
+_PARAMETERS = 8
+_HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
+_PATH_SEPARATOR = re.compile(r"[/\\]")
+
+
+class File(tempfile.SpooledTemporaryFile[bytes]):
+    """An uploaded file: a binary file object, on disk when it is large.
+
+    Args:
+        filename: As the client named it, without directories; maybe empty.
+        content_type: As the client declared it; `text/plain` when it did not
+            (RFC 7578, section 4.4).
+        spool: Bytes to keep in memory.
+    """
+
+    def __init__(self, filename: str, content_type: str, spool: int) -> None:
+        super().__init__(max_size=spool)
+        self.filename = filename
+        self.content_type = content_type
+
+    def __del__(self) -> None:
+        # A client that leaves is no bug of the view: no ResourceWarning.
+        self.close()
+
+
+class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotations
+    """The library's parser, without its tolerance for white space around names.
+
+    There it takes a bare LF, or not, depending on where the body is cut.
+    """
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        # One more is for the CR that it holds back with the line.
+        if len(line) >= self.max_header_size or not _HEADER_LINE.fullmatch(line):
+            raise ParserError("Malformed segment header")
+        super()._on_segment_headerline(line)
+
+
+class Multipart:
+    """Parse a `multipart/form-data` body, in pieces as they come.
+
+    Call `initialize`, then `feed_data` for each piece, then `finish`; `close` when the
+    body does not come to its end. No call waits, but for the disk that files go to.
+
+    Args:
+        app: Whose `Form`, `Files` and `limits` to use; None for Roll's own.
+        body: Bytes of all the fields' values together; `Limits.body` unless given.
+        upload: Bytes of all the files together; `Limits.upload` unless given.
+    """
+
+    def __init__(
+        self, app: Any = None, *, body: int | None = None, upload: int | None = None
+    ) -> None:
+        self.app = app
+        self.limits: Limits = Limits() if app is None else app.limits
+        self._field_bytes_left = self.limits.body if body is None else body
+        self._file_bytes_left = self.limits.upload if upload is None else upload
+        self._parts_left = self.limits.parts
+        self._fields_left = self.limits.form
+        self.form: Form = Form() if app is None else app.Form()
+        self.files: Files = Files() if app is None else app.Files()
+        self._parser: Any = None
+        self._opening = b""
+        self._start = b""
+        self._complete = False
+        self._name = ""
+        self._text = bytearray()
+        self._file: File | None = None
+
+    def initialize(self, content_type: str) -> tuple[Form, Files]:
+        """Start to parse.
+
+        Args:
+            content_type: The `Content-Type` field of the request.
+
+        Returns:
+            The form and the files, which fill as the body comes.
+
+        Raises:
+            HttpError: 400, when it is not `multipart/form-data` with a boundary that
+                fits the limits (RFC 2046, section 5.1.1).
+        """
+        parameters = _parse_parameters(content_type, "multipart/form-data", "boundary")
+        boundary = parameters["boundary"].strip('"')
+        if (
+            not 0 < len(boundary) <= self.limits.boundary
+            or not (boundary.isascii() and boundary.isprintable())
+            or boundary.endswith(" ")
+        ):
+            raise _unparsable()
+        self._opening = b"\r\n--" + boundary.encode()
+        self._parser = _Parser(
+            boundary,
+            max_header_size=self.limits.part_field + 1,
+            max_header_count=self.limits.part_fields,
+            header_charset="latin-1",
+            strict=True,
+        )
+        return self.form, self.files
+
+    def feed_data(self, data: bytes) -> None:
+        """Parse the next piece of the body. An error closes the files.
+
+        Raises:
+            HttpError: 400, when the body is malformed; 413, when it passes a limit.
+        """
+        try:
+            self._feed(data)
+        except MultipartError as error:
+            self.close()
+            raise _unparsable() from error
+        except BaseException:
+            self.close()
+            raise
+
+    def finish(self) -> None:
+        """End the body. Files are at their start then. An error closes them.
+
+        Raises:
+            HttpError: 400, when the body is truncated.
+        """
+        try:
+            self._parser.close()
+        except MultipartError as error:
+            self.close()
+            raise _unparsable() from error
+
+    def close(self) -> None:
+        """Give up: close all files, and take nothing more."""
+        if self._parser is not None:
+            self._parser.close(check_complete=False)
+        if self._file is not None:
+            self._file.close()
+        self.files.close()
+
+    def _feed(self, data: bytes) -> None:
+        if self._opening:
+            data = self._open(data)
+        if self._complete or not data:
+            return
+        try:
+            for event in self._parser.parse(data):
+                if event is None:
+                    self._end_part()
+                elif isinstance(event, MultipartSegment):
+                    self._begin_part(event)
+                else:
+                    self._add(event)
+        except StrictParserError:
+            self._parser.close()  # raises, unless the body is at its end
+            # What follows is to be ignored (RFC 2046, section 5.1.1).
+            self._complete = True
+
+    def _open(self, data: bytes) -> bytes:
+        """Hold the first bytes back until they are seen to be the boundary.
+
+        Nothing but one line break may precede it: nobody sends a preamble, and the
+        parser would see another one depending on where the body is cut.
+        """
+        self._start += data
+        start = self._start if self._start[:1] == b"\r" else b"\r\n" + self._start
+        if not start.startswith(self._opening[: len(start)]):
+            raise _unparsable()
+        if len(start) < len(self._opening):
+            return b""
+        self._opening = self._start = b""
+        return start
+
+    def _begin_part(self, segment: MultipartSegment) -> None:
+        self._parts_left -= 1
+        if self._parts_left < 0:
+            raise _too_large("Too many parts")
+        fields = dict(segment.headerlist)
+        if len(fields) != len(segment.headerlist):  # one of them twice
+            raise _unparsable()
+        disposition = fields["Content-Disposition"]
+        parameters = _parse_parameters(disposition, "form-data", "name")
+        self._name = _read_text(_unquote(parameters["name"]))
+        if "filename" in parameters:
+            self._file = File(
+                _read_filename(parameters["filename"]),
+                fields.get("Content-Type", "text/plain").strip(" \t"),
+                self.limits.spool,
+            )
+            return
+        self._fields_left -= 1
+        if self._fields_left < 0:
+            raise _too_large("Too many fields")
+        self._text = bytearray()
+
+    def _add(self, data: bytes) -> None:
+        if self._file is not None:
+            self._file_bytes_left -= len(data)
+            if self._file_bytes_left < 0:
+                raise _too_large("Files too large")
+            self._file.write(data)
+        else:
+            self._field_bytes_left -= len(data)
+            if self._field_bytes_left < 0:
+                raise _too_large("Fields too large")
+            self._text += data
+
+    def _end_part(self) -> None:
+        if self._file is not None:
+            self._file.seek(0)
+            self.files.setdefault(self._name, []).append(self._file)
+            self._file = None
+        else:
+            self.form.setdefault(self._name, []).append(_read_text(self._text))
+
+
+def _unparsable() -> HttpError:
+    return HttpError(HTTPStatus.BAD_REQUEST, "Unparsable multipart body")
+
+
+def _too_large(message: str) -> HttpError:
+    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
+
+
+def _parse_parameters(field: str, kind: str, required: str) -> dict[str, str]:
+    """Split `kind; name=value; name="value"`; the values keep their quotes.
+
+    Raises:
+        HttpError: 400, when the field is of another kind or form, lacks the parameter
+            that is *required*, or has one twice, or more than 8.
+    """
+    position = len(field.partition(";")[0])
+    found = field[:position].strip(" \t").lower()
+    parameters: dict[str, str] = {}
+    while match := _PARAMETER.match(field, position):
+        name = match["name"].lower()
+        if name in parameters or len(parameters) == _PARAMETERS:
+            raise _unparsable()
+        parameters[name] = match["value"].rstrip(" \t")
+        position = match.end()
+    rest = field[position:].strip("; \t")
+    if rest or found != kind or required not in parameters:
+        raise _unparsable()
+    return parameters
+
+
+def _read_text(data: bytes | bytearray) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise _unparsable() from error
+
+
+def _unquote(value: str) -> bytes:
+    """Take a parameter's value out of its quotes, `%22`, `%0D` and `%0A` decoded."""
+    text: str = content_disposition_unquote(value)
+    return text.encode("latin-1")
+
+
+def _read_filename(value: str) -> str:
+    """Decode a file's name, and drop the directories (RFC 7578, section 4.2).
+
+    Forms of older pages send other charsets than UTF-8: latin-1 reads any byte.
+    """
+    name = _unquote(value)
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        text = name.decode("latin-1")
+    text = _PATH_SEPARATOR.split(text)[-1]
+    return "" if text in (".", "..") else text

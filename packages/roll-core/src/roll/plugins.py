@@ -1,0 +1,133 @@
+"""Installed packages that extend Roll, found through their entry points."""
+
+import functools
+from importlib import metadata
+from typing import Any
+
+import pluggy
+
+from . import hookspecs
+from .typing import Extension, Upgrade
+
+GROUP = "roll.plugins"
+"""The entry point group in which packages name the module with their hooks."""
+
+
+class PluginError(Exception):
+    """An installed plugin cannot be used; the message names its distribution."""
+
+
+@functools.cache
+def manager() -> pluggy.PluginManager:
+    """Load every installed plugin, once a process, when first asked for.
+
+    Raises:
+        PluginError: A plugin fails to import or to register, or an original `roll`
+            (before 1.0) is installed beside roll-core.
+    """
+    refuse_original()
+    plugins = pluggy.PluginManager("roll")
+    plugins.add_hookspecs(hookspecs)
+    for entry in metadata.entry_points(group=GROUP):
+        try:
+            plugins.register(entry.load(), name=entry.name)
+            plugins.check_pending()
+        except Exception as error:
+            raise PluginError(
+                f"The plugin {entry.name!r} of {_distribution(entry)} cannot be "
+                f"loaded: {type(error).__name__}: {error}. "
+                "Upgrade or uninstall this distribution."
+            ) from error
+    return plugins
+
+
+def extensions() -> dict[str, Extension]:
+    """Every installed extension, by the name it is imported by."""
+    return _collect("roll_extensions")
+
+
+def protocols() -> dict[str, type[Upgrade]]:
+    """Every installed protocol, by the name that `protocol=` of a route takes."""
+    return _collect("roll_protocols")
+
+
+def protocol_class(name: str) -> type[Upgrade]:
+    """Find a protocol that an installed package gives.
+
+    Raises:
+        ValueError: None gives it.
+    """
+    found = protocols()
+    if name not in found:
+        hint = "pip install roll-websockets" if name == "websocket" else "use 'http'"
+        raise ValueError(f"no installed package gives the protocol {name!r}: {hint}")
+    return found[name]
+
+
+class ProtocolClass:
+    """A class attribute that finds an installed protocol when it is read.
+
+    Args:
+        name: As in `protocol_class`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> type[Upgrade]:
+        return protocol_class(self._name)
+
+
+@functools.cache
+def _collect(hook: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    owners: dict[str, str] = {}
+    for implementation in getattr(manager().hook, hook).get_hookimpls():
+        owner = implementation.plugin_name
+        for name, value in implementation.function().items():
+            if name in found:
+                raise PluginError(
+                    f"{name!r} is given by two plugins, {owners[name]!r} and "
+                    f"{owner!r}: uninstall one of them"
+                )
+            found[name] = value
+            owners[name] = owner
+    return found
+
+
+def owner(module: str) -> str | None:
+    """The name of the plugin that *module* belongs to, None for other code.
+
+    Reads metadata alone; no plugin is loaded.
+    """
+    return _owners().get(module.partition(".")[0])
+
+
+@functools.cache
+def _owners() -> dict[str, str]:
+    entries = metadata.entry_points(group=GROUP)
+    return {entry.module.partition(".")[0]: entry.name for entry in entries}
+
+
+def refuse_original() -> None:
+    """Refuse to go on with files of the original `roll` beside roll-core.
+
+    Raises:
+        PluginError: A distribution `roll` before 1.0 is installed.
+    """
+    try:
+        version = metadata.version("roll")
+    except metadata.PackageNotFoundError:
+        return
+    if version.startswith("0."):
+        core = metadata.version("roll-core")
+        raise PluginError(
+            f"roll {version} and roll-core {core} are installed together, and share "
+            "the files of the package `roll`. "
+            "Run: pip uninstall -y roll && pip install roll"
+        )
+
+
+def _distribution(entry: metadata.EntryPoint) -> str:
+    dist = entry.dist
+    return "an unknown distribution" if dist is None else f"{dist.name} {dist.version}"

@@ -1,0 +1,485 @@
+"""Request: one message from a client, parsed on demand."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from urllib.parse import unquote
+
+from .body import Body
+from .cookies import Cookies
+from .datastructures import Files, Form, Headers, Query, parse_urlencoded
+from .errors import HttpError
+from .limits import Limits
+from .multipart import Multipart
+from .routing import NOT_FOUND, Endpoint, Route
+
+if TYPE_CHECKING:
+    from .app import Roll
+    from .protocol import HttpProtocol
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON (RFC 8259, section 6)")
+
+
+def _require_utf8(url: bytes) -> None:
+    try:
+        unquote(url.partition(b"?")[0].decode(), errors="strict")
+        url.decode()
+    except UnicodeDecodeError as error:
+        raise HttpError(
+            HTTPStatus.BAD_REQUEST, "The path does not decode as UTF-8"
+        ) from error
+
+
+_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+class Parts:
+    """What a request is parsed into. Apps inherit these, and override some."""
+
+    Query: ClassVar[type[Query]] = Query
+    Form: ClassVar[type[Form]] = Form
+    Files: ClassVar[type[Files]] = Files
+    Cookies: ClassVar[type[Cookies]] = Cookies
+    Multipart: ClassVar[type[Multipart]] = Multipart
+    Route: ClassVar[type[Route]] = Route
+    limits: ClassVar[Limits] = Limits()
+
+
+class Request(dict[str, Any]):
+    """One message from a client; also a dict for what the application keeps with it.
+
+    Args:
+        app: The app that answers, None for a request made by hand.
+        protocol: The connection that it came on, None for a request made by hand.
+
+    Requests compare by identity and are always true. No attribute but the documented
+    ones can be set.
+    """
+
+    # Slots that are not set in __init__ are computed when first read: a request that
+    # asks for nothing pays for nothing.
+    __slots__ = (
+        "_body",
+        "_cookies",
+        "_endpoint",
+        "_files",
+        "_form",
+        "_headers",
+        "_host",
+        "_json",
+        "_method",
+        "_path",
+        "_query",
+        "_query_string",
+        "_remote_addr",
+        "_scheme",
+        
+        "app",
+        "content",
+        "fields",
+        "keep_alive",
+        "protocol",
+        "upgrade",
+        "url",
+        "variables",
+        "version",
+    )
+
+    _cookies: Cookies
+    _headers: Headers
+    _host: str
+    _json: Any
+    _query: Query
+    _remote_addr: str | None
+    _scheme: str
+    variables: dict[str, Any]
+    """The values of the route's placeholders; set once `endpoint` was read."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a dict's is None
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
+        self.app = app
+        self.protocol = protocol
+        self.url = b""
+        """The target of the request line, as received (RFC 9112, section 3.2)."""
+        self.version = "1.1"
+        """The HTTP version of the message."""
+        self.keep_alive = True
+        """Whether the client lets the connection stay open after the answer."""
+        self.upgrade: tuple[str, ...] = ()
+        """The protocols that the client offers to switch to, in lower case."""
+        self.content: Body | None = None
+        """The body while it comes in; None when the message has none."""
+        self.fields: list[tuple[bytes, bytes]] = []
+        """The header as received, but for the names, which are in upper case."""
+        self._method = "GET"
+        self._body: bytes | None = None
+        self._endpoint: Endpoint | None = None
+
+    @property
+    def _parts(self) -> "Roll | type[Parts]":
+        return Parts if self.app is None else self.app
+
+    # The request line
+
+    @property
+    def method(self) -> str:
+        """The method, in upper case. Setting it looks the route up again."""
+        return self._method
+
+    @method.setter
+    def method(self, method: str) -> None:
+        self._method = method.upper()
+        self._endpoint = None
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded. Setting it looks the route up again.
+
+        Raises:
+            HttpError: 400, when it does not decode as UTF-8; only the first time, a
+                path with replacement characters is there for who reads it after.
+        """
+        try:
+            return self._path
+        except AttributeError:
+            self._read_target()
+            return self._path
+
+    @path.setter
+    def path(self, path: str) -> None:
+        self._path = path
+        self._endpoint = None
+
+    @property
+    def query_string(self) -> str:
+        """The query as received, without its `?`."""
+        try:
+            return self._query_string
+        except AttributeError:
+            self._read_target()
+            return self._query_string
+
+    @query_string.setter
+    def query_string(self, query_string: str) -> None:
+        self._query_string = query_string
+
+    def _read_target(self) -> None:
+        """Split the target, in origin or absolute form (RFC 9112, section 3.2)."""
+        target = self.url.decode(errors="replace")
+        if target[:1] != "/" and "://" in target:
+            authority, slash, rest = target.partition("://")[2].partition("/")
+            authority, mark, query = authority.partition("?")
+            self._host = authority
+            target = f"/{rest}" if slash else f"/{mark}{query}"
+        path, _, self._query_string = target.partition("?")
+        self._path = unquote(path) if "%" in path else path
+        if "\ufffd" in self._path or "\ufffd" in target:
+            # Sent as such, or put there by us. What was decoded stays for listeners.
+            _require_utf8(self.url)
+
+    # The header
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields: names in upper case, found in any case."""
+        try:
+            return self._headers
+        except AttributeError:
+            self._headers = Headers.decode(self.fields)
+            return self._headers
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies, by name (RFC 6265, section 5.4)."""
+        try:
+            return self._cookies
+        except AttributeError:
+            header = self.headers.get("COOKIE", "")
+            self._cookies = self._parts.Cookies.parse(header)
+            return self._cookies
+
+    @property
+    def content_type(self) -> str:
+        """The `Content-Type` field, empty when there is none."""
+        return self.headers.get("CONTENT-TYPE", "")
+
+    @property
+    def referrer(self) -> str:
+        """The `Referer` field, empty when there is none."""
+        return self.headers.get("REFERER", "")
+
+    referer = referrer
+
+    @property
+    def origin(self) -> str:
+        """The `Origin` field, empty when there is none."""
+        return self.headers.get("ORIGIN", "")
+
+    @property
+    def host(self) -> str:
+        """The host asked for: of an absolute target, else the `Host` field."""
+        self.path  # noqa: B018  # an absolute target sets the host when it is read
+        try:
+            return self._host
+        except AttributeError:
+            return self.headers.get("HOST", "")
+
+    @host.setter
+    def host(self, host: str) -> None:
+        self._host = host
+
+    # The connection
+
+    @property
+    def remote_addr(self) -> str | None:
+        """The client's address; None on a unix socket or without a connection."""
+        try:
+            return self._remote_addr
+        except AttributeError:
+            self._remote_addr = None
+            if self.protocol is not None:
+                self._remote_addr = self.protocol.remote_addr
+            return self._remote_addr
+
+    @remote_addr.setter
+    def remote_addr(self, address: str | None) -> None:
+        self._remote_addr = address
+
+    @property
+    def scheme(self) -> str:
+        """`https` on a connection with TLS, else `http`."""
+        try:
+            return self._scheme
+        except AttributeError:
+            secure = self.protocol is not None and self.protocol.secure
+            self._scheme = "https" if secure else "http"
+            return self._scheme
+
+    @scheme.setter
+    def scheme(self, scheme: str) -> None:
+        self._scheme = scheme
+
+    @property
+    def closing(self) -> asyncio.Event:
+        """Set when the app starts to shut down: time for long answers to end."""
+        if self.app is None:
+            return asyncio.Event()
+        return self.app.closing
+
+    async def disconnected(self) -> None:
+        """Wait until the client is gone."""
+        if self.protocol is not None:
+            await self.protocol.disconnected()
+
+    # The route
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What answers the path and the method; sets `variables` beside."""
+        if self._endpoint is None:
+            if self.app is None:
+                self._endpoint, self.variables = NOT_FOUND, {}
+            else:
+                found = self.app.find_endpoint(self.path, self._method)
+                self._endpoint, self.variables = found
+        return self._endpoint
+
+    @property
+    def route(self) -> Route:
+        """`(payload, vars)` of the route found; a payload of None without one."""
+        return self._parts.Route(self.endpoint.payload, self.variables)
+
+    @property
+    def kwargs(self) -> "Request":
+        """The request itself, as older code calls its dict."""
+        return self
+
+    # The body
+
+    @property
+    def body(self) -> bytes:
+        """The loaded body.
+
+        Raises:
+            HttpError: 500, when the route is lazy and nobody loaded it.
+        """
+        if self._body is not None:
+            return self._body
+        if self.content is None:
+            return b""
+        raise HttpError(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "The body is not loaded: call `await request.load_body()` before",
+        )
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        self._body = body
+
+    async def load_body(self) -> None:
+        """Read the rest of the body into `request.body`; once, however often called.
+
+        Raises:
+            HttpError: 413, when it is larger than `Limits.body`.
+        """
+        content = self.content
+        if self._body is not None or content is None:
+            return
+        limit = (self.endpoint.limits or self._parts.limits).body
+        if content.length is not None and content.length > limit:
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        pieces = [piece async for piece in self._read_content(limit)]
+        self._body = b"".join(pieces)
+
+    async def read(self) -> bytes:
+        """Load the body and return it, as `load_body()` does."""
+        await self.load_body()
+        return self.body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate over the pieces of the body as they come, in bounded memory.
+
+        Raises:
+            HttpError: 413, when the route has a `limits=` and the body passes it.
+        """
+        limits = self.endpoint.limits
+        return self._read_content(None if limits is None else limits.body)
+
+    async def _read_content(self, limit: int | None) -> AsyncIterator[bytes]:
+        if self._body is not None:
+            if self._body:
+                yield self._body
+        elif self.content is not None:
+            while piece := await self.content.read():
+                if limit is not None and self.content.received > limit:
+                    raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                yield piece
+
+    # What the query and the body hold
+
+    @property
+    def query(self) -> Query:
+        """The parameters of the query string.
+
+        Raises:
+            HttpError: 400, when they do not decode or are more than `Limits.query`.
+        """
+        try:
+            return self._query
+        except AttributeError:
+            self._query = self._parts.Query(
+                parse_urlencoded(
+                    self.query_string,
+                    self._parts.limits.query,
+                    too_many=HTTPStatus.BAD_REQUEST,
+                )
+            )
+            return self._query
+
+    @property
+    def form(self) -> Form:
+        """The fields of a loaded form, urlencoded or multipart.
+
+        Raises:
+            HttpError: 400, when it does not parse; 413, when it passes a limit.
+        """
+        try:
+            return self._form
+        except AttributeError:
+            self._parse_form()
+            return self._form
+
+    @property
+    def files(self) -> Files:
+        """The files of a loaded multipart form.
+
+        Raises:
+            HttpError: 400, when it does not parse; 413, when it passes a limit.
+        """
+        try:
+            return self._files
+        except AttributeError:
+            self._parse_form()
+            return self._files
+
+    @property
+    def json(self) -> Any:
+        """The loaded body, read as JSON (RFC 8259).
+
+        Raises:
+            HttpError: 400, when it does not parse.
+        """
+        try:
+            return self._json
+        except AttributeError:
+            try:
+                self._json = _decode_json(self.body.decode())
+            except (ValueError, RecursionError) as error:
+                raise HttpError(
+                    HTTPStatus.BAD_REQUEST, "Unparsable JSON body"
+                ) from error
+            return self._json
+
+    async def load_form(self) -> None:
+        """Load a form of a lazy route; a multipart one is parsed while it streams.
+
+        Files may take `Limits.upload` bytes together. They are written, off the loop,
+        to temporary files once larger than `Limits.spool`.
+
+        Raises:
+            HttpError: 400, when it does not parse; 413, when it passes a limit.
+        """
+        if self._body is not None or not self._is_multipart:
+            await self.load_body()
+            return
+        parser = self._parts.Multipart(self.app)
+        form, files = parser.initialize(self.content_type)
+        try:
+            async for piece in self:
+                await asyncio.to_thread(parser.feed_data, piece)
+            parser.finish()
+        except BaseException:
+            parser.close()
+            raise
+        self._form, self._files = form, files
+
+    def _parse_form(self) -> None:
+        """Set form and files from the loaded body."""
+        parts = self._parts
+        if self._is_multipart:
+            parser = parts.Multipart(self.app)
+            form, files = parser.initialize(self.content_type)
+            parser.feed_data(self.body)
+            parser.finish()
+        else:
+            form, files = parts.Form(self._parse_urlencoded()), parts.Files()
+        self._form, self._files = form, files
+
+    def _parse_urlencoded(self) -> dict[str, list[str]]:
+        if not self.content_type.lower().startswith(
+            "application/x-www-form-urlencoded"
+        ):
+            return {}
+        try:
+            text = self.body.decode()
+        except UnicodeDecodeError as error:
+            raise HttpError(
+                HTTPStatus.BAD_REQUEST, "Unparsable urlencoded body"
+            ) from error
+        return parse_urlencoded(
+            text, self._parts.limits.form, too_many=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        )
+
+    @property
+    def _is_multipart(self) -> bool:
+        return self.content_type.lower().startswith("multipart/form-data")

@@ -1,0 +1,167 @@
+"""Response: what a view answers: status, headers, cookies and body."""
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from .cookies import Cookies
+from .errors import HttpError
+
+if TYPE_CHECKING:
+    from .app import Roll
+    from .protocol import HttpProtocol
+
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment]
+
+# A dict instead of HTTPStatus(value): a quarter of the time, at each answer.
+_STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
+
+_encode_with_standard_library = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":")
+).encode
+
+
+def encode_json(value: Any) -> bytes:
+    """Write *value* as compact JSON in UTF-8 (RFC 8259).
+
+    With orjson installed it is quicker and accepts the same objects: what only orjson
+    knows (datetimes, dataclasses) is refused, what it refuses (large integers, keys
+    that are no strings) goes to the standard library. NaN and infinities are `null`
+    with orjson, and `NaN`, which is no JSON, without.
+
+    Raises:
+        TypeError: *value* holds what JSON cannot.
+        ValueError: *value* holds itself, or a lone surrogate.
+    """
+    if orjson is not None:
+        try:
+            return orjson.dumps(value, option=_ORJSON_OPTIONS)
+        except TypeError:
+            pass
+    return _encode_with_standard_library(value).encode()
+
+
+if orjson is not None:
+    _ORJSON_OPTIONS = (
+        orjson.OPT_PASSTHROUGH_DATETIME
+        | orjson.OPT_PASSTHROUGH_DATACLASS
+        | orjson.OPT_PASSTHROUGH_SUBCLASS
+    )
+
+
+class Response:
+    """What a view answers.
+
+    Args:
+        app: The app that answers, None for a response made by hand.
+        protocol: The connection to answer on, None for a response made by hand.
+    """
+
+    __slots__ = ("_cookies", "_status", "app", "body", "headers", "protocol")
+
+    def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
+        self.app = app
+        self.protocol = protocol
+        self.headers: dict[str, Any] = {}
+        """Fields in the order set; a list value is sent as repeated lines."""
+        self.body: Any = b""
+        """Bytes, a string, None, an async iterable of pieces, or anything: `str()`."""
+        self._status = HTTPStatus.OK
+        self._cookies: Cookies | None = None
+
+    @property
+    def status(self) -> HTTPStatus:
+        """The status; set it as an `HTTPStatus` or its number.
+
+        Raises:
+            ValueError: The number is no registered status.
+        """
+        return self._status
+
+    @status.setter
+    def status(self, status: int | HTTPStatus) -> None:
+        try:
+            self._status = _STATUSES[status]
+        except (KeyError, TypeError):
+            raise ValueError(f"{status!r} is no HTTP status") from None
+
+    @property
+    def cookies(self) -> Cookies:
+        """The cookies to set."""
+        if self._cookies is None:
+            self._cookies = Cookies() if self.app is None else self.app.Cookies()
+        return self._cookies
+
+    @property
+    def has_cookies(self) -> bool:
+        """Whether any cookie is set, without making the jar."""
+        return bool(self._cookies)
+
+    def _set_json(self, value: Any) -> None:
+        self.body = encode_json(value)
+        self.headers["Content-Type"] = "application/json; charset=utf-8"
+
+    json = property(None, _set_json, doc="Set the body, and its type, from an object.")
+
+    def _set_redirect(self, target: tuple[str, int | HTTPStatus]) -> None:
+        self.headers["Location"], self.status = target
+
+    redirect = property(
+        None, _set_redirect, doc="Set `Location` and the status from such a pair."
+    )
+
+
+def encode_body(body: Any) -> bytes | bytearray | memoryview:
+    """Turn a body that is no async iterable into bytes.
+
+    Raises:
+        UnicodeEncodeError: A string holds a lone surrogate.
+    """
+    if isinstance(body, (bytes, bytearray)):
+        return body
+    if isinstance(body, memoryview):
+        return body.cast("B") if body.c_contiguous else body.tobytes()
+    if body is None:
+        return b""
+    return str(body).encode()
+
+
+async def close_body(body: object) -> None:
+    """Close an async generator, or what closes like one."""
+    aclose = getattr(body, "aclose", None)
+    if aclose is not None:
+        await aclose()
+
+
+# Fields that say something of a body; an error that takes its place drops them.
+_CONTENT_FIELDS = frozenset(
+    {
+        "accept-ranges",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "etag",
+        "last-modified",
+    }
+)
+
+
+def set_error(response: Response, error: HttpError) -> None:
+    """Make *response* the answer to *error*: its status, and its message as text.
+
+    Fields that a view or a listener set stay, but for those about a body.
+    """
+    for name in [name for name in response.headers if name.lower() in _CONTENT_FIELDS]:
+        del response.headers[name]
+    # Subclasses may skip __init__ and set a number, or no message.
+    response.status = error.status
+    message = error.message
+    response.body = response.status.phrase if message is None else message
+    response.headers["Content-Type"] = "text/plain; charset=utf-8"
+    response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,0 +1,268 @@
+"""Routes: which view answers a path and a method."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeVar
+
+import autoroutes
+
+from .errors import HttpError
+from .limits import Limits
+from .typing import Upgrade, View
+
+HTTP_METHODS = (
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
+)
+"""The methods of RFC 9110, section 9.3, and of RFC 5789."""
+
+V = TypeVar("V")
+
+
+class Route(NamedTuple):
+    """What was found for a request.
+
+    `payload` holds the views of the path by method and the extras of the declaration
+    that matched; None when no path did. `vars` holds the placeholders' values.
+    """
+
+    payload: dict[str, Any] | None
+    vars: dict[str, Any]
+
+
+class Declaration(NamedTuple):
+    """One `@app.route(...)`, as it was written."""
+
+    path: str
+    methods: tuple[str, ...]
+    view: Any
+    extras: dict[str, Any]
+    where: str
+
+
+class Endpoint:
+    """One view for one path and method, ready to run: what a request needs of it.
+
+    Args:
+        view: What was declared for the method.
+        extras: Of the declaration.
+        where: Of the declaration.
+        run: What answers the request, when a handshake stands before the view.
+        lazy_body: Whether the view reads the body itself.
+        limits: Of this route alone.
+        found: False for the endpoints that answer 404 and 405.
+    """
+
+    __slots__ = (
+        "extras",
+        "found",
+        "lazy_body",
+        "limits",
+        "payload",
+        "run",
+        "view",
+        "where",
+    )
+
+    def __init__(
+        self,
+        view: View,
+        extras: Mapping[str, Any] | None = None,
+        where: str = "",
+        *,
+        run: View | None = None,
+        lazy_body: bool = False,
+        limits: Limits | None = None,
+        found: bool = True,
+    ) -> None:
+        self.view = view
+        self.extras = {} if extras is None else extras
+        self.where = where
+        self.run = run or view
+        self.lazy_body = lazy_body
+        self.limits = limits
+        self.found = found
+        self.payload: dict[str, Any] | None = None
+        """What `request.route.payload` shows."""
+
+    @property
+    def switches(self) -> bool:
+        """Whether an answer hands the connection over to another protocol."""
+        return self.run is not self.view
+
+
+async def _not_found(request: Any, response: Any) -> None:
+    raise HttpError(HTTPStatus.NOT_FOUND)
+
+
+NOT_FOUND = Endpoint(_not_found, lazy_body=True, found=False)
+"""The endpoint of every path that no route matches."""
+
+
+def refuse_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    """Make the endpoint that answers 405 on a path that has only *endpoints*.
+
+    The answer lists their methods in `Allow` (RFC 9110, section 15.5.6).
+    """
+    methods = set(endpoints)
+    if "GET" in methods:
+        methods.add("HEAD")
+    allow = ", ".join(sorted(methods))
+
+    async def method_not_allowed(request: Any, response: Any, **variables: Any) -> None:
+        response.headers["Allow"] = allow
+        raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED)
+
+    endpoint = Endpoint(method_not_allowed, lazy_body=True, found=False)
+    endpoint.payload = views(endpoints)
+    return endpoint
+
+
+def views(endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
+    """Show the views of a path by method, as a payload does."""
+    return {method: endpoint.view for method, endpoint in endpoints.items()}
+
+
+def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
+    """Find the function that answers each method.
+
+    Args:
+        view: A coroutine function, or a class with `on_get`, `on_post` and so on.
+        methods: Names, `"*"` for all of `HTTP_METHODS`, or None: GET for a function.
+
+    Raises:
+        AttributeError: A class names its methods itself, and *methods* is given.
+        ValueError: There is no method, or the class has no `on_*`.
+        TypeError: The view cannot take a request and a response.
+    """
+    if inspect.isclass(view):
+        return _class_handlers(view, methods)
+    if methods is None:
+        names: tuple[str, ...] = ("GET",)
+    elif methods == "*":
+        names = HTTP_METHODS
+    else:
+        chosen = (methods,) if isinstance(methods, str) else methods
+        names = tuple(dict.fromkeys(name.upper() for name in chosen))
+    if not names:
+        raise ValueError(f"{view!r}: methods is empty; name at least one")
+    _check_signature(view)
+    return dict.fromkeys(names, view)
+
+
+def _class_handlers(
+    view: type, methods: Iterable[str] | str | None
+) -> dict[str, View]:
+    if methods is not None:
+        raise AttributeError(
+            f"{view!r}: methods={methods!r} goes with a function; "
+            "a class says it by its on_* functions"
+        )
+    instance = view()
+    found = {
+        method: getattr(instance, f"on_{method.lower()}")
+        for method in HTTP_METHODS
+        if hasattr(instance, f"on_{method.lower()}")
+    }
+    if not found:
+        raise ValueError(f"{view!r} has no on_get, on_post or other on_* function")
+    for handler in found.values():
+        _check_signature(handler)
+    return found
+
+
+def _check_signature(view: Any) -> None:
+    try:
+        signature = inspect.signature(view)
+    except (ValueError, TypeError):
+        if callable(view):  # a builtin that does not tell
+            return
+        raise TypeError(f"{view!r} is no view: it cannot be called") from None
+    try:
+        signature.bind_partial(None, None)
+    except TypeError:
+        raise TypeError(
+            f"{view!r} takes {signature}; a view takes (request, response, ...)"
+        ) from None
+
+
+def caller(depth: int = 2) -> str:
+    """Name the file and the line of the function *depth* calls up from here."""
+    frame = sys._getframe(depth)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class Routes:
+    """The default matcher, on autoroutes.
+
+    Iterating gives the patterns in the order they were added. Another class can take
+    its place as `Roll.Routes`; it needs `add` and `match`.
+    """
+
+    def __init__(self) -> None:
+        self._routes = autoroutes.Routes()
+        self._patterns: dict[str, None] = {}
+
+    def add(self, path: str, **payload: Any) -> None:
+        """Add *payload* to what is known of *path*.
+
+        Raises:
+            ValueError: The pattern is malformed.
+        """
+        try:
+            self._routes.add(path, **payload)
+        except autoroutes.InvalidRoute as error:
+            raise ValueError(f"{path!r} is no pattern of a route: {error}") from error
+        self._patterns[path] = None
+
+    def match(self, path: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """Find *path*, percent-decoded: its payload and variables, or `(None, {})`."""
+        payload, variables = self._routes.match(path)
+        return payload, variables or {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._patterns)
+
+
+def _shortcut(method: str) -> Callable[..., Callable[[V], V]]:
+    def shortcut(self: "RouteTable", path: str, **options: Any) -> Callable[[V], V]:
+        return self._collect(path, {"methods": [method], **options}, caller())
+
+    shortcut.__doc__ = f"Declare a view for {method}; more options as in `route`."
+    return shortcut
+
+
+class RouteTable:
+    """Routes declared without an app, for `app.include(table, prefix)`."""
+
+    def __init__(self) -> None:
+        self.declared: list[tuple[str, Any, dict[str, Any], str]] = []
+        """Path, view, options and place of each declaration, in order."""
+
+    def route(
+        self, path: str, methods: Iterable[str] | str | None = None, **options: Any
+    ) -> Callable[[V], V]:
+        """Declare a view, with the arguments of `Roll.route`; returns it unchanged."""
+        return self._collect(path, {"methods": methods, **options}, caller())
+
+    get, head, post, put, patch, delete, options = map(
+        _shortcut, ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    )
+
+    def _collect(
+        self, path: str, options: dict[str, Any], where: str
+    ) -> Callable[[V], V]:
+        def collect(view: V) -> V:
+            self.declared.append((path, view, options, where))
+            return view
+
+        return collect

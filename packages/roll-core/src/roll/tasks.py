@@ -1,0 +1,26 @@
+"""Tasks: how Roll starts them."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+if sys.version_info >= (3, 12):
+
+    def start(
+        coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop
+    ) -> "asyncio.Task[Any]":
+        """Run *coroutine* as a task, at once up to its first wait.
+
+        A view that waits for nothing is answered within the read that brought it,
+        without a round through the loop.
+        """
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+
+else:
+
+    def start(
+        coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop
+    ) -> "asyncio.Task[Any]":
+        """Run *coroutine* as a task, from the next round of the loop."""
+        return loop.create_task(coroutine)

@@ -1,0 +1,36 @@
+"""Switching protocols: the handshake that stands before the view of such a route."""
+
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from .errors import HttpError
+from .typing import Upgrade, View
+
+
+class Switch(NamedTuple):
+    """What takes a connection over once its 101 is written."""
+
+    protocol: Upgrade
+    view: View
+    variables: dict[str, Any]
+
+
+def handshake(kind: type[Upgrade], view: View) -> View:
+    """Make the function that answers a handshake for *view* with a 101.
+
+    It raises HttpError 426, with `Upgrade`, for a plain request (RFC 9110, section
+    15.5.22) and 501 for an offer of other protocols only.
+    """
+
+    async def switch(request: Any, response: Any, **variables: Any) -> None:
+        if not request.upgrade:
+            response.headers["Upgrade"] = kind.TOKEN
+            response.headers["Connection"] = "Upgrade"
+            raise HttpError(HTTPStatus.UPGRADE_REQUIRED)
+        if kind.TOKEN not in request.upgrade:
+            raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+        protocol = kind(request, response)
+        response.status = HTTPStatus.SWITCHING_PROTOCOLS
+        request.protocol.switch = Switch(protocol, view, variables)
+
+    return switch

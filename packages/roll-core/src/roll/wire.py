@@ -1,0 +1,84 @@
+"""Bytes of a status line, a head, a chunk: pure functions and tables (RFC 9112)."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+STATUS_LINES = {
+    status: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+}
+"""The status line of each known status, a string that ends its line."""
+
+BODILESS = frozenset(status for status in HTTPStatus if status < 200) | {204, 304}
+"""Statuses whose answers never have a body (RFC 9110, section 6.4.1)."""
+
+_LENGTHLESS = BODILESS - {304}  # RFC 9110, section 8.6
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+
+
+def head(
+    status: int, headers: Mapping[str, Any], cookies: Iterable[object] = ()
+) -> tuple[str, int | None, bool]:
+    """Write the status line, the cookies and the fields of an answer, in this order.
+
+    Args:
+        status: A key of `STATUS_LINES`.
+        headers: Names and values; a list or tuple value becomes repeated lines.
+        cookies: Objects whose `str()` is the value of a Set-Cookie field.
+
+    Returns:
+        The lines, each with its CRLF, without the empty line that ends a head; the
+        Content-Length in bytes, None when there is none; whether the fields close the
+        connection.
+
+    Raises:
+        ValueError: A name or value holds CR, LF or NUL, Content-Length is not one
+            number, or Transfer-Encoding is set, which is Roll's to decide.
+    """
+    length: int | None = None
+    close = False
+    lines = STATUS_LINES[status]  # type: ignore[index]  # an int finds its status
+    count = 1
+    for cookie in cookies:
+        lines += f"Set-Cookie: {cookie}\r\n"
+        count += 1
+    for name, value in headers.items():
+        if (lower := name.lower()) in _FRAMING:
+            if lower == "content-length":
+                if length is not None:
+                    raise ValueError("Content-Length is set twice")
+                length = _content_length(value)
+                if status in _LENGTHLESS:
+                    continue
+            elif lower == "transfer-encoding":
+                raise ValueError("Transfer-Encoding is not a view's to set")
+            else:
+                close = "close" in str(value).lower()
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                lines += f"{name}: {item}\r\n"
+            count += len(value)
+        else:
+            lines += f"{name}: {value}\r\n"
+            count += 1
+    # One look at the whole costs less than one at each field: a line end more than
+    # was written here can only come from within a name or a value.
+    if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
+        raise ValueError(f"CR, LF or NUL in a header: {lines!r}")
+    return lines, length, close
+
+
+def _content_length(value: object) -> int:
+    digits = str(value)
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f"Content-Length is no number of bytes: {value!r}")
+    return int(digits)
+
+
+def chunk(data: bytes | bytearray | memoryview) -> bytes:
+    """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), bytes(data))
