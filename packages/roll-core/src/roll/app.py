@@ -342,7 +342,9 @@ class Roll(_Parts, dict[str, Any]):
         wrapper.__context__ = error
         return wrapper
 
-    def replace(self, request: Request, response: Response, error: Exception) -> Response:
+    def replace(
+        self, request: Request, response: Response, error: Exception
+    ) -> Response:
         """Make the answer that stands for one which cannot be sent."""
         substitute = self.Response(self, response.protocol)
         set_error(substitute, self._as_http_error(request, error))

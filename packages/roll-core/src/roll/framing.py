@@ -34,9 +34,8 @@ def check_host(
             raise HttpError(HTTPStatus.BAD_REQUEST, "Host is missing")
     elif not _is_host(host):
         raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed Host")
-    elif len(known) != len(fields):
-        if sum(name == b"HOST" for name, _ in fields) > 1:
-            raise HttpError(HTTPStatus.BAD_REQUEST, "Host is given twice")
+    elif len(known) != len(fields) and sum(name == b"HOST" for name, _ in fields) > 1:
+        raise HttpError(HTTPStatus.BAD_REQUEST, "Host is given twice")
 
 
 @lru_cache(maxsize=256)  # a quarter of the expression's time for a host seen before

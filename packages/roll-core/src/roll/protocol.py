@@ -4,15 +4,13 @@ import asyncio
 import logging
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
-
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from typing import TYPE_CHECKING, cast
 
 from . import wire
 from .answer import Answer, frame
 from .body import Body
 from .errors import HttpError
-from .framing import check_host, check_target, content_length
+from .reader import MessageReader
 from .request import Request
 from .response import Response, close_body, encode_body, set_error
 from .tasks import start
@@ -29,12 +27,12 @@ LINGER = 2.0
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
 
-class HttpProtocol(asyncio.Protocol):
+
+class HttpProtocol(MessageReader, asyncio.Protocol):
     """One connection: its messages are answered one after the other, in order.
 
-    httptools' callbacks are the methods `on_url`, `on_header`, `on_headers_complete`,
-    `on_body` and `on_message_complete`. What belongs to a message lives in its
-    Request; here is only where the connection stands.
+    What belongs to a message lives in its Request; here is only where the connection
+    stands.
 
     Args:
         app: The app that answers.
@@ -43,27 +41,16 @@ class HttpProtocol(asyncio.Protocol):
     __slots__ = (
         "_advancing",
         "_body_paused",
-        "_deaf",
         "_disconnected",
-        "_fields",
-        "_head_size",
-        "_incoming",
         "_lingering",
         "_loop",
-        "_pending",
-        "_priming",
-        "_progress",
         "_reading_paused",
         "_refusal",
-        "_rest",
         "_seen",
         "_served",
         "_since",
-        "_upgrading",
         "_waiting",
         "_writable",
-        "app",
-        "parser",
         "request",
         "response",
         "switch",
@@ -72,9 +59,8 @@ class HttpProtocol(asyncio.Protocol):
     )
 
     def __init__(self, app: "Roll") -> None:
-        self.app = app
+        super().__init__(app)
         self.transport: asyncio.Transport | None = None
-        self.parser: HttpRequestParser | None = HttpRequestParser(self)
         self.request: Request | None = None
         """The message being served."""
         self.response: Response | None = None
@@ -83,23 +69,11 @@ class HttpProtocol(asyncio.Protocol):
         """The task that serves it."""
         self.switch: Switch | None = None
         """What takes over once a 101 is written."""
-        # Parsing
-        self._incoming: Request | None = None
-        self._fields: list[tuple[bytes, bytes]] = []  # of its header, or trailers
-        self._head_size = 0  # bytes of both
-        self._upgrading = False  # it offers to switch protocols
-        self._priming = False  # the parser is fed what it has seen already
-        self._progress = 0  # heads and pieces of bodies that came
-        self._pending = 0  # bytes that came since, and made no progress
-        self._deaf = False  # what comes is not parsed any more
-        self._rest: bytes | None = None  # what comes is for who takes over
-        # Serving
         self._waiting: list[Request] = []
         self._refusal: HttpError | None = None  # of what comes after them
         self._served = 0
         self._advancing = False
         self._lingering = False
-        # Pace
         self._body_paused = False
         self._reading_paused = False
         self._writable: asyncio.Future[None] | None = None
@@ -119,6 +93,9 @@ class HttpProtocol(asyncio.Protocol):
         """Cancel what still works for a client that is gone."""
         self.transport = self.parser = None  # the parser holds on to our methods
         self._waiting.clear()
+        if self._incoming is not None and self._incoming.content is not None:
+            gone = HttpError(HTTPStatus.BAD_REQUEST, "The client left")
+            self._incoming.content.fail(gone)
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         if self._disconnected is not None and not self._disconnected.done():
@@ -157,30 +134,14 @@ class HttpProtocol(asyncio.Protocol):
             self._disconnected = self._loop.create_future()
         await asyncio.shield(self._disconnected)
 
-    # From bytes to messages
+    # What comes in
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and serve what is complete enough."""
         if self._deaf:
             return self._ignore(data)
-        progress = self._progress
-        self._feed(data)
-        if self._progress != progress:
-            self._pending = 0
-        else:
-            self._pending += len(data)
-            if self._pending > self.app.limits.head and not self._deaf:
-                self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+        self._parse(data)
         self._advance()
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)  # type: ignore[union-attr]  # while connected
-        except HttpParserUpgrade as upgrade:
-            self._settle_upgrade(data[upgrade.args[0] :])
-        except HttpParserError as error:
-            if not self._deaf:  # else it is about what came after the last message
-                self._refuse(_as_http_error(error))
 
     def _ignore(self, data: bytes) -> None:
         """Take what comes after the last message: it is for who took over, or lost."""
@@ -190,115 +151,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._pending > self.app.limits.unread:
             self._abort()
 
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the request target."""
-        if self._priming:
-            return
-        request = self._incoming
-        if request is None:
-            request = self._incoming = self.app.Request(self.app, self)
-            request.url = url
-            self._head_size = 0
-        else:
-            request.url += url
-        if len(request.url) > self.app.limits.target:
-            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the header, or of the trailers, which are dropped."""
-        limits = self.app.limits
-        size = len(name) + len(value)
-        self._head_size += size
-        self._fields.append((name.upper(), value))
-        if (
-            size > limits.field
-            or self._head_size > limits.head
-            or len(self._fields) > limits.fields
-        ):
-            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-    def on_headers_complete(self) -> None:
-        """Check the framing and queue the message to be served."""
-        fields, self._fields = self._fields, []
-        if self._priming:
-            return
-        request = cast(Request, self._incoming)
-        parser = cast(HttpRequestParser, self.parser)
-        request.fields = fields
-        request._method = method = parser.get_method().decode()
-        request.version = version = parser.get_http_version()
-        request.keep_alive = parser.should_keep_alive()
-        if version not in ("1.1", "1.0"):
-            raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        known = dict(fields)
-        check_target(method, request.url)
-        check_host(fields, known, version)
-        length = content_length(known, version)
-        if length != 0:
-            waits = known.get(b"EXPECT", b"").lower() == b"100-continue"
-            request.content = Body(
-                self, self.app.limits.buffer, length, waits and version == "1.1"
-            )
-        if parser.should_upgrade():
-            self._upgrading = True
-            request.upgrade = _tokens(known.get(b"UPGRADE", b""))
-        self._progress += 1
+    def _take(self, request: Request) -> None:
         self._waiting.append(request)
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        self._progress += 1
-        content = cast(Body, cast(Request, self._incoming).content)
-        content.feed(data)
-        if content.discarding and content.received > self.app.limits.unread:
-            self._close()
-
-    def on_message_complete(self) -> None:
-        """Note the end of a message; after the last one nothing is parsed."""
-        if self._upgrading:  # llhttp takes an offer for an end: a body may follow
-            return
-        request = cast(Request, self._incoming)
-        self._incoming = None
-        self._fields.clear()
-        if request.content is not None:
-            request.content.finish()
-        if not request.keep_alive:
-            self._deaf = True
-
-    def _settle_upgrade(self, rest: bytes) -> None:
-        """Go on after a message that offers an upgrade, or CONNECT.
-
-        Only a route that switches protocols takes the offer; elsewhere the message is
-        served as if there were none (RFC 9110, section 7.8).
-        """
-        self._upgrading = False
-        request = cast(Request, self._incoming)
-        if request.method == "CONNECT":
-            request.keep_alive = False
-            request.content = None
-            self.on_message_complete()
-        elif _switches(request):
-            self._rest = rest
-            self._deaf = True
-            self.on_message_complete()
-        else:
-            self._prime_parser(request)
-            if rest:
-                self._feed(rest)
-
-    def _prime_parser(self, request: Request) -> None:
-        """Bring a new parser to where *request*'s body begins, or its end is."""
-        framing = [
-            b"%b: %b\r\n" % field
-            for field in request.fields
-            if field[0] in (b"CONTENT-LENGTH", b"TRANSFER-ENCODING")
-        ]
-        if not request.keep_alive:
-            framing.append(b"Connection: close\r\n")
-        self.parser = HttpRequestParser(self)
-        self._priming = True
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
-        self._priming = False
 
     def _refuse(self, error: HttpError) -> None:
         """Answer *error* once all before is answered; nothing after is parsed."""
@@ -310,7 +164,10 @@ class HttpProtocol(asyncio.Protocol):
             request.keep_alive = False
             request.content.fail(error)  # its reader answers, so there is one answer
         else:
-            self._close()
+            self._close(linger=True)
+
+    def _skip_too_much(self) -> None:
+        self._close(linger=True)
 
     # From messages to answers
 
@@ -407,15 +264,17 @@ class HttpProtocol(asyncio.Protocol):
             await self._writable
 
     def _frame(self, request: Request, response: Response) -> Answer:
-        switches = self.switch is not None and response.status == HTTPStatus.SWITCHING_PROTOCOLS
-        if response.status < HTTPStatus.OK and not switches:
-            raise ValueError(f"{response.status} is not the status of a whole answer")
+        status = response.status
+        switches = status == HTTPStatus.SWITCHING_PROTOCOLS and self.switch is not None
+        if status < HTTPStatus.OK and not switches:
+            raise ValueError(f"{status} is not the status of a whole answer")
+        requests = self.app.limits.requests
         close = (
             not request.keep_alive
-            or (self._rest is not None and not switches)
-            or self._refusal is not None
             or self.app.closing.is_set()
             or (request.content is not None and not self._can_skip(request.content))
+            or (self._rest is not None and not switches)
+            or (requests is not None and self._served + 1 >= requests)
         )
         return frame(response, request.method, request.version, close, self.app.date)
 
@@ -430,18 +289,18 @@ class HttpProtocol(asyncio.Protocol):
 
     async def _write_stream(self, transport: asyncio.Transport, answer: Answer) -> None:
         """Send the pieces of an async body as they come, and always close it."""
-        sent = 0
+        left = math.inf if answer.length is None else answer.length
         iterator = aiter(answer.body)
         try:
             async for piece in iterator:
                 data = encode_body(piece)
-                if not data:
-                    continue
-                sent += len(data)
-                if not answer.chunked and answer.length is not None:
-                    if sent > answer.length:
-                        raise ValueError(f"the body passes its {answer.length} bytes")
-                transport.write(wire.chunk(data) if answer.chunked else data)
+                left -= len(data)
+                if left < 0:
+                    raise ValueError(f"the body passes its {answer.length} bytes")
+                if answer.chunked and data:  # an empty chunk would be the last one
+                    transport.write(wire.chunk(data))
+                else:
+                    transport.write(data)
                 if self._writable is not None:
                     await self._writable
         finally:
@@ -450,8 +309,8 @@ class HttpProtocol(asyncio.Protocol):
                 await close_body(answer.body)
         if answer.chunked:
             transport.write(wire.LAST_CHUNK)
-        elif answer.length is not None and sent < answer.length:
-            raise ValueError(f"the body has {sent} of its {answer.length} bytes")
+        elif answer.length is not None and left:
+            raise ValueError(f"the body lacks {left} of its {answer.length} bytes")
 
     async def _hand_over(self, switch: Switch) -> None:
         """Give the connection to the protocol that it was upgraded to."""
@@ -506,6 +365,7 @@ class HttpProtocol(asyncio.Protocol):
         """
         self._deaf = True
         self._waiting.clear()
+        self._refusal = None
         transport = self.transport
         if transport is None:
             return
@@ -572,35 +432,3 @@ class HttpProtocol(asyncio.Protocol):
             self._advance()
         else:
             self._close()
-
-
-def _tokens(value: bytes) -> tuple[str, ...]:
-    """Split a list of tokens, in lower case (RFC 9110, section 5.6.1)."""
-    tokens = value.decode("latin-1").lower().split(",")
-    return tuple(token.strip() for token in tokens if token.strip())
-
-
-def _switches(request: Request) -> bool:
-    try:
-        return request.endpoint.switches
-    except HttpError:  # a path that does not decode, which is answered later
-        return False
-
-
-# What llhttp says, where the answer is another than 400.
-_PARSER_STATUSES = {
-    "Invalid method encountered": HTTPStatus.NOT_IMPLEMENTED,
-    "Invalid HTTP version": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
-    "Pause on PRI/Upgrade": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
-}
-
-
-def _as_http_error(error: HttpParserError) -> HttpError:
-    """Find the answer to what the parser, or a callback of ours, raised."""
-    cause = error.__context__
-    if isinstance(cause, HttpError):
-        return cause
-    if cause is not None:
-        logger.error("A callback of the parser failed", exc_info=cause)
-        return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
-    return HttpError(_PARSER_STATUSES.get(str(error), HTTPStatus.BAD_REQUEST))

@@ -77,7 +77,6 @@ class Request(dict[str, Any]):
         "_query_string",
         "_remote_addr",
         "_scheme",
-        
         "app",
         "content",
         "fields",
@@ -208,22 +207,26 @@ class Request(dict[str, Any]):
             self._cookies = self._parts.Cookies.parse(header)
             return self._cookies
 
+    def _field(self, name: str) -> str:
+        value: str = self.headers.get(name, "")
+        return value
+
     @property
     def content_type(self) -> str:
         """The `Content-Type` field, empty when there is none."""
-        return self.headers.get("CONTENT-TYPE", "")
+        return self._field("CONTENT-TYPE")
 
     @property
     def referrer(self) -> str:
         """The `Referer` field, empty when there is none."""
-        return self.headers.get("REFERER", "")
+        return self._field("REFERER")
 
     referer = referrer
 
     @property
     def origin(self) -> str:
         """The `Origin` field, empty when there is none."""
-        return self.headers.get("ORIGIN", "")
+        return self._field("ORIGIN")
 
     @property
     def host(self) -> str:
@@ -232,7 +235,7 @@ class Request(dict[str, Any]):
         try:
             return self._host
         except AttributeError:
-            return self.headers.get("HOST", "")
+            return self._field("HOST")
 
     @host.setter
     def host(self, host: str) -> None:
@@ -382,6 +385,7 @@ class Request(dict[str, Any]):
                     self.query_string,
                     self._parts.limits.query,
                     too_many=HTTPStatus.BAD_REQUEST,
+                    unparsable="Unparsable query string",
                 )
             )
             return self._query

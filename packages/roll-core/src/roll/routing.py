@@ -10,7 +10,7 @@ import autoroutes
 
 from .errors import HttpError
 from .limits import Limits
-from .typing import Upgrade, View
+from .typing import View
 
 HTTP_METHODS = (
     "GET",
@@ -159,9 +159,7 @@ def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
     return dict.fromkeys(names, view)
 
 
-def _class_handlers(
-    view: type, methods: Iterable[str] | str | None
-) -> dict[str, View]:
+def _class_handlers(view: type, methods: Iterable[str] | str | None) -> dict[str, View]:
     if methods is not None:
         raise AttributeError(
             f"{view!r}: methods={methods!r} goes with a function; "

@@ -29,6 +29,8 @@ def handshake(kind: type[Upgrade], view: View) -> View:
             raise HttpError(HTTPStatus.UPGRADE_REQUIRED)
         if kind.TOKEN not in request.upgrade:
             raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+        if request.content is not None:
+            raise HttpError(HTTPStatus.BAD_REQUEST, "A handshake has no body")
         protocol = kind(request, response)
         response.status = HTTPStatus.SWITCHING_PROTOCOLS
         request.protocol.switch = Switch(protocol, view, variables)

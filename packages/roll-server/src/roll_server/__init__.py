@@ -36,9 +36,12 @@ def simple_server(
     """
     say: Callable[[str], None] = _keep_quiet if quiet else _say
     sockets = bind(host, port, app.limits.backlog)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        with suppress(KeyboardInterrupt):  # where the loop takes no signal handlers
-            runner.run(_serve(Server(app, sockets), say))
+    # KeyboardInterrupt comes where the loop takes no signal handlers.
+    with (
+        suppress(KeyboardInterrupt),
+        asyncio.Runner(loop_factory=new_event_loop) as runner,
+    ):
+        runner.run(_serve(Server(app, sockets), say))
     say("Bye.")
 
 

@@ -1,0 +1,246 @@
+"""From bytes to requests (RFC 9112): httptools' callbacks, and what they leave open."""
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from .body import Body
+from .errors import HttpError
+from .framing import check_host, check_target, content_length
+from .request import Request
+
+if TYPE_CHECKING:
+    from .app import Roll
+    from .protocol import HttpProtocol
+
+logger = logging.getLogger("roll")
+
+
+class MessageReader:
+    """The incoming half of a connection: it makes requests, and does no I/O.
+
+    httptools' callbacks are the methods `on_url`, `on_header`, `on_headers_complete`,
+    `on_body` and `on_message_complete`. The other half, HttpProtocol, says what to do
+    with a request and with an error.
+
+    Args:
+        app: The app whose requests and limits these are.
+    """
+
+    __slots__ = (
+        "_deaf",
+        "_fields",
+        "_head_size",
+        "_incoming",
+        "_pending",
+        "_priming",
+        "_progress",
+        "_rest",
+        "_upgrading",
+        "app",
+        "parser",
+    )
+
+    def __init__(self, app: "Roll") -> None:
+        self.app = app
+        self.parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._incoming: Request | None = None
+        self._fields: list[tuple[bytes, bytes]] = []  # of its header, or trailers
+        self._head_size = 0  # bytes of both
+        self._upgrading = False  # it offers to switch protocols
+        self._priming = False  # the parser is fed what it has seen already
+        self._progress = 0  # heads and pieces of bodies that came
+        self._pending = 0  # bytes that came since, and made no progress
+        self._deaf = False  # what comes is not parsed any more
+        self._rest: bytes | None = None  # what comes is for who takes over
+
+    # What the other half does
+
+    def _take(self, request: Request) -> None:
+        """Queue a request whose head is complete."""
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer *error* once all before is answered; nothing after is parsed."""
+
+    def _skip_too_much(self) -> None:
+        """End the connection: an unread body is too large to be skipped."""
+
+    def pause_body(self) -> None:
+        """Stop reading: the view is slower than the client."""
+
+    def resume_body(self) -> None:
+        """Read on."""
+
+    def continue_body(self) -> None:
+        """Ask for the body of a message with `Expect: 100-continue`."""
+
+    # Bytes
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what came, and see that it is not much without making a message."""
+        progress = self._progress
+        self._feed(data)
+        if self._progress != progress:
+            self._pending = 0
+        else:
+            self._pending += len(data)
+            if self._pending > self.app.limits.head and not self._deaf:
+                self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)  # type: ignore[union-attr]  # while connected
+        except HttpParserUpgrade as upgrade:
+            self._settle_upgrade(data[upgrade.args[0] :])
+        except HttpParserError as error:
+            if not self._deaf:  # else it is about what came after the last message
+                self._refuse(_as_http_error(error))
+
+    # Callbacks
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request target."""
+        if self._priming:
+            return
+        request = self._incoming
+        if request is None:
+            request = self.app.Request(self.app, cast("HttpProtocol", self))
+            self._incoming = request
+            request.url = url
+            self._head_size = 0
+        else:
+            request.url += url
+        if len(request.url) > self.app.limits.target:
+            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the header, or of the trailers, which are dropped."""
+        limits = self.app.limits
+        size = len(name) + len(value)
+        self._head_size += size
+        self._fields.append((name.upper(), value))
+        if (
+            size > limits.field
+            or self._head_size > limits.head
+            or len(self._fields) > limits.fields
+        ):
+            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Check the framing and queue the message to be served."""
+        fields, self._fields = self._fields, []
+        if self._priming:
+            return
+        request = cast(Request, self._incoming)
+        parser = cast(HttpRequestParser, self.parser)
+        request.fields = fields
+        request._method = method = parser.get_method().decode()
+        request.version = version = parser.get_http_version()
+        request.keep_alive = parser.should_keep_alive()
+        if version not in ("1.1", "1.0"):
+            raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        known = dict(fields)
+        check_target(method, request.url)
+        check_host(fields, known, version)
+        length = content_length(known, version)
+        if length != 0:
+            waits = known.get(b"EXPECT", b"").lower() == b"100-continue"
+            request.content = Body(
+                self, self.app.limits.buffer, length, waits and version == "1.1"
+            )
+        if parser.should_upgrade():
+            self._upgrading = True
+            request.upgrade = _tokens(known.get(b"UPGRADE", b""))
+        self._progress += 1
+        self._take(request)
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._progress += 1
+        content = cast(Body, cast(Request, self._incoming).content)
+        content.feed(data)
+        if content.discarding and content.received > self.app.limits.unread:
+            self._skip_too_much()
+
+    def on_message_complete(self) -> None:
+        """Note the end of a message; after the last one nothing is parsed."""
+        if self._upgrading:  # llhttp takes an offer for an end: a body may follow
+            return
+        request = cast(Request, self._incoming)
+        self._incoming = None
+        self._fields.clear()
+        if request.content is not None:
+            request.content.finish()
+        if not request.keep_alive:
+            self._deaf = True
+
+    # Offers to upgrade
+
+    def _settle_upgrade(self, rest: bytes) -> None:
+        """Go on after a message that offers an upgrade, or CONNECT.
+
+        Only a route that switches protocols takes the offer; elsewhere the message is
+        served as if there were none (RFC 9110, section 7.8).
+        """
+        self._upgrading = False
+        request = cast(Request, self._incoming)
+        if request.method == "CONNECT":
+            request.keep_alive = False
+            request.content = None
+            self.on_message_complete()
+        elif _switches(request):
+            self._rest = rest
+            self._deaf = True
+            self.on_message_complete()
+        else:
+            self._prime_parser(request)
+            if rest:
+                self._feed(rest)
+
+    def _prime_parser(self, request: Request) -> None:
+        """Bring a new parser to where *request*'s body begins, or its end is."""
+        framing = [
+            b"%b: %b\r\n" % field
+            for field in request.fields
+            if field[0] in (b"CONTENT-LENGTH", b"TRANSFER-ENCODING")
+        ]
+        if not request.keep_alive:
+            framing.append(b"Connection: close\r\n")
+        self.parser = HttpRequestParser(self)
+        self._priming = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        self._priming = False
+
+
+def _tokens(value: bytes) -> tuple[str, ...]:
+    """Split a list of tokens, in lower case (RFC 9110, section 5.6.1)."""
+    tokens = value.decode("latin-1").lower().split(",")
+    return tuple(token.strip() for token in tokens if token.strip())
+
+
+def _switches(request: Request) -> bool:
+    try:
+        return request.endpoint.switches
+    except HttpError:  # a path that does not decode, which is answered later
+        return False
+
+
+# What llhttp says, where the answer is another than 400.
+_PARSER_STATUSES = {
+    "Invalid method encountered": HTTPStatus.NOT_IMPLEMENTED,
+    "Invalid HTTP version": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+    "Pause on PRI/Upgrade": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+}
+
+
+def _as_http_error(error: HttpParserError) -> HttpError:
+    """Find the answer to what the parser, or a callback of ours, raised."""
+    cause = error.__context__
+    if isinstance(cause, HttpError):
+        return cause
+    if cause is not None:
+        logger.error("A callback of the parser failed", exc_info=cause)
+        return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
+    return HttpError(_PARSER_STATUSES.get(str(error), HTTPStatus.BAD_REQUEST))

@@ -1,0 +1,218 @@
+import math
+import time
+from urllib.parse import parse_qs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from roll.datastructures import (
+    Files,
+    Form,
+    Headers,
+    Multidict,
+    Query,
+    parse_urlencoded,
+)
+from roll.errors import HttpError
+
+
+def refusal(call, *args, **options):
+    with pytest.raises(HttpError) as caught:
+        call(*args, **options)
+    return int(caught.value.status), caught.value.message
+
+
+def test_get_gives_the_first_value_and_list_all():
+    data = Multidict({"a": ["1", "2"]})
+    assert data.get("a") == "1"
+    assert data.list("a") == ["1", "2"]
+
+
+@pytest.mark.parametrize("data", [{}, {"a": []}])
+@pytest.mark.parametrize("read", ["get", "list", "bool", "int", "float"])
+def test_a_missing_key_is_a_400_that_names_it(data, read):
+    assert refusal(getattr(Query(data), read), "a") == (400, "Missing 'a'")
+
+
+@pytest.mark.parametrize("default", [None, "", 0, False, "x"])
+@pytest.mark.parametrize("read", ["get", "list", "bool", "int", "float"])
+def test_a_missing_key_gives_the_default(read, default):
+    assert getattr(Query(), read)("a", default) is default
+    assert getattr(Query(), read)("a", default=default) is default
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["t", "true", "TRUE", "yes", "Yes", "1", "on", "oN"], True),
+        (["f", "false", "False", "no", "NO", "0", "off"], False),
+        (["n", "none", "None", "null", "NULL"], None),
+    ],
+)
+def test_booleans_are_read_in_any_case(values, expected):
+    assert [Query(a=[value]).bool("a") for value in values] == [expected] * len(values)
+
+
+@pytest.mark.parametrize("value", ["", "2", "y", "nope", " true"])
+def test_another_boolean_is_a_400(value):
+    query = Query(a=[value])
+    assert refusal(query.bool, "a", True) == (400, "'a' is not a boolean")
+
+
+@pytest.mark.parametrize(("value", "number"), [("12", 12), ("-3", -3), ("0012", 12)])
+def test_integers_are_read(value, number):
+    assert Query(a=[value, "x"]).int("a") == number
+
+
+@pytest.mark.parametrize("value", ["", "1.5", "x", "0x10", "9" * 5000])
+def test_another_integer_is_a_400(value):
+    assert refusal(Query(a=[value]).int, "a", 1) == (400, "'a' is not an integer")
+
+
+@pytest.mark.parametrize(("value", "number"), [("1.5", 1.5), ("1", 1.0), ("1e3", 1e3)])
+def test_floats_are_read(value, number):
+    assert Query(a=[value]).float("a") == number
+
+
+@pytest.mark.parametrize("value", ["", "x", "nan", "NaN", "inf", "-Infinity", "1e999"])
+def test_a_float_that_is_not_finite_is_a_400(value):
+    assert refusal(Query(a=[value]).float, "a") == (400, "'a' is not a number")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_finite_float_comes_back(number):
+    assert Query(a=[repr(number)]).float("a") == number
+    assert math.isfinite(number)
+
+
+def test_a_form_reads_as_a_query():
+    assert issubclass(Form, Query)
+    assert Form(a=["1"]).int("a") == 1
+
+
+class Closable:
+    closed = False
+
+    def close(self):
+        self.closed = True
+
+
+def test_files_close_together():
+    files = Files(a=[Closable(), Closable()], b=[Closable()])
+    files.close()
+    assert [file.closed for values in files.values() for file in values] == [True] * 3
+
+
+FIELDS = [(b"HOST", b"x"), (b"ACCEPT", b"text/html"), (b"X-NAME", b"caf\xe9")]
+
+
+def test_headers_are_a_dict_with_names_in_upper_case():
+    headers = Headers.decode(FIELDS)
+    assert headers == {"HOST": "x", "ACCEPT": "text/html", "X-NAME": "café"}
+    assert isinstance(headers, dict)
+
+
+@pytest.mark.parametrize("name", ["ACCEPT", "Accept", "accept"])
+def test_headers_are_found_in_any_case(name):
+    headers = Headers.decode(FIELDS)
+    assert headers[name] == "text/html"
+    assert headers.get(name) == "text/html"
+    assert headers.list(name) == ["text/html"]
+    assert name in headers
+
+
+@pytest.mark.parametrize("name", ["NONE", "None"])
+def test_headers_that_were_not_sent_are_missing(name):
+    headers = Headers.decode(FIELDS)
+    with pytest.raises(KeyError, match=name):
+        headers[name]
+    assert headers.get(name) is None
+    assert headers.get(name, "x") == "x"
+    assert headers.list(name) == []
+    assert name not in headers
+    assert 1 not in headers
+
+
+def test_a_header_sent_twice_is_joined_and_listed():
+    headers = Headers.decode(
+        [(b"A", b"1"), (b"COOKIE", b"a=1"), (b"A", b"2, 3"), (b"COOKIE", b"b=2")]
+    )
+    assert headers == {"A": "1, 2, 3", "COOKIE": "a=1; b=2"}
+    assert headers.list("a") == ["1", "2, 3"]
+    assert headers.list("Cookie") == ["a=1", "b=2"]
+    headers.list("a").clear()
+    assert headers.list("a") == ["1", "2, 3"]
+
+
+def test_a_header_beside_one_sent_twice_is_listed():
+    assert Headers.decode([(b"A", b"1"), (b"A", b"2"), (b"B", b"3")]).list("B") == ["3"]
+
+
+def test_subclasses_of_headers_decode_to_themselves():
+    class Mine(Headers):
+        pass
+
+    assert type(Mine.decode(FIELDS)) is Mine
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("a=1&b=2&a=3", {"a": ["1", "3"], "b": ["2"]}),
+        ("a=&b", {"a": [""], "b": [""]}),
+        ("&&a=1&", {"a": ["1"]}),
+        ("=1", {"": ["1"]}),
+        ("a=b=c", {"a": ["b=c"]}),
+        ("a;b=1;2", {"a;b": ["1;2"]}),
+        ("a+b=c+d", {"a b": ["c d"]}),
+        ("a%2Bb=%20%26%3D", {"a+b": [" &="]}),
+        ("caf%C3%A9=%e2%82%ac", {"café": ["€"]}),
+        ("é=%41é", {"é": ["Aé"]}),
+        ("a=100%&b=%zz&c=%4", {"a": ["100%"], "b": ["%zz"], "c": ["%4"]}),
+        (r"a=\x41\n%5C\u00e9%0A", {"a": ["\\x41\\n\\\\u00e9\n"]}),
+    ],
+)
+def test_urlencoded_data_is_read_as_parse_qs_does(text, expected):
+    assert parse_urlencoded(text, 100) == expected
+    assert parse_qs(text, keep_blank_values=True) == expected
+
+
+@given(
+    st.text(st.sampled_from("ab=&+%4129cC3é\\x\n\x00") | st.characters(codec="utf8"))
+)
+def test_urlencoded_data_is_always_read_as_parse_qs_does(text):
+    try:
+        expected = parse_qs(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        assert refusal(parse_urlencoded, text, 1000)[0] == 400
+    else:
+        assert parse_urlencoded(text, 1000) == expected
+
+
+@pytest.mark.parametrize("text", ["a=%ff", "%C3=1", "a=%ED%A0%80", "a=%41\ud800"])
+def test_urlencoded_data_that_is_no_utf8_is_a_400(text):
+    assert refusal(parse_urlencoded, text, 9) == (400, "Unparsable urlencoded body")
+    assert refusal(parse_urlencoded, text, 9, unparsable="No") == (400, "No")
+
+
+def test_too_many_fields_have_their_own_status():
+    assert len(parse_urlencoded("a=1&b=2", 2)) == 2
+    assert refusal(parse_urlencoded, "a=1&b=2&c=3", 2) == (400, "Too many fields")
+    too_many = refusal(parse_urlencoded, "a&b&c", 2, too_many=413)
+    assert too_many == (413, "Too many fields")
+
+
+@pytest.mark.parametrize("piece", ["%41", "a%41", "%", "%z", "=", "+", "é%41"])
+def test_a_mebibyte_of_urlencoded_data_takes_no_time(piece):
+    text = piece * (2**20 // len(piece))
+    start = time.perf_counter()
+    assert list(map(len, parse_urlencoded(text, 1000).values())) == [1]
+    assert time.perf_counter() - start < 2
+
+
+def test_a_mebibyte_of_separators_is_refused_in_no_time():
+    text = "&" * 2**20
+    start = time.perf_counter()
+    assert refusal(parse_urlencoded, text, 1000) == (400, "Too many fields")
+    assert time.perf_counter() - start < 1
