@@ -23,7 +23,15 @@ from .limits import Limits
 from .protocol import HttpProtocol
 from .request import Parts, Request
 from .response import Response, close_body, set_error
-from .routing import NOT_FOUND, Declaration, Endpoint, Routes, RouteTable
+from .routing import (
+    NOT_FOUND,
+    Declaration,
+    Draft,
+    Endpoint,
+    Routes,
+    RouteTable,
+    caller,
+)
 from .tasks import start
 from .typing import Listener, Upgrade
 from .upgrade import handshake
@@ -141,10 +149,10 @@ class Roll(_Parts, dict[str, Any]):
             AttributeError: `methods` is given with a class.
             TypeError: The view cannot take a request and a response.
         """
-        where = routing.caller()
+        draft = Draft(path, methods, protocol, lazy_body, extras, caller())
 
         def declare(view: V) -> V:
-            self._declare(path, view, methods, protocol, lazy_body, extras, where)
+            self._declare(draft, view)
             return view
 
         return declare
@@ -155,37 +163,22 @@ class Roll(_Parts, dict[str, Any]):
         Raises:
             ValueError: As `route` does.
         """
-        for path, view, options, where in routes.declared:
-            options = {"protocol": "http", "lazy_body": False, **options}
-            methods = options.pop("methods")
-            protocol = options.pop("protocol")
-            lazy_body = options.pop("lazy_body")
-            self._declare(
-                prefix + path, view, methods, protocol, lazy_body, options, where
-            )
+        for draft, view in routes.declared:
+            self._declare(draft._replace(path=prefix + draft.path), view)
 
-    def _declare(
-        self,
-        path: str,
-        view: Any,
-        methods: Iterable[str] | str | None,
-        protocol: str,
-        lazy_body: bool,
-        extras: dict[str, Any],
-        where: str,
-    ) -> None:
+    def _declare(self, draft: Draft, view: Any) -> None:
+        path, methods, protocol, lazy_body, extras, where = draft
         if not path.startswith("/"):
             raise ValueError(f"{path!r} is no path: it starts with a slash")
         limits = extras.get("limits")
         if limits is not None and not isinstance(limits, Limits):
             raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
         kind = None if protocol == "http" else self._protocol_class(protocol)
-        if kind is not None and methods is None:
+        if kind is not None and methods is None and not isinstance(view, type):
             methods = kind.ALLOWED_METHODS
         found = routing.handlers(view, methods)
-        declaration = Declaration(path, tuple(found), view, extras, where)
         known = self._endpoints.setdefault(path, {})
-        for method in found.keys() & known.keys():
+        for method in [method for method in found if method in known]:
             raise ValueError(
                 f"{method} {path} is declared twice: at "
                 f"{known[method].where} and at {where}"
@@ -205,29 +198,27 @@ class Roll(_Parts, dict[str, Any]):
         known.update(added)
         views = routing.views(known)
         for endpoint in known.values():
-            endpoint.payload = {**views, **endpoint.extras}
-        self.declarations.append(declaration)
+            endpoint.payload = {**endpoint.extras, **views}
+        self.declarations.append(Declaration(path, tuple(found), view, extras, where))
         for listener in self.hooks.get("route:add", ()):
             if listener(path, view, **extras):
                 break
 
     def _protocol_class(self, name: str) -> type[Upgrade]:
-        if name == "websocket":  # a subclass may have its own
-            kind: type[Upgrade] = self.WebsocketProtocol
-            return kind
-        return plugins.protocol_class(name)
+        own = getattr(self, "WebsocketProtocol", None) if name == "websocket" else None
+        return own or plugins.protocol_class(name)
 
     def find_endpoint(self, path: str, method: str) -> tuple[Endpoint, dict[str, Any]]:
         """Look up what answers *method* on *path*, and the values of placeholders."""
         endpoints, variables = self.routes.match(path)
-        if endpoints is None:
+        if not endpoints:
             return NOT_FOUND, {}
         endpoint = endpoints.get(method)
         if endpoint is None and method == "HEAD":
             endpoint = endpoints.get("GET")
         if endpoint is None:
             endpoint = routing.refuse_method(endpoints)
-        return endpoint, variables
+        return endpoint, variables or {}
 
     def listen(
         self,
@@ -285,6 +276,10 @@ class Roll(_Parts, dict[str, Any]):
                 await self._dispatch(request, response)
         except Exception as error:
             await self._answer_error(request, response, error)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            await self._answer_error(request, response, error)
         listeners = hooks.get("response", ())
         if listeners:
             try:
@@ -321,7 +316,7 @@ class Roll(_Parts, dict[str, Any]):
         return None
 
     async def _answer_error(
-        self, request: Request, response: Response, error: Exception
+        self, request: Request, response: Response, error: BaseException
     ) -> None:
         """Make an error the answer, and tell the `error` listeners."""
         try:
@@ -333,7 +328,7 @@ class Roll(_Parts, dict[str, Any]):
         except Exception as failure:
             set_error(response, self._as_http_error(request, failure))
 
-    def _as_http_error(self, request: Request, error: Exception) -> HttpError:
+    def _as_http_error(self, request: Request, error: BaseException) -> HttpError:
         if isinstance(error, HttpError):
             return error
         # Quoted, so that a text with line feeds is one line of the log.
@@ -492,6 +487,12 @@ class _Outcome:
     def __await__(self) -> Generator[None, None, Any]:
         return self._value
         yield  # makes this a generator
+
+
+def _is_cancelled() -> bool:
+    """Whether a CancelledError is meant for us: not what another task ended with."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 _PARTS = ("Query", "Form", "Files", "Request", "Response", "Cookies", "Multipart")

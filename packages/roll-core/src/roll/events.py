@@ -14,10 +14,14 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "request": ("request", "response"),
     "response": ("request", "response"),
     "error": ("request", "response", "error"),
+    "route:add": ("path", "view"),
     "websocket_connect": ("request", "ws"),
     "websocket_disconnect": ("request", "ws"),
 }
-"""The arguments of Roll's own events, in the order in which they arrive."""
+"""The arguments of Roll's own events, in the order in which they arrive.
+
+`route:add` has the extras of the route as keywords, too.
+"""
 
 
 def bind(event: str, listener: Listener) -> Listener:
@@ -27,8 +31,11 @@ def bind(event: str, listener: Listener) -> Listener:
     them by name. Any other gets them by position, whatever its names.
 
     Raises:
-        TypeError: The listener cannot take the arguments of a documented event.
+        TypeError: The listener cannot take the arguments of a documented event, or is
+            a coroutine function where nobody could await it.
     """
+    if event == "route:add" and inspect.iscoroutinefunction(listener):
+        raise TypeError(f"{listener!r} cannot listen to {event!r}: make it a plain def")
     arguments = EVENTS.get(event)
     if arguments is None or (signature := _signature(listener)) is None:
         return listener
@@ -60,9 +67,9 @@ def _signature(listener: Listener) -> inspect.Signature | None:
 def _reorder(listener: Listener, order: Sequence[int]) -> Listener:
     @functools.wraps(listener)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        if keywords:  # by name already
-            return listener(*arguments, **keywords)
-        return listener(*[arguments[index] for index in order])
+        if arguments:
+            arguments = tuple(arguments[index] for index in order)
+        return listener(*arguments, **keywords)
 
     return call
 

@@ -68,14 +68,17 @@ class ProtocolClass:
     """A class attribute that finds an installed protocol when it is read.
 
     Args:
-        name: As in `protocol_class`.
+        name: As in `protocol_class`; without such a protocol there is no attribute.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __get__(self, instance: object, owner: type | None = None) -> type[Upgrade]:
-        return protocol_class(self._name)
+        try:
+            return protocol_class(self._name)
+        except ValueError as error:
+            raise AttributeError(str(error)) from error
 
 
 @functools.cache

@@ -39,6 +39,17 @@ class Route(NamedTuple):
     vars: dict[str, Any]
 
 
+class Draft(NamedTuple):
+    """What `route(...)` was called with, and where; it waits for its view."""
+
+    path: str
+    methods: Iterable[str] | str | None
+    protocol: str
+    lazy_body: bool
+    extras: dict[str, Any]
+    where: str
+
+
 class Declaration(NamedTuple):
     """One `@app.route(...)`, as it was written."""
 
@@ -232,10 +243,17 @@ class Routes:
 
 
 def _shortcut(method: str) -> Callable[..., Callable[[V], V]]:
-    def shortcut(self: "RouteTable", path: str, **options: Any) -> Callable[[V], V]:
-        return self._collect(path, {"methods": [method], **options}, caller())
+    def shortcut(
+        self: "RouteTable",
+        path: str,
+        protocol: str = "http",
+        lazy_body: bool = False,
+        **extras: Any,
+    ) -> Callable[[V], V]:
+        draft = Draft(path, [method], protocol, lazy_body, extras, caller())
+        return self._collect(draft)
 
-    shortcut.__doc__ = f"Declare a view for {method}; more options as in `route`."
+    shortcut.__doc__ = f"Declare a view for {method}; the rest is as in `route`."
     return shortcut
 
 
@@ -243,24 +261,29 @@ class RouteTable:
     """Routes declared without an app, for `app.include(table, prefix)`."""
 
     def __init__(self) -> None:
-        self.declared: list[tuple[str, Any, dict[str, Any], str]] = []
-        """Path, view, options and place of each declaration, in order."""
+        self.declared: list[tuple[Draft, Any]] = []
+        """What was declared, and its view, in order."""
 
     def route(
-        self, path: str, methods: Iterable[str] | str | None = None, **options: Any
+        self,
+        path: str,
+        methods: Iterable[str] | str | None = None,
+        protocol: str = "http",
+        lazy_body: bool = False,
+        **extras: Any,
     ) -> Callable[[V], V]:
         """Declare a view, with the arguments of `Roll.route`; returns it unchanged."""
-        return self._collect(path, {"methods": methods, **options}, caller())
+        return self._collect(
+            Draft(path, methods, protocol, lazy_body, extras, caller())
+        )
 
     get, head, post, put, patch, delete, options = map(
         _shortcut, ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     )
 
-    def _collect(
-        self, path: str, options: dict[str, Any], where: str
-    ) -> Callable[[V], V]:
+    def _collect(self, draft: Draft) -> Callable[[V], V]:
         def collect(view: V) -> V:
-            self.declared.append((path, view, options, where))
+            self.declared.append((draft, view))
             return view
 
         return collect

@@ -1,0 +1,336 @@
+"""Every development task of Roll, one session each; `nox --list` names them.
+
+Environments live in `.nox` and are kept. What a session installs is written, as a
+hash of everything that decides it, into a stamp inside its environment: while the
+stamp matches, nothing is resolved and the network is not needed.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PACKAGES = {
+    path.parent.name: path.parent
+    for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
+}
+# The packages with code: all but the meta distribution, by their import name.
+IMPORTS = {
+    name: source.parent.name
+    for name, package in PACKAGES.items()
+    for source in package.glob("src/*/py.typed")
+}
+PYTHONS = ["3.11", "3.12", "3.13"]
+COVERAGE = ROOT / ".nox" / "coverage"
+
+# Caches of nox, uv and pip stay inside the checkout.
+os.environ["XDG_CACHE_HOME"] = str(ROOT / ".cache")
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+os.environ["COVERAGE_FILE"] = str(COVERAGE / "all")
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False  # named in one line instead
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+
+
+def runs(python: str | Path, version: str) -> bool:
+    """Tell whether *python* is an interpreter of that version, not a broken shim."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    return done.stdout.strip() == version
+
+
+def interpreter(version: str) -> str | None:
+    """Find the `python3.x` on PATH, if there is one that runs."""
+    found = shutil.which(f"python{version}")
+    return found if found and runs(found, version) else None
+
+
+def expose_pythons() -> None:
+    """Put pyenv's interpreters on PATH where the `python3.x` found there fails.
+
+    pyenv's shims exist for every installed version, and exit with an error for all
+    but the selected ones.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    for version in PYTHONS:
+        if interpreter(version):
+            continue
+        for python in sorted(pyenv.glob(f"{version}.*/bin/python{version}")):
+            if runs(python, version):
+                os.environ["PATH"] = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+                break
+
+
+expose_pythons()
+
+
+def install(session: nox.Session, *args: str, target: Path | None = None) -> bool:
+    """Install exactly *args*, unless the environment has them already.
+
+    Args:
+        session: What runs the command, in its own environment.
+        args: Requirements and options of `uv pip install`.
+        target: Another environment.
+
+    Returns:
+        Whether something was installed, so whether the network may be used.
+    """
+    location = target or Path(session.virtualenv.location)
+    settings = [ROOT / "noxfile.py", ROOT / "pyproject.toml"]
+    settings += [package / "pyproject.toml" for package in PACKAGES.values()]
+    digest = hashlib.sha256(repr(args).encode())
+    for path in [location / "pyvenv.cfg", *settings]:
+        digest.update(path.read_bytes())
+    stamp = location / "installed.sha256"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return False
+    stamp.unlink(missing_ok=True)
+    session.install(
+        *(f"--python={location}", "--quiet", "--exact", *args), env=build_environment()
+    )
+    stamp.write_text(digest.hexdigest())
+    return True
+
+
+def build_environment() -> dict[str, str]:
+    """Keep what building a package leaves behind inside the checkout."""
+    temporary = ROOT / ".cache" / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    return {"TMPDIR": str(temporary)}
+
+
+def groups(*names: str) -> list[str]:
+    """Name dependency groups of the root, as arguments of an install."""
+    return [
+        arg for name in names for arg in ("--group", f"{ROOT}/pyproject.toml:{name}")
+    ]
+
+
+def own_tests(*packages: str) -> list[str]:
+    """Name the groups `tests` of some packages, as arguments of an install."""
+    return [
+        arg
+        for name in packages
+        if "tests" in project(name).get("dependency-groups", {})
+        for arg in ("--group", f"{PACKAGES[name]}/pyproject.toml:tests")
+    ]
+
+
+def project(name: str) -> dict:
+    """Read a package's pyproject.toml."""
+    return tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())
+
+
+def workspace() -> list[str]:
+    """Name every package, editable, as arguments of an install."""
+    return [arg for name in PACKAGES for arg in ("-e", f"packages/{name}")]
+
+
+def closure(*names: str) -> list[str]:
+    """List packages of the workspace with those that they depend on."""
+    seen: list[str] = []
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        seen.append(name)
+        needs = project(name)["project"].get("dependencies", [])
+        queue += {re.match(r"[\w.-]+", need)[0] for need in needs} & PACKAGES.keys()
+    return sorted(seen)
+
+
+@nox.session
+def format(session: nox.Session) -> None:
+    """Format the code, and fix what ruff can fix safely."""
+    install(session, *groups("lint"))
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the code's rules, its format, and the spelling."""
+    install(session, *groups("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", "--diff", ".")
+    session.run("codespell")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the packages."""
+    install(session, *workspace(), *groups("tests", "types"), *own_tests(*PACKAGES))
+    session.run("mypy", *(f"packages/{name}/src" for name in IMPORTS))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run every test on each supported Python, under coverage."""
+    install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    if not session.posargs:
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "report", "--skip-covered", "--precision=1")
+
+
+@nox.session
+@nox.parametrize("package", list(IMPORTS))
+def alone(session: nox.Session, package: str) -> None:
+    """Run one package's tests with what it declares; they must cover all of it.
+
+    It is run on the oldest and on the newest Python, as wheels: between the two,
+    every branch on the version of Python goes both ways.
+    """
+    install(session, "coverage>=7.10")
+    data = COVERAGE / package
+    shutil.rmtree(data, ignore_errors=True)
+    environment = {"COVERAGE_FILE": str(data / "data")}
+    pythons = [version for version in (PYTHONS[0], PYTHONS[-1]) if interpreter(version)]
+    for version in pythons or ["3"]:
+        run_alone(session, package, version, environment)
+    session.run("coverage", "combine", "--quiet", env=environment)
+    gate = ["--fail-under=100"]
+    if len(pythons) < 2:
+        gate = ["--fail-under=0"]
+        session.warn("no Python but one: what it leaves uncovered is only listed")
+    session.run(
+        *("coverage", "report", f"--include=packages/{package}/src/*", *gate),
+        env=environment,
+    )
+
+
+def run_alone(
+    session: nox.Session, package: str, version: str, environment: dict[str, str]
+) -> None:
+    """Run a package's own tests in an environment beside the session's."""
+    target = Path(session.virtualenv.location, f"python{version}")
+    if not target.exists():
+        session.run("uv", "venv", "--quiet", "--python", version, str(target))
+    local = closure(package, "roll-testing")
+    wheels = ["--no-sources", *(f"packages/{name}" for name in local)]
+    tools = [*own_tests(package), "coverage>=7.10"]
+    if not install(session, *wheels, *tools, target=target):
+        # The settings are the same, the code may not be.
+        session.install(
+            *(f"--python={target}", "--quiet", "--offline", "--no-deps", *wheels),
+            *(f"--reinstall-package={name}" for name in local),
+            env=build_environment(),
+        )
+    session.run(
+        *(f"{target}/bin/python", "-m", "coverage", "run", "-m", "pytest"),
+        *(f"--confcutdir=packages/{package}", f"packages/{package}/tests"),
+        *session.posargs,
+        env=environment,
+        external=True,
+    )
+
+
+@nox.session(python=PYTHONS)
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest versions that the packages declare."""
+    install(
+        session,
+        *("--upgrade", "--resolution", "lowest-direct"),
+        *workspace(),
+        *groups("tests"),
+        *own_tests(*PACKAGES),
+    )
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation."""
+    install(session, *groups("docs"))
+    session.run("mkdocs", "build", "--strict", "--quiet")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks and print what they measure."""
+    install(session, *workspace())
+    for script in sorted(ROOT.glob("benchmarks/bench_*.py")):
+        session.run("python", str(script.relative_to(ROOT)), *session.posargs)
+
+
+@nox.session
+def serve(session: nox.Session) -> None:
+    """Serve examples/hello on port 3579 until it is interrupted."""
+    install(session, *workspace())
+    # In the place of nox, so that signals reach the server and nothing else.
+    python = shutil.which("python", path=os.pathsep.join(session.bin_paths))
+    command = [python, "-m", "examples.hello", *session.posargs]
+    sys.stdout.flush()
+    os.execve(python, command, {**os.environ, "PYTHONUNBUFFERED": "1"})
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build each package, install the wheels in a fresh environment, import them."""
+    fresh = install(session, "hatchling>=1.27")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    for name in PACKAGES:
+        session.run(
+            *("uv", "build", "--no-build-isolation", f"--python={session.bin}/python"),
+            *("--quiet", "--out-dir", str(dist), f"packages/{name}"),
+            env=build_environment(),
+        )
+    target = Path(session.virtualenv.location, "fresh")
+    python = f"--python={target}"
+    wheels = sorted(str(path) for path in dist.glob("*.whl"))
+    offline = [] if fresh else ["--offline"]
+    session.run("uv", "venv", "--quiet", "--clear", str(target))
+    session.install(python, "--quiet", *offline, *wheels, env=build_environment())
+    session.run("uv", "pip", "check", python)
+    for module in IMPORTS.values():
+        code = f"import {module}; print('imported', {module}.__file__)"
+        session.run(f"{target}/bin/python", "-W", "error", "-c", code, external=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def release(session: nox.Session) -> None:
+    """Set a version, date its changelog, commit, tag: `-- roll-core 1.1.0`."""
+    if len(session.posargs) != 2 or session.posargs[0] not in PACKAGES:
+        session.error(f"nox -s release -- PACKAGE VERSION; {', '.join(PACKAGES)}")
+    name, version = session.posargs
+    if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
+        session.error(f"{version!r} is not a version like 1.1.0 or 1.1.0rc1")
+    if session.run("git", "status", "--porcelain", silent=True, external=True):
+        session.error("commit first what is not committed")
+    settings = PACKAGES[name] / "pyproject.toml"
+    changelog = PACKAGES[name] / "CHANGELOG.md"
+    before, heading, after = changelog.read_text().partition("## Unreleased\n")
+    notes = after.partition("\n## ")[0]
+    if not notes.strip():
+        session.error(f"nothing stands under Unreleased in {changelog}")
+    released = f"\n## {version} - {date.today().isoformat()}\n"
+    changelog.write_text(before + heading + released + after)
+    settings.write_text(
+        re.sub(
+            r'^version = ".*"$',
+            f'version = "{version}"',
+            settings.read_text(),
+            count=1,
+            flags=re.MULTILINE,
+        )
+    )
+    tag = f"{name}-v{version}"
+    message = f"Release {name} {version}"
+    session.run("git", "commit", "-q", "-am", message, external=True)
+    session.run("git", "tag", "-a", tag, "-m", message, external=True)
+    session.log(f"tagged {tag}")

@@ -1,0 +1,180 @@
+"""Who may import whom: the picture of the layers, as a table, held by every import.
+
+A module of `roll` imports only from lower ranks. What annotations alone need goes
+under ``TYPE_CHECKING``, which is exempt.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGES = Path(__file__).parent.parent / "packages"
+CORE = PACKAGES / "roll-core" / "src" / "roll"
+
+RANKS = {
+    # import nothing from Roll
+    "errors": 0,
+    "limits": 0,
+    "typing": 0,
+    # values in, values out: no socket opened, read or written
+    "body": 1,
+    "cookies": 1,
+    "datastructures": 1,
+    "events": 1,
+    "framing": 1,
+    "hookspecs": 1,
+    "routing": 1,
+    "tasks": 1,
+    "upgrade": 1,
+    "wire": 1,
+    "multipart": 2,
+    "request": 3,
+    "response": 3,
+    "answer": 4,
+    "reader": 4,
+    # transports and entry points start here
+    "plugins": 5,
+    "protocol": 5,
+    # composition
+    "app": 6,
+    "extensions": 6,
+    "server": 6,
+    # older names of what other packages hold, and the public names
+    "testing": 7,
+    "worker": 7,
+    "__init__": 8,
+}
+# What other packages may import, beside the public names of `roll` itself.
+PUBLIC_MODULES = {"roll.extensions", "roll.typing"}
+# The modules of `roll` that stand for another package, and which.
+SHIMS = {"testing": "roll_testing", "worker": "roll_gunicorn"}
+
+
+def imports(tree: ast.AST, package: str) -> list[tuple[str, str | None]]:
+    """List what a module of *package* imports, wherever in it: (module, name)."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # Packages are one level deep, so `.` is always the package.
+            parts = [package if node.level else None, node.module]
+            module = ".".join(filter(None, parts))
+            found += [(module, alias.name) for alias in node.names]
+    return found
+
+
+class NoTypeChecking(ast.NodeTransformer):
+    """Takes out what stands under ``if TYPE_CHECKING:``."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        if "TYPE_CHECKING" in ast.unparse(node.test):
+            return [self.visit(child) for child in node.orelse]
+        return self.generic_visit(node)
+
+
+def run_time_imports(path: Path) -> list[tuple[str, str | None]]:
+    return imports(NoTypeChecking().visit(ast.parse(path.read_text())), "roll")
+
+
+def core_modules_imported(path: Path) -> set[str]:
+    """Name the modules of `roll` that one of them imports, `__init__` for the names."""
+    found = set()
+    for module, name in run_time_imports(path):
+        top, _, below = module.partition(".")
+        if top == "roll":
+            inner = below.partition(".")[0] or name
+            found.add(inner if inner in RANKS or below else "__init__")
+    return found
+
+
+def modules(root: Path) -> list[Path]:
+    return sorted(root.rglob("*.py"))
+
+
+def relative_to_packages(path: Path) -> str:
+    return str(path.relative_to(PACKAGES))
+
+
+def own_name(path: Path) -> str:
+    return path.relative_to(PACKAGES).parts[2]  # roll-cors/src/roll_cors/...
+
+
+OTHERS = [
+    path
+    for package in sorted(PACKAGES.iterdir())
+    if package.name != "roll-core"
+    for path in modules(package / "src")
+]
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+def test_every_module_has_a_rank(path):
+    assert path.stem in RANKS, (
+        f"{path.name} has no rank: add {path.stem!r} to RANKS in tests/test_layers.py, "
+        "above everything that it imports"
+    )
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+def test_a_module_imports_only_from_lower_ranks(path):
+    rank = RANKS.get(path.stem, max(RANKS.values()))
+    too_high = {
+        name: RANKS[name]
+        for name in core_modules_imported(path)
+        if RANKS.get(name, -1) >= rank
+    }
+    assert not too_high, (
+        f"{path.name} has rank {rank}; import names for annotations under TYPE_CHECKING"
+    )
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+def test_only_a_shim_of_the_core_imports_another_package(path):
+    found = {module.partition(".")[0] for module, _ in run_time_imports(path)}
+    others = {name for name in found if name.startswith("roll_")}
+    assert others <= {SHIMS.get(path.stem)}
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=relative_to_packages)
+def test_another_package_imports_only_public_names(path):
+    import roll
+
+    public = set(roll.__all__)
+    private = [
+        (module, name)
+        for module, name in imports(ast.parse(path.read_text()), own_name(path))
+        if module.partition(".")[0] == "roll"
+        and (name not in public if module == "roll" else module not in PUBLIC_MODULES)
+    ]
+    assert not private, "not among the public names of `roll`"
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=relative_to_packages)
+def test_another_package_imports_no_sibling(path):
+    own = own_name(path)
+    tree = ast.parse(path.read_text())
+    found = {module.partition(".")[0] for module, _ in imports(tree, own)}
+    assert not {name for name in found if name.startswith("roll_")} - {own}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from roll.app import Roll", {"app"}),
+        ("import roll.app", {"app"}),
+        ("from roll import app", {"app"}),
+        ("from roll import Roll", {"__init__"}),
+        ("from .app import Roll", {"app"}),
+        ("from . import app", {"app"}),
+        ("def f():\n    from .app import Roll", {"app"}),
+        ("if TYPE_CHECKING:\n    from .app import Roll", set()),
+        ("if TYPE_CHECKING:\n    import x\nelse:\n    import roll.app", {"app"}),
+        ("import rollup\nfrom roll_cors import cors", set()),
+    ],
+)
+def test_every_form_of_import_is_read(source, expected, tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert core_modules_imported(path) == expected

@@ -1,0 +1,180 @@
+"""What the distributions promise: names, entry points, bounds, a wheel's content."""
+
+import email
+import os
+import subprocess
+import sys
+import tomllib
+import venv
+from importlib import metadata
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+PACKAGES = {
+    path.parent.name: path.parent
+    for path in sorted(Path(__file__).parent.parent.glob("packages/*/pyproject.toml"))
+}
+META = "roll"
+# Distributions whose import name is not their name with underscores.
+IMPORT_NAMES = {"roll-core": "roll"}
+# group -> name -> object; a package that is not here has the entry point
+# `roll.plugins`, named as the distribution without `roll-`.
+ENTRY_POINTS = {
+    "roll": {},
+    "roll-core": {},
+    "roll-testing": {"pytest11": {"roll": "roll_testing.plugin"}},
+}
+CORE_RANGE = "roll-core>=1.0,<2"
+
+each_package = pytest.mark.parametrize("name", PACKAGES)
+each_with_code = pytest.mark.parametrize("name", [n for n in PACKAGES if n != META])
+
+
+def project(name):
+    return tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())["project"]
+
+
+def import_name(name):
+    return IMPORT_NAMES.get(name, name.replace("-", "_"))
+
+
+def build(source, target):
+    """Build the wheel of a project into a folder, with the installed hatchling."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", target],
+        cwd=source,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory):
+    """Map each package to its wheel, built from the tree as it is."""
+    target = tmp_path_factory.mktemp("wheels")
+    for source in PACKAGES.values():
+        build(source, target)
+    built = {path.name.partition("-")[0]: path for path in target.glob("*.whl")}
+    return {name: built[name.replace("-", "_")] for name in PACKAGES}
+
+
+def file_names(wheel):
+    with ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def wheel_metadata(wheel):
+    with ZipFile(wheel) as archive:
+        (path,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(archive.read(path))
+
+
+@each_package
+def test_package_is_named_as_its_folder(name):
+    assert project(name)["name"] == name
+
+
+@each_package
+def test_package_has_its_own_readme_changelog_and_license(name):
+    package = PACKAGES[name]
+    assert (package / "README.md").read_text().startswith(f"# {name}\n")
+    assert "\n## Unreleased\n" in (package / "CHANGELOG.md").read_text()
+    assert (package / "LICENSE").read_text().startswith("MIT License\n")
+
+
+@each_package
+def test_package_supports_the_same_pythons(name):
+    declared = project(name)
+    assert declared["requires-python"] == ">=3.11"
+    assert {"3.11", "3.12", "3.13"} <= {
+        classifier.rpartition(" ")[2] for classifier in declared["classifiers"]
+    }
+
+
+@each_package
+def test_package_accepts_a_range_of_the_others(name):
+    ours = [need for need in project(name)["dependencies"] if need.startswith("roll")]
+    assert [need for need in ours if not need.endswith(">=1.0,<2")] == []
+    if name not in {"roll-core", META}:
+        assert CORE_RANGE in ours
+
+
+def test_meta_package_depends_on_every_other():
+    needs = {need.partition(">")[0] for need in project(META)["dependencies"]}
+    others = PACKAGES.keys() - {META, "roll-core"}
+    assert needs == others | {"roll-core[fast]"}
+
+
+@each_package
+def test_installed_entry_points_are_the_declared_ones(name):
+    default = {"roll.plugins": {name.removeprefix("roll-"): import_name(name)}}
+    found = {}
+    for point in metadata.distribution(name).entry_points:
+        found.setdefault(point.group, {})[point.name] = point.value
+    assert found == ENTRY_POINTS.get(name, default)
+
+
+@each_with_code
+def test_wheel_holds_the_module_its_type_marker_and_nothing_else(name, wheels):
+    module = import_name(name)
+    names = file_names(wheels[name])
+    assert {f"{module}/__init__.py", f"{module}/py.typed"} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {module}
+
+
+@each_package
+def test_wheel_holds_the_license(name, wheels):
+    names = file_names(wheels[name])
+    assert any(path.endswith(".dist-info/licenses/LICENSE") for path in names)
+    fields = wheel_metadata(wheels[name])
+    assert fields["License-Expression"] == "MIT"
+    assert fields.get_all("License-File") == ["LICENSE"]
+
+
+def test_meta_wheel_has_no_module(wheels):
+    assert [
+        path for path in file_names(wheels[META]) if ".dist-info/" not in path
+    ] == []
+
+
+def run(*command):
+    """Run a command in an environment without ours, and give what it printed."""
+    ours = ("COVERAGE", "PIP_", "PYTHON")
+    clean = {key: os.environ[key] for key in os.environ if not key.startswith(ours)}
+    done = subprocess.run(
+        command, env=clean, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_documented_upgrade_from_0_13_leaves_a_working_module(tmp_path, wheels):
+    # A stand-in for the original: one distribution `roll`, with the module `roll`.
+    old = tmp_path / "old"
+    (old / "roll").mkdir(parents=True)
+    (old / "roll" / "__init__.py").write_text("OLD = True\n")
+    (old / "roll" / "extensions.py").write_text("")
+    (old / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "roll"\nversion = "0.13.4"\nrequires-python = ">=3.7"\n'
+    )
+    build(old, tmp_path)
+    environment = tmp_path / "env"
+    venv.create(environment, with_pip=True, symlinks=True)
+    python = str(environment / "bin" / "python")
+    install = (python, "-m", "pip", "install", "--no-index", "--no-deps")
+    run(*install, str(tmp_path / "roll-0.13.4-py3-none-any.whl"))
+
+    run(python, "-m", "pip", "uninstall", "-y", "roll")
+    run(*install, str(wheels["roll"]), str(wheels["roll-core"]))
+
+    found = run(
+        *(python, "-c"),
+        "import importlib.util as u, pathlib as p;"
+        "print(p.Path(u.find_spec('roll').origin).read_text())",
+    )
+    source = PACKAGES["roll-core"] / "src" / "roll" / "__init__.py"
+    assert found.rstrip("\n") == source.read_text().rstrip("\n")
