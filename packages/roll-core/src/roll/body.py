@@ -53,7 +53,7 @@ class Body:
         self.length = length
         self.expected = expected
         self.received = 0
-        """Bytes that came so far."""
+        """Bytes that came so far; once it is discarded, those dropped since."""
         self.complete = False
         """Whether the last byte came."""
         self.discarding = False
@@ -92,6 +92,7 @@ class Body:
     def discard(self) -> None:
         """Drop what came and what comes: nobody will read it."""
         self.discarding = True
+        self.received = 0
         self._chunks.clear()
         self._size = 0
         self._resume()

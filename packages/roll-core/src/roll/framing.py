@@ -14,6 +14,13 @@ _HOST = re.compile(
     rb"|\[[0-9A-Fa-f:.v]+\](?::[0-9]*)?"
 )
 
+# An http URI has a host (RFC 9110, section 4.2.1), and no user (section 4.2.4).
+_ABSOLUTE = re.compile(
+    rb"https?://(?:(?:[a-z0-9\-._~!$&'()*+,;=]|%[0-9a-f]{2})+"
+    rb"|\[[0-9a-f:.v]+\])(?::[0-9]*)?(?:[/?]|\Z)",
+    re.IGNORECASE,
+)
+
 
 def check_host(
     fields: Sequence[tuple[bytes, bytes]], known: Mapping[bytes, bytes], version: str
@@ -50,20 +57,27 @@ def check_target(method: str, target: bytes) -> None:
         HttpError: 400 (RFC 9112, section 3.2).
     """
     if method == "CONNECT":
-        fits = b"/" not in target
+        fits = target != b"" and _is_host(target)
     elif target == b"*":
         fits = method == "OPTIONS"
     else:
-        fits = target.startswith((b"/", b"http://", b"https://"))
-    if not fits or not target:
+        fits = target.startswith(b"/") or _ABSOLUTE.match(target) is not None
+    if not fits:
         raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed request target")
 
 
-def content_length(known: Mapping[bytes, bytes], version: str) -> int | None:
+def content_length(
+    fields: Sequence[tuple[bytes, bytes]], known: Mapping[bytes, bytes], version: str
+) -> int | None:
     """Read the size of the body that follows.
 
     llhttp has refused everything but one Content-Length of ASCII digits, and both
     fields together.
+
+    Args:
+        fields: Names in upper case and values, as received.
+        known: The same as a mapping.
+        version: `"1.0"` or `"1.1"`.
 
     Returns:
         Bytes; 0 without a body; None for a chunked one.
@@ -75,6 +89,7 @@ def content_length(known: Mapping[bytes, bytes], version: str) -> int | None:
     encoding = known.get(b"TRANSFER-ENCODING")
     if encoding is None:
         return int(known.get(b"CONTENT-LENGTH", b"0"))
-    if encoding.lower() != b"chunked" or version == "1.0":
+    given = sum(name == b"TRANSFER-ENCODING" for name, _ in fields)
+    if encoding.lower() != b"chunked" or given > 1 or version == "1.0":
         raise HttpError(HTTPStatus.BAD_REQUEST, "Unsupported Transfer-Encoding")
     return None

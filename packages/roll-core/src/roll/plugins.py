@@ -33,11 +33,7 @@ def manager() -> pluggy.PluginManager:
             plugins.register(entry.load(), name=entry.name)
             plugins.check_pending()
         except Exception as error:
-            raise PluginError(
-                f"The plugin {entry.name!r} of {_distribution(entry)} cannot be "
-                f"loaded: {type(error).__name__}: {error}. "
-                "Upgrade or uninstall this distribution."
-            ) from error
+            raise _broken(entry.name, error) from error
     return plugins
 
 
@@ -87,7 +83,11 @@ def _collect(hook: str) -> dict[str, Any]:
     owners: dict[str, str] = {}
     for implementation in getattr(manager().hook, hook).get_hookimpls():
         owner = implementation.plugin_name
-        for name, value in implementation.function().items():
+        try:
+            given = dict(implementation.function())
+        except Exception as error:
+            raise _broken(owner, error) from error
+        for name, value in given.items():
             if name in found:
                 raise PluginError(
                     f"{name!r} is given by two plugins, {owners[name]!r} and "
@@ -131,6 +131,16 @@ def refuse_original() -> None:
         )
 
 
-def _distribution(entry: metadata.EntryPoint) -> str:
-    dist = entry.dist
-    return "an unknown distribution" if dist is None else f"{dist.name} {dist.version}"
+def _broken(plugin: str, error: Exception) -> PluginError:
+    return PluginError(
+        f"The plugin {plugin!r} of {_distribution(plugin)} cannot be loaded: "
+        f"{type(error).__name__}: {error}. Upgrade or uninstall this distribution."
+    )
+
+
+def _distribution(plugin: str) -> str:
+    """Name the distribution of a plugin, and its version."""
+    entries = metadata.entry_points(group=GROUP, name=plugin)
+    return " and ".join(
+        f"{entry.dist.name} {entry.dist.version}" for entry in entries if entry.dist
+    )

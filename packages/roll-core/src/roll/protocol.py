@@ -88,6 +88,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
         self.app.connections.add(self)
+        if self.app.closing.is_set():  # accepted just before
+            self._close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel what still works for a client that is gone."""
@@ -221,6 +223,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                 return await self._hand_over(self.switch)
         except asyncio.CancelledError:
             self._abort()
+            await close_body(response.body)
             raise
         except Exception:
             logger.exception("%s %r was cut short", request.method, request.url)
@@ -259,7 +262,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             transport.write(answer.head + body)
         else:
             transport.write(answer.head)
-            transport.write(body)
+            transport.write(bytes(body))  # it keeps what it is given, until it is sent
         if self._writable is not None:
             await self._writable
 
@@ -268,12 +271,16 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         switches = status == HTTPStatus.SWITCHING_PROTOCOLS and self.switch is not None
         if status < HTTPStatus.OK and not switches:
             raise ValueError(f"{status} is not the status of a whole answer")
+        if switches:
+            if not request.keep_alive or self.app.closing.is_set():
+                raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
+            return frame(response, extra=self.app.date)
         requests = self.app.limits.requests
         close = (
             not request.keep_alive
             or self.app.closing.is_set()
             or (request.content is not None and not self._can_skip(request.content))
-            or (self._rest is not None and not switches)
+            or self._rest is not None
             or (requests is not None and self._served + 1 >= requests)
         )
         return frame(response, request.method, request.version, close, self.app.date)
@@ -300,7 +307,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                 if answer.chunked and data:  # an empty chunk would be the last one
                     transport.write(wire.chunk(data))
                 else:
-                    transport.write(data)
+                    transport.write(bytes(data))
                 if self._writable is not None:
                     await self._writable
         finally:
@@ -321,18 +328,19 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
         self.app.connections.discard(self)
-        transport.set_protocol(cast(asyncio.Protocol, protocol))
-        protocol.connection_made(transport)
-        if self._reading_paused:
-            transport.resume_reading()
-        if self._rest:
-            protocol.data_received(self._rest)
         try:
+            transport.set_protocol(cast(asyncio.Protocol, protocol))
+            protocol.connection_made(transport)
+            if self._reading_paused:
+                transport.resume_reading()
+            if self._rest:
+                protocol.data_received(self._rest)
             await protocol.run(switch.view, switch.variables)
-        except asyncio.CancelledError:
+        except BaseException:
             transport.abort()
             raise
         finally:
+            transport.close()  # nobody is left to do so
             self.app.forget(protocol)
 
     def _write_refusal(self, error: HttpError) -> None:
@@ -377,6 +385,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             transport.close()
 
     def _abort(self) -> None:
+        self._deaf = True
+        self._waiting.clear()
+        self._refusal = None
         if self.transport is not None:
             self.transport.abort()
 
@@ -384,6 +395,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """End as soon as the running request is answered, now when there is none."""
         if self.request is None:
             self._close()
+        else:
+            self.request.keep_alive = False
 
     def abort(self) -> None:
         """End now: the time to shut down is over."""
@@ -409,11 +422,13 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """
         limits = self.app.limits
         request = self._incoming
-        if self._writable is not None and self.transport is not None:
-            size = self.transport.get_write_buffer_size()
-            return "write", size, limits.write_timeout
-        if self._lingering:
-            return "linger", 0, LINGER
+        transport = self.transport
+        if transport is not None:
+            if self._writable is not None or transport.is_closing():
+                size = transport.get_write_buffer_size()
+                return "write", size, limits.write_timeout
+            if self._lingering:
+                return "linger", transport.get_write_buffer_size(), LINGER
         if request is not None and request.content is not None:
             if self._reading_paused or request.content.expected:
                 return "view", self._served, math.inf
@@ -427,7 +442,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def _time_out(self, phase: str) -> None:
         if phase in ("write", "linger"):
             self._abort()
-        elif phase == "body" or self._incoming is not None:
+        elif phase == "body" or self._incoming is not None or self._pending:
             self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT))
             self._advance()
         else:

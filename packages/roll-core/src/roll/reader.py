@@ -86,17 +86,29 @@ class MessageReader:
             self._pending = 0
         else:
             self._pending += len(data)
-            if self._pending > self.app.limits.head and not self._deaf:
+            limits = self.app.limits
+            # A target and fields within their limits, and what stands between them.
+            most = limits.target + limits.head + 8 * (limits.fields + 8)
+            if self._pending > most and not self._deaf:
                 self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
     def _feed(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)  # type: ignore[union-attr]  # while connected
-        except HttpParserUpgrade as upgrade:
-            self._settle_upgrade(data[upgrade.args[0] :])
-        except HttpParserError as error:
-            if not self._deaf:  # else it is about what came after the last message
-                self._refuse(_as_http_error(error))
+        rest: bytes | memoryview = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)  # type: ignore[union-attr]  # connected
+                return
+            except HttpParserUpgrade as upgrade:
+                end = upgrade.args[0]
+            except HttpParserError as error:
+                if not self._deaf:  # else it is about what came after the last message
+                    self._refuse(_as_http_error(error))
+                return
+            # Out of the `except`, which would be the context of what is raised next.
+            rest = memoryview(rest)[end:]
+            self._settle_upgrade(rest)
+            if self._deaf:
+                return
 
     # Callbacks
 
@@ -120,7 +132,8 @@ class MessageReader:
         limits = self.app.limits
         size = len(name) + len(value)
         self._head_size += size
-        self._fields.append((name.upper(), value))
+        # llhttp leaves the whitespace after a value (RFC 9110, section 5.5).
+        self._fields.append((name.upper(), value.rstrip(b" \t")))
         if (
             size > limits.field
             or self._head_size > limits.head
@@ -144,7 +157,7 @@ class MessageReader:
         known = dict(fields)
         check_target(method, request.url)
         check_host(fields, known, version)
-        length = content_length(known, version)
+        length = content_length(fields, known, version)
         if length != 0:
             waits = known.get(b"EXPECT", b"").lower() == b"100-continue"
             request.content = Body(
@@ -152,7 +165,8 @@ class MessageReader:
             )
         if parser.should_upgrade():
             self._upgrading = True
-            request.upgrade = _tokens(known.get(b"UPGRADE", b""))
+            if version == "1.1" and request.keep_alive:  # RFC 9110, section 7.8
+                request.upgrade = _tokens(known.get(b"UPGRADE", b""))
         self._progress += 1
         self._take(request)
 
@@ -178,7 +192,7 @@ class MessageReader:
 
     # Offers to upgrade
 
-    def _settle_upgrade(self, rest: bytes) -> None:
+    def _settle_upgrade(self, rest: memoryview) -> None:
         """Go on after a message that offers an upgrade, or CONNECT.
 
         Only a route that switches protocols takes the offer; elsewhere the message is
@@ -190,14 +204,12 @@ class MessageReader:
             request.keep_alive = False
             request.content = None
             self.on_message_complete()
-        elif _switches(request):
-            self._rest = rest
+        elif request.upgrade and _switches(request):
+            self._rest = bytes(rest)
             self._deaf = True
             self.on_message_complete()
         else:
             self._prime_parser(request)
-            if rest:
-                self._feed(rest)
 
     def _prime_parser(self, request: Request) -> None:
         """Bring a new parser to where *request*'s body begins, or its end is."""
@@ -209,9 +221,11 @@ class MessageReader:
         if not request.keep_alive:
             framing.append(b"Connection: close\r\n")
         self.parser = HttpRequestParser(self)
+        head_size, self._head_size = self._head_size, 0
         self._priming = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
         self._priming = False
+        self._head_size = head_size
 
 
 def _tokens(value: bytes) -> tuple[str, ...]:
@@ -230,8 +244,11 @@ def _switches(request: Request) -> bool:
 # What llhttp says, where the answer is another than 400.
 _PARSER_STATUSES = {
     "Invalid method encountered": HTTPStatus.NOT_IMPLEMENTED,
+    "Expected space after method": HTTPStatus.NOT_IMPLEMENTED,
+    "Invalid method for HTTP/x.x request": HTTPStatus.NOT_IMPLEMENTED,
     "Invalid HTTP version": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
     "Pause on PRI/Upgrade": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+    "Expected HTTP/2 Connection Preface": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
 }
 
 

@@ -156,6 +156,7 @@ class Request(dict[str, Any]):
 
     @path.setter
     def path(self, path: str) -> None:
+        self._know_target()
         self._path = path
         self._endpoint = None
 
@@ -170,7 +171,12 @@ class Request(dict[str, Any]):
 
     @query_string.setter
     def query_string(self, query_string: str) -> None:
+        self._know_target()
         self._query_string = query_string
+
+    def _know_target(self) -> None:
+        """Read the target before what it says is overridden, not after."""
+        _ = self.path
 
     def _read_target(self) -> None:
         """Split the target, in origin or absolute form (RFC 9112, section 3.2)."""
@@ -231,7 +237,7 @@ class Request(dict[str, Any]):
     @property
     def host(self) -> str:
         """The host asked for: of an absolute target, else the `Host` field."""
-        self.path  # noqa: B018  # an absolute target sets the host when it is read
+        self._know_target()
         try:
             return self._host
         except AttributeError:
@@ -239,6 +245,7 @@ class Request(dict[str, Any]):
 
     @host.setter
     def host(self, host: str) -> None:
+        self._know_target()
         self._host = host
 
     # The connection

@@ -1,0 +1,7 @@
+import pytest
+from roll import Roll
+
+
+@pytest.fixture
+def app():
+    return Roll()

@@ -1,0 +1,335 @@
+"""Roll: what it is made of, and how it starts, runs and ends (SPEC 2, 7, 8, 11)."""
+
+import asyncio
+import logging
+from http import HTTPStatus
+
+import pytest
+from roll import (
+    Cookies,
+    Files,
+    Form,
+    HttpError,
+    HttpProtocol,
+    Limits,
+    Multipart,
+    Query,
+    Request,
+    Response,
+    Roll,
+    Route,
+    Routes,
+)
+
+# A dict, by identity
+
+
+def test_an_app_takes_no_argument():
+    with pytest.raises(TypeError):
+        Roll({})
+
+
+def test_an_app_is_a_dict_for_the_application(app):
+    app["db"] = "there"
+    assert dict(app) == {"db": "there"}
+
+
+def test_apps_compare_by_identity_are_hashable_and_true():
+    one, two = Roll(), Roll()
+    assert one != two
+    assert len({one, two}) == 2
+    assert one
+
+
+# What it is made of
+
+
+def test_the_parts_of_an_app():
+    assert Roll.HttpProtocol is Roll.Protocol is HttpProtocol
+    assert Roll.Request is Request
+    assert Roll.Response is Response
+    assert Roll.Routes is Routes
+    assert Roll.Route is Route
+    assert Roll.Query is Query
+    assert Roll.Form is Form
+    assert Roll.Files is Files
+    assert Roll.Cookies is Cookies
+    assert Roll.Multipart is Multipart
+    assert Roll.limits == Limits()
+
+
+async def test_a_subclass_says_what_its_app_is_made_of(client):
+    class MyRequest(Request):
+        @property
+        def shouted(self):
+            return self.path.upper()
+
+    class MyResponse(Response):
+        def html(self, text):
+            self.headers["Content-Type"] = "text/html; charset=utf-8"
+            self.body = text
+
+    class MyCookies(Cookies):
+        def set(self, name, value, **options):
+            super().set(name, value, secure=True, **options)
+
+    class App(Roll):
+        Request = MyRequest
+        Response = MyResponse
+        Cookies = MyCookies
+
+    app = App()
+
+    @app.route("/{x}")
+    async def view(request, response, x):
+        response.html(request.shouted)
+        response.cookies.set("a", "b")
+
+    client.app = app
+    answer = await client.get("/x")
+    assert answer.body == b"/X"
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Set-Cookie"] == "a=b; Path=/; Secure"
+
+
+def test_protocol_is_an_older_name_of_http_protocol():
+    class MyProtocol(HttpProtocol):
+        __slots__ = ()
+
+    with pytest.warns(DeprecationWarning, match=r"App\.Protocol is an older name"):
+
+        class App(Roll):
+            Protocol = MyProtocol
+
+    assert App.HttpProtocol is App.Protocol is MyProtocol
+    assert isinstance(App().factory(), MyProtocol)
+
+
+def test_the_older_name_follows_the_newer_one():
+    class MyProtocol(HttpProtocol):
+        __slots__ = ()
+
+    class App(Roll):
+        HttpProtocol = MyProtocol
+
+    assert App.Protocol is MyProtocol
+
+
+def test_parts_may_hang_on_the_protocol_class_as_in_older_code():
+    class MyQuery(Query):
+        """One of ours."""
+
+    class MyProtocol(HttpProtocol):
+        Query = MyQuery
+
+    with pytest.warns(DeprecationWarning, match=r"use Query of the app"):
+
+        class App(Roll):
+            HttpProtocol = MyProtocol
+
+    assert App.Query is MyQuery
+
+    class Newer(App):  # says so itself: nothing to warn of
+        Query = Query
+
+    assert Newer.Query is Query
+
+
+# One request, by hand
+
+
+async def test_an_app_runs_one_request(app):
+    @app.route("/{name}")
+    async def view(request, response, name):
+        response.body = f"Hello {name}"
+
+    request, response = Request(app, None), Response(app, None)
+    request.url = b"/joe"
+    await app(request, response)
+    assert (response.status, response.body) == (200, "Hello joe")
+
+
+# Errors
+
+
+async def test_an_http_error_may_be_raised_anywhere(client, app):
+    @app.route("/")
+    async def view(request, response):
+        raise HttpError(HTTPStatus.FORBIDDEN, "Run, you foo(l)!")
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (403, b"Run, you foo(l)!")
+    assert answer.headers["Content-Length"] == "16"
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (HttpError(404), 404, b"Not Found"),
+        (HttpError(HTTPStatus.GONE, ""), 410, b""),
+        (HttpError(400, b"bytes", context={"a": 1}), 400, b"bytes"),
+    ],
+)
+async def test_the_body_of_an_error_is_its_message_or_the_phrase(
+    client, app, error, status, body
+):
+    @app.route("/")
+    async def view(request, response):
+        raise error
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (status, body)
+
+
+def test_an_error_keeps_its_context():
+    assert HttpError(400, context={"a": 1}).context == {"a": 1}
+    assert HttpError(400).context is None
+
+
+@pytest.mark.parametrize("status", [0, 299, "x"])
+def test_an_error_of_an_unknown_status_is_a_value_error(status):
+    with pytest.raises(ValueError, match="is not a valid HTTPStatus"):
+        HttpError(status)
+
+
+async def test_a_subclass_of_http_error_may_skip_init(client, app):
+    class Teapot(HttpError):
+        def __init__(self):
+            self.status = 418
+
+    class Bare(HttpError):
+        def __init__(self): ...
+
+    errors = [Teapot(), Bare()]
+
+    @app.route("/")
+    async def view(request, response):
+        raise errors.pop(0)
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (418, b"I'm a Teapot")
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+
+
+async def test_an_exception_is_a_500_that_says_nothing(client, app, caplog):
+    @app.route("/")
+    async def view(request, response):
+        response.headers["X-Kept"] = "yes"
+        raise ValueError("secret")
+
+    answer = await client.get("/?a=\n".replace("\n", "%0A"))
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert answer.headers["X-Kept"] == "yes"
+    assert caplog.messages == ["GET b'/?a=%0A': ValueError('secret')"]
+
+
+async def test_an_error_that_replaces_a_stream_closes_it(client, app):
+    closed = []
+
+    class Stream:
+        def __aiter__(self):
+            raise AssertionError("never read")
+
+        async def aclose(self):
+            closed.append(True)
+
+    @app.route("/")
+    async def view(request, response):
+        response.body = Stream()
+        raise HttpError(409)
+
+    assert (await client.get("/")).status == 409
+    assert closed == [True]
+
+
+async def test_a_task_of_the_view_that_was_cancelled_is_a_500(client, app, caplog):
+    @app.route("/")
+    async def view(request, response):
+        task = asyncio.create_task(asyncio.sleep(10))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert "CancelledError" in caplog.text
+
+
+async def test_another_offer_on_a_plain_route_is_ignored_but_websocket_is_501(
+    client, app
+):
+    @app.route("/")
+    async def view(request, response):
+        response.body = "served"
+
+    def offer(token):
+        return {"Upgrade": token, "Connection": "Upgrade"}
+
+    assert (await client.get("/", headers=offer("h2c"))).body == b"served"
+    assert (await client.get("/", headers=offer("WebSocket"))).status == 501
+    assert (await client.get("/nowhere", headers=offer("websocket"))).status == 404
+
+
+# Startup and shutdown
+
+
+async def test_the_loop_is_that_of_startup_and_may_be_assigned(app):
+    loop = asyncio.get_running_loop()
+    assert app.loop is loop
+    await app.startup()
+    assert app.loop is loop
+    await app.shutdown()
+    app.loop = "another"
+    assert app.loop == "another"
+
+
+async def test_shutdown_cuts_what_takes_longer_than_its_limit(caplog):
+    class App(Roll):
+        limits = Limits(shutdown=0.05)
+
+    app = App()
+    ended = []
+
+    @app.listen("mine")
+    async def forever():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    @app.listen("shutdown")
+    async def last():
+        ended.append("shutdown")
+
+    await app.startup()
+    app.hook("mine")
+    await asyncio.sleep(0)
+    await app.shutdown()
+    assert ended == [True, "shutdown"]
+    assert caplog.messages == [
+        "Shutdown cuts 0 connections and 1 tasks that are still running"
+    ]
+
+
+async def test_one_connection_that_fails_does_not_end_the_watch(app, caplog):
+    checked = []
+
+    class Broken:
+        def check(self, now):
+            raise RuntimeError("broken")
+
+        def stop(self):
+            app.forget(self)
+
+    class Working(Broken):
+        def check(self, now):
+            checked.append(now)
+
+    app.connections |= {Broken(), Working()}
+    await app.startup()
+    assert len(checked) == 1
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    await app.shutdown()
+    assert not app.connections

@@ -1,0 +1,524 @@
+"""Listeners: their arguments, their order, and `app.hook` (SPEC 7)."""
+
+import asyncio
+import functools
+import gc
+import logging
+
+import pytest
+from roll import HttpError, Roll
+from roll.events import EVENTS, Entry, bind, names, solve
+
+
+def record(seen, name, result=None):
+    async def listener(*arguments):
+        seen.append(name)
+        return result
+
+    return listener
+
+
+# Arguments
+
+
+async def test_a_listener_gets_its_arguments_in_their_order_whatever_their_names():
+    assert bind("headers", lambda a, b: (a, b))(1, 2) == (1, 2)
+
+
+async def test_a_listener_with_permuted_names_gets_its_arguments_by_name():
+    assert bind("headers", lambda response, request: (response, request))(1, 2) == (
+        2,
+        1,
+    )
+
+
+def test_permuted_names_may_be_given_by_name():
+    listener = bind(
+        "error", lambda error, request, response: (error, request, response)
+    )
+    assert listener(1, 2, 3) == (3, 1, 2)
+    assert listener(error=3, response=2, request=1) == (3, 1, 2)
+
+
+def test_permuted_names_of_route_add_keep_the_extras():
+    listener = bind("route:add", lambda view, path, **extras: (view, path, extras))
+    assert listener("/x", "view", name="x") == ("view", "/x", {"name": "x"})
+
+
+async def test_cors_headers_are_added_as_the_reader_writes_it(client, app):
+    def cors(app, value="*"):
+        @app.listen("response")
+        async def add_cors_headers(response, request):
+            response.headers["Access-Control-Allow-Origin"] = value
+
+    cors(app, value="http://other.example")
+    answer = await client.get("/")
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://other.example"
+
+
+@pytest.mark.parametrize(("event", "arguments"), EVENTS.items())
+def test_a_listener_that_cannot_take_the_arguments_is_a_type_error(
+    app, event, arguments
+):
+    def wrong(one, two, three, four): ...
+
+    with pytest.raises(TypeError, match=f"cannot listen to '{event}'"):
+        app.listen(event)(wrong)
+    assert event not in app.hooks
+
+
+def test_other_events_take_any_listener(app):
+    def any_(one, two, three, four): ...
+
+    app.listen("mine")(any_)
+    assert app.hooks["mine"] == (any_,)
+
+
+def test_a_builtin_that_hides_its_signature_may_listen(app):
+    app.listen("startup")(dict)
+    assert app.hooks["startup"] == (dict,)
+
+
+def test_a_coroutine_function_cannot_listen_to_route_add(app):
+    async def wrong(path, view, **extras): ...
+
+    with pytest.raises(TypeError, match="make it a plain def"):
+        app.listen("route:add")(wrong)
+
+
+def test_listen_returns_the_function(app):
+    def listener(response, request): ...
+
+    assert app.listen("request")(listener) is listener
+
+
+def test_a_listener_more_is_a_new_tuple(app):
+    app.listen("request")(lambda a, b: None)
+    before = app.hooks["request"]
+    app.listen("request")(lambda a, b: None)
+    assert len(before) == 1
+    assert len(app.hooks["request"]) == 2
+
+
+# Order
+
+
+def entry(module, before=(), after=()):
+    return Entry(module, module, names(before), names(after))
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([entry("a"), entry("b"), entry("c")], "abc"),
+        ([entry("a"), entry("b", before="a")], "ba"),
+        ([entry("a", after="b"), entry("b")], "ba"),
+        ([entry("a", after=("b", "c")), entry("b"), entry("c")], "bca"),
+        ([entry("a"), entry("b"), entry("c", before=["a", "b"])], "cab"),
+        ([entry("a", before="missing"), entry("b", after="gone")], "ab"),
+        ([entry("a", after="a"), entry("b")], "ab"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_listeners_run_as_added_but_for_before_and_after(entries, expected):
+    assert "".join(solve("x", entries, lambda module: module)) == expected
+
+
+def test_wishes_in_circles_are_an_error_that_names_who_wishes():
+    circle = [entry("a", before="b"), entry("b", before="a")]
+    with pytest.raises(ValueError, match=r"of 'x' go in circles: a \(a\), b \(b\)"):
+        solve("x", circle, lambda module: module)
+
+
+def test_code_that_no_plugin_owns_has_no_name():
+    entries = [entry("a", after="b"), entry("b")]
+    assert "".join(solve("x", entries, lambda module: None)) == "ab"
+
+
+def test_owners_are_not_asked_for_without_a_wish():
+    assert solve("x", [entry("a")], None) == ("a",)
+
+
+def test_before_puts_a_listener_before_those_of_a_plugin(app):
+    def plugin_listener(request, response): ...
+
+    plugin_listener.__module__ = "roll_server.things"
+
+    def mine(request, response): ...
+
+    app.listen("request")(plugin_listener)
+    app.listen("request", before="server")(mine)
+    assert app.hooks["request"] == (mine, plugin_listener)
+
+
+def test_an_order_that_fails_leaves_the_listeners_as_they_were(app):
+    def plugin_listener(request, response): ...
+
+    plugin_listener.__module__ = "roll_server"
+    app.listen("request", before="server")(plugin_listener)
+    with pytest.raises(ValueError, match="circles"):
+        app.listen("request", before="server", after="server")(lambda a, b: None)
+    assert app.hooks["request"] == (plugin_listener,)
+
+
+# app.hook
+
+
+async def test_hook_runs_listeners_of_any_name_in_the_order_registered(app):
+    seen = []
+    for name in "abc":
+        app.listen("mine")(record(seen, name))
+    assert await app.hook("mine", 1) is None
+    assert seen == ["a", "b", "c"]
+
+
+async def test_the_first_true_result_stops_the_chain(app):
+    seen = []
+    app.listen("mine")(record(seen, "a"))
+    app.listen("mine")(record(seen, "b", "found"))
+    app.listen("mine")(record(seen, "c"))
+    assert await app.hook("mine") == "found"
+    assert seen == ["a", "b"]
+
+
+async def test_plain_listeners_run_in_place(app):
+    seen = []
+    app.listen("mine")(lambda value: seen.append(value))
+    app.listen("mine")(lambda value: "found")
+    app.listen("mine")(lambda value: seen.append("never"))
+    outcome = app.hook("mine", value=1)
+    assert seen == [1]
+    assert await outcome == "found"
+
+
+async def test_plain_and_coroutine_listeners_mix(app):
+    seen = []
+    app.listen("mine")(lambda: seen.append("plain"))
+    app.listen("mine")(record(seen, "coroutine"))
+    app.listen("mine")(lambda: seen.append("plain again") or "found")
+    app.listen("mine")(record(seen, "never"))
+    assert await app.hook("mine") == "found"
+    assert seen == ["plain", "coroutine", "plain again"]
+
+
+async def test_hook_without_listeners_is_none(app):
+    assert await app.hook("nothing") is None
+
+
+async def test_hook_may_stand_without_await(app):
+    seen = []
+
+    @app.listen("new_connection")
+    async def note(connection):
+        await asyncio.sleep(0)
+        seen.append(connection)
+
+    app.hook("new_connection", connection="it")
+    await asyncio.sleep(0.01)
+    assert seen == ["it"]
+
+
+async def test_shutdown_waits_for_what_hook_started(app):
+    seen = []
+
+    @app.listen("mine")
+    async def slow():
+        await asyncio.sleep(0.05)
+        seen.append("slow")
+
+    @app.listen("shutdown")
+    async def last():
+        seen.append("shutdown")
+        app.hook("mine")
+
+    await app.startup()
+    app.hook("mine")
+    await app.shutdown()
+    assert seen == ["slow", "shutdown", "slow"]
+
+
+def test_a_plain_listener_raises_from_hook(app):
+    @app.listen("mine")
+    def wrong():
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        app.hook("mine")
+
+
+async def test_a_coroutine_listener_raises_from_await(app):
+    @app.listen("mine")
+    async def wrong():
+        raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        await app.hook("mine")
+
+
+async def test_an_exception_that_nobody_awaits_is_logged(app, caplog):
+    @app.listen("mine")
+    async def wrong():
+        raise ValueError("wrong")
+
+    app.hook("mine")
+    await asyncio.sleep(0.01)
+    gc.collect()
+    assert "Task exception was never retrieved" in caplog.text
+    assert "ValueError: wrong" in caplog.text
+
+
+def test_a_coroutine_listener_needs_a_running_loop(app):
+    @app.listen("mine")
+    async def listener(): ...
+
+    with pytest.raises(RuntimeError, match="'mine' has a coroutine listener"):
+        app.hook("mine")
+
+
+def test_what_only_can_be_awaited_needs_a_running_loop_too(app):
+    class Awaitable:
+        def __await__(self):
+            yield
+
+    app.listen("mine")(Awaitable)
+    with pytest.raises(RuntimeError, match="needs a running loop"):
+        app.hook("mine")
+
+
+def test_plain_listeners_need_no_loop(app):
+    app.listen("mine")(lambda: None)
+    app.hook("mine")
+
+
+async def test_a_partial_and_an_object_may_listen(app):
+    class Listener:
+        async def __call__(self, value):
+            return value
+
+    app.listen("mine")(functools.partial(record([], "x"), 1))
+    app.listen("mine")(Listener())
+    assert await app.hook("mine", 2) == 2
+
+
+# The events of a request
+
+
+@pytest.fixture
+def order(app):
+    seen = []
+    for event in ("headers", "request", "response"):
+        app.listen(event)(record(seen, event))
+
+    @app.listen("error")
+    async def note(request, response, error):
+        seen.append(f"error {error.status.value}")
+
+    @app.route("/")
+    async def view(request, response):
+        seen.append("view")
+
+    @app.route("/boom")
+    async def boom(request, response):
+        raise RuntimeError("boom")
+
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/", ["headers", "request", "view", "response"]),
+        ("HEAD", "/", ["headers", "request", "view", "response"]),
+        ("GET", "/nowhere", ["headers", "request", "error 404", "response"]),
+        ("PUT", "/", ["headers", "request", "error 405", "response"]),
+        ("GET", "/boom", ["headers", "request", "error 500", "response"]),
+        ("GET", "/%ff", ["headers", "error 400", "response"]),
+    ],
+)
+async def test_events_run_in_order_for_each_request(
+    client, order, method, path, expected
+):
+    await client.request(path, method=method)
+    assert order == expected
+
+
+@pytest.mark.parametrize("event", ["headers", "request"])
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_true_is_a_shortcut_to_response(client, app, event, asynchronous):
+    seen = []
+
+    def answer(request, response):
+        response.status = 202
+        response.body = "shortcut"
+        return True
+
+    async def answer_later(request, response):
+        return answer(request, response)
+
+    app.listen(event)(answer_later if asynchronous else answer)
+    app.listen("request")(record(seen, "request"))
+    app.listen("response")(record(seen, "response"))
+    answer = await client.get("/nowhere")
+    assert (answer.status, answer.body) == (202, b"shortcut")
+    assert seen == ["response"]
+
+
+async def test_headers_run_before_the_body_is_read(client, app):
+    @app.listen("headers")
+    async def note(request, response):
+        with pytest.raises(HttpError):
+            _ = request.body
+        request["early"] = True
+
+    @app.route("/", methods=["POST"])
+    async def view(request, response):
+        response.body = f"{request['early']} {request.body.decode()}"
+
+    assert (await client.post("/", body=b"body")).body == b"True body"
+
+
+@pytest.mark.parametrize("event", ["headers", "request"])
+async def test_setting_the_path_looks_the_route_up_again(client, app, event):
+    @app.listen(event)
+    async def rewrite(request, response):
+        request.path = request.path.removeprefix("/old")
+
+    @app.route("/{x}")
+    async def view(request, response, x):
+        response.body = f"{x} {request.route.vars}"
+
+    assert (await client.get("/old/a")).body == b"a {'x': 'a'}"
+
+
+@pytest.mark.parametrize("event", ["headers", "request"])
+async def test_setting_the_method_looks_the_route_up_again(client, app, event):
+    @app.listen(event)
+    async def override(request, response):
+        request.method = request.headers.get("X-Method", request.method)
+
+    @app.route("/", methods=["DELETE"])
+    async def view(request, response):
+        response.body = "deleted"
+
+    answer = await client.post("/", headers={"X-Method": "delete"})
+    assert answer.body == b"deleted"
+
+
+async def test_a_new_route_says_whether_the_body_is_loaded(client, app):
+    @app.listen("request")
+    async def rewrite(request, response):
+        request.path = "/eager"
+
+    @app.route("/lazy", methods=["POST"], lazy_body=True)
+    async def lazy(request, response): ...
+
+    @app.route("/eager", methods=["POST"])
+    async def eager(request, response):
+        response.body = request.body
+
+    assert (await client.post("/lazy", body=b"body")).body == b"body"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/"])
+async def test_a_request_listener_sees_the_body_of_what_will_be_refused(
+    client, app, path
+):
+    seen = []
+
+    @app.route("/")
+    async def view(request, response): ...
+
+    @app.listen("request")
+    async def note(request, response):
+        seen.append(request.body)
+
+    await client.post(path, body=b"body")
+    assert seen == [b"body"]
+
+
+@pytest.mark.parametrize("event", ["headers", "request", "response"])
+async def test_a_listener_that_raises_becomes_a_500(client, app, event, caplog):
+    @app.listen(event)
+    async def wrong(request, response):
+        raise RuntimeError("secret\ntext")
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert caplog.messages == [r"GET b'/': RuntimeError('secret\ntext')"]
+
+
+@pytest.mark.parametrize("event", ["headers", "request", "response"])
+async def test_a_listener_may_raise_an_http_error(client, app, event):
+    @app.listen(event)
+    async def refuse(request, response):
+        raise HttpError(403, "Not you")
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (403, b"Not you")
+
+
+async def test_an_error_listener_that_raises_gives_a_500(client, app, caplog):
+    @app.listen("error")
+    async def wrong(request, response, error):
+        raise RuntimeError("in the listener")
+
+    answer = await client.get("/nowhere")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert "in the listener" in caplog.text
+
+
+async def test_an_error_listener_may_change_the_answer(client, app):
+    @app.listen("error")
+    async def as_json(request, response, error):
+        response.json = {"status": error.status, "message": error.message}
+
+    answer = await client.get("/nowhere")
+    assert answer.status == 404
+    assert answer.json == {"status": 404, "message": "Not Found"}
+
+
+async def test_the_500_of_an_exception_has_it_as_context(client, app, caplog):
+    caplog.set_level(logging.CRITICAL)
+    seen = []
+
+    @app.route("/")
+    async def view(request, response):
+        return 1 / 0
+
+    @app.listen("error")
+    async def note(request, response, error):
+        seen.append(error)
+
+    await client.get("/")
+    assert seen[0].status == 500
+    assert isinstance(seen[0].__context__, ZeroDivisionError)
+
+
+async def test_startup_and_shutdown_run_once(app):
+    seen = []
+    app.listen("startup")(record(seen, "startup"))
+    app.listen("shutdown")(record(seen, "shutdown"))
+    for _ in range(2):
+        await app.startup()
+    for _ in range(2):
+        await app.shutdown()
+    assert seen == ["startup", "shutdown"]
+
+
+async def test_an_app_may_start_again(app):
+    seen = []
+    app.listen("startup")(record(seen, "startup"))
+    app.listen("shutdown")(record(seen, "shutdown"))
+    for _ in range(2):
+        await app.startup()
+        assert not app.closing.is_set()
+        await app.shutdown()
+    assert seen == ["startup", "shutdown"] * 2
+
+
+async def test_shutdown_without_startup_does_nothing():
+    seen = []
+    app = Roll()
+    app.listen("shutdown")(record(seen, "shutdown"))
+    await app.shutdown()
+    assert seen == []

@@ -1,0 +1,484 @@
+"""Request: the line, the header, the query and the body (SPEC 4)."""
+
+import asyncio
+import io
+
+import pytest
+from roll import HttpError, Limits, Request, Roll
+from roll.datastructures import Form, Query
+
+
+def make(url=b"/", fields=(), method="GET", app=None):
+    request = Request(app, None)
+    request.url = url
+    request.method = method
+    request.fields = list(fields)
+    return request
+
+
+def made_of(body, content_type="", app=None):
+    request = make(fields=[(b"CONTENT-TYPE", content_type.encode())], app=app)
+    request.body = body
+    return request
+
+
+# Made by hand
+
+
+def test_a_request_may_be_made_by_hand():
+    request = Request(None, None)
+    assert (request.app, request.protocol) == (None, None)
+    assert request.url == b""
+    assert request.method == "GET"
+    assert (request.path, request.query_string) == ("", "")
+    assert request.body == b""
+    assert request.headers == {}
+    assert request.cookies == {}
+    assert request.query == {}
+    assert request.form == {}
+    assert request.files == {}
+    assert request.route == (None, {})
+    assert (request.host, request.content_type) == ("", "")
+    assert (request.referrer, request.referer, request.origin) == ("", "", "")
+    assert request.remote_addr is None
+    assert request.scheme == "http"
+    assert not request.closing.is_set()
+
+
+async def test_who_is_on_no_connection_is_not_waited_for():
+    await Request(None, None).disconnected()
+
+
+def test_requests_compare_by_identity_are_hashable_and_true():
+    one, two = Request(None, None), Request(None, None)
+    assert one != two
+    assert one == one  # it is the claim
+    assert len({one, two}) == 2
+    assert one
+
+
+def test_a_request_is_a_dict_for_the_application():
+    request = Request(None, None)
+    request["user"] = "joe"
+    assert dict(request) == {"user": "joe"}
+    assert request.kwargs is request
+
+
+def test_no_other_attribute_can_be_set():
+    with pytest.raises(AttributeError):
+        Request(None, None).user = "joe"
+
+
+# The target
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "query_string"),
+    [
+        (b"/", "/", ""),
+        (b"/a/b?c=d", "/a/b", "c=d"),
+        (b"/a?", "/a", ""),
+        (b"/a?b?c", "/a", "b?c"),
+        (b"/caf%C3%A9", "/café", ""),
+        ("/café?é".encode(), "/café", "é"),
+        (b"/a%2Fb%20c%25", "/a/b c%", ""),
+        (b"/a%zz", "/a%zz", ""),
+        (b"/a?x=%C3%A9", "/a", "x=%C3%A9"),
+        (b"http://host/a/b?c", "/a/b", "c"),
+        (b"http://host", "/", ""),
+        (b"http://host?c", "/", "c"),
+        (b"HTTPS://host:1/", "/", ""),
+        (b"*", "*", ""),
+        (b"//double//", "//double//", ""),
+        (b"/%EF%BF%BD", "/\ufffd", ""),
+    ],
+)
+def test_the_path_is_decoded_and_the_url_is_as_received(url, path, query_string):
+    request = make(url)
+    assert request.query_string == query_string
+    assert request.path == path
+    assert request.url == url
+
+
+@pytest.mark.parametrize("url", [b"/%ff", b"/%C3", b"/\xff", b"/a?\xff", b"/%ED%A0%80"])
+def test_a_target_that_is_not_utf_8_is_400(url):
+    request = make(url)
+    with pytest.raises(HttpError) as caught:
+        _ = request.path
+    assert caught.value.status == 400
+    assert "\ufffd" in request.path + request.query_string
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (b"/", "field:80"),
+        (b"http://target:81/x", "target:81"),
+        (b"/?u=a://b", "field:80"),
+    ],
+)
+def test_the_host_is_that_of_an_absolute_target_else_the_field(url, expected):
+    assert make(url, [(b"HOST", b"field:80")]).host == expected
+
+
+def test_what_a_proxy_says_may_be_set():
+    request = make()
+    request.host, request.scheme, request.remote_addr = "h", "https", "1.2.3.4"
+    request.query_string = "a=b"
+    assert (request.host, request.scheme, request.remote_addr) == (
+        "h",
+        "https",
+        "1.2.3.4",
+    )
+    assert request.query_string == "a=b"
+
+
+def test_the_method_is_in_upper_case():
+    assert make(method="patch").method == "PATCH"
+
+
+# The header
+
+
+def test_headers_are_found_in_any_case():
+    request = make(fields=[(b"ACCEPT", b"text/html"), (b"X-N", b"caf\xe9")])
+    assert request.headers["Accept"] == "text/html"
+    assert request.headers.get("ACCEPT") == "text/html"
+    assert request.headers["X-N"] == "café"
+    assert request.headers is request.headers
+
+
+def test_a_header_sent_twice_is_joined():
+    request = make(fields=[(b"A", b"1"), (b"COOKIE", b"a=1"), (b"A", b"2")])
+    assert request.headers["A"] == "1, 2"
+    assert request.headers.list("a") == ["1", "2"]
+
+
+def test_fields_that_have_a_name_of_their_own():
+    request = make(
+        fields=[
+            (b"REFERER", b"http://r/"),
+            (b"ORIGIN", b"http://o"),
+            (b"CONTENT-TYPE", b"text/plain"),
+        ]
+    )
+    assert request.referrer == request.referer == "http://r/"
+    assert request.origin == "http://o"
+    assert request.content_type == "text/plain"
+
+
+def test_cookies_come_from_all_cookie_fields():
+    request = make(fields=[(b"COOKIE", b"a=1; b=2"), (b"COOKIE", b"c=3")])
+    assert request.cookies == {"a": "1", "b": "2", "c": "3"}
+    assert request.cookies is request.cookies
+
+
+# The query
+
+
+def test_the_query_is_parsed_once():
+    request = make(b"/?a=1&a=2&b=&c")
+    assert request.query == {"a": ["1", "2"], "b": [""], "c": [""]}
+    assert request.query is request.query
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (b"/?a=%ff", "Unparsable query string"),
+        (b"/?" + b"&".join(b"a=%d" % n for n in range(1001)), "Too many fields"),
+    ],
+)
+def test_a_query_that_cannot_be_read_is_400(url, message):
+    with pytest.raises(HttpError) as caught:
+        _ = make(url).query
+    assert (caught.value.status, caught.value.message) == (400, message)
+
+
+# JSON
+
+
+def test_json_is_read_once():
+    request = made_of(b'{"a": [1, "\xc3\xa9"]}')
+    assert request.json == {"a": [1, "é"]}
+    assert request.json is request.json
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"a": NaN}',
+        b"-Infinity",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"1" * 5000,
+        '"é"'.encode("utf-16"),
+        b"\xef\xbb\xbf{}",
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_json_that_does_not_parse_is_400(body):
+    with pytest.raises(HttpError) as caught:
+        _ = made_of(body).json
+    assert caught.value.status == 400
+    assert caught.value.message == "Unparsable JSON body"
+
+
+# Forms
+
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=b"
+PARTS = (
+    b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\n\r\n'
+    b"content\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "content_type", [URLENCODED, URLENCODED.upper(), f"{URLENCODED}; charset=utf-8"]
+)
+def test_an_urlencoded_form(content_type):
+    request = made_of(b"a=1&b=%C3%A9+x", content_type)
+    assert request.form == {"a": ["1"], "b": ["é x"]}
+    assert request.files == {}
+    assert request.form is request.form
+
+
+def test_a_multipart_form():
+    request = made_of(PARTS, MULTIPART)
+    file = request.files.get("f")
+    assert (file.filename, file.read()) == ("f.txt", b"content")
+    assert request.form == {"a": ["1"]}
+    request.files.close()
+
+
+def test_another_type_of_body_is_no_form():
+    request = made_of(b"a=1", "text/plain")
+    assert (request.form, request.files) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "message"),
+    [
+        (b"a=%ff", URLENCODED, 400, "Unparsable urlencoded body"),
+        (b"a=\xff", URLENCODED, 400, "Unparsable urlencoded body"),
+        (b"&".join([b"a"] * 1001), URLENCODED, 413, "Too many fields"),
+        (PARTS[:-8], MULTIPART, 400, "Unparsable multipart body"),
+        (b"", MULTIPART, 400, "Unparsable multipart body"),
+        (PARTS, "multipart/form-data", 400, "Unparsable multipart body"),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_an_error(body, content_type, status, message):
+    for name in ("form", "files"):
+        with pytest.raises(HttpError) as caught:
+            getattr(made_of(body, content_type), name)
+        assert (caught.value.status, caught.value.message) == (status, message)
+
+
+def test_a_subclass_of_the_app_says_what_requests_are_made_of():
+    class MyQuery(Query):
+        """One of ours."""
+
+    class MyForm(Form):
+        """One of ours."""
+
+    class App(Roll):
+        Query = MyQuery
+        Form = MyForm
+
+    request = made_of(b"a=1", URLENCODED, App())
+    assert isinstance(request.query, MyQuery)
+    assert isinstance(request.form, MyForm)
+
+
+# The body, over the wire
+
+
+@pytest.fixture
+def echo(app):
+    @app.route("/", methods=["POST"])
+    async def view(request, response):
+        response.body = request.body
+
+    return app
+
+
+async def test_the_body_is_loaded_before_the_view(client, echo):
+    assert (await client.post("/", body=b"body")).body == b"body"
+
+
+async def test_a_message_without_a_body_has_an_empty_one(client, echo):
+    assert (await client.post("/")).body == b""
+
+
+async def test_a_body_over_the_limit_is_413(client, app):
+    class Small(Roll):
+        limits = Limits(body=10)
+
+    small = Small()
+
+    @small.route("/", methods=["POST"])
+    async def view(request, response):
+        response.body = request.body
+
+    @small.route("/larger", methods=["POST"], limits=Limits(body=11))
+    async def larger(request, response):
+        response.body = request.body
+
+    client.app = small
+    assert (await client.post("/", body=b"x" * 10)).status == 200
+    answer = await client.post("/", body=b"x" * 11)
+    assert (answer.status, answer.body) == (413, b"Content Too Large")
+    assert (await client.post("/larger", body=b"x" * 11)).status == 200
+
+
+async def test_a_lazy_body_has_to_be_loaded(client, app, caplog):
+    @app.route("/", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        response.body = request.body
+
+    answer = await client.post("/", body=b"body")
+    assert answer.status == 500
+    assert b"await request.load_body()" in answer.body
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(lambda request: request.read(), id="read"),
+        pytest.param(lambda request: _load_twice(request), id="load_body"),
+        pytest.param(lambda request: _iterate(request), id="iteration"),
+        pytest.param(lambda request: _load_then_iterate(request), id="both"),
+    ],
+)
+async def test_a_lazy_body_is_read_by_the_view(client, app, read):
+    @app.route("/", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        response.body = await read(request)
+
+    assert (await client.post("/", body=b"body")).body == b"body"
+    assert (await client.post("/")).body == b""
+
+
+async def _load_twice(request):
+    await request.load_body()
+    await request.load_body()
+    return request.body
+
+
+async def _iterate(request):
+    return b"".join([piece async for piece in request])
+
+
+async def _load_then_iterate(request):
+    await request.load_body()
+    return await _iterate(request)
+
+
+async def test_a_lazy_body_streams_without_a_limit_unless_its_route_has_one(
+    client, app
+):
+    async def size(request, response):
+        response.body = len(await _iterate(request))
+
+    app.route("/any", methods=["POST"], lazy_body=True)(size)
+    limits = Limits(body=10)
+    app.route("/ten", methods=["POST"], lazy_body=True, limits=limits)(size)
+    large = b"x" * (app.limits.body + 1)
+    assert (await client.post("/any", body=large)).body == b"%d" % len(large)
+    assert (await client.post("/ten", body=b"x" * 10)).body == b"10"
+    assert (await client.post("/ten", body=b"x" * 11)).status == 413
+
+
+async def test_load_form_streams_a_multipart_form_larger_than_a_body(client, app):
+    @app.route("/", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        await request.load_form()
+        file = request.files.get("f")
+        response.body = f"{request.form.get('a')} {file.filename} {len(file.read())}"
+        request.files.close()
+
+    content = io.BytesIO(b"x" * (2 * app.limits.body))
+    answer = await client.post("/", data={"a": "1"}, files={"f": (content, "f.bin")})
+    assert answer.body == b"1 f.bin 2097152"
+
+
+async def test_load_form_loads_an_urlencoded_form_and_a_loaded_one(client, app):
+    async def view(request, response):
+        await request.load_form()
+        response.body = request.form.get("a")
+
+    app.route("/lazy", methods=["POST"], lazy_body=True)(view)
+    app.route("/loaded", methods=["POST"])(view)
+    for path in ("/lazy", "/loaded"):
+        assert (await client.post(path, data={"a": "1"})).body == b"1"
+    body = PARTS
+    answer = await client.post("/loaded", body=body, content_type=MULTIPART)
+    assert answer.body == b"1"
+
+
+async def test_load_form_closes_its_files_when_the_form_is_cut(client, app):
+    @app.route("/", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        await request.load_form()
+
+    answer = await client.post("/", body=PARTS[:-8], content_type=MULTIPART)
+    assert (answer.status, answer.body) == (400, b"Unparsable multipart body")
+
+
+# The connection
+
+
+async def test_a_request_knows_its_app_its_connection_and_its_client(client, app):
+    seen = {}
+
+    @app.route("/")
+    async def view(request, response):
+        seen["app"] = request.app
+        seen["protocol"] = request.protocol
+        seen["closing"] = request.closing
+        seen["version"] = request.version
+
+    await client.get("/")
+    assert seen == {
+        "app": app,
+        "protocol": client.protocol,
+        "closing": app.closing,
+        "version": "1.1",
+    }
+
+
+async def test_remote_addr_and_scheme_of_a_real_connection(liveclient, app):
+    @app.route("/")
+    async def view(request, response):
+        response.body = f"{request.remote_addr} {request.scheme} {request.host}"
+
+    answer = await liveclient.query("GET", "/")
+    host = liveclient.url.removeprefix("http://")
+    assert answer.body.decode() == f"127.0.0.1 http {host}"
+
+
+async def test_disconnected_tells_when_the_client_is_gone(liveclient, app):
+    gone = asyncio.Event()
+    watchers = []
+
+    async def watch(request):
+        await request.disconnected()
+        gone.set()
+
+    @app.route("/")
+    async def view(request, response):
+        watchers.append(asyncio.create_task(watch(request)))
+        watchers.append(asyncio.create_task(watch(request)))
+        await asyncio.sleep(0)
+        response.headers["Connection"] = "close"
+        response.body = gone.is_set()
+
+    assert (await liveclient.query("GET", "/")).body == b"False"
+    await asyncio.wait_for(gone.wait(), 2)
+    await asyncio.gather(*watchers)

@@ -1,0 +1,278 @@
+"""Response: status, headers, cookies, every kind of body (SPEC 5)."""
+
+import dataclasses
+import datetime
+import json
+import sys
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from roll import HttpError, Response
+from roll import response as module
+from roll.response import close_body, encode_body, encode_json, set_error
+
+
+@pytest.fixture(params=["orjson", "standard library"])
+def encoder(request, monkeypatch):
+    if request.param == "orjson":
+        pytest.importorskip("orjson", reason="orjson is not installed")
+    else:
+        monkeypatch.setattr(module, "orjson", None)
+
+
+def test_a_response_may_be_made_by_hand():
+    response = Response(None, None)
+    assert (response.app, response.protocol) == (None, None)
+    assert (response.status, response.headers, response.body) == (200, {}, b"")
+    assert response.cookies == {}
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.ACCEPTED, 202])
+def test_the_status_is_an_http_status_or_its_number(status):
+    response = Response(None, None)
+    response.status = status
+    assert response.status is HTTPStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [0, 299, 1000, "200", None, [], 200.5])
+def test_an_unknown_status_is_an_error(status):
+    with pytest.raises(ValueError, match="is no HTTP status"):
+        Response(None, None).status = status
+
+
+def test_no_other_attribute_can_be_set():
+    with pytest.raises(AttributeError):
+        Response(None, None).stauts = 200
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"bytes", b"bytes"),
+        (bytearray(b"array"), b"array"),
+        (memoryview(b"view"), b"view"),
+        (memoryview(b"view")[::2], b"ve"),
+        (memoryview(b"1234").cast("H"), b"1234"),
+        ("café", "café".encode()),
+        ("", b""),
+        (None, b""),
+        (3579, b"3579"),
+        (0, b"0"),
+        (False, b"False"),
+    ],
+    ids=repr,
+)
+def test_a_body_becomes_bytes(body, expected):
+    assert bytes(encode_body(body)) == expected
+
+
+async def test_a_body_of_any_kind_is_sent(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.body = 3579
+
+    assert (await client.get("/")).body == b"3579"
+
+
+async def test_no_content_type_is_added_to_the_body_of_a_view(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.body = "<p>"
+
+    assert (await client.get("/")).headers.get("Content-Type") is None
+
+
+async def test_an_empty_202_is_a_status_line_and_a_length(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.status = 202
+
+    await client.get("/")
+    expected = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+    assert bytes(client.protocol.transport.data) == expected
+
+
+async def test_the_head_has_the_cookies_then_the_headers_in_the_order_set(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.headers["X-B"] = "1"
+        response.headers["X-A"] = ["2", "3"]
+        response.cookies.set("name", "value")
+        response.body = "x"
+
+    await client.get("/")
+    assert bytes(client.protocol.transport.data) == (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: name=value; Path=/\r\n"
+        b"X-B: 1\r\nX-A: 2\r\nX-A: 3\r\nContent-Length: 1\r\n\r\nx"
+    )
+
+
+async def test_a_redirect_is_a_location_and_a_status(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.redirect = "/elsewhere", 302
+
+    answer = await client.get("/")
+    assert (answer.status, answer.headers["Location"]) == (302, "/elsewhere")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda response: response.headers.update({"X": "a\r\nSet-Cookie: b=c"}),
+        lambda response: response.headers.update({"X": "a\nb"}),
+        lambda response: response.headers.update({"X": "a\rb"}),
+        lambda response: response.headers.update({"X": "a\0b"}),
+        lambda response: response.headers.update({"X": ["a", "b\nc"]}),
+        lambda response: response.headers.update({"X\nY": "a"}),
+        lambda response: response.headers.update({"X": "\u20ac"}),
+        lambda response: setattr(response, "redirect", ("/a\r\nX: b", 302)),
+        lambda response: response.cookies.update({"a": "a=b\r\nX: c"}),
+        lambda response: response.cookies.set("a", "b", path="/\r\nX: c"),
+        lambda response: response.headers.update({"Content-Length": "7"}),
+        lambda response: response.headers.update({"Transfer-Encoding": "chunked"}),
+        lambda response: setattr(response, "status", 101),
+        lambda response: setattr(response, "body", "\ud800"),
+    ],
+)
+async def test_what_would_break_http_is_a_500_and_never_on_the_wire(
+    client, app, spoil, caplog
+):
+    @app.route("/")
+    async def view(request, response):
+        response.body = "body"
+        spoil(response)
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert bytes(client.protocol.transport.data) == (
+        b"HTTP/1.1 500 Internal Server Error\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\n"
+        b"X-Content-Type-Options: nosniff\r\n"
+        b"Content-Length: 21\r\n\r\nInternal Server Error"
+    )
+    assert len(caplog.records) == 1
+
+
+# JSON
+
+
+async def test_json_is_compact_and_has_a_type(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.json = {"hello": "world"}
+
+    await client.get("/")
+    assert bytes(client.protocol.transport.data) == (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
+        b'Content-Length: 17\r\n\r\n{"hello":"world"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            {"é": ["\u2028", None, True, 1.5, "\x7f\x1f"]},
+            '{"é":["\u2028",null,true,1.5,"\x7f\\u001f"]}',
+        ),
+        ({1: 2, None: 3}, '{"1":2,"null":3}'),
+        ((1, 2), "[1,2]"),
+        (2**70, str(2**70)),
+        (HTTPStatus.OK, "200"),
+    ],
+    ids=repr,
+)
+def test_json_is_the_same_with_and_without_orjson(encoder, value, expected):
+    assert encode_json(value) == expected.encode()
+
+
+@dataclasses.dataclass
+class Point:
+    x: int = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [datetime.datetime.now(datetime.UTC), datetime.date.today(), Point(), {1}, b"b"],
+    ids=lambda value: type(value).__name__,
+)
+def test_json_refuses_the_same_with_and_without_orjson(encoder, value):
+    with pytest.raises(TypeError):
+        encode_json({"value": value})
+
+
+def test_json_refuses_a_lone_surrogate(encoder):
+    with pytest.raises(ValueError, match="surrogate"):
+        encode_json("\ud800")
+
+
+def test_json_refuses_what_holds_itself(encoder):
+    value = []
+    value.append(value)
+    with pytest.raises((ValueError, RecursionError)):
+        encode_json(value)
+
+
+simple = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(codec="utf-8"))
+    | st.floats(-1e15, 1e15).filter(lambda x: x == 0 or abs(x) >= 1e-4),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner)
+    ),
+)
+
+
+@given(simple)
+def test_json_writes_the_same_bytes_with_and_without_orjson(value):
+    expected = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    assert encode_json(value) == expected
+
+
+def test_roll_does_without_orjson(monkeypatch):
+    source = module.__spec__.loader.get_source("roll.response")
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    namespace = {"__name__": "roll.response_without_orjson", "__package__": "roll"}
+    exec(compile(source, module.__file__, "exec"), namespace)
+    assert namespace["encode_json"]([1, 2]) == b"[1,2]"
+
+
+# Errors
+
+
+def test_an_error_takes_the_place_of_a_body_and_its_fields():
+    response = Response(None, None)
+    response.headers.update(
+        {
+            "content-length": "3",
+            "Content-Encoding": "gzip",
+            "ETag": '"x"',
+            "WWW-Authenticate": "Basic",
+        }
+    )
+    response.body = b"abc"
+    set_error(response, HttpError(401, "Who?"))
+    assert response.status is HTTPStatus.UNAUTHORIZED
+    assert response.body == "Who?"
+    assert response.headers == {
+        "WWW-Authenticate": "Basic",
+        "Content-Type": "text/plain; charset=utf-8",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+async def test_closing_a_body_closes_what_can_be_closed():
+    closed = []
+
+    class Body:
+        async def aclose(self):
+            closed.append(True)
+
+    await close_body(Body())
+    await close_body(b"bytes")
+    assert closed == [True]

@@ -1,0 +1,415 @@
+"""Routes, class views, RouteTable and what `request.route` shows (SPEC 2 and 3)."""
+
+import functools
+import re
+
+import pytest
+from roll import HTTP_METHODS, Limits, Roll, Routes, RouteTable
+from roll.routing import caller, handlers
+
+
+async def view(request, response, **variables):
+    response.json = variables
+
+
+# Declaring
+
+
+def test_route_returns_the_view_unchanged(app):
+    assert app.route("/")(view) is view
+
+
+def test_a_route_is_for_get_by_default(app):
+    app.route("/")(view)
+    assert app.declarations[0].methods == ("GET",)
+
+
+@pytest.mark.parametrize(
+    ("methods", "expected"),
+    [
+        (["POST"], ("POST",)),
+        (["post", "put"], ("POST", "PUT")),
+        ("DELETE", ("DELETE",)),
+        ("*", HTTP_METHODS),
+        (["GET", "GET"], ("GET",)),
+    ],
+)
+def test_methods_take_a_list_a_name_or_a_star(app, methods, expected):
+    app.route("/", methods=methods)(view)
+    assert app.declarations[0].methods == expected
+
+
+def test_no_methods_at_all_is_an_error(app):
+    with pytest.raises(ValueError, match="name at least one"):
+        app.route("/", methods=[])(view)
+
+
+def test_a_declaration_says_what_was_declared_and_where(app):
+    line = caller(1).rpartition(":")[2]
+    app.route("/x", methods=["PUT"], name="put")(view)
+    declaration = app.declarations[0]
+    assert declaration[:4] == ("/x", ("PUT",), view, {"name": "put"})
+    path, _, found = declaration.where.rpartition(":")
+    assert path == __file__
+    assert int(found) == int(line) + 1
+
+
+def test_two_decorations_of_one_view_work(app):
+    @app.route("/one")
+    @app.route("/two")
+    async def both(request, response): ...
+
+    assert [found.path for found in app.declarations] == ["/two", "/one"]
+
+
+def test_a_second_view_for_a_path_and_method_names_both_places(app):
+    app.route("/x")(view)
+    with pytest.raises(
+        ValueError, match=r"GET /x is declared twice: at .+:\d+ and at .+:\d+"
+    ):
+        app.route("/x")(view)
+
+
+def test_a_path_without_a_slash_is_an_error(app):
+    with pytest.raises(ValueError, match="'hello' is no path: it starts with a slash"):
+        app.route("hello")(view)
+
+
+def test_a_malformed_pattern_is_an_error(app):
+    with pytest.raises(ValueError, match=re.escape("'/{x' is no pattern of a route")):
+        app.route("/{x")(view)
+
+
+def test_limits_of_a_route_are_limits(app):
+    with pytest.raises(TypeError, match=r"/x: limits=12: give a roll\.Limits"):
+        app.route("/x", limits=12)(view)
+    app.route("/x", limits=Limits(body=12))(view)
+
+
+@pytest.mark.parametrize("wrong", [12, None, "view"])
+def test_what_cannot_be_called_is_no_view(app, wrong):
+    with pytest.raises(TypeError, match="is no view: it cannot be called"):
+        app.route("/")(wrong)
+
+
+def test_a_view_takes_a_request_and_a_response(app):
+    async def lonely(request): ...
+
+    with pytest.raises(TypeError, match=r"takes \(request\); a view takes"):
+        app.route("/")(lonely)
+
+
+def test_a_callable_that_hides_its_signature_may_be_a_view():
+    assert handlers(dict.fromkeys, None) == {"GET": dict.fromkeys}
+
+
+def test_route_add_tells_listeners_the_path_the_view_and_the_extras(app):
+    seen = []
+
+    @app.listen("route:add")
+    def note(path, view, **extras):
+        seen.append((path, view, extras))
+
+    app.route("/x", methods=["POST"], name="x")(view)
+    assert seen == [("/x", view, {"name": "x"})]
+
+
+def test_the_first_true_result_of_route_add_stops_the_chain(app):
+    seen = []
+
+    @app.listen("route:add")
+    def first(path, view, **extras):
+        return True
+
+    @app.listen("route:add")
+    def second(path, view, **extras):
+        seen.append(path)
+
+    app.route("/x")(view)
+    assert seen == []
+
+
+# Class views
+
+
+async def test_a_class_view_answers_by_its_functions(client, app):
+    @app.route("/")
+    class View:
+        async def on_get(self, request, response):
+            response.body = "got"
+
+        async def on_post(self, request, response):
+            response.body = "posted"
+
+    assert (await client.get("/")).body == b"got"
+    assert (await client.post("/")).body == b"posted"
+    answer = await client.put("/")
+    assert answer.status == 405
+    assert answer.headers["Allow"] == "GET, HEAD, POST"
+
+
+async def test_a_class_view_is_made_once(client, app):
+    @app.route("/")
+    class Counter:
+        def __init__(self):
+            self.count = 0
+
+        async def on_get(self, request, response):
+            self.count += 1
+            response.body = self.count
+
+    await client.get("/")
+    assert (await client.get("/")).body == b"2"
+
+
+def test_methods_with_a_class_are_an_attribute_error(app):
+    class View:
+        async def on_get(self, request, response): ...
+
+    with pytest.raises(AttributeError, match="goes with a function"):
+        app.route("/", methods=["GET"])(View)
+
+
+def test_a_class_without_on_functions_is_a_value_error(app):
+    class View:
+        async def get(self, request, response): ...
+
+    with pytest.raises(ValueError, match="has no on_get"):
+        app.route("/")(View)
+
+
+def test_the_functions_of_a_class_take_a_request_and_a_response(app):
+    class View:
+        async def on_get(self): ...
+
+    with pytest.raises(TypeError, match="a view takes"):
+        app.route("/")(View)
+
+
+# Answering
+
+
+async def test_placeholders_are_arguments_of_the_view(client, app):
+    @app.route("/{one}/and/{two}")
+    async def pair(request, response, one, two):
+        response.body = f"{one} {two}"
+
+    assert (await client.get("/a/and/b")).body == b"a b"
+
+
+async def test_the_first_two_arguments_may_have_any_name(client, app):
+    @app.route("/{name}")
+    async def hello(req, resp, name):
+        resp.body = name
+
+    assert (await client.get("/joe")).body == b"joe"
+
+
+async def test_a_decorator_may_stand_between_route_and_view(client, app):
+    def shout(view):
+        @functools.wraps(view)
+        async def wrapper(request, response, *args, **kwargs):
+            await view(request, response, *args, **kwargs)
+            response.body = response.body.upper()
+
+        return wrapper
+
+    @app.route("/{name}")
+    @shout
+    async def hello(request, response, name):
+        response.body = name
+
+    assert (await client.get("/joe")).body == b"JOE"
+
+
+async def test_head_answers_from_a_get_view_without_a_body(client, app):
+    @app.route("/")
+    async def hello(request, response):
+        response.headers["X-Method"] = request.method
+        response.body = "hello"
+
+    answer = await client.head("/")
+    assert answer.status == 200
+    assert answer.headers["X-Method"] == "HEAD"
+    assert answer.headers["Content-Length"] == "5"
+    assert answer.body == b""
+
+
+async def test_a_view_may_answer_head_otherwise(client, app):
+    app.route("/")(view)
+
+    @app.route("/", methods=["HEAD"])
+    async def head(request, response):
+        response.status = 204
+
+    assert (await client.head("/")).status == 204
+
+
+async def test_an_unknown_path_is_404(client, app):
+    answer = await client.get("/nowhere")
+    assert answer.status == 404
+    assert answer.body == b"Not Found"
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_wrong_method_is_405_with_allow(client, app):
+    app.route("/", methods=["POST", "DELETE"])(view)
+    answer = await client.get("/")
+    assert answer.status == 405
+    assert answer.headers["Allow"] == "DELETE, POST"
+    assert answer.body == b"Method Not Allowed"
+
+
+async def test_the_same_path_may_be_declared_with_other_methods(client, app):
+    @app.route("/", methods=["GET"])
+    async def read(request, response):
+        response.body = "read"
+
+    @app.route("/", methods=["PUT"])
+    async def write(request, response):
+        response.body = "written"
+
+    assert (await client.get("/")).body == b"read"
+    assert (await client.put("/")).body == b"written"
+
+
+# request.route
+
+
+@pytest.fixture
+def routes_seen(app):
+    seen = []
+
+    @app.listen("request")
+    async def note(request, response):
+        seen.append(request.route)
+
+    return seen
+
+
+async def test_the_payload_has_the_extras_of_the_declaration_that_matches(
+    client, app, routes_seen
+):
+    async def post(request, response, **variables): ...
+
+    app.route("/{x}", tag="read", shared=1)(view)
+    app.route("/{x}", methods=["POST"], tag="write")(post)
+    await client.get("/1")
+    await client.head("/2")
+    await client.post("/3")
+    await client.put("/4")
+    await client.get("/no/where")
+    views = {"GET": view, "POST": post}
+    assert routes_seen == [
+        ({**views, "tag": "read", "shared": 1}, {"x": "1"}),
+        ({**views, "tag": "read", "shared": 1}, {"x": "2"}),
+        ({**views, "tag": "write"}, {"x": "3"}),
+        (views, {"x": "4"}),
+        (None, {}),
+    ]
+    assert routes_seen[0].payload["tag"] == "read"
+    assert routes_seen[0].vars == {"x": "1"}
+
+
+# RouteTable
+
+
+async def test_a_table_of_routes_is_included_behind_a_prefix(client, app):
+    table = RouteTable()
+
+    @table.get("/{name}", tag="x")
+    async def read(request, response, name):
+        response.body = f"read {name} {request.route.payload['tag']}"
+
+    @table.route("/{name}", methods=["POST"])
+    async def write(request, response, name):
+        response.body = f"written {name}"
+
+    app.include(table, prefix="/things")
+    assert (await client.get("/things/a")).body == b"read a x"
+    assert (await client.post("/things/b")).body == b"written b"
+    assert [found.where.rpartition(":")[0] for found in app.declarations] == [
+        __file__,
+        __file__,
+    ]
+
+
+@pytest.mark.parametrize(
+    "method", ["get", "head", "post", "put", "patch", "delete", "options"]
+)
+def test_a_table_has_a_decorator_for_each_method(app, method):
+    table = RouteTable()
+    assert getattr(table, method)("/", lazy_body=True)(view) is view
+    app.include(table)
+    assert app.declarations[0][:3] == ("/", (method.upper(),), view)
+
+
+def test_a_table_may_be_included_twice(app):
+    table = RouteTable()
+    table.get("/")(view)
+    app.include(table, "/a")
+    app.include(table, "/b")
+    assert list(app.routes) == ["/a/", "/b/"]
+
+
+# Routes
+
+
+def test_match_gives_the_payload_and_the_variables():
+    routes = Routes()
+    routes.add("/hello/{name}", GET=view)
+    routes.add("/hello/{name}", POST=view)
+    assert routes.match("/hello/joe") == ({"GET": view, "POST": view}, {"name": "joe"})
+
+
+def test_match_without_a_route_gives_none_and_no_variables():
+    assert Routes().match("/nowhere") == (None, {})
+
+
+def test_iterating_gives_the_patterns():
+    routes = Routes()
+    for path in ("/a", "/b/{x}", "/a"):
+        routes.add(path, GET=view)
+    assert list(routes) == ["/a", "/b/{x}"]
+
+
+async def test_another_matcher_needs_only_add_and_match(client, app):
+    class Exact:
+        def __init__(self):
+            self.known = {}
+
+        def add(self, path, **payload):
+            self.known.setdefault(path, {}).update(payload)
+
+        def match(self, path):
+            return self.known.get(path), None
+
+    class App(Roll):
+        Routes = Exact
+
+    other = App()
+    other.route("/{x}")(view)
+    other.route("/x", methods=["POST"])(view)
+    client.app = other
+    assert (await client.get("/{x}")).body == b"{}"
+    assert (await client.get("/x")).status == 405
+    assert (await client.get("/y")).status == 404
+
+
+async def test_the_kind_of_route_may_be_overridden(client, app):
+    class Shown(tuple):
+        def __new__(cls, payload, variables):
+            return super().__new__(cls, (payload, variables))
+
+    class App(Roll):
+        Route = Shown
+
+    other = App()
+
+    @other.route("/{x}")
+    async def show(request, response, x):
+        response.body = type(request.route).__name__
+
+    client.app = other
+    assert (await client.get("/1")).body == b"Shown"

@@ -1,0 +1,255 @@
+"""simple_server, as a process that is served, signalled and waited for."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+import roll_server
+from roll import Roll
+from roll.extensions import simple_server
+from roll_server import bind, url
+
+SCRIPT = """
+import asyncio, signal, sys, threading
+from roll import Limits, Roll
+from roll.extensions import simple_server
+
+class App(Roll):
+    limits = Limits(shutdown=5)
+
+app = App()
+
+@app.route("/")
+async def view(request, response):
+    response.body = type(asyncio.get_running_loop()).__module__
+
+@app.route("/slow")
+async def slow(request, response):
+    print("slow starts", flush=True)
+    await asyncio.sleep(0.5)
+    response.body = "slow"
+    print("slow ends", flush=True)
+
+@app.route("/forever")
+async def forever(request, response):
+    print("forever starts", flush=True)
+    await asyncio.sleep(60)
+
+@app.route("/debug")
+async def debug(request, response):
+    answer = 3579
+    breakpoint()
+    response.body = answer
+
+@app.listen("startup")
+async def start():
+    if "fail" in sys.argv:
+        raise RuntimeError("no database")
+
+@app.listen("shutdown")
+async def stop():
+    print("shutdown listener", flush=True)
+
+simple_server(app, 0, quiet="quiet" in sys.argv)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Start the script; what is left of it at the end is killed."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    started = []
+
+    def run(*arguments, **options):
+        options = {"stdout": subprocess.PIPE, "text": True, **options}
+        command = [sys.executable, str(script), *arguments]
+        process = subprocess.Popen(command, **options)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        with process:
+            process.kill()
+
+
+def address(process):
+    line = process.stdout.readline()
+    assert line.startswith("Rolling on http://127.0.0.1:"), line
+    return line.removeprefix("Rolling on ").strip()
+
+
+def fetch(address, path="/"):
+    with urllib.request.urlopen(address + path, timeout=10) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_a_signal_and_ends_cleanly(run, number):
+    process = run()
+    assert fetch(address(process)) in ("uvloop", "asyncio.unix_events")
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=10)
+    assert rest == "shutdown listener\nBye.\n"
+    assert process.returncode == 0
+
+
+def test_uvloop_is_used_where_it_is_installed(run):
+    pytest.importorskip("uvloop", reason="uvloop is not installed")
+    assert fetch(address(run())) == "uvloop"
+
+
+def test_running_requests_end_before_the_shutdown_listeners(run):
+    process = run()
+    at = address(process)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(fetch(at, "/slow")))
+    thread.start()
+    assert process.stdout.readline() == "slow starts\n"
+    process.terminate()
+    rest, _ = process.communicate(timeout=10)
+    thread.join(10)
+    assert rest == "slow ends\nshutdown listener\nBye.\n"
+    assert answers == ["slow"]
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_at_once(run, number):
+    process = run()
+    host, _, port = address(process).removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert process.stdout.readline() == "forever starts\n"
+        process.send_signal(number)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=2)
+    assert rest == ""
+    assert process.returncode == -number
+
+
+def test_quiet_prints_nothing(run):
+    process = run("quiet")
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    time.sleep(1)
+    process.terminate()
+    process.wait(10)
+    assert process.stdout.read() == "shutdown listener\n"
+
+
+def test_an_exception_at_startup_ends_it_with_its_traceback(run):
+    process = run("fail", stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "RuntimeError: no database" in errors
+    assert "Rolling" not in output
+
+
+def test_breakpoint_works_in_a_view(run):
+    ours, theirs = pty.openpty()
+    run(stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+
+    def read_until(text):
+        seen = ""
+        while text not in seen:
+            seen += os.read(ours, 1024).decode()
+        return seen
+
+    at = read_until("\n").strip().removeprefix("Rolling on ")
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(fetch(at, "/debug")))
+    thread.start()
+    read_until("(Pdb) ")
+    os.write(ours, b"p answer + 1\n")
+    assert "3580" in read_until("(Pdb) ")
+    os.write(ours, b"c\n")
+    thread.join(10)
+    os.close(ours)
+    assert answers == ["3579"]
+
+
+# In this process
+
+
+def test_it_runs_beside_the_main_thread_where_no_signal_can_be_handled(capsys):
+    app = Roll()
+
+    @app.listen("startup")
+    async def leave():
+        raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        thread = threading.Thread(target=simple_server, args=(app, 0))
+        thread.start()
+        thread.join(10)
+    assert capsys.readouterr().out == "Bye.\n"
+
+
+def test_a_port_that_is_taken_is_an_error_that_names_it():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            OSError, match=f"cannot listen on 127.0.0.1:{port}"
+        ) as caught:
+            simple_server(Roll(), port)
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_a_host_that_is_unknown_is_an_error_that_names_it():
+    with pytest.raises(OSError, match=r"cannot listen on host\.invalid:1"):
+        simple_server(Roll(), 1, "host.invalid")
+
+
+def test_a_name_listens_on_all_its_addresses_with_one_port():
+    sockets = bind("localhost", 0, 1)
+    try:
+        assert len({sock.getsockname()[1] for sock in sockets}) == 1
+        hosts = {sock.getsockname()[0] for sock in sockets}
+        assert hosts <= {"127.0.0.1", "::1"}
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def test_a_name_with_an_address_that_is_taken_leaves_nothing_open(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
+        used = (*free[:4], taken.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [free, used])
+        with pytest.raises(OSError, match="cannot listen"):
+            bind("both", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")]
+)
+def test_the_address_is_written_as_a_browser_takes_it(host, expected):
+    try:
+        (sock,) = bind(host, 0, 1)
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    with sock:
+        assert url(sock) == f"http://{expected}:{sock.getsockname()[1]}"
+
+
+def test_asyncio_is_used_where_uvloop_is_not(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    source = roll_server.__spec__.loader.get_source("roll_server")
+    namespace = {"__name__": "roll_server_without_uvloop"}
+    exec(compile(source, roll_server.__file__, "exec"), namespace)
+    assert namespace["new_event_loop"] is asyncio.new_event_loop
