@@ -51,6 +51,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         "_since",
         "_waiting",
         "_writable",
+        "busy",
         "request",
         "response",
         "switch",
@@ -61,8 +62,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def __init__(self, app: "Roll") -> None:
         super().__init__(app)
         self.transport: asyncio.Transport | None = None
+        self.busy = False
+        """Whether a message is being served."""
         self.request: Request | None = None
-        """The message being served."""
+        """The message being served; for a moment after, the one that was."""
         self.response: Response | None = None
         """The answer to it."""
         self.task: asyncio.Task[None] | None = None
@@ -162,7 +165,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         request, self._incoming = self._incoming, None
         if request is None or request.content is None:
             self._refusal = error
-        elif request is self.request or request in self._waiting:
+        elif (self.busy and request is self.request) or request in self._waiting:
             request.keep_alive = False
             request.content.fail(error)  # its reader answers, so there is one answer
         else:
@@ -178,14 +181,13 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._advancing:
             return  # a task that ended at once; the loop below goes on
         self._advancing = True
-        while self.request is None and self._waiting:
+        while self._waiting and not self.busy:
+            self.busy = True
             request = self.request = self._waiting.pop(0)
-            self.response = self.app.Response(self.app, self)
-            task = start(self._serve(request, self.response), self._loop)
-            if self.request is request:
-                self.task = task
+            response = self.response = self.app.Response(self.app, self)
+            self.task = start(self._serve(request, response), self._loop)
         self._advancing = False
-        if self._refusal is not None and self.request is None:
+        if self._refusal is not None and not self.busy:
             self._write_refusal(self._refusal)
         if self._waiting or self._reading_paused or self._body_paused:
             self._pace_reading()
@@ -229,7 +231,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             logger.exception("%s %r was cut short", request.method, request.url)
             self._abort()
         finally:
-            self.request = self.response = self.task = None
+            self.busy = False
         self._served += 1
         self._end(request)
         self._advance()
@@ -393,10 +395,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def stop(self) -> None:
         """End as soon as the running request is answered, now when there is none."""
-        if self.request is None:
+        if not self.busy:
             self._close()
         else:
-            self.request.keep_alive = False
+            cast(Request, self.request).keep_alive = False
 
     def abort(self) -> None:
         """End now: the time to shut down is over."""
@@ -409,6 +411,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             now: The loop's time, in seconds.
         """
         phase, mark, limit = self._phase()
+        if phase == "idle":  # an idle connection holds on to no body
+            self.request = self.response = self.task = None
         if (phase, mark) != self._seen:
             self._seen = (phase, mark)
             self._since = now
@@ -433,7 +437,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             if self._reading_paused or request.content.expected:
                 return "view", self._served, math.inf
             return "body", self._progress, limits.body_timeout
-        if self.request is not None:
+        if self.busy:
             return "view", self._served, math.inf
         if request is not None or not self._progress:
             return "head", self._served, limits.head_timeout
