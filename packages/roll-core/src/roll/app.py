@@ -402,7 +402,8 @@ class Roll(_Parts, dict[str, Any]):
         if self._sweeper is not None:
             return
         self._loop = asyncio.get_running_loop()
-        self.closing.clear()
+        if self.closing.is_set():  # a start again, maybe in another loop
+            self.closing = asyncio.Event()
         self._watch()
         await self.hook("startup")
 
@@ -429,7 +430,7 @@ class Roll(_Parts, dict[str, Any]):
 
     async def _drain(self) -> None:
         while self.connections:
-            self._emptied.clear()
+            self._emptied = asyncio.Event()
             await self._emptied.wait()
         while self._tasks:
             await asyncio.wait(self._tasks)

@@ -49,6 +49,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         "_seen",
         "_served",
         "_since",
+        "_transport",
         "_waiting",
         "_writable",
         "busy",
@@ -62,6 +63,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def __init__(self, app: "Roll") -> None:
         super().__init__(app)
         self.transport: asyncio.Transport | None = None
+        """The connection, also once it is lost."""
+        self._transport: asyncio.Transport | None = None  # not once it is lost
         self.busy = False
         """Whether a message is being served."""
         self.request: Request | None = None
@@ -88,7 +91,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to serve a client."""
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
         self.app.connections.add(self)
         if self.app.closing.is_set():  # accepted just before
@@ -96,7 +99,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel what still works for a client that is gone."""
-        self.transport = self.parser = None  # the parser holds on to our methods
+        self._transport = self.parser = None  # the parser holds on to our methods
         self._waiting.clear()
         if self._incoming is not None and self._incoming.content is not None:
             gone = HttpError(HTTPStatus.BAD_REQUEST, "The client left")
@@ -133,7 +136,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     async def disconnected(self) -> None:
         """Wait until the client is gone."""
-        if self.transport is None:
+        if self._transport is None:
             return
         if self._disconnected is None:
             self._disconnected = self._loop.create_future()
@@ -195,12 +198,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def _pace_reading(self) -> None:
         """Read only while nothing waits: neither a message nor a full body."""
         pause = bool(self._waiting) or self._body_paused
-        if pause != self._reading_paused and self.transport is not None:
+        if pause != self._reading_paused and self._transport is not None:
             self._reading_paused = pause
             if pause:
-                self.transport.pause_reading()
+                self._transport.pause_reading()
             else:
-                self.transport.resume_reading()
+                self._transport.resume_reading()
 
     def pause_body(self) -> None:
         """Stop reading: the view is slower than the client."""
@@ -214,8 +217,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def continue_body(self) -> None:
         """Ask for the body of a message with `Expect: 100-continue`."""
-        if self.transport is not None:
-            self.transport.write(wire.CONTINUE)
+        if self._transport is not None:
+            self._transport.write(wire.CONTINUE)
 
     async def _serve(self, request: Request, response: Response) -> None:
         try:
@@ -251,7 +254,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             answer = self._frame(request, response)
         if answer.close:
             request.keep_alive = False
-        transport = self.transport
+        transport = self._transport
         body = answer.body
         if transport is None or body is None:
             if transport is not None:
@@ -323,10 +326,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     async def _hand_over(self, switch: Switch) -> None:
         """Give the connection to the protocol that it was upgraded to."""
-        transport, protocol = self.transport, switch.protocol
+        transport, protocol = self._transport, switch.protocol
         if transport is None:
             return
-        self.transport = self.parser = None
+        self._transport = self.parser = None
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
         self.app.connections.discard(self)
@@ -348,11 +351,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def _write_refusal(self, error: HttpError) -> None:
         """Answer what could not be parsed; there are no events for it."""
         self._refusal = None
-        if self.transport is not None:
+        if self._transport is not None:
             response = Response(None, None)
             set_error(response, error)
             answer = frame(response, close=True, extra=self.app.date)
-            self.transport.write(answer.head + answer.body)
+            self._transport.write(answer.head + answer.body)
         self._close(linger=True)
 
     # The end
@@ -376,7 +379,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._deaf = True
         self._waiting.clear()
         self._refusal = None
-        transport = self.transport
+        transport = self._transport
         if transport is None:
             return
         if linger and transport.can_write_eof():
@@ -390,8 +393,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._deaf = True
         self._waiting.clear()
         self._refusal = None
-        if self.transport is not None:
-            self.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     def stop(self) -> None:
         """End as soon as the running request is answered, now when there is none."""
@@ -426,7 +429,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """
         limits = self.app.limits
         request = self._incoming
-        transport = self.transport
+        transport = self._transport
         if transport is not None:
             if self._writable is not None or transport.is_closing():
                 size = transport.get_write_buffer_size()
