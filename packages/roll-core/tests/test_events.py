@@ -522,3 +522,22 @@ async def test_shutdown_without_startup_does_nothing():
     app.listen("shutdown")(record(seen, "shutdown"))
     await app.shutdown()
     assert seen == []
+
+
+async def test_a_startup_that_fails_may_be_tried_again(app):
+    seen = []
+    app.listen("shutdown")(record(seen, "shutdown"))
+
+    @app.listen("startup")
+    async def fail_once():
+        seen.append("startup")
+        if len(seen) == 1:
+            raise RuntimeError("no database")
+
+    with pytest.raises(RuntimeError, match="no database"):
+        await app.startup()
+    await app.shutdown()
+    assert seen == ["startup"]
+    await app.startup()
+    await app.shutdown()
+    assert seen == ["startup", "startup", "shutdown"]

@@ -398,14 +398,22 @@ class Roll(_Parts, dict[str, Any]):
     # From startup to shutdown
 
     async def startup(self) -> None:
-        """Run the `startup` listeners, once, and begin to watch the connections."""
+        """Run the `startup` listeners, once, and begin to watch the connections.
+
+        When one of them raises, the app has not started: it may be tried again, and
+        `shutdown` does nothing.
+        """
         if self._sweeper is not None:
             return
         self._loop = asyncio.get_running_loop()
         if self.closing.is_set():  # a start again, maybe in another loop
             self.closing = asyncio.Event()
         self._watch()
-        await self.hook("startup")
+        try:
+            await self.hook("startup")
+        except BaseException:
+            self._unwatch()
+            raise
 
     async def shutdown(self) -> None:
         """End connections, then run the `shutdown` listeners, once.
@@ -425,8 +433,7 @@ class Roll(_Parts, dict[str, Any]):
             await self._cut()
         await self.hook("shutdown")
         await self._wait_for_tasks(self._tasks, self.limits.shutdown)
-        self._sweeper.cancel()
-        self._sweeper = None
+        self._unwatch()
 
     async def _drain(self) -> None:
         while self.connections:
@@ -475,6 +482,12 @@ class Roll(_Parts, dict[str, Any]):
             except Exception:  # one connection must not end the watch over all
                 logger.exception("%r could not check its timeouts", connection)
         self._sweeper = loop.call_later(self.limits.sweep, self._watch)
+
+
+    def _unwatch(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
 
 
 class _Outcome:

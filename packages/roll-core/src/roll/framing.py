@@ -56,8 +56,8 @@ def check_target(method: str, target: bytes) -> None:
     Raises:
         HttpError: 400 (RFC 9112, section 3.2).
     """
-    if method == "CONNECT":
-        fits = target != b"" and _is_host(target)
+    if method == "CONNECT":  # a path, too: routes may be declared for any method
+        fits = target.startswith(b"/") or (target != b"" and _is_host(target))
     elif target == b"*":
         fits = method == "OPTIONS"
     else:

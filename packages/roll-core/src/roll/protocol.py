@@ -285,7 +285,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             not request.keep_alive
             or self.app.closing.is_set()
             or (request.content is not None and not self._can_skip(request.content))
-            or self._rest is not None
+            or (self._rest is not None and not self._waiting)  # its offer failed
             or (requests is not None and self._served + 1 >= requests)
         )
         return frame(response, request.method, request.version, close, self.app.date)
@@ -429,13 +429,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """
         limits = self.app.limits
         request = self._incoming
-        transport = self._transport
-        if transport is not None:
-            if self._writable is not None or transport.is_closing():
-                size = transport.get_write_buffer_size()
-                return "write", size, limits.write_timeout
-            if self._lingering:
-                return "linger", transport.get_write_buffer_size(), LINGER
+        transport = cast(asyncio.Transport, self.transport)
+        if self._writable is not None or transport.is_closing():
+            return "write", transport.get_write_buffer_size(), limits.write_timeout
+        if self._lingering:
+            return "linger", transport.get_write_buffer_size(), LINGER
         if request is not None and request.content is not None:
             if self._reading_paused or request.content.expected:
                 return "view", self._served, math.inf

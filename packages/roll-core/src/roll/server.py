@@ -55,8 +55,6 @@ class Server:
         self._servers.clear()
         for sock in self.sockets:  # those that were never listened to are open still
             sock.close()
-        for sock in self.sockets:  # also those that a failing startup left unserved
-            sock.close()
         await self.app.shutdown()
         if self._ticker is not None:
             self._ticker.cancel()

@@ -1,0 +1,142 @@
+"""Chromium without a window, driven over a pair of pipes; for tests alone.
+
+It speaks the DevTools protocol: JSON, a NUL after each message, commands on the
+browser's file descriptor 3, answers and events on its descriptor 4. So a test needs
+nothing beside the browser.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import select
+import signal
+import time
+
+OPTIONS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+    *("--no-first-run", "--disable-background-networking", "--disable-sync"),
+    *("--disable-component-update", "--disable-dev-shm-usage"),
+    "--remote-debugging-pipe",
+]
+TIMEOUT = 30
+"""Seconds to wait for an answer, or for a page to be as it should."""
+
+
+@contextlib.contextmanager
+def browse(program, folder):
+    """Run a browser, and give the one page that it has.
+
+    Args:
+        program: The path of Chromium.
+        folder: An empty folder for its profile.
+    """
+    answers, its_answers = os.pipe()
+    its_commands, commands = os.pipe()
+    process = os.posix_spawn(
+        program,
+        [program, *OPTIONS, f"--user-data-dir={folder}"],
+        os.environ,
+        file_actions=[
+            *(
+                (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0)
+                for number in (0, 1, 2)
+            ),
+            (os.POSIX_SPAWN_DUP2, its_commands, 3),
+            (os.POSIX_SPAWN_DUP2, its_answers, 4),
+        ],
+        setsid=True,  # it has children, which belong to one group then
+    )
+    os.close(its_commands)
+    os.close(its_answers)
+    try:
+        yield Page(commands, answers)
+    finally:
+        os.close(commands)  # which is how it is told to end
+        os.close(answers)
+        wait_for(process)
+
+
+def wait_for(process):
+    """Wait until the browser has cleaned up and ended; end it if it does not."""
+    end = time.monotonic() + TIMEOUT
+    while os.waitpid(process, os.WNOHANG) == (0, 0):
+        if time.monotonic() > end:
+            os.killpg(process, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+class Page:
+    """The page of a browser.
+
+    Args:
+        commands: The file descriptor to write commands to.
+        answers: The one to read answers and events from.
+    """
+
+    def __init__(self, commands, answers):
+        self.commands, self.answers = commands, answers
+        self.received = b""
+        self.number = 0
+        self.session = {}
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self.session = {"sessionId": attached["sessionId"]}
+
+    def call(self, method, **params):
+        """Run a command of the DevTools protocol, and wait for its result."""
+        self.number += 1
+        command = {"id": self.number, "method": method, "params": params}
+        os.write(self.commands, json.dumps(command | self.session).encode() + b"\0")
+        while (message := self.receive()).get("id") != self.number:
+            pass  # events
+        if "error" in message:
+            raise RuntimeError(f"{method}: {message['error']['message']}")
+        return message["result"]
+
+    def receive(self):
+        while b"\0" not in self.received:
+            if not select.select([self.answers], [], [], TIMEOUT)[0]:
+                raise TimeoutError("the browser does not answer")
+            if not (data := os.read(self.answers, 1 << 20)):
+                raise EOFError("the browser has ended")
+            self.received += data
+        message, _, self.received = self.received.partition(b"\0")
+        return json.loads(message)
+
+    def run(self, script):
+        """Run JavaScript in the page; returns the value of its last expression."""
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        if "exceptionDetails" in found:
+            raise RuntimeError(f"{script}: {found['exceptionDetails']}")
+        return found["result"].get("value")
+
+    def wait(self, script):
+        """Run JavaScript again and again until it gives something true."""
+        end = time.monotonic() + TIMEOUT
+        while time.monotonic() < end:
+            try:
+                if value := self.run(script):
+                    return value
+            except RuntimeError:
+                pass  # the page is being replaced
+            time.sleep(0.02)
+        raise TimeoutError(script)
+
+    def open(self, url):
+        """Load a page."""
+        self.run("window.isOld = true")
+        self.call("Page.navigate", url=url)
+        self.wait("!window.isOld && document.readyState == 'complete'")
+
+    def choose_files(self, selector, *paths):
+        """Choose files in an input of the page."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)
+        files = [str(path) for path in paths]
+        self.call("DOM.setFileInputFiles", files=files, **node)
+
+    def screenshot(self, path):
+        """Save how the whole page looks, as PNG."""
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))

@@ -1,0 +1,184 @@
+import pytest
+from roll import Response
+from roll.answer import frame
+
+
+def answer(status=200, body=b"", headers=(), **options):
+    response = Response(None, None)
+    response.status = status
+    response.body = body
+    response.headers.update(headers)
+    return frame(response, **options)
+
+
+def stream():
+    async def pieces():
+        yield b"never"
+
+    return pieces()
+
+
+def test_an_empty_answer_is_its_status_line_and_a_content_length_of_zero():
+    assert answer(202) == (
+        b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+        b"",
+        False,
+        None,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (b"abc", b"abc"),
+        (bytearray(b"abc"), b"abc"),
+        (memoryview(b"abc"), b"abc"),
+        ("é", b"\xc3\xa9"),
+        (None, b""),
+        (42, b"42"),
+    ],
+)
+def test_a_body_is_sent_as_bytes_with_their_number(body, sent):
+    found = answer(body=body)
+    assert found.body == sent
+    assert found.head == b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(sent)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("body", [b"abc", "abc", None, 42])
+def test_204_and_304_have_no_body_and_no_length_of_it(status, body):
+    found = answer(status, body)  # RFC 9110, 6.4.1 and 8.6
+    assert found.body is None
+    assert b"Content-Length" not in found.head
+
+
+def test_204_drops_a_content_length_and_304_keeps_it():  # RFC 9110, 8.6
+    fields = {"Content-Length": 3}
+    assert answer(204, headers=fields).head == b"HTTP/1.1 204 No Content\r\n\r\n"
+    assert answer(304, headers=fields).head == (
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_stream_is_not_sent_where_there_is_no_body(status, version):
+    found = answer(status, stream(), version=version)
+    assert (found.body, found.chunked) == (None, False)
+    assert b"Transfer-Encoding" not in found.head
+
+
+def test_a_stream_is_chunked():  # RFC 9112, 7.1
+    body = stream()
+    assert answer(body=body) == (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        body,
+        True,
+        None,
+        False,
+    )
+
+
+def test_a_stream_with_a_content_length_is_sent_as_it_is():
+    body = stream()
+    assert answer(body=body, headers={"Content-Length": 5}) == (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+        body,
+        False,
+        5,
+        False,
+    )
+
+
+def test_a_stream_in_1_0_ends_with_the_connection():  # RFC 9112, 6.1 and 6.3
+    body = stream()
+    assert answer(body=body, version="1.0") == (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        body,
+        False,
+        None,
+        True,
+    )
+
+
+def test_a_stream_with_a_content_length_keeps_a_1_0_connection():
+    found = answer(body=stream(), headers={"Content-Length": 5}, version="1.0")
+    assert found.head == (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n"
+    )
+    assert not found.close
+
+
+@pytest.mark.parametrize(
+    ("body", "head"),
+    [
+        (b"abc", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"),
+        (stream(), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    ],
+)
+def test_an_answer_to_head_has_the_head_of_one_to_get(body, head):  # RFC 9110, 9.3.2
+    assert answer(body=body, method="HEAD")[:2] == (head, None)
+    assert answer(body=body, method="GET").head == head
+
+
+def test_an_answer_to_head_may_have_the_length_that_get_would_have():
+    found = answer(method="HEAD", headers={"Content-Length": 7})
+    assert found[:2] == (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", None)
+
+
+@pytest.mark.parametrize("length", [0, 2, 4])
+def test_a_content_length_that_is_not_the_bodys_is_refused(length):  # RFC 9112, 6.2
+    with pytest.raises(ValueError, match=f"Content-Length is {length}, the body has 3"):
+        answer(body=b"abc", headers={"Content-Length": length})
+
+
+@pytest.mark.parametrize(
+    ("headers", "options", "line", "close"),
+    [
+        ({}, {}, b"", False),
+        ({}, {"close": True}, b"Connection: close\r\n", True),
+        ({}, {"version": "1.0"}, b"Connection: keep-alive\r\n", False),
+        ({}, {"version": "1.0", "close": True}, b"Connection: close\r\n", True),
+    ],
+)
+def test_an_answer_says_what_becomes_of_the_connection(headers, options, line, close):
+    found = answer(headers=headers, **options)  # RFC 9112, 9.3 and 9.6
+    assert found.head == b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + line + b"\r\n"
+    assert found.close is close
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_connection_that_the_view_closes_is_said_once_to_close(close):
+    found = answer(headers={"Connection": "close"}, close=close)
+    assert found.head == (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert found.close
+
+
+def test_lines_of_the_server_end_the_head():
+    assert answer(extra="Date: x\r\n").head == (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: x\r\n\r\n"
+    )
+
+
+def test_cookies_come_before_the_fields():
+    response = Response(None, None)
+    response.headers["X"] = "1"
+    response.cookies.set("a", "b")
+    assert frame(response).head == (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nX: 1\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+
+
+def test_a_field_is_latin_1_or_refused():
+    assert b"X: \xe9\r\n" in answer(headers={"X": "é"}).head
+    with pytest.raises(UnicodeEncodeError):
+        answer(headers={"X": "\u20ac"})
+
+
+def test_a_body_that_has_no_bytes_is_refused():
+    with pytest.raises(UnicodeEncodeError):
+        answer(body="\ud800")

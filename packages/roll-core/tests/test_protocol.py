@@ -1,0 +1,1237 @@
+import asyncio
+import gc
+import logging
+from http import HTTPStatus
+
+import pytest
+from roll import HttpError, Limits, Roll
+from roll_testing import Transport, connect, exchange, settle
+
+HOST = b"Host: a\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CLOSED_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+SIZES = [None, 1, 2, 7, 64]
+
+
+def get(path="/", *lines, method="GET", version="1.1"):
+    head = [f"{method} {path} HTTP/{version}", "Host: a", *lines, "", ""]
+    return "\r\n".join(head).encode()
+
+
+def post(body, path="/", *lines):
+    return get(path, *lines, f"Content-Length: {len(body)}", method="POST") + body
+
+
+def post_chunks(*chunks, path="/", lines=()):
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    return get(path, *lines, "Transfer-Encoding: chunked", method="POST") + framed
+
+
+def answer(body=b"ok", *lines, status="200 OK"):
+    head = [f"HTTP/1.1 {status}", *lines[:1], f"Content-Length: {len(body)}"]
+    return "\r\n".join([*head, *lines[1:], "", ""]).encode() + body
+
+
+def error(status, message=None, close=True, *lines):
+    body = (message or status[4:]).encode()
+    head = [
+        f"HTTP/1.1 {status}",
+        *lines,
+        "Content-Type: text/plain; charset=utf-8",
+        "X-Content-Type-Options: nosniff",
+        f"Content-Length: {len(body)}",
+        *(["Connection: close"] if close else []),
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+BAD = error("400 Bad Request")
+
+
+class App(Roll):
+    """Views that the tests share; it notes what happens in them."""
+
+    def __init__(self, **limits):
+        super().__init__()
+        self.limits = Limits(**limits)
+        self.seen = []
+        self.gate = asyncio.Event()
+        self.route("/", methods="*")(self.echo)
+        self.route("/slow", methods="*")(self.slow)
+        self.route("/lazy", methods="*", lazy_body=True)(self.lazy)
+        self.route("/drain", methods="*", lazy_body=True)(self.drain)
+        self.route("/ignore", methods="*", lazy_body=True)(self.echo_nothing)
+        self.route("/first", methods="*", lazy_body=True)(self.first)
+        self.route("/stream", methods="*")(self.stream)
+
+    async def echo(self, request, response):
+        self.seen.append(request.path)
+        response.body = request.body or "ok"
+
+    async def echo_nothing(self, request, response):
+        response.body = "ok"
+
+    async def slow(self, request, response):
+        self.seen.append("started")
+        try:
+            await self.gate.wait()
+        finally:
+            self.seen.append("ended")
+        response.body = request.query_string or "ok"
+
+    async def lazy(self, request, response):
+        await self.gate.wait()
+        await self.drain(request, response)
+
+    async def drain(self, request, response):
+        pieces = [piece async for piece in request]
+        response.body = b"%d" % sum(map(len, pieces))
+
+    async def first(self, request, response):
+        response.body = await request.content.read()
+
+    async def stream(self, request, response):
+        response.body = self.pieces()
+
+    async def pieces(self):
+        self.seen.append("open")
+        try:
+            for piece in self.get("pieces", ()):
+                if piece is Ellipsis:
+                    await self.gate.wait()
+                elif isinstance(piece, BaseException):
+                    raise piece
+                else:
+                    yield piece
+        finally:
+            self.seen.append("closed")
+
+
+@pytest.fixture
+async def app():
+    return App()
+
+
+@pytest.fixture(autouse=True)
+async def no_task_is_left():
+    yield
+    for _ in range(5):
+        await asyncio.sleep(0)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert [task for task in left if "_serve" in repr(task)] == []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_to_report():
+    yield
+    gc.collect()  # exceptions never retrieved, coroutines never awaited
+
+
+async def until(condition):
+    async with asyncio.timeout(2):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def finish(transport):
+    transport.disconnect()
+    await transport.wait_closed()
+
+
+# Messages and their answers, in order
+
+
+EXCHANGES = {
+    "one": (get(), OK, False),
+    "pipelined": (get() * 3, OK * 3, False),
+    "bodies": (post(b"one") + post(b"two"), answer(b"one") + answer(b"two"), False),
+    "chunks": (
+        post_chunks(b"one", b"two", b"") + get(),
+        answer(b"onetwo") + OK,
+        False,
+    ),
+    "close": (get("/", "Connection: close") + get(), CLOSED_OK, True),
+    "1.0": (get(version="1.0") + get(), CLOSED_OK, True),
+    "1.0 kept": (
+        get("/", "Connection: keep-alive", version="1.0") + get(),
+        answer(b"ok")[:-6] + b"\r\nConnection: keep-alive\r\n\r\nok" + OK,
+        False,
+    ),
+    "head, then get": (get(method="HEAD") + get(), OK[:-2] + OK, False),
+    "bad": (get("*"), error("400 Bad Request", "Malformed request target"), True),
+    "bad after good": (get() + b"\0" + get(), OK + error("501 Not Implemented"), True),
+    "bad body": (post_chunks(b"one") + b"x", BAD, True),
+    "bad body after good": (get() + post_chunks(b"one") + b"x\r\n", OK + BAD, True),
+    "bad trailer": (post_chunks(b"one") + b"0\r\nX : 1\r\n\r\n", BAD, True),
+    "not found": (
+        get("/none") + get(),
+        error("404 Not Found", close=False) + OK,
+        False,
+    ),
+    "an offer to upgrade": (
+        get("/", "Connection: upgrade", "Upgrade: h2c") + get(),
+        OK + OK,
+        False,
+    ),
+    "an offer of TLS": (
+        get("/", "Connection: upgrade", "Upgrade: TLS/1.0", method="OPTIONS") + get(),
+        OK + OK,
+        False,
+    ),
+    "an offer with a body": (
+        post(b"hello", "/", "Connection: upgrade, HTTP2-Settings", "Upgrade: h2c")
+        + get(),
+        answer(b"hello") + OK,
+        False,
+    ),
+    "an offer with chunks": (
+        post_chunks(b"he", b"llo", b"", lines=["Connection: upgrade", "Upgrade: h2c"])
+        + get(),
+        answer(b"hello") + OK,
+        False,
+    ),
+    "an offer, then bad": (
+        get("/", "Connection: upgrade", "Upgrade: h2c") + b"\0\r\n",
+        OK + error("501 Not Implemented"),
+        True,
+    ),
+    "a tunnel": (
+        get("a:443", method="CONNECT") + b"\x16\x03\x01" + get(),
+        error("404 Not Found"),
+        True,
+    ),
+    "trailers": (
+        post_chunks(b"one") + b"0\r\nX: 1\r\nUpgrade: x\r\n\r\n" + get(),
+        answer(b"one") + OK,
+        False,
+    ),
+    "unread": (post(b"x" * 300, "/ignore") + get(), OK + OK, False),
+    "unread chunks": (
+        post_chunks(b"x" * 300, b"", path="/ignore") + get(),
+        OK + OK,
+        False,
+    ),
+    "unread and not found": (
+        post(b"x" * 300, "/none") + get(),
+        error("404 Not Found", close=False) + OK,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("split", SIZES)
+@pytest.mark.parametrize(
+    ("data", "expected", "closed"), EXCHANGES.values(), ids=EXCHANGES
+)
+async def test_bytes_are_answered_the_same_in_every_way(
+    app, data, expected, closed, split
+):
+    assert await exchange(app, data, split=split) == (expected, closed)
+    assert app.connections == set()
+
+
+@pytest.mark.parametrize("gap", [0, 0.2])
+async def test_requests_that_come_while_a_view_awaits_are_answered_in_order(app, gap):
+    transport = connect(app)
+    for number in (1, 2, 3):
+        transport.feed(get(f"/slow?{number}"))
+        await asyncio.sleep(gap)
+    assert (transport.data, app.seen) == (b"", ["started"])
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == answer(b"1") + answer(b"2") + answer(b"3")
+    assert app.seen == ["started", "ended"] * 3
+    await finish(transport)
+
+
+async def test_fast_and_slow_views_are_answered_in_order(app):
+    transport = connect(app)
+    transport.feed(get() + get("/slow?1") + get() + get("/slow?2") + get())
+    await asyncio.sleep(0.01)
+    assert transport.data == OK
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == OK + answer(b"1") + OK + answer(b"2") + OK
+    await finish(transport)
+
+
+async def test_a_slow_good_request_is_answered_before_a_bad_one(app):
+    transport = connect(app)
+    transport.feed(get("/slow") + b"\0\r\n\r\n" + get())
+    await asyncio.sleep(0.01)
+    assert (transport.data, transport.eof) == (b"", False)
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == OK + error("501 Not Implemented")
+    assert transport.eof
+    await transport.wait_closed()
+
+
+@pytest.mark.parametrize("path", ["/lazy", "/slow"])
+async def test_a_body_that_turns_bad_gets_one_answer(app, path):
+    transport = connect(app)
+    transport.feed(post_chunks(b"one", path=path))
+    await asyncio.sleep(0.01)
+    transport.feed(b"bad\0")
+    transport.feed(get())
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == BAD
+    await transport.wait_closed()
+
+
+async def test_a_waiting_message_whose_body_turns_bad_gets_its_answer_in_turn(app):
+    transport = connect(app)
+    transport.feed(get("/slow") + post_chunks(b"one") + b"bad\0")
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == OK + BAD
+    await transport.wait_closed()
+
+
+async def test_a_body_that_turns_bad_once_answered_ends_the_connection(app):
+    transport = connect(app)
+    transport.feed(post_chunks(b"one", path="/ignore"))
+    await settle(transport)
+    assert transport.data == OK
+    transport.feed(b"bad\0")
+    await transport.wait_closed()
+    assert transport.data == OK
+
+
+async def test_reading_pauses_while_more_than_one_message_is_there(app):
+    transport = connect(app)
+    transport.feed(get("/slow?1"))
+    await asyncio.sleep(0)
+    assert transport.is_reading()
+    transport.feed(get("/slow?2"))
+    assert not transport.is_reading()
+    transport.feed(get("/slow?3") * 1000)
+    assert transport.held
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == answer(b"1") + answer(b"2") + answer(b"3") * 1000
+    await finish(transport)
+
+
+async def test_ten_thousand_pipelined_requests_are_answered(app):
+    data, _ = await exchange(app, b"GET / HTTP/1.1\r\nHost:\r\n\r\n" * 10_000)
+    assert data == OK * 10_000
+
+
+async def test_after_an_answer_that_closes_nothing_is_served(app):
+    @app.route("/close")
+    async def view(request, response):
+        response.headers["Connection"] = "close"
+
+    data, closed = await exchange(app, get("/close") + get() + b"\0")
+    assert closed
+    assert data == (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert app.seen == []
+
+
+async def test_the_last_request_of_a_connection_closes_it():
+    app = App(requests=2)
+    assert await exchange(app, get() * 3) == (OK + CLOSED_OK, True)
+
+
+async def test_what_follows_the_last_message_is_ignored_up_to_a_limit():
+    app = App(unread=1000)
+    transport = connect(app)
+    transport.feed(get("/slow", "Connection: close"))
+    transport.feed(b"x" * 1000)
+    await asyncio.sleep(0)
+    assert not transport.is_closing()
+    transport.feed(b"x")
+    await transport.wait_closed()
+    assert transport.data == b""
+
+
+# Limits
+
+
+async def test_a_target_or_head_past_its_limit_closes(app):
+    for data, status in (
+        (get("/" + "a" * 8190), f"414 {HTTPStatus(414).phrase}"),
+        (get("/", "X: " + "a" * 8190), "431 Request Header Fields Too Large"),
+        (get("/", *["X: y"] * 100), "431 Request Header Fields Too Large"),
+        (get("/", *["X: " + "y" * 8000] * 9), "431 Request Header Fields Too Large"),
+    ):
+        for split in (None, 64):
+            assert await exchange(app, data, split=split) == (error(status), True)
+
+
+def too_large(close):
+    phrase = HTTPStatus(413).phrase  # it changed in Python 3.13
+    return error(f"413 {phrase}", close=close)
+
+
+async def test_a_body_past_its_limit_is_refused_before_it_is_read():
+    app = App(body=10, unread=5)
+    assert await exchange(app, post(b"x" * 10)) == (answer(b"x" * 10), False)
+    head = post(b"x" * 11)[:-11]
+    assert await exchange(app, head) == (too_large(True), True)
+
+
+async def test_chunks_past_the_limit_are_refused():
+    app = App(body=10, unread=5)
+    data = post_chunks(b"x" * 6, b"x" * 5)
+    for split in (None, 1):
+        found, _ = await exchange(app, data, split=split)
+        assert found == too_large(False)
+
+
+async def test_a_lazy_body_is_read_past_the_limit_with_memory_bounded():
+    app = App(body=10)
+    transport = connect(app)
+    transport.feed(post(b"", "/lazy").replace(b": 0", b": 67108864"))
+    await asyncio.sleep(0)
+    piece = b"x" * 65536
+    app.gate.set()
+    held = 0
+    for _ in range(1024):
+        transport.feed(piece)
+        held = max(held, transport.held)
+        await asyncio.sleep(0)
+    await settle(transport)
+    assert transport.data == answer(b"67108864")
+    assert held <= 4 * len(piece)
+    await finish(transport)
+
+
+async def test_reading_pauses_while_a_view_does_not_read(app):
+    transport = connect(app)
+    transport.feed(post(b"", "/lazy").replace(b": 0", b": 200000"))
+    transport.feed(b"x" * 65536)
+    assert transport.is_reading()
+    transport.feed(b"x")
+    assert not transport.is_reading()
+    transport.feed(b"x" * (200000 - 65537))
+    assert transport.held == 200000 - 65537
+    app.gate.set()
+    await settle(transport)
+    assert (transport.data, transport.held) == (answer(b"200000"), 0)
+    await finish(transport)
+
+
+async def test_twenty_thousand_chunks_of_one_byte_are_read(app):
+    data, _ = await exchange(app, post_chunks(*[b"x"] * 20_000, b"", path="/drain"))
+    assert data == answer(b"20000")
+
+
+# Bodies that nobody reads
+
+
+@pytest.mark.parametrize("path", ["/ignore", "/none"])
+async def test_an_unread_body_is_skipped_and_the_next_request_answered(path):
+    app = App(unread=1000, buffer=10)
+    transport = connect(app)
+    transport.feed(post(b"", path).replace(b": 0", b": 1000"))
+    await settle(transport)
+    first = OK if path == "/ignore" else error("404 Not Found", close=False)
+    assert transport.data == first
+    for _ in range(10):
+        transport.feed(b"x" * 100)
+    transport.feed(get())
+    await settle(transport)
+    assert transport.data == first + OK
+    await finish(transport)
+
+
+@pytest.mark.parametrize("path", ["/ignore", "/none"])
+async def test_an_unread_body_too_large_to_skip_closes(path):
+    app = App(unread=1000)
+    data = post(b"x" * 1001, path)
+    found, closed = await exchange(app, data[:-1001])
+    first = CLOSED_OK if path == "/ignore" else error("404 Not Found")
+    assert (found, closed) == (first, True)
+
+
+async def test_what_was_read_of_a_body_does_not_count_as_skipped():
+    app = App(unread=1000, body=10_000)
+    transport = connect(app)
+    transport.feed(post(b"", "/first").replace(b": 0", b": 2500") + b"x" * 1500)
+    await settle(transport)
+    transport.feed(b"x" * 1000 + get())
+    await settle(transport)
+    assert transport.data == answer(b"x" * 1500) + OK
+    await finish(transport)
+
+
+async def test_unread_chunks_past_the_limit_end_the_connection():
+    app = App(unread=1000)
+    transport = connect(app)
+    transport.feed(post_chunks(b"x", path="/ignore"))
+    await settle(transport)
+    transport.feed(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+    assert not transport.eof
+    transport.feed(b"1\r\nx\r\n")
+    assert transport.eof
+    transport.feed(get())
+    await transport.wait_closed()
+    assert transport.data == OK
+
+
+async def test_a_paused_body_that_nobody_reads_is_skipped():
+    app = App(buffer=10)
+    transport = connect(app)
+    transport.feed(post(b"", "/slow").replace(b": 0", b": 40") + b"x" * 5)
+    await settle(transport)
+    transport.feed(b"x" * 35 + get())
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == OK + OK
+    await finish(transport)
+
+
+# Expect: 100-continue (RFC 9110, 10.1.1)
+
+
+def expecting(path="/", version="1.1"):
+    lines = ["Expect: 100-continue", "Content-Length: 3"]
+    return get(path, *lines, method="POST", version=version)
+
+
+async def test_a_body_is_asked_for_when_it_is_first_read(app):
+    transport = connect(app)
+    transport.feed(expecting("/lazy"))
+    await asyncio.sleep(0.01)
+    assert transport.data == b""
+    app.gate.set()
+    await asyncio.sleep(0.01)
+    assert transport.data == CONTINUE
+    transport.feed(b"abc")
+    transport.feed(get())
+    await settle(transport)
+    assert transport.data == CONTINUE + answer(b"3") + OK
+    await finish(transport)
+
+
+async def test_a_body_that_came_unasked_is_not_asked_for(app):
+    data, closed = await exchange(app, expecting() + b"abc" + get())
+    assert (data, closed) == (answer(b"abc") + OK, False)
+
+
+async def test_an_answer_without_asking_for_the_body_closes(app):
+    data, closed = await exchange(app, expecting("/ignore"))
+    assert (data, closed) == (CLOSED_OK, True)
+
+
+async def test_a_body_past_its_limit_is_not_asked_for():
+    app = App(body=2)
+    assert await exchange(app, expecting()) == (too_large(True), True)
+
+
+async def test_no_100_is_sent_to_1_0(app):
+    transport = connect(app)
+    transport.feed(expecting(version="1.0"))
+    await asyncio.sleep(0.01)
+    assert transport.data == b""
+    transport.feed(b"abc")
+    await settle(transport)
+    assert transport.data == answer(b"abc")[:-7] + b"\r\nConnection: close\r\n\r\nabc"
+    await transport.wait_closed()
+
+
+# Answers without a body
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_204_and_304_have_no_body_and_the_next_answer_follows(app, status):
+    @app.route("/bare", methods="*")
+    async def view(request, response):
+        response.status = status
+        response.body = "never"
+
+    data, _ = await exchange(app, get("/bare") + get())
+    phrase = b"No Content" if status == 204 else b"Not Modified"
+    assert data == b"HTTP/1.1 %d %b\r\n\r\n" % (status, phrase) + OK
+
+
+@pytest.mark.parametrize("status", [100, 101, 102, 103])
+async def test_an_interim_status_is_no_whole_answer(app, status, caplog):
+    @app.route("/interim")
+    async def view(request, response):
+        response.status = status
+
+    data, _ = await exchange(app, get("/interim") + get())
+    assert data == error("500 Internal Server Error", close=False) + OK
+    assert len(caplog.messages) == 1
+
+
+async def test_an_answer_that_would_split_the_head_is_a_500(app, caplog):
+    @app.route("/split")
+    async def view(request, response):
+        response.headers["X"] = "a\r\nX-Evil: 1"
+        response.body = app.pieces()
+
+    data, _ = await exchange(app, get("/split") + get())
+    assert data == error("500 Internal Server Error", close=False) + OK
+    assert len(caplog.messages) == 1
+
+
+async def test_an_error_of_a_view_is_a_500_without_its_text(app, caplog):
+    @app.route("/raise")
+    async def view(request, response):
+        raise KeyError("secret")
+
+    data, _ = await exchange(app, get("/raise") + get())
+    assert data == error("500 Internal Server Error", close=False) + OK
+    assert len(caplog.messages) == 1
+
+
+# Streams
+
+
+def chunks(*pieces):
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + framed
+
+
+async def test_a_stream_is_sent_as_chunks_as_it_comes(app):
+    app["pieces"] = [b"one", "", "é", Ellipsis, bytearray(b"three"), 4]
+    transport = connect(app)
+    transport.feed(get("/stream") + get())
+    await asyncio.sleep(0.01)
+    assert transport.data == chunks(b"one", "é".encode())
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == (
+        chunks(b"one", "é".encode(), b"three", b"4") + b"0\r\n\r\n" + OK
+    )
+    assert app.seen == ["open", "closed", "/"]
+    await finish(transport)
+
+
+@pytest.mark.parametrize("lines", [[], ["Connection: keep-alive"]])
+async def test_a_stream_in_1_0_is_not_chunked_and_closes(app, lines):
+    app["pieces"] = [b"one", b"two"]
+    data, closed = await exchange(app, get("/stream", *lines, version="1.0") + get())
+    assert data == b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nonetwo"
+    assert closed
+
+
+@pytest.fixture
+def sized(app):
+    @app.route("/sized", methods="*")
+    async def view(request, response):
+        response.headers["Content-Length"] = 6
+        response.body = app.pieces()
+
+    return b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"
+
+
+async def test_a_stream_with_a_content_length_is_sent_as_it_is(app, sized):
+    app["pieces"] = [b"one", b"", b"two"]
+    data, closed = await exchange(app, get("/sized") + get())
+    assert (data, closed) == (sized + b"onetwo" + OK, False)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "sent"),
+    [([b"one", b"four", b"x"], b"one"), ([b"one"], b"one"), ([], b"")],
+)
+async def test_a_stream_that_is_not_as_long_as_promised_is_cut(
+    app, sized, pieces, sent, caplog
+):
+    app["pieces"] = pieces
+    data, closed = await exchange(app, get("/sized") + get())
+    assert (data, closed) == (sized + sent, True)
+    assert app.seen == ["open", "closed"]
+    assert caplog.record_tuples == [
+        ("roll", logging.ERROR, "GET b'/sized' was cut short")
+    ]
+
+
+async def test_a_stream_that_raises_is_cut_without_the_last_chunk(app, caplog):
+    app["pieces"] = [b"one", ValueError("a\nbug")]
+    data, closed = await exchange(app, get("/stream") + get())
+    assert (data, closed) == (chunks(b"one"), True)
+    assert app.seen == ["open", "closed"]
+    assert caplog.messages == ["GET b'/stream' was cut short"]
+
+
+async def test_a_stream_that_yields_what_has_no_bytes_is_cut(app, caplog):
+    app["pieces"] = [b"one", "\ud800", b"two"]
+    data, closed = await exchange(app, get("/stream") + get())
+    assert (data, closed) == (chunks(b"one"), True)
+    assert app.seen == ["open", "closed"]
+
+
+async def test_a_stream_is_closed_unread_on_head(app):
+    app["pieces"] = [b"one"]
+    data, _ = await exchange(app, get("/stream", method="HEAD") + get())
+    assert data == chunks() + OK
+    assert app.seen == ["/"]
+
+
+class Pieces:
+    """An async iterable, not a generator, that wants to be closed."""
+
+    def __init__(self, app):
+        self.app = app
+
+    def __aiter__(self):
+        return self.app.pieces()
+
+    async def aclose(self):
+        self.app.seen.append("aclose")
+
+
+@pytest.mark.parametrize(
+    ("method", "seen"),
+    [("GET", ["open", "closed", "aclose"]), ("HEAD", ["aclose"])],
+)
+async def test_an_iterable_body_is_closed_beside_its_iterator(app, method, seen):
+    @app.route("/iterable")
+    async def view(request, response):
+        response.body = Pieces(app)
+
+    await exchange(app, get("/iterable", method=method))
+    assert app.seen == seen
+
+
+async def test_a_body_is_closed_when_a_listener_is_cancelled_before_it_is_sent(app):
+    @app.route("/iterable")
+    async def view(request, response):
+        response.body = Pieces(app)
+
+    @app.listen("response")
+    async def wait(request, response):
+        await app.gate.wait()
+
+    transport = connect(app)
+    transport.feed(get("/iterable"))
+    await asyncio.sleep(0.01)
+    await finish(transport)
+    await until(lambda: app.seen == ["aclose"])
+
+
+class Keeping(Transport):
+    """Keeps what it is given, as asyncio's transports do from Python 3.12 on."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.kept = []
+
+    def write(self, data):
+        self.kept.append(data)
+        super().write(data)
+
+
+async def test_a_buffer_that_a_stream_uses_again_is_sent_as_it_was(app):
+    async def pieces():
+        buffer = bytearray(3)
+        for piece in (b"one", b"two"):
+            buffer[:] = piece
+            yield memoryview(buffer)
+
+    @app.route("/sized")
+    async def view(request, response):
+        response.headers["Content-Length"] = 6
+        response.body = pieces()
+
+    transport = Keeping(protocol := app.factory())
+    protocol.connection_made(transport)
+    transport.feed(get("/sized"))
+    await settle(transport)
+    assert transport.kept[1:] == [b"one", b"two"]
+    await finish(transport)
+
+
+async def test_a_large_body_that_may_change_is_copied(app):
+    body = bytearray(100_000)
+
+    @app.route("/large")
+    async def view(request, response):
+        response.body = body
+
+    transport = Keeping(protocol := app.factory())
+    protocol.connection_made(transport)
+    transport.feed(get("/large"))
+    await settle(transport)
+    body[:] = b"x" * 100_000
+    assert b"".join(transport.kept) == answer(bytes(100_000))
+    await finish(transport)
+
+
+# A client that does not read
+
+
+async def test_a_stream_waits_for_a_client_that_does_not_read(app):
+    produced = 0
+
+    async def gibibyte():
+        nonlocal produced
+        for _ in range(16 * 1024):
+            produced += 65536
+            yield b"x" * 65536
+
+    @app.route("/gibibyte")
+    async def view(request, response):
+        response.body = gibibyte()
+
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get("/gibibyte"))
+    await asyncio.sleep(0.05)
+    assert produced <= 3 * 65536
+    assert transport.get_write_buffer_size() <= 3 * 65536
+    transport.drain(transport.get_write_buffer_size())
+    await asyncio.sleep(0.05)
+    assert produced <= 6 * 65536
+    await finish(transport)
+
+
+async def test_a_large_answer_waits_for_its_client_before_the_next(app):
+    @app.route("/large")
+    async def view(request, response):
+        response.body = b"x" * 100_000
+
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get("/large") + get())
+    await asyncio.sleep(0.01)
+    assert transport.get_write_buffer_size() == len(answer(b"x" * 100_000))
+    assert app.seen == []
+    transport.drain()
+    await settle(transport)
+    assert transport.data == answer(b"x" * 100_000) + OK
+    await finish(transport)
+
+
+async def test_pipelined_answers_wait_for_a_client_that_does_not_read(app):
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get() * 10_000)
+    await asyncio.sleep(0.05)
+    assert transport.get_write_buffer_size() < 65536 + 2 * len(OK)
+    assert not transport.is_reading()
+    await finish(transport)
+
+
+# Clients that leave
+
+
+LEAVING = {
+    "before a byte": b"",
+    "in the head": get("/slow")[:-1],
+    "during a view": get("/slow"),
+    "during a view with more waiting": get("/slow") * 3,
+    "during a view with a bad one waiting": get("/slow") + b"\0",
+    "in the upload": post(b"x" * 10)[:-1],
+    "in the upload to a view that reads": post(b"x" * 10, "/drain")[:-1],
+    "in the upload to a view that waits": post(b"x" * 10, "/lazy")[:-1],
+    "in an upload that nobody reads": post(b"x" * 10, "/ignore")[:-1],
+    "in a stream": get("/stream"),
+    "after an answer": get(),
+    "after a close": get("/slow", "Connection: close"),
+}
+
+
+@pytest.mark.parametrize("leave", ["disconnect", "reset", "feed_eof"])
+@pytest.mark.parametrize("turns", [0, 10])
+@pytest.mark.parametrize("data", LEAVING.values(), ids=LEAVING)
+async def test_a_client_that_leaves_leaves_nothing(app, data, leave, turns, caplog):
+    app["pieces"] = [b"one", Ellipsis]
+    caplog.set_level(logging.DEBUG, "roll")
+    transport = connect(app)
+    transport.feed(data)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    getattr(transport, leave)()
+    if not transport.is_reading() and not transport.is_closing():
+        transport.disconnect()  # the end of the client's side is held back, unread
+    await transport.wait_closed()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert app.connections == set()
+    assert app.seen in ([], ["/"], ["started", "ended"], ["open", "closed"])
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("waiting", [b"", get(), b"\0"])
+async def test_a_view_that_outlives_its_client_writes_nothing(app, waiting):
+    @app.route("/stubborn")
+    async def view(request, response):
+        try:
+            await app.gate.wait()
+        except asyncio.CancelledError:
+            app.seen.append(request.remote_addr)
+        response.body = Pieces(app)
+
+    transport = connect(app)
+    transport.feed(get("/stubborn") + waiting)
+    await asyncio.sleep(0)
+    await finish(transport)
+    await until(lambda: app.seen == ["127.0.0.1", "aclose"])
+    assert transport.data == b""
+
+
+async def test_a_body_asked_for_after_the_client_left_cannot_be_had(app):
+    @app.route("/late", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        try:
+            await app.gate.wait()
+        except asyncio.CancelledError:
+            with pytest.raises(HttpError) as caught:
+                await request.read()
+            app.seen.append((int(caught.value.status), caught.value.message))
+
+    transport = connect(app)
+    transport.feed(expecting("/late"))
+    await asyncio.sleep(0)
+    await finish(transport)
+    await until(lambda: app.seen == [(400, "The client left")])
+
+
+async def test_the_body_of_a_client_that_left_is_not_asked_for(app):
+    transport = connect(app)
+    await finish(transport)
+    transport.get_protocol().continue_body()
+    assert transport.data == b""
+
+
+async def test_a_client_may_read_on_after_its_answer_was_cancelled(app):
+    app["pieces"] = [b"x" * 100_000] * 2
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get("/stream"))
+    await asyncio.sleep(0.01)
+    transport.get_protocol().task.cancel()
+    await until(lambda: app.seen == ["open", "closed"])
+    transport.drain()
+    await transport.wait_closed()
+    assert transport.data == b""
+
+
+async def test_a_view_can_wait_for_its_client_to_leave(app):
+    @app.route("/wait")
+    async def view(request, response):
+        first = asyncio.ensure_future(request.disconnected())
+        second = asyncio.ensure_future(request.disconnected())
+        try:
+            await app.gate.wait()
+        finally:
+            await asyncio.shield(asyncio.gather(first, second))
+            await request.disconnected()
+            app.seen.append("left")
+
+    transport = connect(app)
+    transport.feed(get("/wait"))
+    await asyncio.sleep(0.01)
+    await finish(transport)
+    await until(lambda: app.seen == ["left"])
+
+
+async def test_a_view_that_is_cancelled_aborts_the_connection(app):
+    transport = connect(app)
+    transport.feed(get("/slow") + get())
+    await asyncio.sleep(0)
+    transport.get_protocol().task.cancel()
+    await transport.wait_closed()
+    assert (transport.data, app.seen) == (b"", ["started", "ended"])
+
+
+async def test_a_stream_that_fails_ends_what_waits_behind_it(app, caplog):
+    app["pieces"] = [Ellipsis, ValueError("a bug")]
+    transport = connect(app)
+    transport.feed(get("/stream") + get() + b"\0")
+    await asyncio.sleep(0.01)
+    app.gate.set()
+    await transport.wait_closed()
+    assert transport.data == chunks()
+    assert app.seen == ["open", "closed"]
+
+
+# Timeouts: the loop's sweep is played by calls of check()
+
+
+def sweep(transport, *times):
+    for time in times:
+        transport.get_protocol().check(time)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", b""),
+        (b"G", error("408 Request Timeout")),
+        (get()[:-1], error("408 Request Timeout")),
+        (get() + get()[:-1], OK + error("408 Request Timeout")),
+    ],
+)
+async def test_a_head_must_be_complete_in_time(data, expected):
+    transport = connect(App(head_timeout=3))
+    transport.feed(data)
+    await settle(transport)
+    sweep(transport, 10, 11, 12.9)
+    assert not transport.eof
+    assert not transport.is_closing()
+    sweep(transport, 13)
+    await transport.wait_closed()
+    assert transport.data == expected
+
+
+async def test_bytes_one_after_the_other_do_not_give_a_head_more_time():
+    transport = connect(App(head_timeout=3))
+    for time, byte in enumerate(get()[:4]):
+        sweep(transport, time)
+        transport.feed(bytes([byte]))
+    sweep(transport, 4, 7)
+    assert transport.data == error("408 Request Timeout")
+    await transport.wait_closed()
+
+
+async def test_an_idle_connection_is_closed_quietly():
+    transport = connect(App(keep_alive=3))
+    transport.feed(get())
+    await settle(transport)
+    sweep(transport, 10)
+    transport.feed(get())
+    await settle(transport)
+    sweep(transport, 11, 13.9)
+    assert not transport.is_closing()
+    sweep(transport, 14)
+    await transport.wait_closed()
+    assert transport.data == OK + OK
+
+
+async def test_a_view_may_take_as_long_as_it_wants(app):
+    transport = connect(app)
+    transport.feed(get("/slow"))
+    await asyncio.sleep(0)
+    sweep(transport, 0, 1e9)
+    transport.feed(get())
+    sweep(transport, 2e9, 3e9)
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == OK + OK
+    await finish(transport)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/drain", error("408 Request Timeout")),
+        ("/", error("408 Request Timeout")),
+        ("/ignore", OK),
+    ],
+)
+async def test_a_body_must_make_progress(path, expected):
+    transport = connect(App(body_timeout=3))
+    transport.feed(post(b"x" * 10, path)[:-5])
+    await settle(transport)
+    sweep(transport, 10, 12)
+    transport.feed(b"x")
+    sweep(transport, 13, 15)
+    assert not transport.eof
+    sweep(transport, 16)
+    await settle(transport)
+    assert transport.data == expected
+    await transport.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "data", [post(b"x" * 100, "/lazy")[:-10], expecting("/lazy"), post(b"", "/slow")]
+)
+async def test_a_body_that_the_view_does_not_read_has_no_timeout(data):
+    app = App(body_timeout=3, buffer=10)
+    transport = connect(app)
+    transport.feed(data)
+    await asyncio.sleep(0)
+    sweep(transport, 0, 1e9)
+    assert not transport.eof
+    assert not transport.is_closing()
+    await finish(transport)
+
+
+async def test_a_client_that_does_not_read_is_cut_off(app):
+    app.limits = Limits(write_timeout=3)
+    app["pieces"] = [b"x" * 100_000] * 2
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get("/stream"))
+    await asyncio.sleep(0.01)
+    sweep(transport, 10, 12)
+    transport.drain(1)
+    sweep(transport, 13, 15)
+    assert not transport.is_closing()
+    sweep(transport, 16)
+    await transport.wait_closed()
+    await until(lambda: app.seen == ["open", "closed"])
+
+
+async def test_a_client_that_does_not_read_the_end_is_cut_off():
+    app = App(write_timeout=3)
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get("/", "Connection: close"))
+    await asyncio.sleep(0.01)
+    assert transport.is_closing()
+    sweep(transport, 10, 12.9)
+    assert not transport.closed
+    sweep(transport, 13)
+    await transport.wait_closed()
+    assert app.connections == set()
+
+
+async def test_an_idle_client_that_has_not_read_all_is_cut_off():
+    app = App(write_timeout=3, keep_alive=2)
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get())
+    await asyncio.sleep(0.01)
+    sweep(transport, 10, 12, 13, 16)
+    await transport.wait_closed()
+    assert app.connections == set()
+
+
+async def test_a_client_gets_a_while_to_read_the_last_answer(app):
+    transport = connect(app, closes=False)
+    transport.feed(b"\0")
+    assert transport.eof
+    sweep(transport, 10, 11.9)
+    transport.feed(b"x" * 1000)
+    assert not transport.is_closing()
+    sweep(transport, 12)
+    await transport.wait_closed()
+    assert transport.data == error("501 Not Implemented")
+
+
+async def test_a_client_that_is_slow_to_read_the_last_answer_gets_more_time(app):
+    transport = connect(app, closes=False)
+    transport.stall()
+    transport.feed(b"\0")
+    sweep(transport, 10, 11)
+    transport.drain(1)
+    sweep(transport, 12, 13)
+    transport.drain()
+    sweep(transport, 14, 15)
+    assert not transport.is_closing()
+    sweep(transport, 16)
+    await transport.wait_closed()
+    assert transport.data == error("501 Not Implemented")
+
+
+async def test_a_lingering_client_is_not_listened_to_for_ever():
+    transport = connect(App(unread=1000), closes=False)
+    transport.feed(b"\0")
+    transport.feed(b"x" * 999)
+    assert not transport.is_closing()
+    transport.feed(b"x")
+    await transport.wait_closed()
+
+
+class OneSided(Transport):
+    def can_write_eof(self):
+        return False
+
+
+async def test_a_transport_that_cannot_end_one_side_is_closed(app):
+    transport = OneSided(protocol := app.factory())  # as with TLS
+    protocol.connection_made(transport)
+    transport.feed(b"\0")
+    await transport.wait_closed()
+    assert transport.data == error("501 Not Implemented")
+
+
+# The end of the app
+
+
+async def test_stopping_closes_an_idle_connection_at_once(app):
+    for data in (b"", get(), get()[:-1]):
+        transport = connect(app)
+        transport.feed(data)
+        await settle(transport)
+        transport.get_protocol().stop()
+        await transport.wait_closed()
+
+
+@pytest.mark.parametrize("path", ["/slow", "/stream"])
+async def test_stopping_lets_the_running_request_end_and_drops_the_next(app, path):
+    app["pieces"] = [b"one", Ellipsis]
+    transport = connect(app)
+    transport.feed(get(path) + get())
+    await asyncio.sleep(0.01)
+    transport.get_protocol().stop()
+    assert not transport.is_closing()
+    app.gate.set()
+    await transport.wait_closed()
+    assert transport.data == (
+        CLOSED_OK if path == "/slow" else chunks(b"one") + b"0\r\n\r\n"
+    )
+    assert "/" not in app.seen
+
+
+async def test_a_connection_made_while_the_app_ends_is_closed(app):
+    app.closing.set()
+    transport = connect(app)
+    await transport.wait_closed()
+    assert app.connections == set()
+
+
+async def test_aborting_cancels_the_running_request(app):
+    transport = connect(app)
+    transport.feed(get("/slow") + get())
+    await asyncio.sleep(0)
+    transport.get_protocol().abort()
+    await transport.wait_closed()
+    await until(lambda: app.seen == ["started", "ended"])
+    assert transport.data == b""
+    transport.get_protocol().abort()  # twice is harmless
+
+
+# What a request knows of its connection
+
+
+@pytest.mark.parametrize(
+    ("extra", "known"),
+    [
+        ({}, ("127.0.0.1", "http")),
+        ({"peername": ("::1", 1, 0, 0), "sslcontext": object()}, ("::1", "https")),
+        ({"peername": "/a/socket"}, (None, "http")),
+        ({"peername": ""}, (None, "http")),
+        ({"peername": None}, (None, "http")),
+    ],
+)
+async def test_a_request_knows_its_peer_and_scheme(app, extra, known):
+    @app.route("/peer")
+    async def view(request, response):
+        app.seen.append((request.remote_addr, request.scheme))
+
+    transport = connect(app, extra=extra)
+    transport.feed(get("/peer"))
+    await settle(transport)
+    assert app.seen == [known]
+    await finish(transport)
+
+
+async def test_the_set_of_connections_is_exact(app):
+    transports = [connect(app) for _ in range(10)]
+    assert app.connections == {each.get_protocol() for each in transports}
+    for left, transport in enumerate(reversed(transports)):
+        assert len(app.connections) == 10 - left
+        await finish(transport)
+    assert app.connections == set()
+
+
+async def test_the_message_being_served_is_named(app):
+    @app.route("/named")
+    async def view(request, response):
+        await asyncio.sleep(0)
+        protocol = request.protocol
+        app.seen.append(protocol.busy)
+        app.seen.append(protocol.request is request)
+        app.seen.append(protocol.response is response)
+        app.seen.append(protocol.task is asyncio.current_task())
+
+    transport = connect(app)
+    transport.feed(get("/named"))
+    await settle(transport)
+    assert app.seen == [True] * 4
+    assert not transport.get_protocol().busy
+    await finish(transport)

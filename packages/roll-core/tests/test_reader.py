@@ -1,0 +1,522 @@
+import logging
+from http import HTTPStatus
+
+import pytest
+from roll import Limits, Roll
+from roll.reader import MessageReader
+
+HOST = b"Host: a\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+UPGRADE = b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+TOO_LARGE = (431, "Request Header Fields Too Large")
+TOO_LONG = (414, HTTPStatus(414).phrase)  # it changed in Python 3.13
+BAD = (400, "Bad Request")
+
+
+class Reader(MessageReader):
+    """Notes what the other half of a connection would be told."""
+
+    def __init__(self, app):
+        super().__init__(app)
+        self.taken = []
+        self.refused = []
+        self.skipped = False
+
+    def feed(self, *pieces):
+        for piece in pieces:
+            if not self._deaf:
+                self._parse(piece)
+        return self
+
+    def _take(self, request):
+        self.taken.append(request)
+
+    def _refuse(self, error):
+        self._deaf = True
+        self.refused.append((int(error.status), error.message))
+
+    def _skip_too_much(self):
+        self.skipped = True
+        self._deaf = True
+
+
+def app(**limits):
+    class App(Roll):
+        pass
+
+    App.limits = Limits(**limits)
+    return App()
+
+
+def in_every_way(data):
+    """The pieces of *data*: whole, byte by byte, and in odd sizes."""
+    return [
+        [data[at : at + size] for at in range(0, len(data), size)]
+        for size in (len(data), 1, 2, 7, 64)
+    ]
+
+
+async def content(request):
+    if request.content is None:
+        return b""
+    pieces = []
+    while piece := await request.content.read():
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def messages(reader):
+    return [
+        (each.method, each.url, each.version, await content(each))
+        for each in reader.taken
+    ]
+
+
+VALID = {
+    "a request": (GET, [("GET", b"/", "1.1", b"")]),
+    "one in 1.0": (b"GET / HTTP/1.0\r\n\r\n", [("GET", b"/", "1.0", b"")]),
+    "empty lines before": (b"\r\n\r\n" + GET, [("GET", b"/", "1.1", b"")]),
+    "pipelined": (GET * 3, [("GET", b"/", "1.1", b"")] * 3),
+    "a body": (
+        POST + b"Content-Length: 5\r\n\r\nhello",
+        [("POST", b"/", "1.1", b"hello")],
+    ),
+    "an empty body": (
+        POST + b"Content-Length: 0\r\n\r\n" + GET,
+        [("POST", b"/", "1.1", b""), ("GET", b"/", "1.1", b"")],
+    ),
+    "whitespace around values": (
+        b"POST / HTTP/1.1\r\nHost: \t a \t \r\nContent-Length: \t 5 \t \r\n\r\nhello",
+        [("POST", b"/", "1.1", b"hello")],
+    ),
+    "chunks": (
+        CHUNKED + b'5\r\nhello\r\n00a;a;b=c;d="e"\r\n, world, x\r\n0\r\n\r\n' + GET,
+        [("POST", b"/", "1.1", b"hello, world, x"), ("GET", b"/", "1.1", b"")],
+    ),
+    "no chunk": (
+        CHUNKED + b"0\r\n\r\n" + GET,
+        [("POST", b"/", "1.1", b""), ("GET", b"/", "1.1", b"")],
+    ),
+    "whitespace after chunked": (
+        POST + b"Transfer-Encoding: chunked  \r\n\r\n1\r\nx\r\n0\r\n\r\n" + GET,
+        [("POST", b"/", "1.1", b"x"), ("GET", b"/", "1.1", b"")],
+    ),
+    "trailers": (
+        CHUNKED + b"1\r\nx\r\n0\r\nX-A: 1\r\nX-B:\r\nUpgrade: x\r\n\r\n" + GET,
+        [("POST", b"/", "1.1", b"x"), ("GET", b"/", "1.1", b"")],
+    ),
+    "after a close": (
+        b"GET / HTTP/1.1\r\nConnection: close\r\nHost: a\r\n\r\n" + GET + b"!",
+        [("GET", b"/", "1.1", b"")],
+    ),
+    "absolute form": (
+        b"GET http://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n",
+        [("GET", b"http://a/b?c", "1.1", b"")],
+    ),
+    "asterisk form": (
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        [("OPTIONS", b"*", "1.1", b"")],
+    ),
+    "authority form, and what is meant for the tunnel": (
+        b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n\0\0\0" + GET,
+        [("CONNECT", b"a:443", "1.1", b"")],
+    ),
+    "an offer to upgrade": (
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n" + GET,
+        [("GET", b"/", "1.1", b"")] * 2,
+    ),
+    "an offer with a body": (
+        POST + UPGRADE + b"Content-Length: 5\r\n\r\nhello" + GET,
+        [("POST", b"/", "1.1", b"hello"), ("GET", b"/", "1.1", b"")],
+    ),
+    "an offer with chunks and trailers": (
+        POST
+        + UPGRADE
+        + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: 1\r\n\r\n"
+        + GET,
+        [("POST", b"/", "1.1", b"hello"), ("GET", b"/", "1.1", b"")],
+    ),
+    "an offer that closes": (
+        POST
+        + b"Connection: close, upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx"
+        + GET,
+        [("POST", b"/", "1.1", b"x")],
+    ),
+    "an offer in 1.0": (
+        b"GET / HTTP/1.0\r\n" + UPGRADE + b"\r\n" + GET,
+        [("GET", b"/", "1.0", b"")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), VALID.values(), ids=VALID)
+async def test_valid_messages_are_read_the_same_in_every_way(data, expected):
+    for pieces in in_every_way(data):
+        reader = Reader(app()).feed(*pieces)
+        assert await messages(reader) == expected
+        assert reader.refused == []
+
+
+def fields_of(*lines):
+    return b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(lines) + b"\r\n"
+
+
+NOT_CHUNKED = (400, "Unsupported Transfer-Encoding")
+BAD_HOST = (400, "Malformed Host")
+BAD_TARGET = (400, "Malformed request target")
+UNKNOWN_METHOD = (501, "Not Implemented")
+UNKNOWN_VERSION = (505, "HTTP Version Not Supported")
+
+INVALID = {
+    # RFC 9112, 6.3: how long the body is must be beyond doubt
+    POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n": BAD,
+    POST + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n": BAD,
+    POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\n": BAD,
+    POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n": BAD,
+    POST + b"Content-Length: 1, 1\r\n\r\n": BAD,
+    POST + b"Content-Length: +1\r\n\r\n": BAD,
+    POST + b"Content-Length: -1\r\n\r\n": BAD,
+    POST + b"Content-Length: 0x1\r\n\r\n": BAD,
+    POST + b"Content-Length: 1.0\r\n\r\n": BAD,
+    POST + b"Content-Length: 1 1\r\n\r\n": BAD,
+    POST + b"Content-Length: one\r\n\r\n": BAD,
+    POST + b"Content-Length: \xb2\r\n\r\n": BAD,
+    POST + b"Content-Length:\r\n\r\n": BAD,
+    POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n": BAD,
+    POST + b"Transfer-Encoding: gzip\r\n\r\n": NOT_CHUNKED,
+    POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n": NOT_CHUNKED,
+    POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n": BAD,
+    POST + b"Transfer-Encoding: identity\r\n\r\n": NOT_CHUNKED,
+    POST + b"Transfer-Encoding: xchunked\r\n\r\n": NOT_CHUNKED,
+    POST + b"Transfer-Encoding:\r\n\r\n": BAD,
+    POST + b"Transfer-Encoding: chunked\t\r\n\r\n": BAD,
+    POST + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n": (
+        NOT_CHUNKED
+    ),
+    POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n": BAD,
+    POST + b"Transfer-Encoding : chunked\r\n\r\n": BAD,
+    b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n": NOT_CHUNKED,
+    # RFC 9112, 7.1: sizes of chunks are hexadecimal digits, and end with CRLF
+    CHUNKED + b"\r\n": BAD,
+    CHUNKED + b"g\r\n": BAD,
+    CHUNKED + b"+1\r\nx\r\n": BAD,
+    CHUNKED + b"-1\r\nx\r\n": BAD,
+    CHUNKED + b"0x1\r\nx\r\n": BAD,
+    CHUNKED + b" 1\r\nx\r\n": BAD,
+    CHUNKED + b"1 \r\nx\r\n": BAD,
+    CHUNKED + b"1,1\r\nx\r\n": BAD,
+    CHUNKED + b"1\nx\r\n": BAD,
+    CHUNKED + b"1\rx": BAD,
+    CHUNKED + b"1\r\nxy\r\n": BAD,
+    CHUNKED + b"1\r\nx\n0\r\n": BAD,
+    CHUNKED + b"1;a\nx\r\n": BAD,
+    CHUNKED + b"1;\0\r\nx\r\n": BAD,
+    CHUNKED + b"f" * 17 + b"\r\n": BAD,
+    CHUNKED + b"0\r\nX : 1\r\n\r\n": BAD,
+    CHUNKED + b"0\r\nX: 1\n\r\n": BAD,
+    CHUNKED + b"0\r\nContent-Length: 1\r\n\r\n": BAD,
+    CHUNKED + b"0\r\nTransfer-Encoding: chunked\r\n\r\n": BAD,
+    # RFC 9112, 2.2: lines end with CRLF
+    b"GET / HTTP/1.1\nHost: a\r\n\r\n": BAD,
+    b"GET / HTTP/1.1\rHost: a\r\n\r\n": BAD,
+    b"GET / HTTP/1.1\r\nHost: a\n\r\n": BAD,
+    b"GET / HTTP/1.1\r\nHost: a\r\n\n": BAD,
+    b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n": BAD,
+    fields_of(b"X: a\nb\r\n"): BAD,
+    fields_of(b"X: a\rb\r\n"): BAD,
+    # RFC 9112, 5: fields
+    fields_of(b"X : a\r\n"): BAD,
+    fields_of(b"X\t: a\r\n"): BAD,
+    fields_of(b"X: a\r\n b\r\n"): BAD,
+    fields_of(b"X: a\r\n\tb\r\n"): BAD,
+    fields_of(b": a\r\n"): BAD,
+    fields_of(b" X: a\r\n"): BAD,
+    fields_of(b"X a\r\n"): BAD,
+    fields_of(b"X\r\n"): BAD,
+    fields_of(b"X(): a\r\n"): BAD,
+    fields_of(b"\xe9: a\r\n"): BAD,
+    fields_of(b"X\0: a\r\n"): BAD,
+    fields_of(b"X: \0\r\n"): BAD,
+    fields_of(b"X: \x7f\r\n"): BAD,
+    # RFC 9112, 3.2: one Host in 1.1
+    b"GET / HTTP/1.1\r\n\r\n": (400, "Host is missing"),
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n": (400, "Host is given twice"),
+    b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n": (400, "Host is given twice"),
+    b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n": BAD_HOST,
+    b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n": BAD_HOST,
+    b"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n": BAD_HOST,
+    # RFC 9112, 2.3: versions
+    b"GET / HTTP/2.0\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
+    b"GET / HTTP/1.2\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
+    b"GET / HTTP/0.9\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
+    b"GET / HTTP/3.0\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
+    b"GET /\r\n\r\n": UNKNOWN_VERSION,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n": UNKNOWN_VERSION,
+    b"GET / HTTP/1.10\r\nHost: a\r\n\r\n": BAD,
+    b"GET / HTTP/11\r\nHost: a\r\n\r\n": BAD,
+    b"GET / http/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET / FTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n": BAD,
+    # RFC 9112, 3.2: the form of the target goes with the method
+    b"GET * HTTP/1.1\r\nHost: a\r\n\r\n": BAD_TARGET,
+    b"GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n": BAD_TARGET,
+    b"GET ftp://a HTTP/1.1\r\nHost: a\r\n\r\n": BAD_TARGET,
+    b"CONNECT u@a:443 HTTP/1.1\r\nHost: a\r\n\r\n": BAD_TARGET,
+    b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET a HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    # RFC 9110, 9.1: methods
+    b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
+    b"GETS / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
+    b"get / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
+    b"PLAY / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": UNKNOWN_METHOD,
+    b" GET / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), INVALID.items())
+async def test_an_invalid_message_is_refused_once_and_the_last(data, expected):
+    for pieces in in_every_way(data + GET):
+        reader = Reader(app()).feed(*pieces)
+        assert reader.refused == [expected]
+        assert [each.content is None for each in reader.taken] in ([], [False])
+
+
+@pytest.mark.parametrize(
+    "good", [GET, b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n"]
+)
+@pytest.mark.parametrize(("data", "expected"), INVALID.items())
+def test_a_good_message_before_an_invalid_one_is_taken(good, data, expected, caplog):
+    for pieces in in_every_way(good + data):
+        reader = Reader(app()).feed(*pieces)
+        assert reader.taken[0].url == b"/"
+        assert reader.refused == [expected]
+    assert caplog.messages == []
+
+
+def test_no_leniency_of_the_parser_is_switched_on():
+    # What `set_dangerous_leniencies` would let through is in the table above.
+    with open(MessageReader.__init__.__code__.co_filename) as source:
+        assert "lenien" not in source.read()
+
+
+def test_fields_have_names_in_upper_case_and_values_without_outer_whitespace():
+    data = fields_of(b"x-a:  b \t c\t \r\n", b"X-Empty:\r\n", b"X_A: \xe9\r\n")
+    for pieces in in_every_way(data):
+        (request,) = Reader(app()).feed(*pieces).taken
+        assert request.fields == [
+            (b"HOST", b"a"),
+            (b"X-A", b"b \t c"),
+            (b"X-EMPTY", b""),
+            (b"X_A", b"\xe9"),
+        ]
+
+
+def test_trailers_are_dropped():  # RFC 9112, 7.1.2
+    reader = Reader(app()).feed(CHUNKED + b"0\r\nX-User: root\r\n\r\n" + GET)
+    assert [each.fields for each in reader.taken] == [
+        [(b"HOST", b"a"), (b"TRANSFER-ENCODING", b"chunked")],
+        [(b"HOST", b"a")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "kept"),
+    [
+        (b"1.1", b"", True),
+        (b"1.1", b"Connection: close\r\n", False),
+        (b"1.1", b"Connection: x, Close\r\n", False),
+        (b"1.0", b"", False),
+        (b"1.0", b"Connection: keep-alive\r\n", True),
+    ],
+)
+def test_the_connection_is_kept_by_default_in_1_1_only(version, connection, kept):
+    data = b"GET / HTTP/%b\r\nHost: a\r\n%b\r\n" % (version, connection)
+    (request,) = Reader(app()).feed(data).taken  # RFC 9112, 9.3
+    assert request.keep_alive is kept
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "offered"),
+    [
+        (b"1.1", b"upgrade", ("h2c", "websocket")),
+        (b"1.1", b"keep-alive, Upgrade", ("h2c", "websocket")),
+        (b"1.1", b"keep-alive", ()),
+        (b"1.1", b"upgrade, close", ()),
+        (b"1.0", b"upgrade, keep-alive", ()),
+    ],
+)
+def test_an_offer_to_upgrade_counts_in_1_1_and_named_by_connection(
+    version, connection, offered
+):  # RFC 9110, 7.8
+    data = (
+        b"GET / HTTP/%b\r\nHost: a\r\nConnection: %b\r\nUpgrade: H2C,, WebSocket\r\n"
+        b"\r\n" % (version, connection)
+    )
+    (request,) = Reader(app()).feed(data).taken
+    assert request.upgrade == offered
+
+
+def test_many_offers_in_one_read_are_read_without_recursion():
+    offer = b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n"
+    reader = Reader(app()).feed(offer * 4000)
+    assert (len(reader.taken), reader.refused) == (4000, [])
+
+
+def test_an_offer_whose_head_is_as_large_as_allowed_is_read():
+    data = fields_of(UPGRADE, b"Content-Length: 1\r\n") + b"x"
+    size = len(b"HostaConnectionupgradeUpgradeh2cContent-Length1")
+    for pieces in in_every_way(data):
+        assert Reader(app(head=size)).feed(*pieces).refused == []
+        assert Reader(app(head=size - 1)).feed(*pieces).refused == [TOO_LARGE]
+
+
+@pytest.mark.parametrize(
+    ("version", "expect", "expected"),
+    [
+        (b"1.1", b"100-continue", True),
+        (b"1.1", b"100-Continue", True),
+        (b"1.1", b"100-continue \t", True),
+        (b"1.1", b"something", False),
+        (b"1.0", b"100-continue", False),
+    ],
+)
+def test_a_100_is_expected_in_1_1_only(version, expect, expected):
+    data = b"POST / HTTP/%b\r\nHost: a\r\nExpect: %b\r\nContent-Length: 1\r\n\r\n" % (
+        version,
+        expect,
+    )  # RFC 9110, 10.1.1
+    (request,) = Reader(app()).feed(data).taken
+    assert request.content.expected is expected
+
+
+# Limits
+
+
+def test_a_target_past_its_limit_is_refused_also_in_pieces():  # RFC 9112, 3
+    longest = b"/" + b"a" * 8189
+    for size, refused in ((8190, []), (8191, [TOO_LONG])):
+        target = longest.ljust(size, b"a")
+        data = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target
+        for pieces in in_every_way(data):
+            assert Reader(app()).feed(*pieces).refused == refused
+
+
+def test_a_target_without_end_is_refused_when_it_passes_the_limit():
+    reader = Reader(app()).feed(b"GET /" + b"a" * 8189)
+    assert reader.refused == []
+    assert reader.feed(b"a").refused == [TOO_LONG]
+
+
+def test_a_field_past_its_limit_is_refused_also_in_pieces():
+    for size, refused in ((8189, []), (8190, [TOO_LARGE])):
+        data = fields_of(b"X: " + b"a" * size + b"\r\n")
+        for pieces in in_every_way(data):
+            assert Reader(app()).feed(*pieces).refused == refused
+
+
+def test_fields_past_their_number_are_refused_also_in_pieces():
+    for number, refused in ((99, []), (100, [TOO_LARGE]), (20_000, [TOO_LARGE])):
+        data = fields_of(b"X:\r\n" * number)
+        for pieces in in_every_way(data):
+            assert Reader(app()).feed(*pieces).refused == refused
+
+
+def test_a_head_past_its_limit_is_refused_also_in_pieces():
+    # Names and values; the largest target and what is between them comes on top.
+    longest = b"X: " + b"a" * 8000 + b"\r\n"
+    rest = 65536 - len(b"Hosta") - 8 * 8001
+    for size, refused in ((rest - 1, []), (rest, [TOO_LARGE])):
+        lines = longest * 8 + b"X: " + b"a" * size + b"\r\n"
+        data = fields_of(lines).replace(b"/", b"/" + b"a" * 8189, 1)
+        for pieces in in_every_way(data):
+            assert Reader(app()).feed(*pieces).refused == refused
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: ",
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        CHUNKED + b"1;",
+        CHUNKED + b'1;a="',
+        CHUNKED + b"0\r\nX: ",
+        CHUNKED + b"0\r\n",
+        POST + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n1;",
+    ],
+)
+def test_what_never_ends_a_field_or_a_chunks_size_is_refused(start):
+    for size in (1, 1000):
+        reader = Reader(app(head=2000, target=100))
+        reader.feed(start, *[b"a" * size] * (4000 // size))
+        assert reader.refused == [TOO_LARGE]
+
+
+def test_empty_lines_without_end_are_refused():
+    reader = Reader(app(head=2000, target=100)).feed(*[b"\r\n"] * 2000)
+    assert reader.refused == [TOO_LARGE]
+
+
+def test_a_chunk_s_extensions_may_be_as_large_as_a_head():
+    data = CHUNKED + b"1;" + b"a" * 60_000 + b"\r\nx\r\n0\r\n\r\n"
+    for pieces in in_every_way(data):
+        assert Reader(app()).feed(*pieces).refused == []
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [b"X: " + b"a" * 8190 + b"\r\n", b"X:\r\n" * 101, (b"X: " + b"a" * 8000) * 9],
+)
+def test_trailers_have_the_limits_of_fields(trailers):
+    for pieces in in_every_way(CHUNKED + b"0\r\n" + trailers + b"\r\n\r\n"):
+        assert Reader(app()).feed(*pieces).refused == [TOO_LARGE]
+
+
+def test_head_and_trailers_share_one_limit():
+    head = fields_of(b"Transfer-Encoding: chunked\r\n", b"X: " + b"a" * 500 + b"\r\n")
+    for size, refused in ((400, []), (500, [TOO_LARGE])):
+        trailers = b"0\r\nX: " + b"a" * size + b"\r\n\r\n"
+        for pieces in in_every_way(head + trailers):
+            assert Reader(app(head=1000)).feed(*pieces).refused == refused
+
+
+def test_each_request_has_limits_of_its_own():
+    data = fields_of(b"X: " + b"a" * 600 + b"\r\n")
+    for pieces in in_every_way(data * 5):
+        reader = Reader(app(head=1000, target=100)).feed(*pieces)
+        assert (len(reader.taken), reader.refused) == (5, [])
+
+
+def test_a_discarded_body_is_skipped_up_to_a_limit():
+    reader = Reader(app(unread=10)).feed(POST + b"Content-Length: 25\r\n\r\n", b"x" * 9)
+    (request,) = reader.taken
+    request.content.discard()
+    reader.feed(b"x" * 10)
+    assert not reader.skipped
+    reader.feed(b"x")
+    assert reader.skipped
+
+
+# What is not the client's fault
+
+
+def test_a_callback_that_fails_is_a_500_and_logged(caplog):
+    class Broken(Reader):
+        def on_header(self, name, value):
+            raise KeyError("a bug")
+
+    reader = Broken(app()).feed(GET)
+    assert reader.refused == [(500, "Internal Server Error")]
+    assert caplog.record_tuples == [
+        ("roll", logging.ERROR, "A callback of the parser failed")
+    ]
+
+
+def test_an_offer_on_a_path_that_does_not_decode_is_a_plain_request():
+    data = b"GET /%ff HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n" + GET
+    reader = Reader(app()).feed(data)
+    assert [each.url for each in reader.taken] == [b"/%ff", b"/"]

@@ -1,0 +1,666 @@
+import asyncio
+import gc
+import logging
+import os
+import socket
+import ssl
+import struct
+import time
+from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+
+import pytest
+from roll import Limits, Roll, Server, protocol
+
+try:
+    import uvloop
+except ImportError:  # it is not made for every platform
+    uvloop = None
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CLOSED_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+TIMEOUT = (
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"X-Content-Type-Options: nosniff\r\nContent-Length: 15\r\nConnection: close\r\n"
+    b"\r\nRequest Timeout"
+)
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class App(Roll):
+    def __init__(self, **limits):
+        super().__init__()
+        self.limits = Limits(**limits)
+        self.seen = []
+        self.gate = asyncio.Event()
+        self.produced = 0
+
+        @self.route("/", methods="*")
+        async def fast(request, response):
+            response.body = request.body or "ok"
+
+        @self.route("/slow")
+        async def slow(request, response):
+            self.seen.append("started")
+            try:
+                await self.gate.wait()
+            finally:
+                self.seen.append("ended")
+            response.body = "ok"
+
+        @self.route("/stream")
+        async def stream(request, response):
+            response.body = self.pieces()
+
+        @self.route("/gibibyte")
+        async def gibibyte(request, response):
+            response.body = self.gibibyte()
+
+        @self.route("/peer")
+        async def peer(request, response):
+            response.body = f"{request.scheme} {request.remote_addr}"
+
+        @self.listen("shutdown")
+        def note():
+            self.seen.append("shutdown")
+
+    async def pieces(self):
+        self.seen.append("open")
+        try:
+            yield b"one"
+            await self.gate.wait()
+            yield b"two"
+        finally:
+            self.seen.append("closed")
+
+    async def gibibyte(self):
+        try:
+            for _ in range(16 * 1024):
+                self.produced += 65536
+                yield b"x" * 65536
+        finally:
+            self.seen.append("closed")
+
+
+LOOPS = [asyncio.new_event_loop, *([uvloop.new_event_loop] if uvloop else [])]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_to_report():
+    yield
+    gc.collect()  # exceptions never retrieved, coroutines never awaited
+
+
+@pytest.fixture(params=LOOPS, ids=lambda factory: factory.__module__.split(".")[0])
+def run(request):
+    """Runs a coroutine on asyncio's loop, then on uvloop's."""
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
+        assert asyncio.all_tasks(runner.get_loop()) == set()
+
+
+def bound():
+    return socket.create_server(("127.0.0.1", 0))
+
+
+@asynccontextmanager
+async def serving(app, **options):
+    """Serve *app*; its answers come without Date."""
+    sock = bound()
+    server = Server(app, [sock], **options)
+    await server.start()
+    server.address = sock.getsockname()
+    app.date = ""
+    server._ticker.cancel()
+    try:
+        yield server
+    finally:
+        app.gate.set()
+        await server.stop()
+    assert app.connections == set()
+
+
+@asynccontextmanager
+async def client(server, data=b"", **options):
+    reader, writer = await asyncio.open_connection(*server.address, **options)
+    writer.write(data)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def until(condition):
+    async with asyncio.timeout(3):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def timed(reader):
+    return asyncio.wait_for(reader.read(), 3)
+
+
+def test_requests_are_answered_in_order_whatever_the_reads(run):
+    async def main():
+        async with serving(App()) as server, client(server) as (reader, writer):
+            for byte in GET + GET[:-1]:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0)
+            writer.write(GET[-1:] + CLOSE + GET)
+            assert await timed(reader) == OK + OK + CLOSED_OK
+
+    run(main())
+
+
+def test_a_request_that_comes_during_a_view_is_answered_after_it(run):
+    async def main():
+        app = App()
+        async with serving(app) as server, client(server, SLOW) as (reader, writer):
+            await asyncio.sleep(0.2)
+            writer.write(GET)
+            await asyncio.sleep(0.05)
+            app.gate.set()
+            assert await reader.readexactly(len(OK + OK)) == OK + OK
+
+    run(main())
+
+
+def test_a_server_sends_the_date_and_its_name_when_asked(run):
+    async def main():
+        class Named(App):
+            server_header = "Roll"
+
+        app = Named()
+        sock = bound()
+        server = Server(app, [sock])
+        server.address = sock.getsockname()
+        await server.start()
+        try:
+            async with client(server, CLOSE) as (reader, _):
+                lines = (await timed(reader)).decode().split("\r\n")
+        finally:
+            await server.stop()
+        assert app.date == ""
+        assert lines[3:] == [lines[3], "Server: Roll", "", "ok"]
+        name, _, value = lines[3].partition(": ")
+        assert name == "Date"  # RFC 9110, 6.6.1
+        assert value.endswith(" GMT")
+        assert abs(parsedate_to_datetime(value).timestamp() - time.time()) < 5
+
+    run(main())
+
+
+async def test_the_date_is_written_once_a_second(monkeypatch):
+    dates = iter("abcdef")
+    monkeypatch.setattr("roll.server.formatdate", lambda usegmt: next(dates))
+    app = App()
+    server = Server(app, [bound()])
+    await server.start()
+    try:
+        assert app.date == "Date: a\r\n"
+        await asyncio.sleep(1.1)
+        assert app.date == "Date: b\r\n"
+    finally:
+        await server.stop()
+
+
+def test_several_sockets_are_served_also_unix_ones(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+
+    async def main():
+        app = App()
+        local = socket.socket(socket.AF_UNIX)
+        local.bind("s")
+        sockets = [bound(), bound(), local]
+        addresses = [each.getsockname() for each in sockets]
+        server = Server(app, sockets)
+        await server.start()
+        try:
+            answers = []
+            request = CLOSE.replace(b"/", b"/peer", 1)
+            for address in addresses[:2]:
+                server.address = address
+                async with client(server, request) as (reader, _):
+                    answers.append((await timed(reader)).rpartition(b"\r\n")[2])
+            reader, writer = await asyncio.open_unix_connection(addresses[2])
+            writer.write(request)
+            answers.append((await timed(reader)).rpartition(b"\r\n")[2])
+            writer.close()
+            await writer.wait_closed()
+        finally:
+            await server.stop()
+        assert answers == [b"http 127.0.0.1", b"http 127.0.0.1", b"http None"]
+        assert [each.fileno() for each in sockets] == [-1, -1, -1]
+
+    run(main())
+
+
+def contexts():
+    """TLS without a certificate, which only tests may have."""
+    found = []
+    for side in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
+        context = ssl.SSLContext(side)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_ciphers("aNULL:@SECLEVEL=0")
+        found.append(context)
+    return found
+
+
+def test_tls_is_served_and_closed_after_an_error(run):
+    async def main():
+        inside, outside = contexts()
+        async with serving(App(), ssl=inside) as server:
+            request = CLOSE.replace(b"/", b"/peer", 1)
+            async with client(server, request, ssl=outside) as (reader, _):
+                assert (await timed(reader)).endswith(b"\r\n\r\nhttps 127.0.0.1")
+            async with client(server, b"\0", ssl=outside) as (reader, _):
+                assert (await timed(reader)).startswith(b"HTTP/1.1 501 Not Implem")
+
+    run(main())
+
+
+# Bodies
+
+
+@pytest.mark.parametrize("path", [b"/", b"/none"])
+def test_an_unread_body_of_300_kib_never_wedges_the_connection(run, path):
+    async def main():
+        body = b"x" * 300 * 1024
+        head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+        async with (
+            serving(App(body=1024)) as server,
+            client(server) as (reader, writer),
+        ):
+            writer.write(head % (path, len(body)) + body + CLOSE)
+            found = await timed(reader)
+        status = b"413" if path == b"/" else b"404"
+        first, _, rest = found.partition(b"\r\n\r\n")
+        assert first.startswith(b"HTTP/1.1 %b " % status)
+        # It depends on how much had come when the view ended.
+        closes = first.endswith(b"\r\nConnection: close")
+        assert rest.endswith(CLOSED_OK) is not closes
+
+    run(main())
+
+
+def test_an_unread_body_of_200_kib_is_skipped(run):
+    async def main():
+        body = b"x" * 200 * 1024
+        head = b"POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+        async with serving(App()) as server, client(server) as (reader, writer):
+            writer.write(head % len(body) + body + CLOSE)
+            found = await timed(reader)
+        assert found.startswith(b"HTTP/1.1 404 Not Found\r\n")
+        assert found.endswith(b"\r\n\r\nNot Found" + CLOSED_OK)
+
+    run(main())
+
+
+def test_a_body_of_a_mebibyte_goes_both_ways(run):
+    async def main():
+        body = os.urandom(1024 * 1024)
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+        expected = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        async with serving(App()) as server, client(server) as (reader, writer):
+            writer.write(head + body + CLOSE)
+            assert await timed(reader) == expected + CLOSED_OK
+
+    run(main())
+
+
+def test_a_buffer_that_a_stream_uses_again_arrives_as_it_was(run):
+    async def main():
+        app = App()
+
+        async def pieces():
+            buffer = bytearray(30_000)
+            for number in range(200):
+                buffer[:] = bytes([number]) * 30_000
+                yield memoryview(buffer)
+
+        @app.route("/again")
+        async def again(request, response):
+            response.headers["Content-Length"] = 6_000_000
+            response.body = pieces()
+
+        async with serving(app) as server:
+            request = CLOSE.replace(b"/", b"/again", 1)
+            async with client(server, request, limit=1000) as (reader, _):
+                await asyncio.sleep(0.05)
+                body = (await timed(reader)).partition(b"\r\n\r\n")[2]
+        assert body == b"".join(bytes([number]) * 30_000 for number in range(200))
+
+    run(main())
+
+
+# Clients that leave, or do not read
+
+
+def reset(writer):
+    """End a connection as an aborting client does: with RST."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx"
+
+
+@pytest.mark.parametrize("leave", [reset, lambda writer: writer.close()])
+@pytest.mark.parametrize(
+    ("data", "seen"),
+    [
+        (b"", []),
+        (GET[:-1], []),
+        (SLOW, ["started", "ended"]),
+        (SLOW * 2, ["started", "ended"]),
+        (UPLOAD, []),
+        (STREAM, ["open", "closed"]),
+        (GET, []),
+    ],
+)
+def test_a_client_that_leaves_leaves_nothing(run, data, seen, leave, caplog):
+    caplog.set_level(logging.DEBUG, "roll")
+
+    async def main():
+        app = App()
+        async with serving(app) as server, client(server, data) as (_, writer):
+            await until(lambda: app.connections)
+            await asyncio.sleep(0.01)
+            leave(writer)
+            if data == SLOW * 2:  # reading is paused, the loss is seen by writing
+                app.gate.set()
+            await until(lambda: not app.connections)
+            await until(lambda: app.seen[:2] == seen)
+
+    run(main())
+    assert caplog.messages == []
+
+
+def descriptors():
+    return len(os.listdir("/dev/fd"))
+
+
+def test_many_connects_and_aborts_leave_nothing(run, caplog):
+    async def main():
+        app = App()
+        async with serving(app) as server:
+            async with client(server, CLOSE) as (reader, _):
+                await timed(reader)
+            before = descriptors(), len(asyncio.all_tasks())
+            for data in (b"", GET[:-1], SLOW, UPLOAD, STREAM) * 40:
+                sock = socket.create_connection(server.address)
+                linger = struct.pack("ii", 1, 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                sock.send(data)
+                await asyncio.sleep(0)
+                sock.close()
+            await until(lambda: not app.connections)
+            await until(lambda: (descriptors(), len(asyncio.all_tasks())) == before)
+
+    run(main())
+    assert caplog.messages == []
+
+
+def test_a_stream_to_a_client_that_does_not_read_waits_then_is_cut(run):
+    async def main():
+        app = App(write_timeout=0.2)
+        async with serving(app) as server:
+            request = GET.replace(b"/", b"/gibibyte", 1)
+            async with client(server, request, limit=1000) as _:
+                await until(lambda: app.produced)
+                await asyncio.sleep(0.05)
+                produced = app.produced
+                assert produced < 32 * 1024 * 1024  # the system's buffers take some
+                await until(lambda: not app.connections)
+                assert app.produced == produced
+                await until(lambda: app.seen == ["closed"])
+
+    run(main())
+
+
+# Timeouts
+
+
+@pytest.mark.parametrize(
+    ("limits", "data", "expected"),
+    [
+        ({"head_timeout": 0.1}, b"", b""),
+        ({"head_timeout": 0.1}, GET[:-1], TIMEOUT),
+        ({"head_timeout": 0.1}, GET + GET[:-1], OK + TIMEOUT),
+        ({"keep_alive": 0.1}, GET, OK),
+        ({"body_timeout": 0.1}, UPLOAD, TIMEOUT),
+    ],
+)
+def test_a_client_that_is_too_slow_is_told_and_the_connection_ends(
+    run, limits, data, expected
+):
+    async def main():
+        async with (
+            serving(App(**limits)) as server,
+            client(server, data) as (reader, _),
+        ):
+            started = time.monotonic()
+            assert await timed(reader) == expected
+            assert 0.09 < time.monotonic() - started < 1
+
+    run(main())
+
+
+def test_a_drop_at_a_time_does_not_keep_a_connection(run):
+    async def main():
+        async with (
+            serving(App(head_timeout=0.1)) as server,
+            client(server) as (reader, writer),
+        ):
+            answer = asyncio.ensure_future(timed(reader))
+            for byte in GET:
+                writer.write(bytes([byte]))
+                await asyncio.wait([answer], timeout=0.02)
+                if answer.done():
+                    break
+            assert await answer == TIMEOUT
+
+    run(main())
+
+
+def test_a_client_that_never_closes_is_cut_off(run, monkeypatch):
+    monkeypatch.setattr(protocol, "LINGER", 0.1)
+
+    async def main():
+        app = App(keep_alive=0.1)
+        async with serving(app) as server, client(server, b"\0") as (reader, _):
+            await timed(reader)  # the server's side has ended
+            assert len(app.connections) == 1
+            await until(lambda: not app.connections)
+
+    run(main())
+
+
+def test_a_bare_server_of_asyncio_keeps_limits_and_ends(run):
+    async def main():
+        app = App(keep_alive=0.1, shutdown=1)
+        await app.startup()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(app.factory, "127.0.0.1", 0)
+        at = SimpleNamespace(address=server.sockets[0].getsockname())
+        async with client(at, GET) as (reader, _):
+            assert await timed(reader) == OK
+        async with client(at, SLOW) as (reader, _):
+            await until(lambda: app.seen)
+            server.close()
+            loop.call_later(0.05, app.gate.set)
+            await app.shutdown()
+            assert await timed(reader) == CLOSED_OK
+        assert app.seen == ["started", "ended", "shutdown"]
+
+    run(main())
+
+
+# The end
+
+
+def test_stopping_closes_idle_connections_at_once(run):
+    async def main():
+        app = App()
+        async with serving(app) as server:
+            readers, writers = [], []
+            for _ in range(200):
+                reader, writer = await asyncio.open_connection(*server.address)
+                writer.write(GET)
+                readers.append(reader)
+                writers.append(writer)
+            for reader in readers:
+                await reader.readexactly(len(OK))
+            started = time.monotonic()
+            await server.stop()
+            assert time.monotonic() - started < 1
+            assert app.connections == set()
+            for reader, writer in zip(readers, writers, strict=True):
+                assert await timed(reader) == b""
+                writer.close()
+                await writer.wait_closed()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("data", "answer", "seen"),
+    [
+        (SLOW, CLOSED_OK, ["started", "ended", "shutdown"]),
+        (SLOW + GET, CLOSED_OK, ["started", "ended", "shutdown"]),
+        (
+            STREAM,
+            CHUNKED + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n",
+            ["open", "closed", "shutdown"],
+        ),
+        (
+            STREAM + GET,
+            CHUNKED + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n",
+            ["open", "closed", "shutdown"],
+        ),
+    ],
+)
+def test_stopping_lets_running_requests_end_then_tells_listeners(
+    run, data, answer, seen
+):
+    async def main():
+        app = App(keep_alive=30)
+        async with serving(app) as server, client(server, data) as (reader, _):
+            await until(lambda: app.seen)
+            stopping = asyncio.create_task(server.stop())
+            await asyncio.sleep(0.02)
+            assert not stopping.done()
+            assert app.closing.is_set()
+            app.gate.set()
+            started = time.monotonic()
+            assert await timed(reader) == answer
+            await stopping
+            assert time.monotonic() - started < 1
+            assert app.seen == seen
+
+    run(main())
+
+
+def test_a_stream_can_end_early_when_the_app_ends(run):
+    async def main():
+        app = App()
+
+        @app.route("/events")
+        async def events(request, response):
+            async def pieces():
+                yield b"one"
+                await request.closing.wait()
+                yield b"end"
+
+            response.body = pieces()
+
+        async with serving(app) as server:
+            request = GET.replace(b"/", b"/events", 1)
+            async with client(server, request) as (reader, _):
+                await reader.readuntil(b"one\r\n")
+                await server.stop()
+                assert await timed(reader) == b"3\r\nend\r\n0\r\n\r\n"
+
+    run(main())
+
+
+@pytest.mark.parametrize(("data", "phase"), [(SLOW, "ended"), (STREAM, "closed")])
+def test_what_does_not_end_in_time_is_cut(run, data, phase, caplog):
+    async def main():
+        app = App(shutdown=0.1)
+        async with serving(app) as server, client(server, data) as (reader, _):
+            await until(lambda: app.seen)
+            started = time.monotonic()
+            await server.stop()
+            assert 0.09 < time.monotonic() - started < 1
+            assert app.seen[1:] == [phase, "shutdown"]
+            with suppress(ConnectionError):
+                assert not (await timed(reader)).endswith(b"0\r\n\r\n")
+
+    run(main())
+    assert caplog.messages == [
+        "Shutdown cuts 1 connections and 1 tasks that are still running"
+    ]
+
+
+def test_a_client_that_does_not_read_does_not_hang_the_end(run):
+    async def main():
+        app = App(shutdown=0.1)
+        async with serving(app) as server:
+            request = GET.replace(b"/", b"/gibibyte", 1)
+            async with client(server, request, limit=1000):
+                await until(lambda: app.produced)
+                started = time.monotonic()
+                await server.stop()
+                assert time.monotonic() - started < 1
+                assert app.seen == ["closed", "shutdown"]
+
+    run(main())
+
+
+def test_a_stopped_server_refuses_connections(run):
+    async def main():
+        async with serving(App()) as server:
+            await server.stop()
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(*server.address)
+
+    run(main())
+
+
+def test_a_server_that_never_started_closes_its_sockets(run):
+    async def main():
+        sock = bound()
+        await Server(App(), [sock]).stop()
+        assert sock.fileno() == -1
+
+    run(main())
+
+
+def test_a_server_whose_app_does_not_start_closes_its_sockets(run):
+    async def main():
+        app = App()
+
+        @app.listen("startup")
+        async def fail():
+            raise ValueError("no database")
+
+        sock = bound()
+        server = Server(app, [sock])
+        with pytest.raises(ValueError, match="no database"):
+            await server.start()
+        await server.stop()
+        assert sock.fileno() == -1
+        assert app.seen == []
+
+    run(main())

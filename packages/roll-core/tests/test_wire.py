@@ -1,0 +1,131 @@
+from http import HTTPStatus
+
+import pytest
+from roll import wire
+from roll.cookies import Cookies
+
+
+def test_every_known_status_has_a_line_with_its_phrase():
+    assert wire.STATUS_LINES[404] == "HTTP/1.1 404 Not Found\r\n"
+    assert wire.STATUS_LINES.keys() == set(HTTPStatus)
+
+
+def test_the_statuses_without_a_body_are_1xx_204_and_304():  # RFC 9110, 6.4.1
+    assert sorted(wire.BODILESS) == [100, 101, 102, 103, 204, 304]
+
+
+def test_a_head_is_a_status_line_then_cookies_then_fields_in_the_order_set():
+    cookies = Cookies()
+    cookies.set("a", "1")
+    fields = {"X-B": "2", "X-A": 1}
+    assert wire.head(202, fields, cookies.values()) == (
+        "HTTP/1.1 202 Accepted\r\nSet-Cookie: a=1; Path=/\r\nX-B: 2\r\nX-A: 1\r\n",
+        None,
+        False,
+    )
+
+
+@pytest.mark.parametrize("values", [["a", "b"], ("a", "b")])
+def test_a_list_or_tuple_becomes_repeated_lines(values):
+    assert wire.head(200, {"Vary": values}) == (
+        "HTTP/1.1 200 OK\r\nVary: a\r\nVary: b\r\n",
+        None,
+        False,
+    )
+
+
+def test_an_empty_list_becomes_no_line():
+    assert wire.head(200, {"Vary": []}) == ("HTTP/1.1 200 OK\r\n", None, False)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "content-length"])
+def test_the_content_length_is_read_from_the_fields(name):
+    head = f"HTTP/1.1 200 OK\r\n{name}: 17\r\n"
+    assert wire.head(200, {name: 17}) == (head, 17, False)
+    assert wire.head(200, {name: "17"}) == (head, 17, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [(101, False), (204, False), (304, True), (200, True)],
+)
+def test_1xx_and_204_never_have_a_content_length(status, sent):  # RFC 9110, 8.6
+    lines, length, _ = wire.head(status, {"Content-Length": 3})
+    assert ("Content-Length" in lines) is sent
+    assert length == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "closes"),
+    [
+        ("close", True),
+        ("Close", True),
+        ("x, close", True),
+        (["x", "close"], True),
+        ("keep-alive", False),
+        ("Upgrade", False),
+    ],
+)
+def test_the_connection_field_says_whether_to_close(value, closes):  # RFC 9112, 9.6
+    assert wire.head(200, {"Connection": value})[2] is closes
+
+
+@pytest.mark.parametrize("evil", ["\r", "\n", "\r\n", "\0", "\r\nX-Evil: 1"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        lambda evil: {"X": f"a{evil}b"},
+        lambda evil: {f"X{evil}Y": "a"},
+        lambda evil: {"X": ["a", f"b{evil}"]},
+        lambda evil: {"Location": evil},
+        lambda evil: {"X": evil, "Y": "b"},
+    ],
+)
+def test_no_field_can_split_a_head(fields, evil):  # RFC 9110, 5.5
+    with pytest.raises(ValueError, match="CR, LF or NUL in a header"):
+        wire.head(200, fields(evil))
+
+
+@pytest.mark.parametrize("evil", ["\r\n", "\n", "\0"])
+def test_no_cookie_can_split_a_head(evil):
+    with pytest.raises(ValueError, match="CR, LF or NUL in a header"):
+        wire.head(200, {}, [f"a=1{evil}X: 1"])
+
+
+@pytest.mark.parametrize(
+    "value", ["", "-1", "+1", "1 ", "0x1", "1.0", "1,1", "\u0661", None, [1], 1.5, b"1"]
+)
+def test_a_content_length_is_ascii_digits(value):  # RFC 9110, 8.6
+    with pytest.raises(ValueError, match="Content-Length is no number of bytes"):
+        wire.head(200, {"Content-Length": value})
+
+
+def test_a_content_length_is_set_once():
+    with pytest.raises(ValueError, match="Content-Length is set twice"):
+        wire.head(200, {"Content-Length": 1, "content-length": 1})
+
+
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding"])
+def test_transfer_encoding_is_not_a_views_to_set(name):
+    with pytest.raises(ValueError, match="not a view's to set"):
+        wire.head(200, {name: "chunked"})
+
+
+@pytest.mark.parametrize(
+    ("data", "framed"),
+    [
+        (b"a", b"1\r\na\r\n"),
+        (bytearray(b"0123456789abcdef"), b"10\r\n0123456789abcdef\r\n"),
+        (memoryview(b"\r\n"), b"2\r\n\r\n\r\n"),
+    ],
+)
+def test_a_chunk_has_its_size_in_hexadecimal(data, framed):  # RFC 9112, 7.1
+    assert wire.chunk(data) == framed
+
+
+def test_the_last_chunk_is_empty_and_has_no_trailers():  # RFC 9112, 7.1
+    assert wire.LAST_CHUNK == b"0\r\n\r\n"
+
+
+def test_a_continue_is_a_whole_head():  # RFC 9110, 15.2.1
+    assert wire.CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"

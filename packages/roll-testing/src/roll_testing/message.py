@@ -1,0 +1,199 @@
+"""Message: what a client sends, with a body written by its content type."""
+
+import json
+import mimetypes
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from email.message import Message as MimeHeader
+from os.path import basename
+from typing import Any
+from urllib.parse import quote, urlencode
+
+Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+# Whatever is visible is sent as given, so that a test may send odd targets.
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+
+_EXPECTING_A_BODY = ("PATCH", "POST", "PUT")
+
+
+class Message:
+    """One request, as it is sent.
+
+    Args:
+        method: In upper case.
+        target: What is not ASCII in it is percent-encoded.
+    """
+
+    def __init__(self, method: str, target: str) -> None:
+        self.method = method
+        self.target = encode_target(target)
+        self.body = b""
+        """The body, but for one that is streamed."""
+        self._pieces: AsyncIterable[str | bytes] | None = None
+        self._fields: dict[str, tuple[str, Any]] = {}  # by the name in lower case
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.target}"
+
+    def add_fields(self, fields: Mapping[str, Any]) -> None:
+        """Set header fields, over those of the same name; None takes one away."""
+        for name, value in fields.items():
+            self._fields[name.lower()] = (name, value)
+
+    def set_content(
+        self,
+        data: Any = None,
+        body: str | bytes | AsyncIterable[str | bytes] | None = None,
+        files: Pairs | None = None,
+        content_type: str | None = None,
+        default: str | None = None,
+    ) -> None:
+        """Set the body, and the fields about it that are not set yet.
+
+        Args:
+            data: As for `Client.request`, like *body*, *files* and *content_type*.
+            body: Sent as it is.
+            files: Names and files.
+            content_type: Over that of the header.
+            default: The content type of a body for which there is no other.
+
+        Raises:
+            TypeError: There is no way to write such a body.
+        """
+        if content_type is None:
+            content_type = self._fields.get("content-type", ("", None))[1]
+        if data is not None or files is not None:
+            if body is not None:
+                raise TypeError("data= and files= make the body: give no body= beside")
+            body, content_type = encode_data(data, files, content_type or default or "")
+        elif body is not None:
+            content_type = content_type or default
+        if content_type is not None:
+            self.add_fields({"Content-Type": content_type})
+        if body is None:
+            if self.method in _EXPECTING_A_BODY:
+                self._frame("Content-Length", 0)
+        elif isinstance(body, AsyncIterable):
+            self._pieces = body
+            self._frame("Transfer-Encoding", "chunked")
+        else:
+            self.body = as_bytes(body)
+            self._frame("Content-Length", len(self.body))
+
+    def _frame(self, name: str, value: object) -> None:
+        """Set how the body is framed, unless the caller did (RFC 9112, section 6)."""
+        if not self._fields.keys() & {"content-length", "transfer-encoding"}:
+            self.add_fields({name: value})
+
+    def head(self) -> bytes:
+        """Write the request line and the header."""
+        lines = [f"{self.method} {self.target} HTTP/1.1"]
+        for name, value in flatten(self._fields.values()):
+            if value is not None:
+                lines.append(f"{name}: {value}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Give what follows head and body, if the body is streamed."""
+        if self._pieces is None:
+            return
+        chunked = "transfer-encoding" in self._fields
+        async for piece in self._pieces:
+            data = as_bytes(piece)
+            if chunked and data:  # an empty chunk would be the last one
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            yield data
+        if chunked:
+            yield b"0\r\n\r\n"
+
+
+def encode_target(target: str) -> str:
+    """Percent-encode, as UTF-8, what no request target may hold (RFC 3986)."""
+    return quote(target, safe=_VISIBLE)
+
+
+def as_bytes(data: Any) -> bytes:
+    """Encode a string as UTF-8; bytes stay as they are.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(f"{type(data).__name__} is neither bytes nor a string: give data=")
+
+
+def flatten(pairs: Pairs) -> Iterator[tuple[str, Any]]:
+    """List names and values; a value that is a list counts as several."""
+    for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
+        for one in value if isinstance(value, list) else [value]:
+            yield name, one
+
+
+def encode_data(data: Any, files: Pairs | None, content_type: str) -> tuple[bytes, str]:
+    """Write a body as its content type says; files make it multipart.
+
+    Args:
+        data: A dict or pairs; a value that is a list is repeated. Anything for JSON.
+        files: Names and files; see `Client.request`.
+        content_type: As in the header.
+
+    Returns:
+        The body, and the content type with its parameters.
+
+    Raises:
+        TypeError: There is no way to write data as such a type.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return _encode_multipart(data or {}, files or {}, content_type)
+    if files is not None:
+        return _encode_multipart(data or {}, files, "multipart/form-data")
+    if kind == "application/json" or kind.endswith("+json"):
+        return json.dumps(data).encode(), content_type
+    if kind == "application/x-www-form-urlencoded":
+        return urlencode(data, doseq=True).encode(), content_type
+    raise TypeError(f"data= cannot be written as {content_type!r}: give body=")
+
+
+def _encode_multipart(data: Pairs, files: Pairs, kind: str) -> tuple[bytes, str]:
+    """Write multipart/form-data (RFC 7578)."""
+    header = MimeHeader()
+    header["Content-Type"] = kind
+    boundary = header.get_param("boundary")
+    if not isinstance(boundary, str):
+        boundary = secrets.token_hex(16)
+        kind = f"{kind}; boundary={boundary}"
+    parts = [_field_part(name, value) for name, value in flatten(data)]
+    parts += [_file_part(name, file) for name, file in flatten(files)]
+    delimiter = f"--{boundary}".encode()
+    lines = [b"%b\r\n%b" % (delimiter, part) for part in parts]
+    return b"\r\n".join([*lines, delimiter + b"--", b""]), kind
+
+
+def _field_part(name: str, value: Any) -> bytes:
+    head = f'Content-Disposition: form-data; name="{_escape(name)}"\r\n\r\n'
+    return head.encode() + (value if isinstance(value, bytes) else str(value).encode())
+
+
+def _file_part(name: str, file: Any) -> bytes:
+    content, *rest = file if isinstance(file, tuple) else (file,)
+    filename, kind, *_ = (*rest, None, None)
+    if hasattr(content, "read"):
+        filename = filename or basename(str(getattr(content, "name", "")))
+        content = content.read()
+    filename = filename or name
+    kind = kind or mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    head = (
+        f'Content-Disposition: form-data; name="{_escape(name)}"; '
+        f'filename="{_escape(filename)}"\r\nContent-Type: {kind}\r\n\r\n'
+    )
+    return head.encode() + as_bytes(content)
+
+
+def _escape(name: str) -> str:
+    """Escape a name as browsers do (HTML, multipart form data)."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,164 @@
+"""A kit for tests on bytes: open a connection, feed it, see what comes back."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from roll import Roll
+
+TURNS = 5
+"""Rounds of the loop without any change after which a connection has settled."""
+
+GLANCE = 0.005
+"""Seconds to wait for a write: a request may end without any."""
+
+
+class Exchange(NamedTuple):
+    """What became of a connection."""
+
+    data: bytes
+    """All that the client received."""
+    closed: bool
+    """Whether the server ended the connection, or its side of it."""
+
+
+def connect(app: "Roll", **options: Any) -> Transport:
+    """Open a connection to an app.
+
+    Nothing is started: the `startup` listeners and the timeouts run only when
+    something else, such as the fixture `client`, has started the app.
+
+    Args:
+        app: The app that answers.
+        options: Of `Transport`.
+    """
+    protocol = app.factory()
+    transport = Transport(protocol, **options)
+    protocol.connection_made(transport)
+    return transport
+
+
+async def exchange(
+    app: "Roll",
+    data: bytes | Iterable[bytes],
+    *,
+    split: int | None = None,
+    trailing: bytes = b"",
+    idle: float = 0.05,
+    timeout: float = 5.0,
+) -> Exchange:
+    """Send bytes on a connection of their own, and collect all that is answered.
+
+    Args:
+        app: The app that answers; it is not started.
+        data: What to send: one read, or several, between which the loop runs.
+        split: Cut what is sent into reads of that many bytes.
+        trailing: Bytes that come in the same read as the last ones of *data*.
+        idle: As in `settle`.
+        timeout: As in `settle`.
+
+    Raises:
+        TimeoutError: As in `settle`.
+    """
+    transport = connect(app)
+    try:
+        for piece in _pieces(data, split, trailing):
+            if transport.eof or transport.is_closing():
+                break
+            transport.feed(piece)
+            await asyncio.sleep(0)
+        await settle(transport, idle=idle, timeout=timeout)
+        return Exchange(transport.data, transport.eof or transport.is_closing())
+    finally:
+        transport.disconnect()
+        await transport.wait_closed()
+
+
+def _pieces(
+    data: bytes | Iterable[bytes], split: int | None, trailing: bytes
+) -> Iterator[bytes]:
+    pieces = [data] if isinstance(data, bytes) else [*data]
+    if split is not None:
+        whole = b"".join(pieces)
+        pieces = [whole[at : at + split] for at in range(0, len(whole), split)]
+    *first, last = pieces or [b""]
+    yield from first
+    yield last + trailing
+
+
+async def settle(
+    transport: Transport, *, idle: float = 0.05, timeout: float = 5.0
+) -> None:
+    """Wait until the server has answered all that it can with what it got.
+
+    That is when the connection is closed, or no request is being served. A request
+    whose body is incomplete, and a protocol that has taken the connection over, wait
+    for the client: they have settled when nothing is written for *idle* seconds.
+
+    Args:
+        transport: The connection, as `connect` opens it.
+        idle: Seconds.
+        timeout: Seconds after which it is an error that answers still come.
+
+    Raises:
+        TimeoutError: A request is still being served after *timeout* seconds.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            while not transport.closed:
+                if _waits_for_client(transport):
+                    if not await _acts(transport, idle):
+                        return
+                elif _is_busy(transport):
+                    await _acts(transport, GLANCE)
+                elif await _stays(transport):
+                    return
+    except TimeoutError as error:
+        raise TimeoutError(
+            f"A request is still being served after {timeout:g} s; "
+            f"received so far: {transport.data!r}"
+        ) from error
+
+
+def _waits_for_client(transport: Transport) -> bool:
+    """Whether only bytes can help: those of a body, or of another protocol."""
+    if transport.eof or transport.held or transport.is_closing():
+        return False
+    protocol = transport.get_protocol()
+    if not hasattr(protocol, "request"):
+        return True
+    content = getattr(protocol.request, "content", None)
+    return content is not None and not content.complete
+
+
+def _is_busy(transport: Transport) -> bool:
+    """Whether something is going to happen without the client."""
+    if transport.is_closing():
+        return not transport.get_write_buffer_size()
+    if transport.eof:
+        return transport.closes
+    busy = getattr(transport.get_protocol(), "busy", False)
+    return busy or (transport.held > 0 and transport.is_reading())
+
+
+async def _acts(transport: Transport, seconds: float) -> bool:
+    """Wait for something to be written, or read, or closed; not for long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await transport.activity()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _stays(transport: Transport) -> bool:
+    """Whether nothing happens in a few rounds of the loop."""
+    size = len(transport.data)
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+        if transport.since(size) or _is_busy(transport):
+            return False
+    return True

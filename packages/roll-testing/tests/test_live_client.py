@@ -1,0 +1,113 @@
+import asyncio
+from http import HTTPStatus
+
+import pytest
+from roll import HttpError, Roll
+from roll_testing import LiveClient
+
+
+@pytest.fixture
+def app():
+    app = Roll()
+
+    @app.route("/echo", methods=["GET", "HEAD", "POST"])
+    async def echo(request, response):
+        response.body = request.body or request.host
+
+    @app.route("/chunks")
+    async def chunks(request, response):
+        async def body():
+            yield b"abc"
+            yield b"de"
+
+        response.body = body()
+
+    @app.route("/refused", methods="POST", lazy_body=True)
+    async def refused(request, response):
+        raise HttpError(HTTPStatus.FORBIDDEN, "No")
+
+    @app.route("/stuck")
+    async def stuck(request, response):
+        await asyncio.Event().wait()
+
+    @app.route("/cut")
+    async def cut(request, response):
+        request.protocol.transport.close()
+
+    return app
+
+
+async def test_a_query_goes_through_a_real_socket(liveclient):
+    response = await liveclient.query("GET", "/echo")
+    assert response.status == 200
+    assert f"http://{response.text}" == liveclient.url
+    assert f"ws://{response.text}" == liveclient.wsl
+    assert "Date" in response.headers
+
+
+async def test_headers_and_body_are_sent(liveclient):
+    response = await liveclient.query("post", "/echo", {"Host": "x.test"}, "é")
+    assert response.body == b"\xc3\xa9"
+    response = await liveclient.query("GET", "/echo", headers={"Host": "x.test"})
+    assert response.body == b"x.test"
+    assert (await liveclient.query("HEAD", "/echo")).body == b""
+
+
+async def test_the_chunks_of_the_last_answer_are_kept(liveclient):
+    response = await liveclient.query("GET", "/chunks")
+    assert response.body == b"abcde"
+    assert liveclient.chunks == [b"abc", b"de"]
+    await liveclient.query("GET", "/echo")
+    assert liveclient.chunks == []
+
+
+async def test_an_async_body_is_sent_in_chunks(liveclient):
+    async def body():
+        yield b"a"
+        await asyncio.sleep(0.01)
+        yield "b"
+
+    assert (await liveclient.query("POST", "/echo", body=body())).body == b"ab"
+
+
+async def test_a_server_may_answer_before_it_has_read_all(liveclient):
+    async def endless():
+        while True:
+            yield bytes(2**16)
+
+    response = await liveclient.query("POST", "/refused", body=endless())
+    assert (response.status, response.text) == (403, "No")
+
+
+async def test_a_body_that_fails_is_the_error(liveclient):
+    async def broken():
+        yield b"a"
+        raise RuntimeError("the body is broken")
+
+    with pytest.raises(RuntimeError, match="the body is broken"):
+        await liveclient.query("POST", "/echo", body=broken())
+
+
+async def test_an_answer_that_never_comes_is_an_error(liveclient):
+    liveclient.timeout = 0.05
+    with pytest.raises(TimeoutError, match=r"GET /stuck is not answered after 0\.05 s"):
+        await liveclient.query("GET", "/stuck")
+
+
+async def test_a_connection_that_closes_is_an_error(liveclient):
+    with pytest.raises(ConnectionError, match=r"GET /cut: .* without an answer"):
+        await liveclient.query("GET", "/cut")
+
+
+async def test_a_live_client_can_be_made_by_hand_and_started_again(app):
+    live = LiveClient(app)
+    for _ in range(2):
+        async with live:
+            assert (await live.query("GET", "/echo")).status == 200
+    live.close()
+
+
+async def test_both_clients_share_one_app(client, liveclient):
+    assert client.app is liveclient.app
+    assert (await client.get("/echo")).status == 200
+    assert (await liveclient.query("GET", "/echo")).status == 200

@@ -1,0 +1,188 @@
+import io
+
+import pytest
+from roll_testing.message import Message
+
+
+def message(method="POST", target="/", fields=None, **content):
+    message = Message(method, target)
+    message.add_fields(fields or {})
+    message.set_content(**content)
+    return message
+
+
+def sent(**options):
+    """Give the header lines, without the request line, and the body."""
+    made = message(**options)
+    head = made.head().decode("latin-1")
+    assert head.endswith("\r\n\r\n")
+    return head.split("\r\n")[1:-2], made.body
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("/", b"GET / HTTP/1.1"),
+        ("/café/été?q=né&r=%C3%A9", b"GET /caf%C3%A9/%C3%A9t%C3%A9?q=n%C3%A9&r=%C3%A9"),
+        ("/a b\n", b"GET /a%20b%0A HTTP/1.1"),
+        ("*", b"GET * HTTP/1.1"),
+        ("http://x/#'\"<>[]", b"GET http://x/#'\"<>[] HTTP/1.1"),
+    ],
+)
+def test_a_target_is_sent_as_given_where_it_can_be(target, line):
+    assert message("GET", target).head().startswith(line)
+
+
+def test_a_field_is_replaced_in_any_case_repeated_by_a_list_and_dropped_by_none():
+    made = Message("GET", "/")
+    made.add_fields({"Host": "x", "X-One": "1", "X-Two": ["1", "2"]})
+    made.add_fields({"HOST": "y", "x-one": None})
+    assert made.head() == b"GET / HTTP/1.1\r\nHOST: y\r\nX-Two: 1\r\nX-Two: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(("method", "lines"), [("GET", []), ("PUT", ["0"])])
+def test_a_method_that_has_a_body_says_that_there_is_none(method, lines):
+    expected = [f"Content-Length: {line}" for line in lines]
+    assert sent(method=method) == (expected, b"")
+
+
+def test_no_body_with_a_type_sends_the_type():
+    lines, _ = sent(method="GET", content_type="text/plain", default="text/html")
+    assert lines == ["Content-Type: text/plain"]
+
+
+@pytest.mark.parametrize("body", ["é", b"\xc3\xa9", memoryview(b"\xc3\xa9")])
+def test_a_body_is_sent_as_it_is(body):
+    assert sent(body=body) == (["Content-Length: 2"], b"\xc3\xa9")
+
+
+def test_a_body_has_the_default_type_unless_there_is_another():
+    assert sent(body="a", default="x/y")[0][0] == "Content-Type: x/y"
+    lines, _ = sent(body="a", fields={"content-type": "x/z"}, default="x/y")
+    assert lines == ["Content-Type: x/z", "Content-Length: 1"]
+    lines, _ = sent(
+        body="a", fields={"content-type": "x/z"}, content_type="a/b", default="x/y"
+    )
+    assert lines == ["Content-Type: a/b", "Content-Length: 1"]
+
+
+def test_framing_that_is_given_stays():
+    assert sent(body="a", fields={"Content-Length": 9})[0] == ["Content-Length: 9"]
+    lines, _ = sent(fields={"Transfer-Encoding": "chunked"})
+    assert lines == ["Transfer-Encoding: chunked"]
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        ({"a": "é", "b": ["1", 2]}, b"a=%C3%A9&b=1&b=2"),
+        ([("a", 1), ("a", 2)], b"a=1&a=2"),
+        ({}, b""),
+    ],
+)
+def test_data_is_an_urlencoded_form(data, body):
+    lines, encoded = sent(data=data, default=FORM)
+    assert encoded == body
+    assert lines == [f"Content-Type: {FORM}", f"Content-Length: {len(body)}"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/json", "Application/JSON; charset=utf-8", "application/x+json"],
+)
+def test_data_may_be_json(kind):
+    lines, body = sent(data=[{"a": None}], content_type=kind, default=FORM)
+    assert (lines[0], body) == (f"Content-Type: {kind}", b'[{"a": null}]')
+
+
+def test_data_may_be_multipart_with_a_boundary_of_ones_own():
+    kind = "multipart/form-data; boundary=xx"
+    lines, body = sent(data={'a"': ["é", b"\xff", 3]}, content_type=kind)
+    assert lines[0] == f"Content-Type: {kind}"
+    part = b'--xx\r\nContent-Disposition: form-data; name="a%22"\r\n\r\n'
+    assert body == (
+        part + b"\xc3\xa9\r\n" + part + b"\xff\r\n" + part + b"3\r\n" + b"--xx--\r\n"
+    )
+
+
+class Named(io.StringIO):
+    name = "/tmp/notes.html"
+
+
+@pytest.mark.parametrize(
+    ("file", "filename", "kind", "content"),
+    [
+        (b"\x00", "f", "application/octet-stream", b"\x00"),
+        ("é", "f", "application/octet-stream", b"\xc3\xa9"),
+        ((b"x", 'a"\r\n.txt'), "a%22%0D%0A.txt", "text/plain", b"x"),
+        ((b"x", "a.txt", "x/y"), "a.txt", "x/y", b"x"),
+        ((b"x", None, "x/y"), "f", "x/y", b"x"),
+        (io.BytesIO(b"x"), "f", "application/octet-stream", b"x"),
+        (Named("é"), "notes.html", "text/html", b"\xc3\xa9"),
+        ((Named("é"), "own.txt"), "own.txt", "text/plain", b"\xc3\xa9"),
+    ],
+)
+def test_a_file_comes_in_many_forms(file, filename, kind, content):
+    lines, body = sent(files={"f": file}, default=FORM)
+    header, _, boundary = lines[0].partition("; boundary=")
+    assert header == "Content-Type: multipart/form-data"
+    assert body == (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="f"; '
+        f'filename="{filename}"\r\nContent-Type: {kind}\r\n\r\n'.encode()
+        + content
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+
+
+def test_files_and_data_make_one_body():
+    _, body = sent(data={"a": 1}, files=[("f", b"x"), ("g", [b"y", b"z"])])
+    assert [body.count(name) for name in (b'"a"', b' name="f"', b' name="g"')] == [
+        1,
+        1,
+        2,
+    ]
+
+
+def test_an_empty_multipart_body_is_its_end():
+    kind = "multipart/form-data; boundary=xx"
+    assert sent(data={}, content_type=kind)[1] == b"--xx--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"data": {"a": 1}, "body": "a"}, "give no body= beside"),
+        ({"files": {"a": "1"}, "body": "a"}, "give no body= beside"),
+        ({"data": {}, "content_type": "text/csv"}, "cannot be written as 'text/csv'"),
+        ({"data": {}}, "cannot be written as ''"),
+        ({"body": {"a": 1}}, "dict is neither bytes nor a string: give data="),
+        ({"files": {"a": 1}}, "int is neither bytes nor a string"),
+    ],
+)
+def test_a_body_that_cannot_be_written_says_why(content, text):
+    with pytest.raises(TypeError, match=text):
+        message(**content)
+
+
+async def pieces():
+    for piece in ("é", b"", b"x" * 16):
+        yield piece
+
+
+async def test_an_async_body_is_sent_in_chunks():
+    made = message(body=pieces())
+    assert made.head() == b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert made.body == b""
+    assert b"".join([piece async for piece in made.stream()]) == (
+        b"2\r\n\xc3\xa9\r\n10\r\nxxxxxxxxxxxxxxxx\r\n0\r\n\r\n"
+    )
+
+
+async def test_an_async_body_of_known_length_is_sent_as_it_is():
+    made = message(body=pieces(), fields={"Content-Length": 18})
+    assert b"".join([piece async for piece in made.stream()]) == (
+        b"\xc3\xa9xxxxxxxxxxxxxxxx"
+    )

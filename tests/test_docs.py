@@ -1,0 +1,210 @@
+"""The reference has everything, with its real signature, and every link is good.
+
+That the blocks of Python on the pages run is seen to by conftest.py; blocks that are
+tests themselves are run here.
+"""
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import roll
+from roll import Limits, Roll, extensions, hookspecs, plugins
+from roll.events import EVENTS
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+READMES = ["README.md", "examples/README.md", "packages/*/README.md"]
+PAGES = sorted([*DOCS.rglob("*.md"), *(p for name in READMES for p in ROOT.glob(name))])
+
+SETTINGS = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+"""
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page):
+    """Give language and content of each fenced block of a page."""
+    return FENCE.findall(page.read_text())
+
+
+def headings(page):
+    """List the headings of a page, without their number signs."""
+    prose = FENCE.sub("", page.read_text())
+    return re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+
+
+def anchor(heading):
+    """Write the anchor of a heading as Python-Markdown does."""
+    text = re.sub(r"[^\w\s-]", "", heading.replace("`", "")).strip().lower()
+    return re.sub(r"[-\s]+", "-", text)
+
+
+def sections(page):
+    """Map the headings of a page to what stands under each, up to the next one."""
+    prose = FENCE.sub("", page.read_text())
+    pieces = re.split(r"^#+ (.+)$", prose, flags=re.MULTILINE)
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+def hooks():
+    """Write the signature of each hook as hookspecs.py does."""
+    for name, function in vars(hookspecs).items():
+        if hasattr(function, "roll_spec"):
+            (node,) = ast.parse(inspect.getsource(function)).body
+            arguments, result = ast.unparse(node.args), ast.unparse(node.returns)
+            yield f"{name}({arguments}) -> {result}"
+
+
+def events():
+    """Write the signature of each event."""
+    for name, arguments in EVENTS.items():
+        extras = ["**extras"] if name == "route:add" else []
+        yield f"{name}({', '.join([*arguments, *extras])})"
+
+
+def test_there_are_hooks_to_look_for():
+    assert len(list(hooks())) == 3
+
+
+@pytest.mark.parametrize("signature", [*hooks()])
+def test_every_hook_has_its_section(signature):
+    page = REFERENCE / "hooks.md"
+    assert f"`{signature}`" in headings(page)
+    assert "asks this hook" in sections(page)[f"`{signature}`"] or (
+        "calls this hook" in sections(page)[f"`{signature}`"]
+    ), "say who asks, and when"
+
+
+@pytest.mark.parametrize("signature", [*events()])
+def test_every_event_has_its_section(signature):
+    page = REFERENCE / "events.md"
+    assert f"`{signature}`" in headings(page)
+    section = sections(page)[f"`{signature}`"]
+    assert "Runs " in section, "say when"
+    assert "\nTrue " in section, "say what True does"
+
+
+def test_no_section_tells_of_a_hook_or_an_event_that_is_not():
+    documented = headings(REFERENCE / "hooks.md") + headings(REFERENCE / "events.md")
+    signatures = {title.strip("`") for title in documented if "(" in title}
+    assert signatures == {*hooks(), *events()}
+
+
+@pytest.mark.parametrize("name", roll.__all__)
+def test_every_public_name_stands_in_the_reference(name):
+    titles = " ".join(headings(REFERENCE / "core.md"))
+    assert re.search(rf"\b{name}\b", titles), "give it a section in core.md"
+
+
+@pytest.mark.parametrize("field", fields(Limits), ids=lambda field: field.name)
+def test_every_limit_stands_in_the_reference_with_its_default(field):
+    row = rf"^\| `{field.name}` \| ([^|]+) \|"
+    found = re.search(row, sections(REFERENCE / "core.md")["Limits"], re.MULTILINE)
+    number, _, unit = found[1].partition(" ")
+    scale = {"": 1, "KiB": 2**10, "MiB": 2**20}[unit]
+    assert (None if number == "None" else int(number) * scale) == field.default
+
+
+def attributes():
+    """List the public names of the objects that views and listeners hold."""
+    names = {"WebsocketProtocol"}  # not there without a package that gives it
+    for kind in (Roll(), roll.Request, roll.Response, roll.Multidict, roll.Query):
+        names.update(set(dir(kind)) - set(dir(dict)))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("name", attributes())
+def test_every_attribute_stands_in_the_reference(name):
+    page = FENCE.sub("", (REFERENCE / "core.md").read_text())
+    assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", page)
+
+
+@pytest.mark.parametrize("name", [*plugins.extensions()])
+def test_every_installed_extension_stands_in_the_reference(name):
+    assert f"`{name}`" in headings(REFERENCE / "extensions.md")
+
+
+@pytest.mark.parametrize(("name", "distribution"), [*extensions.DISTRIBUTIONS.items()])
+def test_the_reference_names_who_publishes_an_extension(name, distribution):
+    page = (REFERENCE / "extensions.md").read_text()
+    rows = [line for line in page.splitlines() if f"`{name}`" in line]
+    assert any(row.endswith(f"| {distribution} |") for row in rows)
+
+
+def links():
+    for page in PAGES:
+        for target in LINK.findall(FENCE.sub("", page.read_text())):
+            if "://" not in target and not target.startswith("mailto:"):
+                yield page, target
+
+
+@pytest.mark.parametrize(
+    ("page", "target"),
+    [*links()],
+    ids=lambda value: str(value).removeprefix(f"{ROOT}/"),
+)
+def test_every_link_leads_somewhere(page, target):
+    path, _, fragment = unquote(target).partition("#")
+    file = page.parent / path if path else page
+    assert file.exists()
+    if fragment:
+        assert fragment in map(anchor, headings(file))
+
+
+def pages_with_tests():
+    return [
+        page
+        for page in PAGES
+        if any("\nasync def test_" in code for _, code in blocks(page))
+    ]
+
+
+@pytest.mark.parametrize("page", pages_with_tests(), ids=name_of)
+def test_the_tests_on_a_page_pass(page, tmp_path):
+    files = {"pytest.ini": SETTINGS}
+    for language, code in blocks(page):
+        # A first line such as `# notes.py` says which file a block belongs to.
+        named = re.match(r"# ([\w.]+)\n", code)
+        if named or language == "python":
+            name = named[1] if named else "test_page.py"
+            before = "" if name == "pytest.ini" else files.get(name, "")
+            files[name] = before + code
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    count = len(re.findall("^async def test_", "".join(files.values()), re.MULTILINE))
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= count
+
+
+def test_no_page_is_left_out_of_the_navigation():
+    settings = (ROOT / "mkdocs.yml").read_text()
+    missing = [
+        name
+        for page in sorted(DOCS.rglob("*.md"))
+        if f": {(name := str(page.relative_to(DOCS)))}" not in settings
+    ]
+    assert not missing, "add them to nav in mkdocs.yml"
