@@ -11,6 +11,6 @@ def name_the_page(namespace):
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
-    patterns=["docs/*.md", "docs/*/*.md", "README.md"],
+    patterns=["docs/*.md", "docs/*/*.md", "README.md", "packages/*/README.md"],
     setup=name_the_page,
 ).pytest()

@@ -36,7 +36,10 @@ def test_an_app_is_a_dict_for_the_application(app):
 
 def test_apps_compare_by_identity_are_hashable_and_true():
     one, two = Roll(), Roll()
+    assert one == one  # it is the claim
     assert one != two
+    assert one != {}
+    assert one != {}
     assert len({one, two}) == 2
     assert one
 

@@ -91,8 +91,8 @@ def test_a_host_is_required_in_1_1_only():  # RFC 9112, 3.2
         ("OPTIONS", b"*"),
         ("OPTIONS", b"http://a"),
         ("CONNECT", b"a:443"),
-        ("CONNECT", b"[::1]:443"),
         ("CONNECT", b"/"),
+        ("CONNECT", b"[::1]:443"),
     ],
 )
 def test_a_target_in_the_form_of_its_method_is_accepted(method, target):

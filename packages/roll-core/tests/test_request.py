@@ -52,6 +52,8 @@ async def test_who_is_on_no_connection_is_not_waited_for():
 def test_requests_compare_by_identity_are_hashable_and_true():
     one, two = Request(None, None), Request(None, None)
     assert one != two
+    assert one != {}
+    assert one != {}
     assert one == one  # it is the claim
     assert len({one, two}) == 2
     assert one

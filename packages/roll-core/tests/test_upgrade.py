@@ -261,6 +261,13 @@ async def test_what_comes_with_a_refused_handshake_is_not_parsed(app):
     assert await exchange(app, data) == (error("501 Not Implemented"), True)
 
 
+async def test_what_follows_an_offer_in_1_0_is_served(app):
+    data = OFFER.replace(b"1.1", b"1.0").replace(b": Upgrade", b": keep-alive, upgrade")
+    found, _ = await exchange(app, data + b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+    assert found.endswith(OK)
+
+
 async def test_an_offer_with_several_tokens_is_taken_whatever_their_case(app):
     data = OFFER.replace(b": echo", b": h2c, ECHO")
     assert await exchange(app, data) == (SWITCHED, False)
@@ -360,6 +367,8 @@ async def test_a_switch_that_is_cancelled_aborts_the_connection(app):
 
     transport.feed(OFFER.replace(b"/x", b"/task"))
     await settle(transport)
+    transport.stall()
+    transport.write(b"never read")
     task.cancel()
     await transport.wait_closed()
     assert transport.data == SWITCHED

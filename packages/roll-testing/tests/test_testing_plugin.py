@@ -258,14 +258,18 @@ def test_it(client, liveclient):
     )
 
 
-def test_a_request_of_a_plain_test_is_an_error(run_auto):
-    result = run_auto(
-        """
+def test_a_request_of_a_plain_test_is_an_error(pytester):
+    pytester.makepyfile(
+        APP
+        + """
 def test_it(client):
     assert client.get("/x").status == 200
-""",
-        failed=1,
+"""
     )
+    # In a process of its own: the coroutine that nobody awaits is collected at any
+    # time later, with a warning that would be an error of whatever test then runs.
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *FUNCTION)
+    result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*'coroutine' object has no attribute 'status'*"])
 
 

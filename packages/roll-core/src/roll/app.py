@@ -79,8 +79,12 @@ class Roll(_Parts, dict[str, Any]):
     """
 
     __hash__ = object.__hash__  # type: ignore[assignment]  # a dict's is None
-    __eq__ = object.__eq__
-    __ne__ = object.__ne__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
 
     def __bool__(self) -> bool:
         return True
@@ -482,7 +486,6 @@ class Roll(_Parts, dict[str, Any]):
             except Exception:  # one connection must not end the watch over all
                 logger.exception("%r could not check its timeouts", connection)
         self._sweeper = loop.call_later(self.limits.sweep, self._watch)
-
 
     def _unwatch(self) -> None:
         if self._sweeper is not None:

@@ -3,6 +3,16 @@
 from http import HTTPStatus
 from typing import Any
 
+PHRASES: dict[int, str] = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    # Python says these as RFC 9110 does from 3.13 on; so does Roll, on any Python.
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+"""The reason phrase of each known status (RFC 9110, section 15)."""
+
 
 class HttpError(Exception):
     """An answer with an error status, raised from anywhere under a request.
@@ -30,5 +40,5 @@ class HttpError(Exception):
     ) -> None:
         super().__init__(status, message)
         self.status = HTTPStatus(status)
-        self.message = self.status.phrase if message is None else message
+        self.message = PHRASES[self.status] if message is None else message
         self.context = context

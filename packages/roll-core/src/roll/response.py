@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .cookies import Cookies
-from .errors import HttpError
+from .errors import PHRASES, HttpError
 
 if TYPE_CHECKING:
     from .app import Roll
@@ -162,6 +162,6 @@ def set_error(response: Response, error: HttpError) -> None:
     # Subclasses may skip __init__ and set a number, or no message.
     response.status = error.status
     message = error.message
-    response.body = response.status.phrase if message is None else message
+    response.body = PHRASES[response.status] if message is None else message
     response.headers["Content-Type"] = "text/plain; charset=utf-8"
     response.headers["X-Content-Type-Options"] = "nosniff"

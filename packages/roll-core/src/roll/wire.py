@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from .errors import PHRASES
+
 STATUS_LINES = {
-    status: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+    status: f"HTTP/1.1 {status} {phrase}\r\n" for status, phrase in PHRASES.items()
 }
 """The status line of each known status, a string that ends its line."""
 
@@ -41,7 +43,7 @@ def head(
     """
     length: int | None = None
     close = False
-    lines = STATUS_LINES[status]  # type: ignore[index]  # an int finds its status
+    lines = STATUS_LINES[status]
     count = 1
     for cookie in cookies:
         lines += f"Set-Cookie: {cookie}\r\n"

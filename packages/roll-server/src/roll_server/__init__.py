@@ -9,10 +9,13 @@ from contextlib import suppress
 from roll import Roll, Server, hookimpl
 from roll.typing import Extension
 
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
-    from uvloop import new_event_loop
+    import uvloop
 except ImportError:  # it is not made for every platform
-    from asyncio import new_event_loop
+    new_event_loop = asyncio.new_event_loop
+else:
+    new_event_loop = uvloop.new_event_loop
 
 __all__ = ["simple_server"]
 
