@@ -44,7 +44,7 @@ def test_an_unknown_status_is_an_error(status):
 
 def test_no_other_attribute_can_be_set():
     with pytest.raises(AttributeError):
-        Response(None, None).stauts = 200
+        Response(None, None).reason = "OK"
 
 
 @pytest.mark.parametrize(
