@@ -1,7 +1,43 @@
+import importlib
+import sys
+import textwrap
+
 import pytest
-from roll import Roll
+from roll import Roll, plugins
 
 
 @pytest.fixture
 def app():
     return Roll()
+
+
+@pytest.fixture
+def fresh_plugins():
+    def forget():
+        plugins.manager.cache_clear()
+        plugins._collect.cache_clear()
+        plugins._owners.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch, fresh_plugins):
+    """Install a distribution with one module, as pip leaves it behind."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(distribution, version="1.0", source=None, name="x"):
+        module = distribution.replace("-", "_")
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        (info / "METADATA").write_text(metadata)
+        if source is not None:
+            (tmp_path / f"{module}.py").write_text(textwrap.dedent(source))
+            (info / "entry_points.txt").write_text(f"[roll.plugins]\n{name}={module}\n")
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        importlib.invalidate_caches()
+
+    return install

@@ -139,25 +139,29 @@ def test_owners_are_not_asked_for_without_a_wish():
     assert solve("x", [entry("a")], None) == ("a",)
 
 
-def test_before_puts_a_listener_before_those_of_a_plugin(app):
+def test_before_puts_a_listener_before_those_of_a_plugin(app, install):
+    install("roll-things", source="", name="things")
+
     def plugin_listener(request, response): ...
 
-    plugin_listener.__module__ = "roll_server.things"
+    plugin_listener.__module__ = "roll_things.inner"
 
     def mine(request, response): ...
 
     app.listen("request")(plugin_listener)
-    app.listen("request", before="server")(mine)
+    app.listen("request", before="things")(mine)
     assert app.hooks["request"] == (mine, plugin_listener)
 
 
-def test_an_order_that_fails_leaves_the_listeners_as_they_were(app):
+def test_an_order_that_fails_leaves_the_listeners_as_they_were(app, install):
+    install("roll-things", source="", name="things")
+
     def plugin_listener(request, response): ...
 
-    plugin_listener.__module__ = "roll_server"
-    app.listen("request", before="server")(plugin_listener)
+    plugin_listener.__module__ = "roll_things"
+    app.listen("request", before="things")(plugin_listener)
     with pytest.raises(ValueError, match="circles"):
-        app.listen("request", before="server", after="server")(lambda a, b: None)
+        app.listen("request", before="things", after="things")(lambda a, b: None)
     assert app.hooks["request"] == (plugin_listener,)
 
 

@@ -76,7 +76,7 @@ def test_a_path_without_a_slash_is_an_error(app):
 
 
 def test_a_malformed_pattern_is_an_error(app):
-    with pytest.raises(ValueError, match=re.escape("'/{x' is no pattern of a route")):
+    with pytest.raises(ValueError, match=re.escape("'/{x' does not close a brace")):
         app.route("/{x")(view)
 
 

@@ -9,11 +9,12 @@ from .datastructures import Files, Form, Multidict, Query
 from .errors import HttpError
 from .hookspecs import hookimpl
 from .limits import Limits
+from .matching import Routes
 from .multipart import Multipart
 from .protocol import HttpProtocol
 from .request import Request
 from .response import Response
-from .routing import HTTP_METHODS, Route, Routes, RouteTable
+from .routing import HTTP_METHODS, Route, RouteTable
 from .server import Server
 
 __all__ = [

@@ -20,6 +20,7 @@ from . import plugins, routing
 from .errors import HttpError
 from .events import Entry, bind, names, solve
 from .limits import Limits
+from .matching import Routes, UnreachableRouteError
 from .protocol import HttpProtocol
 from .request import Parts, Request
 from .response import Response, close_body, set_error
@@ -28,7 +29,6 @@ from .routing import (
     Declaration,
     Draft,
     Endpoint,
-    Routes,
     RouteTable,
     caller,
 )
@@ -198,7 +198,11 @@ class Roll(_Parts, dict[str, Any]):
             )
             for method, handler in found.items()
         }
-        self.routes.add(path, **added)
+        try:
+            self.routes.add(path, **added)
+        except UnreachableRouteError as error:
+            other = next(iter(self._endpoints[error.other].values())).where
+            raise ValueError(f"{error} (at {where} and at {other})") from error
         known.update(added)
         views = routing.views(known)
         for endpoint in known.values():

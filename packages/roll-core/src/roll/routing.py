@@ -2,11 +2,9 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
-
-import autoroutes
 
 from .errors import HttpError
 from .limits import Limits
@@ -208,38 +206,6 @@ def caller(depth: int = 2) -> str:
     """Name the file and the line of the function *depth* calls up from here."""
     frame = sys._getframe(depth)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-class Routes:
-    """The default matcher, on autoroutes.
-
-    Iterating gives the patterns in the order they were added. Another class can take
-    its place as `Roll.Routes`; it needs `add` and `match`.
-    """
-
-    def __init__(self) -> None:
-        self._routes = autoroutes.Routes()
-        self._patterns: dict[str, None] = {}
-
-    def add(self, path: str, **payload: Any) -> None:
-        """Add *payload* to what is known of *path*.
-
-        Raises:
-            ValueError: The pattern is malformed.
-        """
-        try:
-            self._routes.add(path, **payload)
-        except autoroutes.InvalidRoute as error:
-            raise ValueError(f"{path!r} is no pattern of a route: {error}") from error
-        self._patterns[path] = None
-
-    def match(self, path: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        """Find *path*, percent-decoded: its payload and variables, or `(None, {})`."""
-        payload, variables = self._routes.match(path)
-        return payload, variables or {}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._patterns)
 
 
 def _shortcut(method: str) -> Callable[..., Callable[[V], V]]:
