@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from http import HTTPStatus
 from inspect import isawaitable
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from . import plugins, routing
 from .errors import HttpError
@@ -456,8 +456,7 @@ class Roll(_Parts, dict[str, Any]):
         for connection in tuple(self.connections):
             if isinstance(connection, HttpProtocol):
                 connection.abort()
-                if connection.task is not None:
-                    tasks.add(connection.task)
+                tasks.update(filter(None, [connection.task]))
         logger.warning(
             "Shutdown cuts %d connections and %d tasks that are still running",
             len(self.connections),
@@ -492,9 +491,8 @@ class Roll(_Parts, dict[str, Any]):
         self._sweeper = loop.call_later(self.limits.sweep, self._watch)
 
     def _unwatch(self) -> None:
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
+        cast(asyncio.TimerHandle, self._sweeper).cancel()
+        self._sweeper = None
 
 
 class _Outcome:

@@ -370,10 +370,9 @@ class Request(dict[str, Any]):
         return self._read_content(None if limits is None else limits.body)
 
     async def _read_content(self, limit: int | None) -> AsyncIterator[bytes]:
-        if self._body is not None:
-            if self._body:
-                yield self._body
-        elif self.content is not None:
+        if self._body:
+            yield self._body
+        elif self._body is None and self.content is not None:
             while piece := await self.content.read():
                 if limit is not None and self.content.received > limit:
                     raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
