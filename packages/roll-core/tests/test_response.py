@@ -2,8 +2,10 @@
 
 import dataclasses
 import datetime
+import enum
 import json
 import sys
+import uuid
 from http import HTTPStatus
 
 import pytest
@@ -159,6 +161,10 @@ async def test_what_would_break_http_is_a_500_and_never_on_the_wire(
 # JSON
 
 
+class Colour(enum.Enum):
+    RED = "red"
+
+
 async def test_json_is_compact_and_has_a_type(client, app):
     @app.route("/")
     async def view(request, response):
@@ -182,6 +188,9 @@ async def test_json_is_compact_and_has_a_type(client, app):
         ((1, 2), "[1,2]"),
         (2**70, str(2**70)),
         (HTTPStatus.OK, "200"),
+        (Colour.RED, '"red"'),
+        ([uuid.UUID(int=1)], '["00000000-0000-0000-0000-000000000001"]'),
+        (1e-4, "0.0001"),
     ],
     ids=repr,
 )

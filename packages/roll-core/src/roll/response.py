@@ -1,6 +1,8 @@
 """Response: what a view answers: status, headers, cookies and body."""
 
+import enum
 import json
+import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +21,30 @@ except ImportError:
 # A dict instead of HTTPStatus(value): a quarter of the time, at each answer.
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
 
+
+def _encode_special(value: object) -> Any:
+    """Write for the standard library what cannot be switched off in orjson."""
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, enum.Enum):
+        return value.value
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
 _encode_with_standard_library = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":")
+    ensure_ascii=False, separators=(",", ":"), default=_encode_special
 ).encode
 
 
 def encode_json(value: Any) -> bytes:
     """Write *value* as compact JSON in UTF-8 (RFC 8259).
 
-    With orjson installed it is quicker and accepts the same objects: what only orjson
+    Beside what JSON knows, UUIDs and enumerations are written, as their text and value.
+    With orjson installed it is quicker and accepts the same objects: what else orjson
     knows (datetimes, dataclasses) is refused, what it refuses (large integers, keys
-    that are no strings) goes to the standard library. NaN and infinities are `null`
-    with orjson, and `NaN`, which is no JSON, without.
+    that are no strings) goes to the standard library. Two things differ: NaN and
+    infinities are `null` with orjson, and without it `NaN` and `Infinity`, which is no
+    JSON; floats below 0.0001 are `0.00001` with it, and without it `1e-05`.
 
     Raises:
         TypeError: *value* holds what JSON cannot.
