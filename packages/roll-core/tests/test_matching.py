@@ -79,6 +79,8 @@ def test_what_autoroutes_alone_gets_wrong_is_right(patterns, path, expected):
         ("/{x:[^a/b]+}", "/cd", "cd"),
         ("/{x:a|b/c}", "/b/c", "b/c"),
         ("/v{x:int}", "/v2", 2),
+        ("/{x:int}/edit", "/12/edit", 12),
+        ("/{x:alpha}/edit", "/ab/edit", "ab"),
     ],
 )
 def test_a_placeholder_takes(pattern, path, value):
@@ -101,6 +103,8 @@ def test_a_placeholder_takes(pattern, path, value):
         ("/{x:float}", "/nan"),
         ("/{x:uuid}", "/1"),
         ("/{x:date}", "/2026-02-30"),
+        ("/{x:int}/edit", "/a/edit"),
+        ("/{x:alpha}/edit", "/12/edit"),
         ("/{x:path}", ""),
         ("/a/{x:path}", "/a"),
         ("/path/to/{x:.+}", "/path/to/"),
