@@ -200,6 +200,18 @@ def test_a_query_that_cannot_be_read_is_400(url, message):
 # JSON
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'"\\ud83d\\uDE00"', "\U0001f600"),
+        (b'"\\\\ud800"', "\\ud800"),
+        (b'"\\u00e9"', "é"),
+    ],
+)
+def test_json_reads_escapes(body, expected):
+    assert made_of(body).json == expected
+
+
 def test_json_is_read_once():
     request = made_of(b'{"a": [1, "\xc3\xa9"]}')
     assert request.json == {"a": [1, "é"]}
@@ -219,6 +231,9 @@ def test_json_is_read_once():
         b"1" * 5000,
         '"é"'.encode("utf-16"),
         b"\xef\xbb\xbf{}",
+        b'"\\ud800"',
+        b'["\\\\\\uD800 x"]',
+        b'"\\udc00\\ud800"',
     ],
     ids=lambda body: repr(body[:12]),
 )

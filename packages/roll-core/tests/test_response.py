@@ -158,7 +158,27 @@ async def test_what_would_break_http_is_a_500_and_never_on_the_wire(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("wrong", ["/elsewhere", "/x", ("/x", 302, 1)])
+def test_a_redirect_is_a_pair(wrong):
+    response = Response(None, None)
+    with pytest.raises(TypeError, match="give a location and a status"):
+        response.redirect = wrong
+    with pytest.raises(ValueError, match="is no HTTP status"):
+        response.redirect = "/elsewhere", 299
+    assert response.headers == {}
+
+
 # JSON
+
+
+def test_json_has_one_type_however_it_was_written_before():
+    response = Response(None, None)
+    response.headers.update({"Content-type": "text/plain", "X": "y"})
+    response.json = 1
+    assert response.headers == {
+        "X": "y",
+        "Content-Type": "application/json; charset=utf-8",
+    }
 
 
 class Colour(enum.Enum):

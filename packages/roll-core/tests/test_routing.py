@@ -71,7 +71,7 @@ def test_a_second_view_for_a_path_and_method_names_both_places(app):
 
 
 def test_a_path_without_a_slash_is_an_error(app):
-    with pytest.raises(ValueError, match="'hello' is no path: it starts with a slash"):
+    with pytest.raises(ValueError, match="'hello' is no path: make it start"):
         app.route("hello")(view)
 
 
@@ -97,6 +97,45 @@ def test_a_view_takes_a_request_and_a_response(app):
 
     with pytest.raises(TypeError, match=r"takes \(request\); a view takes"):
         app.route("/")(lonely)
+
+
+def test_a_view_that_yields_is_an_error(app):
+    async def view(request, response):
+        yield b"piece"
+
+    with pytest.raises(TypeError, match=r"it yields; set response\.body instead"):
+        app.route("/")(view)
+
+
+def test_a_view_takes_the_variables_of_its_route(app):
+    async def view(request, response, title): ...
+
+    with pytest.raises(TypeError, match=r"its route gives \(request, response, name\)"):
+        app.route("/{name}")(view)
+
+
+def test_a_decorator_may_take_a_variable_for_itself(app):
+    async def inner(request, response, user): ...
+
+    @functools.wraps(inner)
+    async def view(request, response, user_id): ...
+
+    app.route("/{user_id}")(view)
+
+
+def test_a_builtin_is_not_asked_what_it_takes(app):
+    app.route("/{name}")(max)
+
+
+def test_a_method_that_nobody_can_send_is_an_error(app):
+    with pytest.raises(ValueError, match="'BREW' is no method that can be served"):
+        app.route("/", methods=["BREW"])(view)
+    app.route("/", methods=["PROPFIND"])(view)
+
+
+def test_a_prefix_does_not_end_with_a_slash(app):
+    with pytest.raises(ValueError, match="leave the slash at its end out"):
+        app.include(RouteTable(), "/things/")
 
 
 def test_a_callable_that_hides_its_signature_may_be_a_view():

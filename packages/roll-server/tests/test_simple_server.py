@@ -210,6 +210,12 @@ def test_a_port_that_is_taken_is_an_error_that_names_it():
     assert caught.value.errno == errno.EADDRINUSE
 
 
+@pytest.mark.parametrize("port", [-1, 65536, "3579"])
+def test_a_port_that_is_none_is_an_error(port):
+    with pytest.raises(ValueError, match="give a number from 0 to 65535"):
+        simple_server(Roll(), port)
+
+
 def test_a_host_that_is_unknown_is_an_error_that_names_it():
     with pytest.raises(OSError, match=r"cannot listen on host\.invalid:1"):
         simple_server(Roll(), 1, "host.invalid")

@@ -167,13 +167,15 @@ class Roll(_Parts, dict[str, Any]):
         Raises:
             ValueError: As `route` does.
         """
+        if prefix.endswith("/"):
+            raise ValueError(f"prefix={prefix!r}: leave the slash at its end out")
         for draft, view in routes.declared:
             self._declare(draft._replace(path=prefix + draft.path), view)
 
     def _declare(self, draft: Draft, view: Any) -> None:
         path, methods, protocol, lazy_body, extras, where = draft
         if not path.startswith("/"):
-            raise ValueError(f"{path!r} is no path: it starts with a slash")
+            raise ValueError(f"{path!r} is no path: make it start with a slash")
         limits = extras.get("limits")
         if limits is not None and not isinstance(limits, Limits):
             raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
@@ -203,6 +205,8 @@ class Roll(_Parts, dict[str, Any]):
         except UnreachableRouteError as error:
             other = next(iter(self._endpoints[error.other].values())).where
             raise ValueError(f"{error} (at {where} and at {other})") from error
+        if isinstance(self.routes, Routes):
+            routing.check_variables(found.values(), self.routes.variables(path))
         known.update(added)
         views = routing.views(known)
         for endpoint in known.values():
@@ -340,7 +344,8 @@ class Roll(_Parts, dict[str, Any]):
         if isinstance(error, HttpError):
             return error
         # Quoted, so that a text with line feeds is one line of the log.
-        logger.error("%s %s: %r", request.method, request.url, error)
+        trace = error if logger.isEnabledFor(logging.DEBUG) else None
+        logger.error("%s %s: %r", request.method, request.url, error, exc_info=trace)
         wrapper = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
         wrapper.__context__ = error
         return wrapper

@@ -120,6 +120,10 @@ class Routes:
                     return _answer(pattern, values)
         return self._search(path)
 
+    def variables(self, path: str) -> tuple[str, ...]:
+        """Name the variables of a pattern that was added."""
+        return self._patterns[path].names
+
     # Adding
 
     def _insert(self, path: str) -> Pattern:

@@ -35,7 +35,7 @@ KINDS = {
         "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", TYPED, uuid.UUID
     ),
     "date": Kind("[0-9]{4}-[0-9]{2}-[0-9]{2}", TYPED, date.fromisoformat),
-    "digit": Kind(r"\d+", TYPED),
+    "digit": Kind("[0-9]+", TYPED),
     "int": Kind("-?[0-9]+", TYPED, int),
     "float": Kind(r"-?[0-9]+(?:\.[0-9]+)?", TYPED, float),
     "alpha": Kind("[a-zA-Z]+", TYPED),

@@ -90,8 +90,9 @@ def _collect(hook: str) -> dict[str, Any]:
         for name, value in given.items():
             if name in found:
                 raise PluginError(
-                    f"{name!r} is given by two plugins, {owners[name]!r} and "
-                    f"{owner!r}: uninstall one of them"
+                    f"{name!r} is given by two plugins, {owners[name]!r} of "
+                    f"{_distribution(owners[name])} and {owner!r} of "
+                    f"{_distribution(owner)}: uninstall one of them"
                 )
             found[name] = value
             owners[name] = owner
@@ -134,7 +135,7 @@ def refuse_original() -> None:
 def _broken(plugin: str, error: Exception) -> PluginError:
     return PluginError(
         f"The plugin {plugin!r} of {_distribution(plugin)} cannot be loaded: "
-        f"{type(error).__name__}: {error}. Upgrade or uninstall this distribution."
+        f"{type(error).__name__}: {error}. Upgrade, mend or uninstall it."
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -32,6 +33,21 @@ def _require_utf8(url: bytes) -> None:
         raise HttpError(
             HTTPStatus.BAD_REQUEST, "The path does not decode as UTF-8"
         ) from error
+
+
+# Strings whose escaped surrogates come in pairs: others are no text that can be sent.
+_PAIRED_SURROGATES = re.compile(
+    r"""(?: [^\\] | \\ (?: [^u] | u(?![dD][89a-fA-F])
+        | u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2} ) )*+""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def _read_json(body: bytes) -> Any:
+    text = body.decode()
+    if "\\ud" in text.lower() and not _PAIRED_SURROGATES.fullmatch(text):
+        raise ValueError("a lone surrogate (RFC 8259, section 8.2)")
+    return _decode_json(text)
 
 
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
@@ -437,7 +453,7 @@ class Request(dict[str, Any]):
             return self._json
         except AttributeError:
             try:
-                self._json = _decode_json(self.body.decode())
+                self._json = _read_json(self.body)
             except (ValueError, RecursionError) as error:
                 raise HttpError(
                     HTTPStatus.BAD_REQUEST, "Unparsable JSON body"

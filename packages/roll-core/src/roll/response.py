@@ -3,6 +3,7 @@
 import enum
 import json
 import uuid
+from collections.abc import Set
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -116,12 +117,17 @@ class Response:
 
     def _set_json(self, value: Any) -> None:
         self.body = encode_json(value)
+        if self.headers:
+            _remove(self.headers, {"content-type"})
         self.headers["Content-Type"] = "application/json; charset=utf-8"
 
     json = property(None, _set_json, doc="Set the body, and its type, from an object.")
 
     def _set_redirect(self, target: tuple[str, int | HTTPStatus]) -> None:
-        self.headers["Location"], self.status = target
+        if isinstance(target, str) or len(target) != 2:
+            raise TypeError(f"redirect={target!r}: give a location and a status")
+        location, self.status = target
+        self.headers["Location"] = location
 
     redirect = property(
         None, _set_redirect, doc="Set `Location` and the status from such a pair."
@@ -166,13 +172,18 @@ _CONTENT_FIELDS = frozenset(
 )
 
 
+def _remove(headers: dict[str, Any], names: Set[str]) -> None:
+    """Drop fields, given in lower case, however they are written."""
+    for name in [name for name in headers if name.lower() in names]:
+        del headers[name]
+
+
 def set_error(response: Response, error: HttpError) -> None:
     """Make *response* the answer to *error*: its status, and its message as text.
 
     Fields that a view or a listener set stay, but for those about a body.
     """
-    for name in [name for name in response.headers if name.lower() in _CONTENT_FIELDS]:
-        del response.headers[name]
+    _remove(response.headers, _CONTENT_FIELDS)
     # Subclasses may skip __init__ and set a number, or no message.
     response.status = error.status
     message = error.message

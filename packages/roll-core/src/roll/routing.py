@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +22,16 @@ HTTP_METHODS = (
     "CONNECT",
 )
 """The methods of RFC 9110, section 9.3, and of RFC 5789."""
+
+# What else llhttp reads; a method that is in neither never reaches a view.
+# fmt: off
+_OTHER_METHODS = frozenset([
+    "ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE",
+    "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH",
+    "PURGE", "QUERY", "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "UNBIND",
+    "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+])
+# fmt: on
 
 V = TypeVar("V")
 
@@ -150,7 +160,7 @@ def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
 
     Raises:
         AttributeError: A class names its methods itself, and *methods* is given.
-        ValueError: There is no method, or the class has no `on_*`.
+        ValueError: There is no method, one is unknown, or the class has no `on_*`.
         TypeError: The view cannot take a request and a response.
     """
     if inspect.isclass(view):
@@ -164,6 +174,9 @@ def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
         names = tuple(dict.fromkeys(name.upper() for name in chosen))
     if not names:
         raise ValueError(f"{view!r}: methods is empty; name at least one")
+    for name in names:
+        if name not in HTTP_METHODS and name not in _OTHER_METHODS:
+            raise ValueError(f"{view!r}: {name!r} is no method that can be served")
     _check_signature(view)
     return dict.fromkeys(names, view)
 
@@ -188,18 +201,44 @@ def _class_handlers(view: type, methods: Iterable[str] | str | None) -> dict[str
 
 
 def _check_signature(view: Any) -> None:
+    if inspect.isasyncgenfunction(view):
+        raise TypeError(f"{view!r} is no view: it yields; set response.body instead")
+    signature = _signature(view)
+    if signature is not None:
+        try:
+            signature.bind_partial(None, None)
+        except TypeError:
+            raise TypeError(
+                f"{view!r} takes {signature}; a view takes (request, response, ...)"
+            ) from None
+
+
+def check_variables(views: Iterable[View], names: Sequence[str]) -> None:
+    """Require that each view takes the variables of its route.
+
+    Raises:
+        TypeError: One does not.
+    """
+    for view in views:
+        signature = _signature(view)
+        if signature is not None:
+            try:
+                signature.bind(None, None, **dict.fromkeys(names))
+            except TypeError as error:
+                raise TypeError(
+                    f"{view!r} takes {signature}; its route gives "
+                    f"(request, response, {', '.join(names)}): {error}"
+                ) from None
+
+
+def _signature(view: Any) -> inspect.Signature | None:
+    """Read what a view itself takes, not what a decorator has wrapped."""
     try:
-        signature = inspect.signature(view)
-    except (ValueError, TypeError):
-        if callable(view):  # a builtin that does not tell
-            return
-        raise TypeError(f"{view!r} is no view: it cannot be called") from None
-    try:
-        signature.bind_partial(None, None)
+        return inspect.signature(view, follow_wrapped=False)
+    except ValueError:  # a builtin that does not tell
+        return None
     except TypeError:
-        raise TypeError(
-            f"{view!r} takes {signature}; a view takes (request, response, ...)"
-        ) from None
+        raise TypeError(f"{view!r} is no view: it cannot be called") from None
 
 
 def caller(depth: int = 2) -> str:

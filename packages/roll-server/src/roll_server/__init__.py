@@ -36,6 +36,7 @@ def simple_server(
 
     Raises:
         OSError: The address cannot be had; the message names it.
+        ValueError: The port is no number from 0 to 65535.
     """
     say: Callable[[str], None] = _keep_quiet if quiet else _say
     sockets = bind(host, port, app.limits.backlog)
@@ -79,6 +80,8 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     Raises:
         OSError: An address cannot be had; the message names it.
     """
+    if not (isinstance(port, int) and 0 <= port < 1 << 16):
+        raise ValueError(f"port={port!r}: give a number from 0 to 65535")
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in socket.getaddrinfo(
