@@ -262,7 +262,7 @@ def test_ten_thousand_routes_are_added_in_linear_time():
         routes.add(f"/static/{number}")
     assert routes.match("/api/1/c2499/7")[1] == {"x": "1", "y": 7}
     assert routes.match("/zz/b2499")[1] == {"x": "zz"}
-    assert time.perf_counter() - started < 10  # quadratic: minutes
+    assert time.perf_counter() - started < 30  # quadratic: minutes
 
 
 # The oracle: the least of all patterns whose expression takes the whole path

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 from re import _constants, _parser  # type: ignore[attr-defined]  # no public parser
 from typing import Any, NamedTuple
 
@@ -301,12 +302,17 @@ def _has_nested_repeat(parsed: Any) -> bool:
 def _longest(piece: Piece) -> int:
     """Bound the text of a piece, so that no text makes `re` work for long."""
     repeats = sum(
-        sum(_is_unbounded(*found) for found in _walk(_parser.parse(kind.regex)))
+        _count_repeats(kind.regex)
         for kind in piece.kinds
         # Between slashes one repeat cannot take what the next one might.
         if not (piece.spans and kind.rank in (TYPED, PLAIN))
     )
     return _LONGEST.get(repeats, _LONGEST_OF_MORE)
+
+
+@lru_cache(maxsize=256)  # most patterns share a few types
+def _count_repeats(regex: str) -> int:
+    return sum(_is_unbounded(*found) for found in _walk(_parser.parse(regex)))
 
 
 def _may_take_slash(parsed: Any) -> bool:
