@@ -62,9 +62,9 @@ class Limits:
     """Seconds for running requests to end when the app shuts down."""
 
     connections: int = 1000
-    """Open connections in a process; accepting pauses past it."""
+    """Open connections in a process, for accepting to pause past; not enforced yet."""
     backlog: int = 2048
-    """Connections that the system holds while accepting is paused."""
+    """Connections that the system holds until they are accepted."""
     requests: int | None = None
     """Requests on one connection; the last one's answer closes it."""
 

@@ -157,7 +157,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._rest is not None:
             self._rest += data
         if self._pending > self.app.limits.unread:
-            self._abort()
+            self.abort()
 
     def _take(self, request: Request) -> None:
         self._waiting.append(request)
@@ -227,12 +227,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             if self.switch is not None and request.keep_alive:
                 return await self._hand_over(self.switch)
         except asyncio.CancelledError:
-            self._abort()
+            self.abort()
             await close_body(response.body)
             raise
         except Exception:
             logger.exception("%s %r was cut short", request.method, request.url)
-            self._abort()
+            self.abort()
         finally:
             self.busy = False
         self._served += 1
@@ -389,7 +389,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         else:
             transport.close()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """End now, whatever is not sent yet."""
         self._deaf = True
         self._waiting.clear()
         self._refusal = None
@@ -402,10 +403,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._close()
         else:
             cast(Request, self.request).keep_alive = False
-
-    def abort(self) -> None:
-        """End now: the time to shut down is over."""
-        self._abort()
 
     def check(self, now: float) -> None:
         """End what takes too long; the app calls it every second or more often.
@@ -446,7 +443,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def _time_out(self, phase: str) -> None:
         if phase in ("write", "linger"):
-            self._abort()
+            self.abort()
         elif phase == "body" or self._incoming is not None or self._pending:
             self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT))
             self._advance()
