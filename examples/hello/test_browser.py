@@ -17,6 +17,8 @@ from .browser import browse
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium")
 
+# A browser is no package of Python's: who has none can still run the other tests.
+# `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
 )

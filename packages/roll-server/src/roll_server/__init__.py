@@ -69,7 +69,8 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         signal.signal(number, signal.SIG_DFL)  # so that a second one ends at once
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows' loops take no handlers, nor do threads beside the main one.
+        # Windows' loops take no handlers (NotImplementedError): KeyboardInterrupt ends
+        # them. Nor do threads beside the main one (the others), which get no signals.
         with suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, handle, number)
 

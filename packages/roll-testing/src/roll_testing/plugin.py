@@ -49,7 +49,7 @@ def _lifespans(request: pytest.FixtureRequest) -> list[Lifespan]:
     if "anyio_backend" in request.fixturenames:
         backend = request.getfixturevalue("anyio_backend")
         name = backend if isinstance(backend, str) else backend[0]
-        if name != "asyncio":
+        if name != "asyncio":  # anyio runs a test on each backend; Roll has but one
             pytest.skip(f"Roll runs on asyncio, not on {name}")
     lifespans: list[Lifespan] = request.node.stash.setdefault(LIFESPANS, [])
     return lifespans
