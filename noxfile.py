@@ -239,6 +239,14 @@ def run_alone(
     )
 
 
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """Try thousands of random route sets, messages and bodies, not hundreds."""
+    install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
+    environment = {"ROLL_EXAMPLES": "5000"}
+    session.run("pytest", *session.posargs or ["packages"], env=environment)
+
+
 @nox.session(python=PYTHONS)
 def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions that the packages declare."""
@@ -262,7 +270,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks and print what they measure."""
-    install(session, *workspace())
+    install(session, *workspace(), *groups("bench"))
     for script in sorted(ROOT.glob("benchmarks/bench_*.py")):
         session.run("python", str(script.relative_to(ROOT)), *session.posargs)
 

@@ -15,6 +15,7 @@ CORE = PACKAGES / "roll-core" / "src" / "roll"
 RANKS = {
     # import nothing from Roll
     "errors": 0,
+    "expressions": 0,
     "limits": 0,
     "typing": 0,
     # values in, values out: no socket opened, read or written

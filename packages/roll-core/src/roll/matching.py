@@ -1,26 +1,30 @@
 """Routes: the default matcher. A route that fits is found, one that does not is not.
 
-Static paths are in a dict. So are, by what stands before it, patterns whose last
-segment alone is a placeholder, if no more specific pattern can rival them. Others
-without rivals go to autoroutes, whose answer is checked. What is not found so is looked
-for in a tree that is walked back and forth, the most specific branch first.
+Static paths are in a dict. Other patterns are in tables: one for all patterns that are
+the same but for their static segments, which find a pattern in it: `/users/{id}/posts`
+and `/boxes/{key}/lids` are in one, by `("users", "posts")`. A path is looked up in the
+tables for its length, and for its word at the place that tells most patterns apart, the
+most specific first: the time depends on these few, not on the number of routes.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
-import autoroutes
+from .patterns import REGEX, Mask, Pattern, path_reader
 
-from .patterns import KINDS, PLAIN, REGEX, Matcher, Pattern, Piece
-
-ENGINE_SIZE = 500
-"""Patterns that autoroutes takes: the time it needs to add them is quadratic."""
-
-PATIENCE = 100
-"""Branches looked at to see that a pattern has no rival; then it is taken to have."""
-
-Values = tuple[Any, ...]
 Match = tuple[dict[str, Any] | None, dict[str, Any]]
+Reader = Callable[[list[str]], dict[str, Any] | None]
+Row = tuple[dict[str, Any], Reader]
+"""The payload of a pattern, and what reads the variables of a path that is split."""
+
+SEARCHED = 100
+"""Patterns looked at to see that none is hidden by a new one."""
+
+SHARED = 50
+"""Tables that each word of a place may have to list, beside its own."""
 
 
 class UnreachableRouteError(ValueError):
@@ -36,29 +40,103 @@ class UnreachableRouteError(ValueError):
         self.other = other
 
 
-class Node:
-    """What may follow after some segments."""
+class Table:
+    """The patterns that are the same but for their static segments.
 
-    __slots__ = ("branches", "keys", "pattern", "static")
+    Args:
+        pattern: The first of them.
+    """
 
-    def __init__(self) -> None:
-        self.static: dict[str, Node] = {}
-        self.branches: list[Branch] = []
-        self.keys: dict[str, Branch] = {}
-        self.pattern: Pattern | None = None
-        """The pattern that ends here."""
+    def __init__(self, pattern: Pattern) -> None:
+        self.length = len(pattern.starts)
+        """Parts of a path that fits, or more when the last piece spans several."""
+        self.spans = pattern.pieces[-1].spans
+        starts = [
+            (at, len(piece.start) if piece.names else None)
+            for at, piece in enumerate(pattern.pieces, 1)
+            if piece.start or not piece.names
+        ]
+        self.key = _make_key(starts)
+        """Picks what is literal of a path that is split."""
+        self.only = starts[0][0] if len(starts) == 1 and starts[0][1] is None else None
+        """The one part that is static, when nothing else is literal."""
+        self.patterns: dict[Any, Pattern] = {}
+        self.rows: dict[Any, Row] = {}
+        """The same, as a look-up needs them."""
+
+    def add(self, pattern: Pattern) -> None:
+        """Add a pattern."""
+        key = self.key(pattern.starts)
+        self.patterns[key] = pattern
+        self.rows[key] = (pattern.payload, path_reader(pattern))
+
+    def find(self, pattern: Pattern) -> Pattern | None:
+        """Find the one whose literals *pattern* has, too."""
+        if self.length > len(pattern.starts):
+            return None
+        return self.patterns.get(self.key(pattern.starts))
+
+    def takes(self, length: int) -> bool:
+        """Whether paths of so many parts may fit."""
+        return length == self.length or (self.spans and length > self.length)
 
 
-class Branch:
-    """A piece with placeholders, and what follows it."""
+def _make_key(starts: list[tuple[int, int | None]]) -> Callable[[Sequence[str]], Any]:
+    """Make what picks the starts of some parts, all of a part whose end is None."""
+    if all(end is None for _, end in starts):
+        return itemgetter(*[at for at, _ in starts] or [0])
 
-    __slots__ = ("key", "matcher", "node", "spans")
+    def pick(parts: Sequence[str]) -> Any:
+        return tuple([parts[at][:end] for at, end in starts])
 
-    def __init__(self, piece: Piece) -> None:
-        self.key = piece.key
-        self.matcher = Matcher(piece)
-        self.spans = piece.spans
-        self.node = Node()
+    return pick
+
+
+Lookup = tuple[Row | None, Callable[[Any], Row | None], Callable[[Sequence[str]], Any]]
+"""Of a table: its one row when that is known, else what finds it by what is picked."""
+
+
+Index = tuple[int, dict[str | None, list[Lookup]], list[Lookup]]
+"""Which part of a path is looked at; the tables by the word there; those for others."""
+
+
+def make_index(tables: list[Table], length: int) -> Index:
+    """Choose what is looked up for paths of *length* parts, and by which of them.
+
+    Args:
+        tables: All, those of more specific patterns first.
+        length: Parts of a path that is split, the empty one before it included.
+    """
+    tables = [table for table in tables if table.takes(length)]
+    least: float = math.inf
+    place, words = 0, dict[str | None, list[Table]]()
+    for at in range(1, length):
+        found: dict[str | None, list[Table]] = {None: []}
+        for table in tables:
+            for pattern in table.patterns.values():
+                found.setdefault(pattern.word(at), []).append(table)
+        anywhere = set(found[None])
+        if len(anywhere) > SHARED:
+            continue
+        # How many tables are tried when each pattern is looked up once.
+        tried = sum(len(each) * len({*each, *anywhere}) for each in found.values())
+        if tried < least:
+            least, place, words = tried, at, found
+    anywhere = set(words.pop(None, ())) if words else set(tables)
+
+    def look_up(word: str | None, chosen: set[Table]) -> list[Lookup]:
+        return [
+            (
+                each.rows[word] if each.only == place else None,
+                each.rows.get,
+                each.key,
+            )
+            for each in tables
+            if each in chosen
+        ]
+
+    by_word = {word: look_up(word, {*each, *anywhere}) for word, each in words.items()}
+    return place, by_word, look_up(None, anywhere)
 
 
 class Routes:
@@ -72,10 +150,15 @@ class Routes:
         self._patterns: dict[str, Pattern] = {}
         self._static: dict[str, dict[str, Any]] = {}
         self._shapes: dict[str, Pattern] = {}
-        self._general: dict[str, Pattern] = {}  # with expressions as plain placeholders
-        self._root = Node()
-        self._tails: dict[str, tuple[Pattern, Matcher | None]] = {}
-        self._engine: autoroutes.Routes | None = None
+        self._tables: dict[Mask, Table] = {}
+        self._tables_by_shape: dict[str | None, list[Table]] = {}
+        """The tables by the first of the shapes that only take what is of their own."""
+        self._indexes: list[Index] = []
+        """By the length of a path, made when one is first looked up."""
+        self._most = 0
+        """Slashes at which a path is split: one more than fit makes it longest."""
+        self._with_expressions: dict[tuple[str, ...], list[Pattern]] = {}
+        """Patterns by the shapes of what stands before an expression."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._patterns)
@@ -97,28 +180,19 @@ class Routes:
         payload = self._static.get(path)
         if payload is not None:
             return payload, {}
-        if self._engine is None:
-            self._engine = self._prepare()
-        head, slash, last = path.rpartition("/")
-        tail = self._tails.get(head)
-        if tail is not None and slash and last:
-            pattern, reader = tail
-            if reader is None:
-                return pattern.payload, {pattern.names[0]: last}
-            values = reader.read(last)
-            if values is not None:
-                return _answer(pattern, values)
-        found, variables = self._engine.match(path)
-        if found is not None:
-            pattern, matcher = found["route"]
-            if matcher.converters is None:
-                if matcher.fullmatch(path) is not None:
-                    return pattern.payload, variables
-            else:
-                values = matcher.read(path)
-                if values is not None:
-                    return _answer(pattern, values)
-        return self._search(path)
+        indexes = self._indexes or self._make_indexes()
+        parts = path.split("/", self._most)
+        place, by_word, others = indexes[len(parts)]
+        for row, find, key in by_word.get(parts[place], others):
+            if row is None:
+                row = find(key(parts))
+                if row is None:
+                    continue
+            payload, read = row
+            variables = read(parts)
+            if variables is not None and not parts[0]:  # before the first slash
+                return payload, variables
+        return None, {}
 
     def variables(self, path: str) -> tuple[str, ...]:
         """Name the variables of a pattern that was added."""
@@ -132,10 +206,26 @@ class Routes:
             self._static[path] = pattern.payload
         else:
             self._check_reachable(pattern)
-            self._plant(pattern)
-            self._engine = None
+            table = self._tables.get(pattern.mask)
+            if table is None:
+                table = self._tables[pattern.mask] = Table(pattern)
+                shape = next(_special_shapes(pattern), None)
+                self._tables_by_shape.setdefault(shape, []).append(table)
+            table.add(pattern)
+            self._indexes = []
         self._patterns[path] = pattern
         return pattern
+
+    def _make_indexes(self) -> list[Index]:
+        # Of two masks the smaller is of the more specific patterns: where both are
+        # static, they are for different paths.
+        tables = [self._tables[mask] for mask in sorted(self._tables)]
+        longest = max((table.length for table in tables), default=0)
+        self._indexes = [make_index(tables, length) for length in range(longest + 2)]
+        self._most = longest
+        return self._indexes
+
+    # Routes that can never be reached
 
     def _check_reachable(self, pattern: Pattern) -> None:
         same = self._shapes.get(pattern.shape)
@@ -144,168 +234,35 @@ class Routes:
                 f"{pattern.text!r} and {same.text!r} take the same paths: use one name",
                 same.text,
             )
-        general = _generalise(pattern)
-        # What is plain in one and an expression in the other: the plain one comes
-        # first, and takes all that the expression does.
-        hiding = self._shapes.get(general)
-        hidden = self._general.get(pattern.shape)
-        for first, second, other in (
-            (hiding, pattern, hiding),
-            (pattern, hidden, hidden),
-        ):
-            if first is not None and second is not None and other is not None:
-                raise UnreachableRouteError(
-                    f"{first.text!r} always hides {second.text!r}: plain placeholders "
-                    "come before expressions",
-                    other.text,
-                )
+        for other in self._find_rivals(pattern):
+            for first, second in ((other, pattern), (pattern, other)):
+                if first.hides(second):
+                    raise UnreachableRouteError(
+                        f"{first.text!r} always hides {second.text!r}: it comes first, "
+                        "and takes all its paths",
+                        other.text,
+                    )
         self._shapes[pattern.shape] = pattern
-        if general != pattern.shape:
-            self._general[general] = pattern
-
-    def _plant(self, pattern: Pattern) -> None:
-        node = self._root
+        before: tuple[str, ...] = ()
         for piece in pattern.pieces:
-            if not piece.names:
-                node = node.static.setdefault(piece.text, Node())
-                continue
-            branch = node.keys.get(piece.shape)
-            if branch is None:
-                branch = node.keys[piece.shape] = Branch(piece)
-                node.branches.append(branch)
-                node.branches.sort(key=lambda branch: branch.key)
-            node = branch.node
-        node.pattern = pattern
+            if piece.key[0] >= REGEX:
+                self._with_expressions.setdefault(before, []).append(pattern)
+            before += (piece.shape,)
 
-    # The engine
-
-    def _prepare(self) -> "autoroutes.Routes":
-        """Sort the patterns without rivals: by their head, the others into an engine.
-
-        A pattern whose last segment alone is a placeholder, as most are, is found by
-        what stands before it, in a third of the engine's time and of any number.
-        """
-        engine = autoroutes.Routes()
-        room = ENGINE_SIZE
-        self._tails.clear()
-        for pattern in self._patterns.values():
-            if pattern.static or not self._has_no_rival(pattern):
-                continue
-            *before, last = pattern.pieces
-            if not any(piece.names for piece in before):
-                head = "".join(f"/{piece.text}" for piece in before)
-                plain = last.key[0] == PLAIN
-                self._tails[head] = (pattern, None if plain else Matcher(last))
-            elif room:
-                room -= 1
-                _add_to_engine(engine, pattern)
-        return engine
-
-    def _has_no_rival(self, pattern: Pattern) -> bool:
-        """Whether no other pattern takes any of its paths, and is more specific."""
+    def _find_rivals(self, pattern: Pattern) -> Iterator[Pattern]:
+        """Find patterns that may hide *pattern*, or that it may hide."""
+        for shape in {None, *_special_shapes(pattern)}:
+            for table in self._tables_by_shape.get(shape, ()):
+                rival = table.find(pattern)
+                if rival is not None:
+                    yield rival
+        # Only what has an expression is ever preceded by what takes more.
+        before: tuple[str, ...] = ()
         for piece in pattern.pieces:
-            whole_segment = len(piece.names) < 2 and piece.key[1] == 0
-            if piece.names and (not whole_segment or piece.key[0] > PLAIN):
-                return False
-        return not self._finds_rival(pattern)
-
-    def _finds_rival(self, pattern: Pattern) -> bool:
-        patience = PATIENCE
-        stack = [(self._root, 0, False)]
-        while stack:
-            patience -= 1
-            if patience == 0:
-                return True
-            node, depth, ahead = stack.pop()
-            if depth == len(pattern.pieces):
-                if node.pattern is not None and ahead:
-                    return True
-                continue
-            stack.extend(_crossing(node, pattern.pieces[depth], depth, ahead))
-            if ahead and any(branch.spans for branch in node.branches):
-                return True
-        return False
-
-    # The tree
-
-    def _search(self, path: str) -> Match:
-        if not path.startswith("/"):
-            return None, {}
-        found = _find(self._root, path[1:].split("/"), 0, ())
-        if found is None:
-            return None, {}
-        return _answer(*found)
+            if piece.names:
+                yield from islice(self._with_expressions.get(before, ()), SEARCHED)
+            before += (piece.shape,)
 
 
-def _answer(pattern: Pattern, values: Values) -> Match:
-    return pattern.payload, dict(zip(pattern.names, values, strict=True))
-
-
-def _find(
-    node: Node, segments: list[str], depth: int, values: Values
-) -> tuple[Pattern, Values] | None:
-    """Find the most specific pattern below *node* that takes the rest of a path."""
-    if depth == len(segments):
-        return None if node.pattern is None else (node.pattern, values)
-    segment = segments[depth]
-    below = node.static.get(segment)
-    if below is not None:
-        found = _find(below, segments, depth + 1, values)
-        if found is not None:
-            return found
-    for branch in node.branches:
-        if branch.spans:
-            read = branch.matcher.read("/".join(segments[depth:]))
-            if read is not None and branch.node.pattern is not None:
-                return branch.node.pattern, values + read
-        else:
-            read = branch.matcher.read(segment)
-            if read is not None:
-                found = _find(branch.node, segments, depth + 1, values + read)
-                if found is not None:
-                    return found
-    return None
-
-
-def _crossing(
-    node: Node, piece: Piece, depth: int, ahead: bool
-) -> Iterator[tuple[Node, int, bool]]:
-    """Follow what may take the same segment as *piece* and is not less specific."""
-    if not piece.names:
-        literal = piece.text
-        if literal in node.static:
-            yield node.static[literal], depth + 1, ahead
-        if ahead:
-            for branch in node.branches:
-                if not branch.spans and branch.matcher.read(literal) is not None:
-                    yield branch.node, depth + 1, ahead
-        return
-    matcher = Matcher(piece)
-    for text, below in node.static.items():
-        if matcher.read(text) is not None:
-            yield below, depth + 1, True
-    for branch in node.branches:
-        if not branch.spans and (ahead or branch.key <= piece.key):
-            yield branch.node, depth + 1, ahead or branch.key < piece.key
-
-
-def _add_to_engine(engine: "autoroutes.Routes", pattern: Pattern) -> None:
-    """Add a pattern as a plain one: what its types take is checked afterwards."""
-    plain = "".join(
-        f"/{{{piece.names[0]}}}" if piece.names else f"/{piece.text}"
-        for piece in pattern.pieces
-    )
-    kinds = tuple(kind for piece in pattern.pieces for kind in piece.kinds)
-    whole = Piece("", f"/{pattern.shape}", (), pattern.names, kinds, spans=True)
-    engine.add(plain, route=(pattern, Matcher(whole)))
-
-
-def _generalise(pattern: Pattern) -> str:
-    """Write a shape with plain placeholders for the expressions within segments."""
-    plain = f"({KINDS['string'].regex})"
-    return "/".join(
-        plain
-        if piece.key[0] == REGEX and not piece.spans and piece.key[1] == 0
-        else piece.shape
-        for piece in pattern.pieces
-    )
+def _special_shapes(pattern: Pattern) -> Iterator[str]:
+    return (piece.shape for piece in pattern.pieces if not piece.general)

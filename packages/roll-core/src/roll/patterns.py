@@ -11,12 +11,16 @@ import uuid
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
-from re import _constants, _parser  # type: ignore[attr-defined]  # no public parser
+from operator import itemgetter
 from typing import Any, NamedTuple
+
+from . import expressions
 
 STATIC, TYPED, PLAIN, REGEX, PATH = range(5)
 
 Converter = Callable[[str], Any]
+Values = tuple[Any, ...]
+Mask = tuple[tuple[Any, ...], ...]
 
 
 class Kind(NamedTuple):
@@ -25,6 +29,8 @@ class Kind(NamedTuple):
     regex: str
     rank: int
     convert: Converter | None = None
+    characters: str = ""
+    """Of a type that takes all texts of some characters, these characters."""
 
 
 _ANY = ".*"
@@ -32,15 +38,13 @@ _SEGMENT = "[^/]+"
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 KINDS = {
-    "uuid": Kind(
-        "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", TYPED, uuid.UUID
-    ),
+    "uuid": Kind(_UUID, TYPED, uuid.UUID),
     "date": Kind("[0-9]{4}-[0-9]{2}-[0-9]{2}", TYPED, date.fromisoformat),
-    "digit": Kind("[0-9]+", TYPED),
-    "int": Kind("-?[0-9]+", TYPED, int),
-    "float": Kind(r"-?[0-9]+(?:\.[0-9]+)?", TYPED, float),
-    "alpha": Kind("[a-zA-Z]+", TYPED),
-    "alnum": Kind(r"\w+", TYPED),
+    "digit": Kind("[0-9]+", TYPED, None, "0-9"),
+    "int": Kind("-?[0-9]+", TYPED, int, "0-9"),
+    "float": Kind(r"-?[0-9]+(?:\.[0-9]+)?", TYPED, float, "0-9"),
+    "alpha": Kind("[a-zA-Z]+", TYPED, None, "a-zA-Z"),
+    "alnum": Kind(r"\w+", TYPED, None, r"\w"),
     "string": Kind(_SEGMENT, PLAIN),
     "path": Kind(_ANY, PATH),
     "any": Kind(_ANY, PATH),
@@ -49,25 +53,49 @@ KINDS = {
 
 _TYPED_ORDER = {kind.regex: order for order, kind in enumerate(KINDS.values())}
 
-# How long a text may be for an expression with so many unbounded repeats, so that the
-# work of `re`, at worst the length to the power of their number, stays small.
-_LONGEST = {0: 1 << 16, 1: 1 << 16, 2: 2000, 3: 200}
-_LONGEST_OF_MORE = 64
-
 
 class Piece(NamedTuple):
     """One segment of a pattern, or all of it from the first that spans several."""
 
     text: str
     """What is literal of it."""
+    start: str
+    """The literal before its first placeholder; all of a piece without any."""
     shape: str
     """An expression without names: the same for pieces that take the same text."""
     key: tuple[Any, ...]
-    """Smaller is more specific."""
+    """Smaller is more specific; of one with placeholders, it is without the start."""
     names: tuple[str, ...]
     kinds: tuple[Kind, ...]
     spans: bool
     """Whether a placeholder may take a slash, or nothing."""
+
+    @property
+    def general(self) -> bool:
+        """Whether it may take what pieces of other shapes take."""
+        return not self.names or self.whole or self.shape in ("(.*)", "(.+)")
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is one placeholder and nothing else."""
+        return len(self.names) == 1 and not self.text and not self.spans
+
+    def includes(self, other: "Piece") -> bool:
+        """Whether it takes every text that *other* takes; sure only of a yes."""
+        if self.shape == other.shape:
+            return True
+        if not self.names or self.spans or other.spans:
+            return False
+        if not other.names:
+            return piece_reader(self)(other.text) is not None
+        if not self.whole:
+            return False
+        kind = self.kinds[0]
+        return kind.rank == PLAIN or bool(
+            kind.characters
+            and other.whole
+            and expressions.takes_only(other.kinds[0].regex, kind.characters)
+        )
 
 
 class Pattern:
@@ -80,7 +108,7 @@ class Pattern:
         ValueError: It is malformed; the message says what is wrong with it.
     """
 
-    __slots__ = ("key", "names", "payload", "pieces", "shape", "text")
+    __slots__ = ("key", "mask", "names", "payload", "pieces", "shape", "starts", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -90,7 +118,14 @@ class Pattern:
         self.names = tuple(name for piece in self.pieces for name in piece.names)
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"{text!r} has the same variable twice")
+        self.starts = ("", *[piece.start for piece in self.pieces])
+        """What the parts of a path start with, when it is split."""
         self.key = (*[piece.key for piece in self.pieces], (PATH + 1,))
+        """Smaller is more specific."""
+        self.mask: Mask = tuple(
+            piece.key if piece.names else (STATIC,) for piece in self.pieces
+        )
+        """The key without the starts: it orders patterns that take the same path."""
         self.shape = "/".join(piece.shape for piece in self.pieces)
 
     @property
@@ -98,41 +133,185 @@ class Pattern:
         """Whether it has no placeholder."""
         return not self.names
 
+    def word(self, place: int) -> str | None:
+        """Give the static part at a place of a path that is split, None without one."""
+        piece = self.pieces[place - 1] if place <= len(self.pieces) else None
+        return None if piece is None or piece.names else piece.text
 
-class Matcher:
-    """Reads the text of a piece.
+    def hides(self, other: "Pattern") -> bool:
+        """Whether it precedes *other* and takes all its paths; sure only of a yes."""
+        return self.key < other.key and self._includes(other)
 
-    Args:
-        piece: What to read, as the first of its shape was parsed.
+    def _includes(self, other: "Pattern") -> bool:
+        last = len(self.pieces) - 1
+        rest = other.pieces[last:]
+        if not rest:
+            return False
+        if self.pieces[last].shape == "(.+)":
+            takes_rest = len(rest) > 1 or not expressions.may_be_empty(rest[0].shape)
+        else:
+            takes_rest = len(rest) == 1 and self.pieces[last].includes(rest[0])
+        return takes_rest and all(
+            mine.includes(theirs)
+            for mine, theirs in zip(self.pieces[:last], other.pieces, strict=False)
+        )
+
+
+# Reading
+
+Parts = list[str]
+"""A path that is split at its slashes."""
+
+
+def path_reader(pattern: Pattern) -> Callable[[Parts], dict[str, Any] | None]:
+    """Make what reads the variables of a path.
+
+    Returns:
+        A function from the parts of a path to the variables by name, None when they
+        do not fit. It does not look at what is static.
     """
+    places = [(at, piece) for at, piece in enumerate(pattern.pieces, 1) if piece.names]
+    if all(piece.whole and piece.key[0] == PLAIN for _, piece in places):
+        return _plain_reader(pattern.names, [at for at, _ in places])
+    if all(piece.whole for _, piece in places):
+        return _whole_reader(
+            [
+                (piece.names[0], at, _value_reader(piece.kinds[0]))
+                for at, piece in places
+            ]
+        )
+    return _general_reader(
+        [(piece.names, at, piece.spans, piece_reader(piece)) for at, piece in places]
+    )
 
-    __slots__ = ("converters", "fullmatch", "longest")
 
-    def __init__(self, piece: Piece) -> None:
-        self.fullmatch = re.compile(piece.shape, re.DOTALL).fullmatch
-        self.longest = _longest(piece)
-        converters = [kind.convert for kind in piece.kinds]
-        self.converters = converters if any(converters) else None
+def _plain_reader(
+    names: tuple[str, ...], places: list[int]
+) -> Callable[[Parts], dict[str, str] | None]:
+    # One and two, as most patterns have, take a third of the time of any number.
+    if len(names) == 1:
+        (name,), (at,) = names, places
 
-    def read(self, text: str) -> tuple[Any, ...] | None:
-        """Return the values of the placeholders, None when the text does not fit."""
-        if len(text) > self.longest:
+        def read_one(parts: Parts) -> dict[str, str] | None:
+            value = parts[at]
+            return {name: value} if value else None
+
+        return read_one
+
+    if len(names) == 2:
+        (name, other), (at, there) = names, places
+
+        def read_two(parts: Parts) -> dict[str, str] | None:
+            value, more = parts[at], parts[there]
+            return {name: value, other: more} if value and more else None
+
+        return read_two
+
+    pick = itemgetter(*places)
+
+    def read(parts: Parts) -> dict[str, str] | None:
+        values = pick(parts)
+        return None if "" in values else dict(zip(names, values))  # noqa: B905  # slow
+
+    return read
+
+
+def _whole_reader(
+    steps: list[tuple[str, int, Callable[[str], Any]]],
+) -> Callable[[Parts], dict[str, Any] | None]:
+    def read(parts: Parts) -> dict[str, Any] | None:
+        variables = {}
+        for name, at, read_value in steps:
+            value = read_value(parts[at])
+            if value is None:
+                return None
+            variables[name] = value
+        return variables
+
+    return read
+
+
+def _general_reader(
+    steps: list[tuple[tuple[str, ...], int, bool, Callable[[str], Values | None]]],
+) -> Callable[[Parts], dict[str, Any] | None]:
+    def read(parts: Parts) -> dict[str, Any] | None:
+        variables: dict[str, Any] = {}
+        for names, at, spans, read_piece in steps:
+            values = read_piece("/".join(parts[at:]) if spans else parts[at])
+            if values is None:
+                return None
+            variables.update(zip(names, values, strict=True))
+        return variables
+
+    return read
+
+
+@lru_cache(maxsize=256)  # most placeholders share a few types
+def _value_reader(kind: Kind) -> Callable[[str], Any]:
+    """Make what reads a segment that is one placeholder; None when it does not fit."""
+    fullmatch = re.compile(kind.regex, re.DOTALL).fullmatch
+    longest = expressions.longest([kind.regex])
+    convert = kind.convert or str
+
+    def read(text: str) -> Any:
+        if len(text) > longest or fullmatch(text) is None:
             return None
-        found = self.fullmatch(text)
-        if found is None:
-            return None
-        if self.converters is None:
-            return found.groups()
         try:
-            return tuple(
-                value if convert is None else convert(value)
-                for convert, value in zip(self.converters, found.groups(), strict=True)
-            )
+            return convert(text)
         except ValueError:  # 2026-02-30, or an integer of 5,000 digits
             return None
 
+    return read
+
+
+def piece_reader(piece: Piece) -> Callable[[str], Values | None]:
+    """Make what reads the text of a piece.
+
+    Returns:
+        A function from a text to the values of the placeholders, None when the text
+        does not fit.
+    """
+    return _piece_reader(piece.shape, piece.kinds, piece.spans)
+
+
+@lru_cache(maxsize=256)
+def _piece_reader(
+    shape: str, kinds: tuple[Kind, ...], spans: bool
+) -> Callable[[str], Values | None]:
+    if shape == "(.*)":
+        return lambda text: (text,)
+    fullmatch = re.compile(shape, re.DOTALL).fullmatch
+    longest = _longest(kinds, spans)
+    converters = [kind.convert or str for kind in kinds]
+
+    def read(text: str) -> Values | None:
+        found = fullmatch(text) if len(text) <= longest else None
+        if found is None:
+            return None
+        try:
+            return tuple(
+                convert(value)
+                for convert, value in zip(converters, found.groups(), strict=True)
+            )
+        except ValueError:
+            return None
+
+    return read
+
+
+def _longest(kinds: tuple[Kind, ...], spans: bool) -> int:
+    # Between slashes one repeat cannot take what the next one might.
+    return expressions.longest(
+        kind.regex for kind in kinds if not (spans and kind.rank in (TYPED, PLAIN))
+    )
+
+
+# Parsing
+
 
 def _parse(text: str) -> tuple[Piece, ...]:
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} is no path: make it start with a slash")
     segments = _split(text)
     pieces: list[Piece] = []
     for index, segment in enumerate(segments):
@@ -142,12 +321,18 @@ def _parse(text: str) -> tuple[Piece, ...]:
             pieces.append(_join(rest))
             break
         pieces.append(piece)
+    for piece in pieces:
+        try:
+            _longest(piece.kinds, piece.spans)
+        except ValueError as error:
+            raise ValueError(f"{text!r} {error}") from None
     return tuple(pieces)
 
 
 def _join(rest: list[Piece]) -> Piece:
     return Piece(
         "",
+        rest[0].start,
         "/".join(piece.shape for piece in rest),
         (*[part for piece in rest for part in piece.key], PATH + 1),
         tuple(name for piece in rest for name in piece.names),
@@ -217,15 +402,20 @@ def _parse_segment(text: str, segment: list[str | Placeholder]) -> Piece:
         names.append(name)
         kinds.append(_find_kind(text, kind))
         shape += f"({kinds[-1].regex})"
+    start = segment[0] if segment and isinstance(segment[0], str) else ""
     rank = max((kind.rank for kind in kinds), default=STATIC)
     order = max((_TYPED_ORDER.get(kind.regex, 0) for kind in kinds), default=0)
+    spans = any(_spans(kind) for kind in kinds)
+    ranks = sum(kind.rank for kind in kinds)
+    rest = shape.removeprefix(re.escape(start))
     return Piece(
         literal,
+        start,
         shape,
-        (rank, -len(literal), len(names), order, shape),
+        (rank, spans, -len(literal), len(names), ranks, order, -len(start), rest),
         tuple(names),
         tuple(kinds),
-        any(_spans(kind) for kind in kinds),
+        spans,
     )
 
 
@@ -239,107 +429,14 @@ def _find_kind(text: str, name: str) -> Kind:
         hint = f"did you mean {near[0]!r}?" if near else f"types are {', '.join(KINDS)}"
         raise ValueError(f"{text!r}: {name!r} is no type; {hint}")
     try:
-        groups = re.compile(name).groups
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(
-            f"{text!r}: {name!r} is no regular expression: {error}"
-        ) from error
-    if groups:
-        raise ValueError(f"{text!r}: {name!r} has a group: write (?:...) instead")
-    if _has_nested_repeat(_parser.parse(name)):
-        raise ValueError(
-            f"{text!r}: {name!r} repeats a repeat, which may take for ever: "
-            "write it without"
-        )
+        expressions.check(name)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {name!r} {error}") from error
     return Kind(name, REGEX)
 
 
 def _spans(kind: Kind) -> bool:
     if kind.rank != REGEX:
         return kind.rank == PATH
-    parsed = _parser.parse(kind.regex)
-    return parsed.getwidth()[0] == 0 or _may_take_slash(parsed)
-
-
-_FEW = 16
-"""Repeats up to which they count as written out."""
-
-_REPEATS = frozenset(
-    {_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT}
-)
-
-
-def _walk(parsed: Any) -> Any:
-    """Give each operation of a parsed expression, and how many repeats it is under."""
-    stack = [(parsed, 0)]
-    while stack:
-        items, depth = stack.pop()
-        for operation, argument in items:
-            yield operation, argument, depth
-            inside = depth
-            if _is_unbounded(operation, argument, depth):
-                inside += 1
-            stack.extend((inner, inside) for inner in _inner(argument))
-
-
-def _inner(argument: Any) -> Any:
-    """Find the parsed expressions within the argument of an operation."""
-    if isinstance(argument, _parser.SubPattern):
-        yield argument
-    elif isinstance(argument, (tuple, list)):
-        for part in argument:
-            yield from _inner(part)
-
-
-def _is_unbounded(operation: Any, argument: Any, depth: int) -> bool:
-    return operation in _REPEATS and argument[1] > _FEW
-
-
-def _has_nested_repeat(parsed: Any) -> bool:
-    return any(found[2] > 0 and _is_unbounded(*found) for found in _walk(parsed))
-
-
-def _longest(piece: Piece) -> int:
-    """Bound the text of a piece, so that no text makes `re` work for long."""
-    repeats = sum(
-        _count_repeats(kind.regex)
-        for kind in piece.kinds
-        # Between slashes one repeat cannot take what the next one might.
-        if not (piece.spans and kind.rank in (TYPED, PLAIN))
-    )
-    return _LONGEST.get(repeats, _LONGEST_OF_MORE)
-
-
-@lru_cache(maxsize=256)  # most patterns share a few types
-def _count_repeats(regex: str) -> int:
-    return sum(_is_unbounded(*found) for found in _walk(_parser.parse(regex)))
-
-
-def _may_take_slash(parsed: Any) -> bool:
-    """Whether any part of an expression takes a slash; sure only of a no."""
-    return any(
-        _takes_slash(operation, argument) for operation, argument, _ in _walk(parsed)
-    )
-
-
-def _takes_slash(operation: Any, argument: Any) -> bool:
-    if operation is _constants.LITERAL:
-        return bool(argument == ord("/"))
-    if operation is _constants.NOT_LITERAL:
-        return bool(argument != ord("/"))
-    if operation is _constants.IN:
-        return _set_takes_slash(argument)
-    return operation is _constants.ANY
-
-
-def _set_takes_slash(parts: Any) -> bool:
-    negated = parts[0][0] is _constants.NEGATE
-    takes = False
-    for operation, argument in parts:
-        if operation is _constants.LITERAL:
-            takes |= argument == ord("/")
-        elif operation is _constants.RANGE:
-            takes |= argument[0] <= ord("/") <= argument[1]
-        elif operation is _constants.CATEGORY:
-            takes |= "NOT" in str(argument)  # \D, \S and \W take a slash
-    return takes != negated
+    regex = kind.regex
+    return expressions.may_be_empty(regex) or expressions.may_take_slash(regex)
