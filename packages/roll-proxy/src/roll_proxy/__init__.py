@@ -1,0 +1,345 @@
+"""proxy_headers: who asks, and for what, when proxies stand in between."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from http import HTTPStatus
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from itertools import islice, zip_longest
+from typing import NamedTuple
+
+from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.typing import Extension
+
+__all__ = ["proxy_headers"]
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+LOOPBACK = ("127.0.0.1", "::1")
+UNIX = "unix"
+"""Stands in `trusted` for whoever connects to a unix socket, and has no address."""
+
+X_FORWARDED = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
+FORWARDED = "Forwarded"
+
+LONGEST = 8190
+"""Characters of one field, all its lines together; as many as the core's for a line."""
+
+_MAPPED = ip_network("::ffff:0:0/96")
+
+SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+# A registered name without what no host on the Internet has, such as quotes, or an
+# IPv4 address, or an IPv6 address in brackets (RFC 3986, section 3.2.2), and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+
+# A node of RFC 7239, section 6; or an IPv6 address as in X-Forwarded-For, bare. No
+# zone: `%` and what follows means nothing elsewhere, and could be any text.
+_NODE = re.compile(
+    r"""(?: (?P<hidden> unknown | _[a-z0-9._-]+ )
+          | (?P<ipv4> [0-9.]{7,15} )
+          | \[ (?P<ipv6> [0-9a-f:.]{2,45} ) \]
+        ) (?: : (?: [0-9]{1,5} | _[a-z0-9._-]+ ) )?
+      | (?P<bare> [0-9a-f:.]{2,45} )""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]"
+
+# A pair of RFC 7239, section 4, or nothing, and what ends it. Whitespace around it, and
+# colons and brackets outside of quotes, are what proxies write in spite of the grammar.
+# What repeats is possessive: it is looked at once, whatever follows.
+_PAIR = re.compile(
+    rf"""[ \t]*+
+        (?: (?P<name> {_TOKEN}++ )
+            = (?: (?P<value> (?: {_TOKEN} | [:\[\]] )++ )
+                | " (?P<quoted> (?: [^"\\] | \\. )*+ ) " )
+            [ \t]*+
+        )?
+        (?P<end> [,;] | \Z )""",
+    re.VERBOSE,
+)
+
+
+class Hop(NamedTuple):
+    """What one proxy says of the request that it got, as it is sent."""
+
+    node: str | None
+    """Who asked the proxy."""
+    proto: str | None
+    """The scheme that was used to ask."""
+    host: str | None
+    """The host that was asked for."""
+
+
+def proxy_headers(
+    app: Roll, trusted: Iterable[str] = LOOPBACK, headers: Iterable[str] = X_FORWARDED
+) -> None:
+    """Make the address, the scheme and the host of requests those of the client.
+
+    At each request of a trusted peer a `headers` listener sets `remote_addr`, `scheme`
+    and `host` to what the proxies say; each stays as it is when they do not say. Call
+    this once, before other extensions: their listeners run after it then.
+
+    `remote_addr` is None when the last trusted proxy says that it does not know or tell
+    the client (RFC 7239, sections 6.2 and 6.3). Of other peers nothing is read. What
+    cannot be read of a trusted peer is answered with 400.
+
+    Args:
+        app: The application.
+        trusted: IP addresses and networks of proxies, such as `"10.0.0.0/8"`, and
+            `"unix"` for the peers of unix sockets. These, and nobody else, may say
+            whom they speak for.
+        headers: The fields that the nearest proxy sets, or adds to: `Forwarded`
+            (RFC 7239), or some of `X-Forwarded-For`, `X-Forwarded-Proto` and
+            `X-Forwarded-Host`. No others are read: they may be the client's own.
+
+    Raises:
+        TypeError: *trusted* or *headers* is no list of strings.
+        ValueError: *trusted* is empty, trusts everybody, or has what is no address or
+            network; *headers* is empty, or has other names or both kinds.
+    """
+    entries = _list("trusted", trusted, "the addresses of your proxies")
+    networks = [_parse_network(entry) for entry in entries if entry != UNIX]
+    trusts_unix = UNIX in entries
+    read_hops = _reader(_list("headers", headers, "the fields that your proxy sets"))
+
+    def is_trusted(address: Address | None) -> bool:
+        return address is not None and any(address in network for network in networks)
+
+    @app.listen("headers")
+    async def read_proxy_headers(request: Request, response: Response) -> None:
+        if request.remote_addr is None:
+            if not (trusts_unix and _is_unix(request)):
+                return
+        elif not is_trusted(_parse_address(request.remote_addr)):
+            return
+        _apply(request, read_hops(request), is_trusted)
+
+
+def _apply(
+    request: Request, hops: Iterator[Hop], is_trusted: Callable[[Address | None], bool]
+) -> None:
+    """Walk from the nearest hop to the first that is not trusted, and tell *request*.
+
+    Raises:
+        HttpError: 400, when what decides is malformed; nothing has changed then.
+    """
+    remote_addr = request.remote_addr
+    proto = host = None
+    for hop in hops:
+        proto = hop.proto or proto
+        host = hop.host or host
+        if hop.node is None:
+            break
+        address = _parse_node(hop.node)
+        remote_addr = None if address is None else str(address)
+        if not is_trusted(address):
+            break
+    if proto and proto.lower() not in SCHEMES:
+        raise _malformed("scheme")
+    if host and not _HOST.fullmatch(host):
+        raise _malformed("host")
+    request.remote_addr = remote_addr
+    if proto:
+        request.scheme = SCHEMES[proto.lower()]
+    if host:
+        request.host = host
+
+
+def _malformed(what: str) -> HttpError:
+    message = f"Malformed {what} in the proxy headers"
+    return HttpError(HTTPStatus.BAD_REQUEST, message)
+
+
+# What the options say
+
+
+def _list(name: str, given: Iterable[str], wanted: str) -> list[str]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"{name}={given!r}: give a list, of {wanted}")
+    entries = list(given)
+    for entry in entries:
+        if not isinstance(entry, str):
+            raise TypeError(f"{name}: {entry!r} is no string: write {wanted} as such")
+    if not entries:
+        raise ValueError(f"{name} is empty: name {wanted}, or leave the extension out")
+    return entries
+
+
+def _parse_network(entry: str) -> Network:
+    if "%" in entry:
+        raise ValueError(f"trusted: {entry!r} has a zone: leave `%` and the rest out")
+    try:
+        network = ip_network("0.0.0.0/0" if entry == "*" else entry, strict=False)
+    except ValueError as error:
+        raise ValueError(
+            f"trusted: {entry!r}: give an IP address, a network such as '10.0.0.0/8', "
+            f"or {UNIX!r}; names are not looked up"
+        ) from error
+    if network.prefixlen == 0:
+        raise ValueError(
+            f"trusted: {entry!r} would let every client say that it is any other: name "
+            "the network of your proxies, such as '10.0.0.0/8'"
+        )
+    if network.overlaps(_MAPPED):  # no peer has one, see _parse_address
+        raise ValueError(
+            f"trusted: {entry!r} stands for IPv4 addresses: write them as such"
+        )
+    address = entry.partition("/")[0]
+    if ip_address(address) != network.network_address:
+        raise ValueError(
+            f"trusted: {entry!r} may mean two things: write '{network}' for the whole "
+            f"network, or {address!r} for one address"
+        )
+    return network
+
+
+def _reader(names: list[str]) -> Callable[[Request], Iterator[Hop]]:
+    """Choose what reads the fields of these names."""
+    known = {name.lower(): name for name in (*X_FORWARDED, FORWARDED)}
+    for name in names:
+        if name.lower() not in known:
+            raise ValueError(f"headers: {name!r}: give some of {list(known.values())}")
+    found = {known[name.lower()] for name in names}
+    if found == {FORWARDED}:
+        return _read_forwarded
+    if FORWARDED in found:
+        raise ValueError(
+            f"headers={names!r}: give {FORWARDED!r} or the others, whichever your "
+            "proxy sets: where they disagree, one of them was sent by a client"
+        )
+
+    def read_x_forwarded(request: Request) -> Iterator[Hop]:
+        nodes, protos, hosts = (
+            _read_list(request, name) if name in found else [] for name in X_FORWARDED
+        )
+        # Further from us than the last address, a client may have written the others.
+        hops = zip_longest(nodes, protos, hosts)
+        return islice((Hop(*hop) for hop in hops), max(1, len(nodes)))
+
+    return read_x_forwarded
+
+
+# What the fields say
+
+
+def _read_lines(request: Request, name: str) -> list[str]:
+    """Give the lines of a field.
+
+    Raises:
+        HttpError: 400, when they are longer together than one may be.
+    """
+    lines: list[str] = request.headers.list(name)
+    if sum(map(len, lines)) > LONGEST:
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"{name} is too long")
+    return lines
+
+
+def _read_list(request: Request, name: str) -> list[str]:
+    """Give the elements of a field, nearest first, but for empty ones.
+
+    They may be empty, and on several lines: RFC 9110, sections 5.3 and 5.6.1.
+    """
+    elements = ",".join(_read_lines(request, name)).split(",")
+    elements.reverse()
+    return [found for element in elements if (found := element.strip(" \t"))]
+
+
+def _read_forwarded(request: Request) -> Iterator[Hop]:
+    """Give what `Forwarded` says, nearest first; an address not told is unknown.
+
+    Raises:
+        HttpError: 400, when any of it is malformed, also where the client wrote it: a
+            quote that it opens would hide what a proxy has added.
+    """
+    elements: list[dict[str, str]] = []
+    # No element goes over the end of a line, so no quote does.
+    for line in _read_lines(request, FORWARDED):
+        elements += _parse_forwarded(line)
+    for element in reversed(elements):
+        node = element.get("for", "unknown")
+        yield Hop(node, element.get("proto"), element.get("host"))
+
+
+def _parse_forwarded(line: str) -> Iterator[dict[str, str]]:
+    """Parse a line of `Forwarded` (RFC 7239, section 4), but for empty elements.
+
+    Raises:
+        HttpError: 400, when it is malformed, or has a parameter twice.
+    """
+    element: dict[str, str] = {}
+    position, end = 0, ","
+    while end:
+        pair = _PAIR.match(line, position)
+        if pair is None:
+            raise HttpError(HTTPStatus.BAD_REQUEST, f"Malformed {FORWARDED}")
+        if pair["name"]:
+            name = pair["name"].lower()
+            if name in element:
+                raise HttpError(HTTPStatus.BAD_REQUEST, f"{FORWARDED} repeats {name}")
+            element[name] = pair["value"] or re.sub(r"\\(.)", r"\1", pair["quoted"])
+        position, end = pair.end(), pair["end"]
+        if end != ";" and element:
+            yield element
+            element = {}
+
+
+def _parse_node(text: str) -> Address | None:
+    """Read who asked a proxy: with or without a port, which is dropped.
+
+    Returns:
+        The address; None when it is `unknown` or obfuscated (RFC 7239, section 6).
+
+    Raises:
+        HttpError: 400, when it is neither.
+    """
+    node = _NODE.fullmatch(text)
+    if node is None:
+        raise _malformed("address")
+    if node["hidden"]:
+        return None
+    address = _parse_address(node["ipv4"] or node["ipv6"] or node["bare"])
+    if address is None:
+        raise _malformed("address")
+    return address
+
+
+@lru_cache(maxsize=256)  # measured: 2 us for an address, and proxies come again
+def _parse_address(text: str) -> Address | None:
+    """Read an IP address, an IPv4-mapped one as the IPv4 address (RFC 4291, 2.5.5.2).
+
+    Sockets that listen for both give the peers of IPv4 such addresses.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def _is_unix(request: Request) -> bool:
+    """Whether a request came over a unix socket.
+
+    Its name is a path. That a peer has no address does not tell: one that has left
+    at once has none either.
+    """
+    transport = request.protocol and request.protocol.transport
+    name = transport and transport.get_extra_info("sockname")
+    return isinstance(name, (str, bytes))
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import proxy_headers`."""
+    return {"proxy_headers": proxy_headers}
