@@ -48,8 +48,8 @@ def frame(
     lines, length, closes = wire.head(status, response.headers, cookies)
     close = close or closes
     chunked = False
-    if status in wire.BODILESS:
-        body = None
+    if status in wire.BODILESS or (method == "CONNECT" and status < 300):
+        body = None  # a tunnel has no length (RFC 9110, section 9.3.6)
     elif hasattr(body, "__aiter__"):
         if length is None and version == "1.0":
             close = True

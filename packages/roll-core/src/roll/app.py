@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast
 from . import plugins, routing
 from .errors import HttpError
 from .events import Entry, bind, names, solve
-from .limits import Limits
 from .matching import Routes, UnreachableRouteError
 from .protocol import HttpProtocol
 from .request import Parts, Request
@@ -33,7 +32,7 @@ from .routing import (
     caller,
 )
 from .tasks import start
-from .typing import Listener, Upgrade
+from .typing import Listener, Upgrade, View
 from .upgrade import handshake
 
 logger = logging.getLogger("roll")
@@ -122,7 +121,7 @@ class Roll(_Parts, dict[str, Any]):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
-        self._emptied = asyncio.Event()
+        self._gone: asyncio.Future[None] | None = None
 
     # Building
 
@@ -176,12 +175,10 @@ class Roll(_Parts, dict[str, Any]):
         path, methods, protocol, lazy_body, extras, where = draft
         if not path.startswith("/"):
             raise ValueError(f"{path!r} is no path: make it start with a slash")
-        limits = extras.get("limits")
-        if limits is not None and not isinstance(limits, Limits):
-            raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
         kind = None if protocol == "http" else self._protocol_class(protocol)
         if kind is not None and methods is None and not isinstance(view, type):
             methods = kind.ALLOWED_METHODS
+        routing.check_extras(path, extras, switches=kind is not None)
         found = routing.handlers(view, methods)
         known = self._endpoints.setdefault(path, {})
         for method in [method for method in found if method in known]:
@@ -194,9 +191,11 @@ class Roll(_Parts, dict[str, Any]):
                 handler,
                 extras,
                 where,
-                run=None if kind is None else handshake(kind, handler),
+                run=_runner(kind, handler, extras.get("timeout")),
                 lazy_body=lazy_body,
-                limits=limits,
+                limits=extras.get("limits"),
+                switches=kind is not None,
+                finishes=extras.get("on_disconnect") == "finish",
             )
             for method, handler in found.items()
         }
@@ -450,8 +449,7 @@ class Roll(_Parts, dict[str, Any]):
 
     async def _drain(self) -> None:
         while self.connections:
-            self._emptied = asyncio.Event()
-            await self._emptied.wait()
+            await self.one_gone()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -481,8 +479,15 @@ class Roll(_Parts, dict[str, Any]):
     def forget(self, connection: Connection) -> None:
         """Drop a connection that ended."""
         self.connections.discard(connection)
-        if not self.connections:
-            self._emptied.set()
+        if self._gone is not None:
+            self._gone.set_result(None)
+            self._gone = None
+
+    async def one_gone(self, timeout: float | None = None) -> None:
+        """Wait until a connection has ended, or *timeout* seconds have."""
+        if self._gone is None:
+            self._gone = self.loop.create_future()
+        await asyncio.wait([self._gone], timeout=timeout)  # as others may, too
 
     def _watch(self) -> None:
         """Let each connection check its timeouts, again and again."""
@@ -511,6 +516,13 @@ class _Outcome:
     def __await__(self) -> Generator[None, None, Any]:
         return self._value
         yield  # makes this a generator
+
+
+def _runner(kind: type[Upgrade] | None, view: View, timeout: float | None) -> View:
+    """Choose what stands before a view."""
+    if kind is not None:
+        return handshake(kind, view)
+    return view if timeout is None else routing.bounded(view, timeout)
 
 
 def _is_cancelled() -> bool:

@@ -66,6 +66,11 @@ class Body:
         self._error: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come, 0 when the body is chunked."""
+        return 0 if self.length is None else self.length - self.received
+
     def feed(self, data: bytes) -> None:
         """Take a piece from the parser."""
         self.received += len(data)

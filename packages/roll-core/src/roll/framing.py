@@ -62,7 +62,7 @@ def check_target(method: str, target: bytes) -> None:
         fits = method == "OPTIONS"
     else:
         fits = target.startswith(b"/") or _ABSOLUTE.match(target) is not None
-    if not fits:
+    if not fits or b"#" in target:
         raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed request target")
 
 

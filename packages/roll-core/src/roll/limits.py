@@ -62,7 +62,7 @@ class Limits:
     """Seconds for running requests to end when the app shuts down."""
 
     connections: int = 1000
-    """Open connections in a process, for accepting to pause past; not enforced yet."""
+    """Open connections of a Server; accepting pauses while there are so many."""
     backlog: int = 2048
     """Connections that the system holds until they are accepted."""
     requests: int | None = None

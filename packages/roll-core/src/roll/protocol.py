@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from . import wire
 from .answer import Answer, frame
@@ -24,8 +24,19 @@ logger = logging.getLogger("roll")
 LINGER = 2.0
 """Seconds for a client to read the last answer and close (RFC 9112, section 9.6)."""
 
+SLICE = 8 * 1024
+"""Bytes parsed before the messages in them are served: a read may bring thousands."""
+
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
+
+
+class Refusal(NamedTuple):
+    """What is answered to a message that is not served."""
+
+    error: HttpError
+    method: str
+    """Of the message, as far as it is known: an answer to HEAD has no body."""
 
 
 class HttpProtocol(MessageReader, asyncio.Protocol):
@@ -42,8 +53,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         "_advancing",
         "_body_paused",
         "_disconnected",
+        "_held",
         "_lingering",
         "_loop",
+        "_reading_on",
         "_reading_paused",
         "_refusal",
         "_seen",
@@ -53,6 +66,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         "_waiting",
         "_writable",
         "busy",
+        "peer",
         "request",
         "response",
         "switch",
@@ -65,6 +79,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         """The connection, also once it is lost."""
         self._transport: asyncio.Transport | None = None  # not once it is lost
+        self.peer: Any = None
+        """The client's address, as the socket gives it."""
         self.busy = False
         """Whether a message is being served."""
         self.request: Request | None = None
@@ -76,7 +92,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.switch: Switch | None = None
         """What takes over once a 101 is written."""
         self._waiting: list[Request] = []
-        self._refusal: HttpError | None = None  # of what comes after them
+        self._held: bytes | memoryview = b""  # what came after them, not parsed yet
+        self._reading_on = False  # it is about to be parsed
+        self._refusal: Refusal | None = None  # of what comes after them
         self._served = 0
         self._advancing = False
         self._lingering = False
@@ -93,6 +111,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """Start to serve a client."""
         self.transport = self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
+        # A Server has set what it accepted: a client that left has no address any more.
+        self.peer = self.peer or transport.get_extra_info("peername")
         self.app.connections.add(self)
         if self.app.closing.is_set():  # accepted just before
             self._close()
@@ -100,7 +120,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel what still works for a client that is gone."""
         self._transport = self.parser = None  # the parser holds on to our methods
-        self._waiting.clear()
+        self._drop_input()
         if self._incoming is not None and self._incoming.content is not None:
             gone = HttpError(HTTPStatus.BAD_REQUEST, "The client left")
             self._incoming.content.fail(gone)
@@ -109,7 +129,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._disconnected is not None and not self._disconnected.done():
             self._disconnected.set_result(None)
         if self.task is not None:
-            self.task.cancel()
+            if self.busy and _finishes(self.request):
+                self.app.keep(self.task)
+            else:
+                self.task.cancel()
         self.app.forget(self)
 
     def pause_writing(self) -> None:
@@ -125,8 +148,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     @property
     def remote_addr(self) -> str | None:
         """The client's address; None on a unix socket."""
-        peer = self.transport and self.transport.get_extra_info("peername")
-        return peer[0] if isinstance(peer, tuple) else None
+        return self.peer[0] if isinstance(self.peer, tuple) else None
 
     @property
     def secure(self) -> bool:
@@ -148,8 +170,30 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """Parse what came, and serve what is complete enough."""
         if self._deaf:
             return self._ignore(data)
-        self._parse(data)
+        if self._held or len(data) > SLICE:
+            self._held = memoryview(bytes(self._held) + data if self._held else data)
+            self._read_on()
+        else:
+            self._parse(data)
+            self._advance()
+
+    def _read_on(self) -> None:
+        """Parse what is held back, up to the next messages to be served."""
+        self._reading_on = False
+        while self._held and not (self._waiting or self._deaf):
+            content = self._incoming and self._incoming.content
+            size = max(SLICE, content.missing if content else 0)
+            data, self._held = self._held[:size], self._held[size:]
+            self._parse(data)
+        if self._deaf and self._rest is not None:
+            self._rest += self._held
+        if self._deaf or not self._held:
+            self._held = b""  # an empty view would keep all that was read
         self._advance()
+
+    def _drop_input(self) -> None:
+        self._waiting.clear()
+        self._held = b""
 
     def _ignore(self, data: bytes) -> None:
         """Take what comes after the last message: it is for who took over, or lost."""
@@ -165,9 +209,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def _refuse(self, error: HttpError) -> None:
         """Answer *error* once all before is answered; nothing after is parsed."""
         self._deaf = True
+        self._held = b""
         request, self._incoming = self._incoming, None
         if request is None or request.content is None:
-            self._refusal = error
+            self._refusal = Refusal(error, "GET" if request is None else request.method)
         elif (self.busy and request is self.request) or request in self._waiting:
             request.keep_alive = False
             request.content.fail(error)  # its reader answers, so there is one answer
@@ -192,12 +237,15 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._advancing = False
         if self._refusal is not None and not self.busy:
             self._write_refusal(self._refusal)
-        if self._waiting or self._reading_paused or self._body_paused:
+        if self._held and not self._waiting and not self._reading_on:
+            self._reading_on = True
+            self._loop.call_soon(self._read_on)  # after what others have to do
+        if self._waiting or self._reading_paused or self._body_paused or self._held:
             self._pace_reading()
 
     def _pace_reading(self) -> None:
         """Read only while nothing waits: neither a message nor a full body."""
-        pause = bool(self._waiting) or self._body_paused
+        pause = bool(self._waiting) or self._body_paused or bool(self._held)
         if pause != self._reading_paused and self._transport is not None:
             self._reading_paused = pause
             if pause:
@@ -296,8 +344,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return True
         if content.expected:  # the client may send the body, or may not
             return False
-        missing = 0 if content.length is None else content.length - content.received
-        return missing <= self.app.limits.unread
+        return content.missing <= self.app.limits.unread
 
     async def _write_stream(self, transport: asyncio.Transport, answer: Answer) -> None:
         """Send the pieces of an async body as they come, and always close it."""
@@ -315,6 +362,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                     transport.write(bytes(data))
                 if self._writable is not None:
                     await self._writable
+                if self._transport is None:  # the view goes on, its client has left
+                    return
         finally:
             await close_body(iterator)
             if iterator is not answer.body:
@@ -348,14 +397,14 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             transport.close()  # nobody is left to do so
             self.app.forget(protocol)
 
-    def _write_refusal(self, error: HttpError) -> None:
+    def _write_refusal(self, refusal: "Refusal") -> None:
         """Answer what could not be parsed; there are no events for it."""
         self._refusal = None
         if self._transport is not None:
             response = Response(None, None)
-            set_error(response, error)
-            answer = frame(response, close=True, extra=self.app.date)
-            self._transport.write(answer.head + answer.body)
+            set_error(response, refusal.error)
+            answer = frame(response, refusal.method, close=True, extra=self.app.date)
+            self._transport.write(answer.head + (answer.body or b""))
         self._close(linger=True)
 
     # The end
@@ -377,7 +426,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         (RFC 9112, section 9.6).
         """
         self._deaf = True
-        self._waiting.clear()
+        self._drop_input()
         self._refusal = None
         transport = self._transport
         if transport is None:
@@ -392,7 +441,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def abort(self) -> None:
         """End now, whatever is not sent yet."""
         self._deaf = True
-        self._waiting.clear()
+        self._drop_input()
         self._refusal = None
         if self._transport is not None:
             self._transport.abort()
@@ -449,3 +498,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._advance()
         else:
             self._close()
+
+
+def _finishes(request: Request | None) -> bool:
+    """Whether a request is served to its end also when its client leaves."""
+    try:
+        return request is not None and request.endpoint.finishes
+    except HttpError:  # a path that does not decode
+        return False

@@ -78,7 +78,7 @@ class MessageReader:
 
     # Bytes
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes | memoryview) -> None:
         """Parse what came, and see that it is not much without making a message."""
         progress = self._progress
         self._feed(data)
@@ -92,8 +92,7 @@ class MessageReader:
             if self._pending > most and not self._deaf:
                 self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
-    def _feed(self, data: bytes) -> None:
-        rest: bytes | memoryview = data
+    def _feed(self, rest: bytes | memoryview) -> None:
         while rest:
             try:
                 self.parser.feed_data(rest)  # type: ignore[union-attr]  # connected
@@ -152,8 +151,11 @@ class MessageReader:
         request._method = method = parser.get_method().decode()
         request.version = version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
-        if version not in ("1.1", "1.0"):
-            raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        if version != "1.1":
+            if version != "1.0":
+                raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            if request.keep_alive and _says_close(fields):
+                request.keep_alive = False
         known = dict(fields)
         check_target(method, request.url)
         check_host(fields, known, version)
@@ -232,6 +234,16 @@ def _tokens(value: bytes) -> tuple[str, ...]:
     """Split a list of tokens, in lower case (RFC 9110, section 5.6.1)."""
     tokens = value.decode("latin-1").lower().split(",")
     return tuple(token.strip() for token in tokens if token.strip())
+
+
+def _says_close(fields: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a `Connection` says close, which llhttp overlooks beside `keep-alive`.
+
+    It decides (RFC 9112, section 9.3).
+    """
+    return any(
+        name == b"CONNECTION" and "close" in _tokens(value) for name, value in fields
+    )
 
 
 def _switches(request: Request) -> bool:

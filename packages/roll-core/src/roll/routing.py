@@ -1,6 +1,8 @@
 """Routes: which view answers a path and a method."""
 
+import asyncio
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -75,19 +77,23 @@ class Endpoint:
         view: What was declared for the method.
         extras: Of the declaration.
         where: Of the declaration.
-        run: What answers the request, when a handshake stands before the view.
+        run: What answers the request, when something stands before the view.
         lazy_body: Whether the view reads the body itself.
         limits: Of this route alone.
         found: False for the endpoints that answer 404 and 405.
+        switches: Whether an answer hands the connection over to another protocol.
+        finishes: Whether the view goes on when the client leaves.
     """
 
     __slots__ = (
         "extras",
+        "finishes",
         "found",
         "lazy_body",
         "limits",
         "payload",
         "run",
+        "switches",
         "view",
         "where",
     )
@@ -102,6 +108,8 @@ class Endpoint:
         lazy_body: bool = False,
         limits: Limits | None = None,
         found: bool = True,
+        switches: bool = False,
+        finishes: bool = False,
     ) -> None:
         self.view = view
         self.extras = {} if extras is None else extras
@@ -110,13 +118,10 @@ class Endpoint:
         self.lazy_body = lazy_body
         self.limits = limits
         self.found = found
+        self.switches = switches
+        self.finishes = finishes
         self.payload: dict[str, Any] | None = None
         """What `request.route.payload` shows."""
-
-    @property
-    def switches(self) -> bool:
-        """Whether an answer hands the connection over to another protocol."""
-        return self.run is not self.view
 
 
 async def _not_found(request: Any, response: Any) -> None:
@@ -125,6 +130,49 @@ async def _not_found(request: Any, response: Any) -> None:
 
 NOT_FOUND = Endpoint(_not_found, lazy_body=True, found=False)
 """The endpoint of every path that no route matches."""
+
+
+def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
+    """Check the extras of a route that are Roll's own.
+
+    Raises:
+        TypeError: `limits`, `timeout` or `on_disconnect` has another type.
+        ValueError: One has no meaning, or none for a route that switches protocols.
+    """
+    limits = extras.get("limits")
+    if limits is not None and not isinstance(limits, Limits):
+        raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
+    timeout = extras.get("timeout")
+    if timeout is not None and (
+        not isinstance(timeout, (int, float)) or isinstance(timeout, bool)
+    ):
+        raise TypeError(f"{path}: timeout={timeout!r}: give seconds, a number")
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise ValueError(f"{path}: timeout={timeout!r}: give seconds above 0")
+    on_disconnect = extras.get("on_disconnect", "cancel")
+    if on_disconnect not in ("cancel", "finish"):
+        raise ValueError(
+            f"{path}: on_disconnect={on_disconnect!r}: give 'cancel' or 'finish'"
+        )
+    if switches and (timeout is not None or on_disconnect == "finish"):
+        raise ValueError(
+            f"{path}: timeout= and on_disconnect= are for views that answer requests"
+        )
+
+
+def bounded(view: View, seconds: float) -> View:
+    """Make the function that runs *view*, and raises HttpError 503 when it is late."""
+
+    async def run(request: Any, response: Any, **variables: Any) -> None:
+        try:
+            async with asyncio.timeout(seconds) as timeout:
+                await view(request, response, **variables)
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
+
+    return run
 
 
 def refuse_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:

@@ -1,24 +1,42 @@
 """Server: sockets, accepting and stopping; the only serving loop."""
 
 import asyncio
+import errno
+import logging
 import socket
 import ssl
 from collections.abc import Iterable
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from .protocol import HttpProtocol
+from .tasks import start
 
 if TYPE_CHECKING:
     from .app import Roll
 
+logger = logging.getLogger("roll")
+
+BATCH = 16
+"""Connections accepted in a row, before others have their turn."""
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 
 class Server:
     """Serve an app on sockets that are bound already.
+
+    While `Limits.connections` are open, or the process has no descriptors left, nothing
+    is accepted: who comes waits in the system's backlog.
 
     Args:
         app: The app that answers.
         sockets: Bound stream sockets; they are closed by `stop()`.
         ssl: A context for TLS, None for plain HTTP.
     """
+
+    # asyncio's own servers cannot pause, and one that is closed takes connections that
+    # it is about to make along. So we accept ourselves, and leave the rest to the loop.
 
     def __init__(
         self,
@@ -29,7 +47,10 @@ class Server:
         self.app = app
         self.sockets = list(sockets)
         self._ssl = ssl
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[asyncio.Task[None]] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        """What makes connections that are accepted; TLS takes its time."""
+        self._reported = False
         self._ticker: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -38,23 +59,24 @@ class Server:
         self._tick()
         loop = asyncio.get_running_loop()
         for sock in self.sockets:
-            server = await loop.create_server(
-                self.app.factory,
-                sock=sock,
-                ssl=self._ssl,
-                backlog=self.app.limits.backlog,
-            )
-            self._servers.append(server)
+            sock.setblocking(False)
+            sock.listen(self.app.limits.backlog)
+            self._acceptors.append(start(self._accept(sock), loop))
 
     async def stop(self) -> None:
         """Stop accepting, let the app end its requests and shut it down."""
-        # Never Server.wait_closed(): from Python 3.12 on it waits for connections,
-        # which the app ends by itself and within a time.
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for sock in self.sockets:  # those that were never listened to are open still
+        for task in self._acceptors:
+            task.cancel()
+        if self._acceptors:
+            await asyncio.wait(self._acceptors)
+            self._acceptors.clear()
+        for sock in self.sockets:
             sock.close()
+        if self._opening:
+            if self._ssl is not None:  # a handshake may take its time
+                for task in self._opening:
+                    task.cancel()
+            await asyncio.wait(self._opening)  # and the app closes what is made
         await self.app.shutdown()
         if self._ticker is not None:
             self._ticker.cancel()
@@ -69,3 +91,69 @@ class Server:
             app.date += f"Server: {app.server_header}\r\n"
         loop = asyncio.get_running_loop()
         self._ticker = loop.call_later(1.0, self._tick)
+
+    # Accepting
+
+    async def _accept(self, sock: socket.socket) -> None:
+        """Accept connections on a socket, as long as there is room for them."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wait_for_room()
+            try:
+                self._make(*await loop.sock_accept(sock))
+                # Others that have come are taken along: to wait costs more.
+                for _ in range(BATCH):
+                    if self._is_full():
+                        break
+                    self._make(*sock.accept())
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._report(f"No connection can be accepted: {error.strerror}")
+                    await self.app.one_gone(timeout=1)
+                # Else a connection was lost before it was accepted.
+
+    def _make(self, sock: socket.socket, address: Any) -> None:
+        """Make a connection of a socket that was accepted."""
+        task = start(self._connect(sock, address), asyncio.get_running_loop())
+        if not task.done():
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    def _is_full(self) -> bool:
+        most = self.app.limits.connections
+        return len(self.app.connections) + len(self._opening) >= most
+
+    async def _wait_for_room(self) -> None:
+        """Wait until one connection more is allowed."""
+        most = self.app.limits.connections
+        while self._is_full():
+            if len(self.app.connections) >= most:
+                self._report(f"{most} connections are open (Limits.connections)")
+                await self.app.one_gone()
+            else:
+                await asyncio.wait(self._opening, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _connect(self, connection: socket.socket, address: Any) -> None:
+        def make_protocol() -> HttpProtocol:
+            protocol = self.app.factory()
+            protocol.peer = address
+            return protocol
+
+        timeout = self.app.limits.head_timeout if self._ssl else None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                make_protocol,
+                connection,
+                ssl=self._ssl,
+                ssl_handshake_timeout=timeout,
+            )
+        except OSError as error:  # a handshake that failed, for one
+            logger.debug("A connection of %s was not made: %r", address, error)
+            connection.close()
+
+    def _report(self, reason: str) -> None:
+        if not self._reported:
+            self._reported = True
+            logger.warning("%s: accepting pauses, whenever it is so", reason)
