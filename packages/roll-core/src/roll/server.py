@@ -96,12 +96,10 @@ class Server:
 
     async def _accept(self, sock: socket.socket) -> None:
         """Accept connections on a socket, as long as there is room for them."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._wait_for_room()
             try:
-                self._make(*await loop.sock_accept(sock))
-                # Others that have come are taken along: to wait costs more.
+                await self._wait_for_client(sock)
                 for _ in range(BATCH):
                     if self._is_full():
                         break
@@ -113,6 +111,20 @@ class Server:
                     self._report(f"No connection can be accepted: {error.strerror}")
                     await self.app.one_gone(timeout=1)
                 # Else a connection was lost before it was accepted.
+
+    async def _wait_for_client(self, sock: socket.socket) -> None:
+        """Wait until a client has come; to accept it here, `stop` might lose it."""
+        loop = asyncio.get_running_loop()
+        come = asyncio.Event()
+        try:
+            loop.add_reader(sock, come.set)
+        except NotImplementedError:  # by Windows' proactor
+            self._make(*await loop.sock_accept(sock))
+            return
+        try:
+            await come.wait()
+        finally:
+            loop.remove_reader(sock)
 
     def _make(self, sock: socket.socket, address: Any) -> None:
         """Make a connection of a socket that was accepted."""
