@@ -104,6 +104,7 @@ def test_a_target_in_the_form_of_its_method_is_accepted(method, target):
     [
         ("GET", b""),
         ("GET", b"*"),
+        ("GET", b"/#a"),
         ("GET", b"a"),
         ("GET", b"a:80"),
         ("GET", b"?a"),

@@ -345,6 +345,7 @@ CONNECTIONS = {
     b"": (False, True),
     b"Connection: close\r\n": (False, False),
     b"connection: Keep-Alive\r\n": (True, True),
+    b"Connection: keep-alive\r\nConnection: x, Close\r\n": (False, False),
     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n": (False, True),
     b"Upgrade: TLS/1.0\r\nConnection: keep-alive, upgrade\r\n": (True, True),
 }
@@ -406,8 +407,8 @@ def valid(draw, number):
     return Message(raw, (status, b"" if method == "HEAD" else text), ends)
 
 
-# Accepted, and so not among these: CR or LF alone before a request line, more than one
-# space in it, `Connection: keep-alive, close` in HTTP/1.0.
+# Accepted, and so not among these: CR or LF alone before a request line, and more than
+# one space in it, which RFC 9112, sections 2.2 and 3, leave to the recipient.
 BAD_LINES = [
     *b"GET echo HTTP/1.1 | GET * HTTP/1.1 | GET http:///a HTTP/1.1".split(b" | "),
     *b"GET /echo HTTP/2.0 | GET /echo | BREW /echo HTTP/1.1 | \x16\3\1".split(b" | "),

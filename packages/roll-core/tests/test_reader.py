@@ -336,6 +336,9 @@ def test_trailers_are_dropped():  # RFC 9112, 7.1.2
         (b"1.1", b"Connection: x, Close\r\n", False),
         (b"1.0", b"", False),
         (b"1.0", b"Connection: keep-alive\r\n", True),
+        (b"1.0", b"Connection: keep-alive, close\r\n", False),
+        (b"1.0", b"Connection: close\r\nConnection: keep-alive\r\n", False),
+        (b"1.1", b"Connection: close\r\nConnection: keep-alive\r\n", False),
     ],
 )
 def test_the_connection_is_kept_by_default_in_1_1_only(version, connection, kept):

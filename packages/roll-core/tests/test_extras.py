@@ -1,0 +1,271 @@
+"""The extras of a route that are Roll's own: timeout= and on_disconnect=."""
+
+import asyncio
+import logging
+import math
+
+import pytest
+from roll import HttpError, Limits
+from roll_testing import connect, exchange, settle
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LATE = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"X-Content-Type-Options: nosniff\r\nContent-Length: 19\r\n\r\nService Unavailable"
+)
+
+
+def get(path="/"):
+    return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+# timeout=
+
+
+async def test_a_view_that_is_late_is_cancelled_and_answered_503(app):
+    seen = []
+
+    @app.route("/", timeout=0.05)
+    async def view(request, response):
+        try:
+            await asyncio.sleep(10)
+        finally:
+            seen.append("ended")
+
+    @app.route("/fast", timeout=10)
+    async def fast(request, response):
+        response.body = "ok"
+
+    @app.listen("error")
+    def note(request, response, error):
+        seen.append(error.status)
+
+    assert await exchange(app, get() + get("/fast")) == (LATE + OK, False)
+    assert seen == ["ended", 503]
+    assert app.declarations[0].extras == {"timeout": 0.05}
+
+
+async def test_a_timeout_of_the_view_itself_is_an_error_like_others(app, caplog):
+    @app.route("/", timeout=10)
+    async def view(request, response):
+        raise TimeoutError("the database")
+
+    data, _ = await exchange(app, get())
+    assert data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert caplog.messages == ["GET b'/': TimeoutError('the database')"]
+
+
+async def test_an_answer_that_streams_has_no_timeout(app):
+    async def pieces():
+        await asyncio.sleep(0.1)
+        yield b"ok"
+
+    @app.route("/", timeout=0.05)
+    async def view(request, response):
+        response.body = pieces()
+
+    data, closed = await exchange(app, get())
+    assert data.endswith(b"\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+    assert not closed
+
+
+async def test_a_client_that_leaves_cancels_a_view_with_a_timeout(app):
+    seen = []
+
+    @app.route("/", timeout=10)
+    async def view(request, response):
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    transport = connect(app)
+    transport.feed(get())
+    await asyncio.sleep(0)
+    transport.disconnect()
+    await asyncio.sleep(0.01)
+    assert seen == ["cancelled"]
+
+
+# on_disconnect=
+
+
+class Work:
+    """A view that waits, reads and streams, and notes how it ends."""
+
+    def __init__(self, app, **extras):
+        self.seen = []
+        self.gate = asyncio.Event()
+        app.route("/", methods=["POST"], lazy_body=True, **extras)(self.view)
+
+    async def pieces(self):
+        try:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0)
+        finally:
+            self.seen.append("closed")
+
+    async def view(self, request, response):
+        try:
+            await self.gate.wait()
+            if request.query.bool("read", False):
+                await request.read()
+            self.seen.append("ended")
+        except asyncio.CancelledError:
+            self.seen.append("cancelled")
+            raise
+        except HttpError as error:
+            self.seen.append(error.message)
+        if request.query.bool("stream", False):
+            response.body = self.pieces()
+
+
+def post(query="", size=0):
+    head = f"POST /?{query} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
+    return head.encode()
+
+
+@pytest.mark.parametrize("leave", ["disconnect", "reset"])
+@pytest.mark.parametrize(
+    ("query", "seen"),
+    [
+        ("", ["ended"]),
+        ("stream=1", ["ended"]),  # its pieces are closed before they start
+        ("read=1", ["The client left"]),
+    ],
+)
+async def test_a_view_may_end_after_its_client_has_left(
+    app, leave, query, seen, caplog
+):
+    work = Work(app, on_disconnect="finish")
+    transport = connect(app)
+    transport.feed(post(query, size=1 if "read" in query else 0))
+    await asyncio.sleep(0)
+    getattr(transport, leave)()
+    await asyncio.sleep(0.01)
+    assert app.connections == set()
+    assert work.seen == []
+    work.gate.set()
+    await asyncio.sleep(0.01)
+    assert work.seen == seen
+    assert transport.data == b""
+    assert app._tasks == set()
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+async def test_a_stream_ends_when_its_client_leaves_also_where_the_view_may_end(app):
+    work = Work(app, on_disconnect="finish")
+    work.gate.set()
+    transport = connect(app)
+    transport.feed(post("stream=1"))
+    await asyncio.sleep(0.01)
+    transport.disconnect()
+    await asyncio.sleep(0.01)
+    assert work.seen == ["ended", "closed"]
+    assert app._tasks == set()
+
+
+async def test_a_view_is_cancelled_by_default(app):
+    work = Work(app, on_disconnect="cancel")
+    transport = connect(app)
+    transport.feed(post())
+    await asyncio.sleep(0)
+    transport.disconnect()
+    await asyncio.sleep(0.01)
+    assert work.seen == ["cancelled"]
+
+
+async def test_shutdown_waits_for_a_view_whose_client_has_left(app):
+    work = Work(app, on_disconnect="finish")
+    await app.startup()
+    transport = connect(app)
+    transport.feed(post())
+    await asyncio.sleep(0)
+    transport.disconnect()
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.05, work.gate.set)
+    await app.shutdown()
+    assert work.seen == ["ended"]
+
+
+async def test_shutdown_cuts_such_a_view_at_the_deadline(app, caplog):
+    app.limits = Limits(shutdown=0.05)
+    work = Work(app, on_disconnect="finish")
+    await app.startup()
+    transport = connect(app)
+    transport.feed(post())
+    await asyncio.sleep(0)
+    transport.disconnect()
+    await asyncio.sleep(0)
+    await app.shutdown()
+    assert work.seen == ["cancelled"]
+    assert caplog.messages == [
+        "Shutdown cuts 0 connections and 1 tasks that are still running"
+    ]
+
+
+async def test_a_path_that_does_not_decode_is_of_no_such_route(app):
+    @app.listen("headers")
+    async def wait(request, response):
+        await asyncio.sleep(10)
+
+    transport = connect(app)
+    transport.feed(get("/%ff"))
+    await asyncio.sleep(0)
+    transport.disconnect()
+    await settle(transport)
+    assert app.connections == set()
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("extras", "error", "message"),
+    [
+        ({"limits": 1}, TypeError, "limits=1: give a roll.Limits"),
+        ({"timeout": "1"}, TypeError, "timeout='1': give seconds, a number"),
+        ({"timeout": True}, TypeError, "timeout=True: give seconds, a number"),
+        ({"timeout": 0}, ValueError, "timeout=0: give seconds above 0"),
+        ({"timeout": math.inf}, ValueError, "timeout=inf: give seconds above 0"),
+        ({"timeout": math.nan}, ValueError, "timeout=nan: give seconds above 0"),
+        (
+            {"on_disconnect": "end"},
+            ValueError,
+            "on_disconnect='end': give 'cancel' or 'finish'",
+        ),
+    ],
+)
+def test_an_extra_without_meaning_is_an_error_when_declared(
+    app, extras, error, message
+):
+    async def view(request, response): ...
+
+    with pytest.raises(error, match=f"^/x: {message}$"):
+        app.route("/x", **extras)(view)
+    assert app.declarations == []
+
+
+@pytest.mark.parametrize("extras", [{"timeout": 1}, {"on_disconnect": "finish"}])
+def test_routes_that_switch_protocols_have_no_such_extras(app, install, extras):
+    install(
+        "echo",
+        source="""
+        from roll import hookimpl
+
+        class Echo:
+            TOKEN = "echo"
+            ALLOWED_METHODS = ["GET"]
+
+        @hookimpl
+        def roll_protocols():
+            return {"echo": Echo}
+        """,
+    )
+
+    async def view(request, protocol): ...
+
+    with pytest.raises(ValueError, match="are for views that answer requests"):
+        app.route("/x", protocol="echo", **extras)(view)
