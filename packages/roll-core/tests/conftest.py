@@ -1,3 +1,4 @@
+import asyncio
 import importlib
 import sys
 import textwrap
@@ -5,10 +6,25 @@ import textwrap
 import pytest
 from roll import Roll, plugins
 
+try:
+    import uvloop
+except ImportError:  # it is not made for every platform
+    uvloop = None
+
+LOOPS = [asyncio.new_event_loop, *([uvloop.new_event_loop] if uvloop else [])]
+
 
 @pytest.fixture
 def app():
     return Roll()
+
+
+@pytest.fixture(params=LOOPS, ids=lambda factory: factory.__module__.split(".")[0])
+def run(request):
+    """Runs a coroutine on asyncio's loop, then on uvloop's."""
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
+        assert asyncio.all_tasks(runner.get_loop()) == set()
 
 
 @pytest.fixture

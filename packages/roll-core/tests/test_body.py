@@ -167,3 +167,14 @@ async def test_an_expected_body_that_comes_unasked_is_not_asked_for():
 def test_a_body_knows_its_length():
     assert make(length=3)[0].length == 3
     assert make()[0].length is None
+
+
+async def test_very_many_small_pieces_pause_the_source():
+    body, source = make(buffer=1_000_000)
+    for _ in range(1000):
+        body.feed(b"x")
+    assert source.asked == []
+    body.feed(b"x")
+    assert source.asked == ["pause"]
+    assert await body.read() == b"x" * 1001
+    assert source.asked == ["pause", "resume"]

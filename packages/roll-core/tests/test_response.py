@@ -123,16 +123,7 @@ async def test_a_redirect_is_a_location_and_a_status(client, app):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda response: response.headers.update({"X": "a\r\nSet-Cookie: b=c"}),
-        lambda response: response.headers.update({"X": "a\nb"}),
-        lambda response: response.headers.update({"X": "a\rb"}),
-        lambda response: response.headers.update({"X": "a\0b"}),
-        lambda response: response.headers.update({"X": ["a", "b\nc"]}),
-        lambda response: response.headers.update({"X\nY": "a"}),
         lambda response: response.headers.update({"X": "\u20ac"}),
-        lambda response: setattr(response, "redirect", ("/a\r\nX: b", 302)),
-        lambda response: response.cookies.update({"a": "a=b\r\nX: c"}),
-        lambda response: response.cookies.set("a", "b", path="/\r\nX: c"),
         lambda response: response.headers.update({"Content-Length": "7"}),
         lambda response: response.headers.update({"Transfer-Encoding": "chunked"}),
         lambda response: setattr(response, "status", 101),

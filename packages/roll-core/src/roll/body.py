@@ -1,8 +1,10 @@
 """The queue between the parser and whoever reads the body."""
 
 import asyncio
-from collections import deque
 from typing import Protocol
+
+PIECES = 1000
+"""Pieces that may wait for the reader: each takes memory, however small it is."""
 
 
 class Source(Protocol):
@@ -60,7 +62,7 @@ class Body:
         """Whether nobody will read it."""
         self._source = source
         self._buffer = buffer
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []
         self._size = 0
         self._paused = False
         self._error: BaseException | None = None
@@ -78,7 +80,8 @@ class Body:
             return
         self._chunks.append(data)
         self._size += len(data)
-        if self._size > self._buffer and not self._paused:
+        full = self._size > self._buffer or len(self._chunks) > PIECES
+        if full and not self._paused:
             self._paused = True
             self._source.pause_body()
         self._wake()

@@ -24,7 +24,7 @@ logger = logging.getLogger("roll")
 LINGER = 2.0
 """Seconds for a client to read the last answer and close (RFC 9112, section 9.6)."""
 
-SLICE = 8 * 1024
+SLICE = 4 * 1024
 """Bytes parsed before the messages in them are served: a read may bring thousands."""
 
 COPIED = 64 * 1024
@@ -84,7 +84,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.busy = False
         """Whether a message is being served."""
         self.request: Request | None = None
-        """The message being served; for a moment after, the one that was."""
+        """The message being served."""
         self.response: Response | None = None
         """The answer to it."""
         self.task: asyncio.Task[None] | None = None
@@ -180,7 +180,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def _read_on(self) -> None:
         """Parse what is held back, up to the next messages to be served."""
         self._reading_on = False
-        while self._held and not (self._waiting or self._deaf):
+        while self._held and not (self._waiting or self._body_paused or self._deaf):
             content = self._incoming and self._incoming.content
             size = max(SLICE, content.missing if content else 0)
             data, self._held = self._held[:size], self._held[size:]
@@ -235,9 +235,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             response = self.response = self.app.Response(self.app, self)
             self.task = start(self._serve(request, response), self._loop)
         self._advancing = False
+        if not self.busy:  # an idle connection holds on to nothing
+            self.request = self.response = self.task = None
         if self._refusal is not None and not self.busy:
             self._write_refusal(self._refusal)
-        if self._held and not self._waiting and not self._reading_on:
+        if self._held and not (self._waiting or self._body_paused or self._reading_on):
             self._reading_on = True
             self._loop.call_soon(self._read_on)  # after what others have to do
         if self._waiting or self._reading_paused or self._body_paused or self._held:
@@ -261,6 +263,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def resume_body(self) -> None:
         """Read on."""
         self._body_paused = False
+        if self._held:
+            self._advance()
         self._pace_reading()
 
     def continue_body(self) -> None:
@@ -460,8 +464,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             now: The loop's time, in seconds.
         """
         phase, mark, limit = self._phase()
-        if phase == "idle":  # an idle connection holds on to no body
-            self.request = self.response = self.task = None
         if (phase, mark) != self._seen:
             self._seen = (phase, mark)
             self._since = now

@@ -1,6 +1,7 @@
 """From bytes to requests (RFC 9112): httptools' callbacks, and what they leave open."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -9,6 +10,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from .body import Body
 from .errors import HttpError
 from .framing import check_host, check_target, content_length
+from .limits import Limits
 from .request import Request
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from .protocol import HttpProtocol
 
 logger = logging.getLogger("roll")
+
+Fields = Sequence[tuple[bytes, bytes]]
+"""Names in upper case and values, as received."""
 
 
 class MessageReader:
@@ -32,12 +37,12 @@ class MessageReader:
     __slots__ = (
         "_deaf",
         "_fields",
-        "_head_size",
         "_incoming",
         "_pending",
         "_priming",
         "_progress",
         "_rest",
+        "_unchecked",
         "_upgrading",
         "app",
         "parser",
@@ -48,7 +53,7 @@ class MessageReader:
         self.parser: HttpRequestParser | None = HttpRequestParser(self)
         self._incoming: Request | None = None
         self._fields: list[tuple[bytes, bytes]] = []  # of its header, or trailers
-        self._head_size = 0  # bytes of both
+        self._unchecked = 0  # bytes that these may have, at most
         self._upgrading = False  # it offers to switch protocols
         self._priming = False  # the parser is fed what it has seen already
         self._progress = 0  # heads and pieces of bodies that came
@@ -81,6 +86,7 @@ class MessageReader:
     def _parse(self, data: bytes | memoryview) -> None:
         """Parse what came, and see that it is not much without making a message."""
         progress = self._progress
+        self._unchecked = self._pending + len(data)
         self._feed(data)
         if self._progress != progress:
             self._pending = 0
@@ -89,7 +95,9 @@ class MessageReader:
             limits = self.app.limits
             # A target and fields within their limits, and what stands between them.
             most = limits.target + limits.head + 8 * (limits.fields + 8)
-            if self._pending > most and not self._deaf:
+            if self._deaf:
+                return
+            if self._pending > most or len(self._fields) > limits.fields:
                 self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
     def _feed(self, rest: bytes | memoryview) -> None:
@@ -120,7 +128,6 @@ class MessageReader:
             request = self.app.Request(self.app, cast("HttpProtocol", self))
             self._incoming = request
             request.url = url
-            self._head_size = 0
         else:
             request.url += url
         if len(request.url) > self.app.limits.target:
@@ -128,15 +135,21 @@ class MessageReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field of the header, or of the trailers, which are dropped."""
-        limits = self.app.limits
-        size = len(name) + len(value)
-        self._head_size += size
         # llhttp leaves the whitespace after a value (RFC 9110, section 5.5).
         self._fields.append((name.upper(), value.rstrip(b" \t")))
-        if (
-            size > limits.field
-            or self._head_size > limits.head
-            or len(self._fields) > limits.fields
+
+    def _check_size(self, fields: Fields, before: Fields = ()) -> None:
+        """Bound the number and the sizes of fields, once for all of a head.
+
+        Args:
+            fields: Of the header, or trailers.
+            before: Of the header, when these are trailers: their sizes add up.
+        """
+        limits = self.app.limits
+        if len(fields) > limits.fields or (
+            # Most heads are smaller than one field may be: these are not counted.
+            (before or self._unchecked > limits.field or self._unchecked > limits.head)
+            and not _fit(fields, before, limits)
         ):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
@@ -145,6 +158,7 @@ class MessageReader:
         fields, self._fields = self._fields, []
         if self._priming:
             return
+        self._check_size(fields)
         request = cast(Request, self._incoming)
         parser = cast(HttpRequestParser, self.parser)
         request.fields = fields
@@ -185,8 +199,10 @@ class MessageReader:
         if self._upgrading:  # llhttp takes an offer for an end: a body may follow
             return
         request = cast(Request, self._incoming)
+        if self._fields:
+            self._check_size(self._fields, request.fields)
+            self._fields.clear()
         self._incoming = None
-        self._fields.clear()
         if request.content is not None:
             request.content.finish()
         if not request.keep_alive:
@@ -223,11 +239,15 @@ class MessageReader:
         if not request.keep_alive:
             framing.append(b"Connection: close\r\n")
         self.parser = HttpRequestParser(self)
-        head_size, self._head_size = self._head_size, 0
         self._priming = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
         self._priming = False
-        self._head_size = head_size
+
+
+def _fit(fields: Fields, before: Fields, limits: Limits) -> bool:
+    sizes = [len(name) + len(value) for name, value in fields]
+    total = sum(sizes) + sum(len(name) + len(value) for name, value in before)
+    return total <= limits.head and max(sizes, default=0) <= limits.field
 
 
 def _tokens(value: bytes) -> tuple[str, ...]:
@@ -236,7 +256,7 @@ def _tokens(value: bytes) -> tuple[str, ...]:
     return tuple(token.strip() for token in tokens if token.strip())
 
 
-def _says_close(fields: list[tuple[bytes, bytes]]) -> bool:
+def _says_close(fields: Fields) -> bool:
     """Whether a `Connection` says close, which llhttp overlooks beside `keep-alive`.
 
     It decides (RFC 9112, section 9.3).
