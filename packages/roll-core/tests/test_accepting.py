@@ -173,6 +173,47 @@ def test_a_server_that_stops_while_clients_come_leaves_nothing(run, turns):
     run(main())
 
 
+def test_a_connection_that_is_being_made_when_the_server_stops_is_closed(run):
+    async def main():
+        app = make_app()
+        sock = socket.create_server(("127.0.0.1", 0))
+        client = socket.create_connection(sock.getsockname())
+        server = Server(app, [sock])
+        await server.start()
+        while not server._opening:
+            await asyncio.sleep(0)
+        await server.stop()
+        assert (app.connections, server._opening) == (set(), set())
+        assert client.recv(1) == b""
+        client.close()
+
+    run(main())
+
+
+def test_a_connection_that_is_lost_before_it_is_accepted_is_passed_over(run):
+    class Losing(socket.socket):
+        lost = 0
+
+        def accept(self):
+            if not self.lost:
+                self.lost += 1
+                raise ConnectionAbortedError  # Linux hardly ever does
+            return super().accept()
+
+    async def main():
+        sock = Losing(socket.AF_INET)
+        sock.bind(("127.0.0.1", 0))
+        server = Server(make_app(), [sock])
+        await server.start()
+        answer, _, writer = await ask(sock.getsockname(), 3)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        await close(writer)
+        await server.stop()
+        assert sock.lost == 1
+
+    run(main())
+
+
 def test_the_address_is_known_of_a_client_that_left_at_once(run):
     async def main():
         app = make_app()

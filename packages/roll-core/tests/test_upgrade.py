@@ -128,6 +128,15 @@ async def test_what_comes_with_a_handshake_is_for_the_new_protocol(app, split):
     assert app.seen == ["open", "closed"]
 
 
+async def test_much_that_comes_with_a_handshake_arrives_in_order(app):
+    data = b"".join(b"%d " % number for number in range(4000))
+    transport = connect(app)
+    transport.get_protocol().data_received(OFFER + data)
+    await turns()
+    assert transport.data == SWITCHED + data
+    await finish(transport)
+
+
 async def test_what_comes_while_the_handshake_waits_is_for_the_new_protocol(app):
     app.gate.clear()
     transport = connect(app)

@@ -129,9 +129,8 @@ class Server:
     def _make(self, sock: socket.socket, address: Any) -> None:
         """Make a connection of a socket that was accepted."""
         task = start(self._connect(sock, address), asyncio.get_running_loop())
-        if not task.done():
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
     def _is_full(self) -> bool:
         most = self.app.limits.connections

@@ -125,7 +125,9 @@ async def settle(
 
 def _waits_for_client(transport: Transport) -> bool:
     """Whether only bytes can help: those of a body, or of another protocol."""
-    if transport.eof or transport.held or transport.is_closing():
+    if transport.eof or transport.is_closing():
+        return False
+    if transport.held or not transport.is_reading():  # there is enough to do
         return False
     protocol = transport.get_protocol()
     if not hasattr(protocol, "request"):
