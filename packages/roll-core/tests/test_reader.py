@@ -426,6 +426,15 @@ def test_a_field_past_its_limit_is_refused_also_in_pieces():
             assert Reader(app()).feed(*pieces).refused == refused
 
 
+def test_a_field_that_begins_behind_another_message_has_the_same_limit():
+    first = fields_of(b"")
+    second = fields_of(b"X: " + b"a" * 8190 + b"\r\n")
+    for cut in (10, 1000, 4000, 8000):
+        reader = Reader(app()).feed(first + second[:cut], second[cut:])
+        assert len(reader.taken) == 1
+        assert reader.refused == [TOO_LARGE]
+
+
 def test_fields_past_their_number_are_refused_also_in_pieces():
     for number, refused in ((99, []), (100, [TOO_LARGE]), (20_000, [TOO_LARGE])):
         data = fields_of(b"X:\r\n" * number)

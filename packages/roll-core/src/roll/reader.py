@@ -86,10 +86,12 @@ class MessageReader:
     def _parse(self, data: bytes | memoryview) -> None:
         """Parse what came, and see that it is not much without making a message."""
         progress = self._progress
-        self._unchecked = self._pending + len(data)
+        self._unchecked += len(data)
         self._feed(data)
         if self._progress != progress:
             self._pending = 0
+            # A message may have begun behind another, nobody knows where.
+            self._unchecked = 0 if self._incoming is None else len(data)
         else:
             self._pending += len(data)
             limits = self.app.limits
