@@ -12,6 +12,7 @@ from roll import expressions
         ("a{99999999999}", "is no regular expression: the repetition number"),
         ("(a)", "has a group: write (?:...) instead"),
         ("(?P<x>a)", "has a group"),
+        ("(?i)a", "sets flags for all of a path: write (?i:...)"),
         ("(?:a+)+", "repeats a repeat"),
         ("(?:a*)*?", "repeats a repeat"),
         ("(?:a?b?)+", "repeats a repeat"),

@@ -72,6 +72,8 @@ def test_what_autoroutes_alone_gets_wrong_is_right(patterns, path, expected):
         ("/{x:any}", "/a/b", "a/b"),
         ("/path/to/{x:.+}", "/path/to/a/b", "a/b"),
         ("/{x:[0-9]{4}}", "/2026", "2026"),
+        ("/{x:(?i:en|de)}", "/EN", "EN"),
+        ("/v{x:(?i:en|de)}", "/vDe", "De"),
         (r"/{x:\d+|me}", "/me", "me"),
         ("/{x:[^a]+}", "/b/c", "b/c"),
         (r"/{x:\D+}", "/b/c", "b/c"),

@@ -55,11 +55,13 @@ def check(expression: str) -> None:
             message says it after the expression.
     """
     try:
-        groups = re.compile(expression).groups
+        compiled = re.compile(expression)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"is no regular expression: {error}") from error
-    if groups:
+    if compiled.groups:
         raise ValueError("has a group: write (?:...) instead")
+    if compiled.flags & ~re.UNICODE:
+        raise ValueError("sets flags for all of a path: write (?i:...), for one")
     longest([expression])
 
 
