@@ -296,8 +296,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
         One that would break HTTP, by a line feed in a header for one, becomes a 500.
         """
-        request = cast(Request, self.request)
-        response = cast(Response, self.response)
+        request: Request = self.request  # type: ignore[assignment]  # it is served
+        response: Response = self.response  # type: ignore[assignment]
         try:
             answer = self._frame(request, response)
         except Exception as error:

@@ -15,7 +15,6 @@ from .request import Request
 
 if TYPE_CHECKING:
     from .app import Roll
-    from .protocol import HttpProtocol
 
 logger = logging.getLogger("roll")
 
@@ -127,7 +126,7 @@ class MessageReader:
             return
         request = self._incoming
         if request is None:
-            request = self.app.Request(self.app, cast("HttpProtocol", self))
+            request = self.app.Request(self.app, self)  # type: ignore[arg-type]  # half
             self._incoming = request
             request.url = url
         else:
@@ -161,8 +160,8 @@ class MessageReader:
         if self._priming:
             return
         self._check_size(fields)
-        request = cast(Request, self._incoming)
-        parser = cast(HttpRequestParser, self.parser)
+        request: Request = self._incoming  # type: ignore[assignment]  # on_url made it
+        parser: HttpRequestParser = self.parser  # type: ignore[assignment]
         request.fields = fields
         request._method = method = parser.get_method().decode()
         request.version = version = parser.get_http_version()
@@ -191,7 +190,7 @@ class MessageReader:
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
         self._progress += 1
-        content = cast(Body, cast(Request, self._incoming).content)
+        content: Body = self._incoming.content  # type: ignore[union-attr, assignment]
         content.feed(data)
         if content.discarding and content.received > self.app.limits.unread:
             self._skip_too_much()
@@ -200,7 +199,7 @@ class MessageReader:
         """Note the end of a message; after the last one nothing is parsed."""
         if self._upgrading:  # llhttp takes an offer for an end: a body may follow
             return
-        request = cast(Request, self._incoming)
+        request: Request = self._incoming  # type: ignore[assignment]
         if self._fields:
             self._check_size(self._fields, request.fields)
             self._fields.clear()
