@@ -147,9 +147,13 @@ def closure(*names: str) -> list[str]:
         if name in seen:
             continue
         seen.append(name)
-        needs = project(name)["project"].get("dependencies", [])
-        queue += {re.match(r"[\w.-]+", need)[0] for need in needs} & PACKAGES.keys()
+        queue += local(project(name)["project"].get("dependencies", []))
     return sorted(seen)
+
+
+def local(needs: list[str]) -> list[str]:
+    """Name the packages of the workspace among some requirements."""
+    return sorted({re.match(r"[\w.-]+", need)[0] for need in needs} & PACKAGES.keys())
 
 
 @nox.session
@@ -220,14 +224,15 @@ def run_alone(
     target = Path(session.virtualenv.location, f"python{version}")
     if not target.exists():
         session.run("uv", "venv", "--quiet", "--python", version, str(target))
-    local = closure(package, "roll-testing")
-    wheels = ["--no-sources", *(f"packages/{name}" for name in local)]
+    tested_with = local(project(package).get("dependency-groups", {}).get("tests", []))
+    packages = closure(package, "roll-testing", *tested_with)
+    wheels = ["--no-sources", *(f"packages/{name}" for name in packages)]
     tools = [*own_tests(package), "coverage>=7.10"]
     if not install(session, *wheels, *tools, target=target):
         # The settings are the same, the code may not be.
         session.install(
             *(f"--python={target}", "--quiet", "--offline", "--no-deps", *wheels),
-            *(f"--reinstall-package={name}" for name in local),
+            *(f"--reinstall-package={name}" for name in packages),
             env=build_environment(),
         )
     session.run(
