@@ -1,4 +1,5 @@
 import asyncio
+import contextvars
 import gc
 import logging
 
@@ -962,6 +963,44 @@ async def test_the_message_being_served_is_named(app):
     assert app.seen == [True] * 4
     assert not transport.get_protocol().busy
     await finish(transport)
+
+
+# Contexts
+
+user = contextvars.ContextVar("user", default="nobody")
+
+
+@pytest.mark.parametrize("gap", [False, True])
+async def test_context_variables_do_not_pass_from_one_request_to_another(app, gap):
+    @app.route("/login")
+    async def login(request, response):
+        user.set("somebody")
+        if gap:
+            await asyncio.sleep(0)
+
+    @app.route("/user")
+    async def show(request, response):
+        response.body = user.get()
+
+    @app.route("/read", methods=["POST"], lazy_body=True)
+    async def read(request, response):
+        user.set("somebody")
+        await request.read()  # which goes on to read from the socket
+
+    data = get("/login") + get("/user") + post(b"x" * 200_000, "/read") + get("/user")
+    found, _ = await exchange(app, data)
+    assert found.count(b"nobody") == 2
+    assert b"somebody" not in found
+
+
+async def test_context_variables_that_are_set_before_are_seen(app):
+    user.set("of the process")
+
+    @app.route("/user")
+    async def show(request, response):
+        response.body = user.get()
+
+    assert (await exchange(app, get("/user"))).data.endswith(b"of the process")
 
 
 # Slices of a read

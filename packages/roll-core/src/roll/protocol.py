@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -52,6 +53,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     __slots__ = (
         "_advancing",
         "_body_paused",
+        "_context",
         "_disconnected",
         "_held",
         "_lingering",
@@ -111,6 +113,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """Start to serve a client."""
         self.transport = self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
         # A Server has set what it accepted: a client that left has no address any more.
         self.peer = self.peer or transport.get_extra_info("peername")
         self.app.connections.add(self)
@@ -233,7 +236,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.busy = True
             request = self.request = self._waiting.pop(0)
             response = self.response = self.app.Response(self.app, self)
-            self.task = start(self._serve(request, response), self._loop)
+            # Not in the context of the request before, in whose task we may be.
+            context = self._context.copy()
+            self.task = start(self._serve(request, response), self._loop, context)
         self._advancing = False
         if not self.busy:  # an idle connection holds on to nothing
             self.request = self.response = self.task = None
