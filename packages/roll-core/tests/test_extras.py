@@ -225,6 +225,11 @@ async def test_a_path_that_does_not_decode_is_of_no_such_route(app):
 @pytest.mark.parametrize(
     ("extras", "error", "message"),
     [
+        (
+            {"view": 1},
+            TypeError,
+            "an extra cannot be called view: listeners are given it",
+        ),
         ({"limits": 1}, TypeError, "limits=1: give a roll.Limits"),
         ({"timeout": "1"}, TypeError, "timeout='1': give seconds, a number"),
         ({"timeout": True}, TypeError, "timeout=True: give seconds, a number"),

@@ -136,9 +136,13 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     """Check the extras of a route that are Roll's own.
 
     Raises:
-        TypeError: `limits`, `timeout` or `on_disconnect` has another type.
+        TypeError: `limits` or `timeout` has another type, or one is called `view`.
         ValueError: One has no meaning, or none for a route that switches protocols.
     """
+    if "view" in extras:
+        raise TypeError(
+            f"{path}: an extra cannot be called view: listeners are given it"
+        )
     limits = extras.get("limits")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
