@@ -49,7 +49,7 @@ RANKS = {
     "__init__": 8,
 }
 # What other packages may import, beside the public names of `roll` itself.
-PUBLIC_MODULES = {"roll.extensions", "roll.typing"}
+PUBLIC_MODULES = {"roll.extensions", "roll.plugins", "roll.typing"}
 # The modules of `roll` that stand for another package, and which.
 SHIMS = {"testing": "roll_testing", "worker": "roll_gunicorn"}
 

@@ -24,6 +24,10 @@ IMPORT_NAMES = {"roll-core": "roll"}
 ENTRY_POINTS = {
     "roll": {},
     "roll-core": {},
+    "roll-server": {
+        "console_scripts": {"roll": "roll_server.__main__:main"},
+        "roll.plugins": {"server": "roll_server"},
+    },
     "roll-testing": {"pytest11": {"roll": "roll_testing.plugin"}},
 }
 CORE_RANGE = "roll-core>=1.0,<2"

@@ -286,6 +286,28 @@ def test_an_error_takes_the_place_of_a_body_and_its_fields():
     }
 
 
+def test_an_unsatisfiable_range_is_told_the_length():  # RFC 9110, 15.5.17
+    response = Response(None, None)
+    response.headers["Content-Range"] = "bytes */5"
+    set_error(response, HttpError(416))
+    assert response.headers["Content-Range"] == "bytes */5"
+
+
+def test_a_response_that_is_reset_is_as_a_new_one():
+    response = Response(None, None)
+    response.json = {"a": 1}
+    response.status = 201
+    response.cookies.set("a", "b")
+    response.reset()
+    new = Response(None, None)
+    assert (response.status, response.headers, response.body, response.has_cookies) == (
+        new.status,
+        new.headers,
+        new.body,
+        new.has_cookies,
+    )
+
+
 async def test_closing_a_body_closes_what_can_be_closed():
     closed = []
 

@@ -14,10 +14,9 @@ import time
 import urllib.request
 
 import pytest
-import roll_server
 from roll import Roll
 from roll.extensions import simple_server
-from roll_server import bind, url
+from roll_server import bind, new_event_loop, url
 
 SCRIPT = """
 import asyncio, signal, sys, threading
@@ -270,7 +269,5 @@ def test_the_address_is_written_as_a_browser_takes_it(host, expected):
 
 def test_asyncio_is_used_where_uvloop_is_not(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    source = roll_server.__spec__.loader.get_source("roll_server")
-    namespace = {"__name__": "roll_server_without_uvloop"}
-    exec(compile(source, roll_server.__file__, "exec"), namespace)
-    assert namespace["new_event_loop"] is asyncio.new_event_loop
+    with contextlib.closing(new_event_loop()) as loop:
+        assert isinstance(loop, asyncio.SelectorEventLoop)

@@ -349,13 +349,10 @@ class Roll(_Parts, dict[str, Any]):
         wrapper.__context__ = error
         return wrapper
 
-    def replace(
-        self, request: Request, response: Response, error: Exception
-    ) -> Response:
-        """Make the answer that stands for one which cannot be sent."""
-        substitute = self.Response(self, response.protocol)
-        set_error(substitute, self._as_http_error(request, error))
-        return substitute
+    def replace(self, request: Request, response: Response, error: Exception) -> None:
+        """Make an answer that cannot be sent into one that says so."""
+        response.reset()
+        set_error(response, self._as_http_error(request, error))
 
     # Events
 

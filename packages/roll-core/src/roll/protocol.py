@@ -307,7 +307,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             answer = self._frame(request, response)
         except Exception as error:
             await close_body(response.body)
-            response = self.response = self.app.replace(request, response, error)
+            self.app.replace(request, response, error)
             answer = self._frame(request, response)
         if answer.close:
             request.keep_alive = False

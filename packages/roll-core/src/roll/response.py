@@ -80,6 +80,10 @@ class Response:
     def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
         self.app = app
         self.protocol = protocol
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop all that was set: an empty 200 is left."""
         self.headers: dict[str, Any] = {}
         """Fields in the order set; a list value is sent as repeated lines."""
         self.body: Any = b""
@@ -183,9 +187,12 @@ def set_error(response: Response, error: HttpError) -> None:
 
     Fields that a view or a listener set stay, but for those about a body.
     """
-    _remove(response.headers, _CONTENT_FIELDS)
     # Subclasses may skip __init__ and set a number, or no message.
     response.status = error.status
+    unfit = _CONTENT_FIELDS
+    if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        unfit = unfit - {"content-range"}  # it tells the length (RFC 9110, 15.5.17)
+    _remove(response.headers, unfit)
     message = error.message
     response.body = PHRASES[response.status] if message is None else message
     response.headers["Content-Type"] = "text/plain; charset=utf-8"

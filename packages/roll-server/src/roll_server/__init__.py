@@ -9,14 +9,6 @@ from contextlib import suppress
 from roll import Roll, Server, hookimpl
 from roll.typing import Extension
 
-new_event_loop: Callable[[], asyncio.AbstractEventLoop]
-try:
-    import uvloop
-except ImportError:  # it is not made for every platform
-    new_event_loop = asyncio.new_event_loop
-else:
-    new_event_loop = uvloop.new_event_loop
-
 __all__ = ["simple_server"]
 
 
@@ -47,6 +39,15 @@ def simple_server(
     ):
         runner.run(_serve(Server(app, sockets), say))
     say("Bye.")
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Make a loop of uvloop, or of asyncio: uvloop is not made for every platform."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 async def _serve(server: Server, say: Callable[[str], None]) -> None:

@@ -1,0 +1,194 @@
+"""cors: what pages of other origins may do, as the Fetch standard has it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from inspect import isawaitable
+from typing import Any
+
+from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.typing import Extension
+
+from .policy import (
+    ALLOW_HEADERS,
+    ALLOW_METHODS,
+    ALLOW_ORIGIN,
+    ORIGIN,
+    TOKEN,
+    Origin,
+    Policy,
+    keep,
+    override_policy,
+    settle,
+)
+
+__all__ = ["cors"]
+
+LONGEST = 2048
+"""Characters of a request's field that are sent back: nginx, for one, takes no more
+than 4 KiB as the head of an answer."""
+
+_TOKENS = re.compile(rf"{TOKEN.pattern}(?:[ \t]*+,[ \t]*+{TOKEN.pattern})*+")
+
+
+def cors(
+    app: Roll,
+    origin: Origin = "*",
+    methods: Iterable[str] | None = None,
+    headers: Iterable[str] | None = None,
+    credentials: bool = False,
+    *,
+    expose: Iterable[str] | None = None,
+    max_age: int | None = None,
+) -> None:
+    """Let pages of other origins read the answers of *app* (Fetch, section 3.3).
+
+    Every answer gets the fields, errors and those of listeners, too. Preflights are
+    answered with 200 before anything is dispatched; other OPTIONS requests are not.
+    Call this once, before extensions and listeners that refuse requests: browsers send
+    preflights without credentials.
+
+    A route's extra `cors=` has other options in a dict, over those given here, or is
+    False: then its view sets what it likes.
+
+    Args:
+        app: The application.
+        origin: `"*"` for any origin, or one, such as `"https://example.org"`, which
+            every answer names. Of a list, or when a function, plain or coroutine,
+            returns true for it, the origin that asks is named, and the answer has
+            `Vary: Origin`. The origin `null`, which any page can have, is allowed by
+            `"*"` alone.
+        methods: What other origins may send, `"*"` for all of `HTTP_METHODS`. None
+            leaves the field out, and allows a preflight the method it asks for.
+        headers: Names of fields that they may send, `"*"` for any. None leaves the
+            field out, and allows a preflight the names it asks for.
+        credentials: Whether they may send cookies and the like. Browsers refuse that
+            together with `origin="*"`.
+        expose: Names of fields that they may read beside the safe ones, `"*"` for any.
+        max_age: Seconds for which browsers may remember the answer to a preflight.
+
+    Raises:
+        TypeError: An option, or a route's `cors=`, has another type, or is unknown.
+        ValueError: One holds what is no origin, no name or no time, or `expose="*"`
+            comes with credentials.
+
+    Warns:
+        UserWarning: `credentials` comes with `origin="*"`.
+    """
+    options: dict[str, Any] = {
+        "origin": keep(origin),
+        "methods": keep(methods),
+        "headers": keep(headers),
+        "credentials": credentials,
+        "expose": keep(expose),
+        "max_age": max_age,
+    }
+    default = settle(**options)
+    overrides: dict[int, Policy | None] = {}
+
+    def read_override(override: Any) -> Policy | None:
+        if override is None:
+            return default
+        key = id(override)  # nobody else's: the app keeps the extras of its routes
+        if key not in overrides:
+            overrides[key] = override_policy(options, override)
+        return overrides[key]
+
+    def find_policy(request: Request) -> Policy | None:
+        try:
+            if method := _requested_method(request):
+                payload = app.find_endpoint(request.path, method)[0].payload
+            else:
+                payload = request.route.payload
+        except HttpError:  # the path does not decode: it has no route
+            payload = None
+        return read_override((payload or {}).get("cors"))
+
+    def check_route(path: str, extras: Mapping[str, Any]) -> None:
+        try:
+            read_override(extras.get("cors"))
+        except (TypeError, ValueError) as error:
+            error.add_note(f"It is in cors= of the route {path}.")
+            raise
+
+    for declaration in app.declarations:
+        check_route(declaration.path, declaration.extras)
+
+    @app.listen("route:add")
+    def check_later_routes(path: str, view: Any, **extras: Any) -> None:
+        check_route(path, extras)
+
+    @app.listen("headers")
+    async def answer_preflights(request: Request, response: Response) -> bool:
+        return bool(_requested_method(request)) and find_policy(request) is not None
+
+    # Preflights, too, get their fields here, whoever has answered them.
+    @app.listen("response")
+    async def add_cors_headers(request: Request, response: Response) -> None:
+        if (policy := find_policy(request)) is not None:
+            await _apply(policy, request, response.headers)
+
+
+def _requested_method(request: Request) -> str:
+    """Give the method that a preflight asks for; empty for any other request."""
+    if request.method != "OPTIONS" or not request.origin:
+        return ""
+    method: str = request.headers.get("ACCESS-CONTROL-REQUEST-METHOD", "")
+    return method
+
+
+async def _apply(policy: Policy, request: Request, headers: dict[str, Any]) -> None:
+    """Put the fields of an answer, or of one to a preflight, among its *headers*."""
+    fields = {}
+    allowed = True
+    if policy.allows is not None:
+        allowed = await _is_allowed(request.origin, policy.allows)
+        fields[ALLOW_ORIGIN] = request.origin
+        _vary_by_origin(headers)
+    if method := _requested_method(request):
+        fields.update(policy.preflight)
+        if policy.any_method and _is_safe(method, TOKEN):
+            fields[ALLOW_METHODS] = method
+        names = request.headers.get("ACCESS-CONTROL-REQUEST-HEADERS", "")
+        if policy.any_header and _is_safe(names, _TOKENS):
+            fields[ALLOW_HEADERS] = names
+    else:
+        fields.update(policy.fields)
+    # A field that stands twice, in two spellings, is refused by browsers.
+    replaced = {ALLOW_ORIGIN.lower(), *map(str.lower, fields)}
+    for name in [name for name in headers if name.lower() in replaced]:
+        del headers[name]
+    if allowed:
+        headers.update(fields)
+
+
+async def _is_allowed(origin: str, allows: Callable[[str], object]) -> bool:
+    if not ORIGIN.fullmatch(origin):  # none, `null`, or what no browser sends
+        return False
+    answer = allows(origin)
+    return bool(await answer if isawaitable(answer) else answer)
+
+
+def _is_safe(text: str, grammar: re.Pattern[str]) -> bool:
+    """Whether what a client sent may be sent back; an answer without it refuses it."""
+    return len(text) <= LONGEST and grammar.fullmatch(text) is not None
+
+
+def _vary_by_origin(headers: dict[str, Any]) -> None:
+    """Add to what an answer depends on, as it was set (RFC 9110, section 12.5.5)."""
+    names = [name for name in headers if name.lower() == "vary"]
+    lines: list[str] = []
+    for name in names:
+        value = headers.pop(name)
+        lines += map(str, value if isinstance(value, (list, tuple)) else [value])
+    elements = [
+        found for line in lines for x in line.split(",") if (found := x.strip())
+    ]
+    if "*" not in elements and "origin" not in map(str.lower, elements):
+        elements.append("Origin")
+    headers["Vary"] = ", ".join(elements)
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import cors`."""
+    return {"cors": cors}

@@ -1,0 +1,287 @@
+"""logger: a line for each and every request."""
+
+import asyncio
+import inspect
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, cast
+
+from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.typing import Extension
+
+from .lines import FORMATS, Exchange
+from .output import LOGGER, Output, RequestIdFilter, current_request_id
+
+__all__ = ["RequestIdFilter", "current_request_id", "logger"]
+
+KEY = "roll_logger"
+"""Under it a request keeps its `Exchange`, and an app that it has a logger."""
+
+LEFT = 499
+"""The status of what was never answered, as nginx writes it."""
+
+CLEANUP = 1.0
+"""Seconds that a shutdown waits for requests which were cancelled just before."""
+
+# Extensions that answer requests, or refuse them, as soon as the head is read.
+_OTHERS = ("cors", "negotiation", "options", "proxy", "static")
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
+
+# UUIDs, base64 and what else proxies write: nothing that means something in a log.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+
+
+def logger(
+    app: Roll,
+    level: int | str = logging.DEBUG,
+    handler: Callable[[], logging.Handler] | logging.Handler | None = (
+        logging.StreamHandler
+    ),
+    format: str = "short",
+    request_id: str | None = None,
+) -> None:
+    """Log each request that *app* gets, as INFO of the logger `roll`.
+
+    From startup to shutdown, *handler* prints what this logger gets: these lines, and
+    Roll's own, which have the tracebacks of errors when the level is DEBUG. Control
+    characters, what is not ASCII, and quotes inside of quotes are escaped: a request is
+    one line. What the protocol refuses before it is a request has none.
+
+    `"short"` is `GET /path?query`, and logged when the head is read. The others tell of
+    the answer, and are logged when it is sent: `"common"` and `"combined"` as the
+    servers of the web do, with the seconds it took at the end, and `"json"`, an object
+    with the pattern of the route and the id of the request, too.
+
+    Args:
+        app: The application.
+        level: Of the logger `roll`: a number, or a name such as `"INFO"`. The former
+            one is restored at shutdown.
+        handler: A class of `logging`, or any function that makes a handler; one that is
+            made, which is left open; or None, to have the lines go where logging is
+            configured to send them.
+        format: `"short"`, `"common"`, `"combined"` or `"json"`.
+        request_id: A field, such as `"X-Request-ID"`, in which an id is taken from the
+            client, made when it sends none that is good, and returned with each answer.
+            `current_request_id` has it, and `RequestIdFilter` tells it to records.
+
+    Raises:
+        TypeError: An option has another type, or *handler* needs arguments.
+        ValueError: *level* or *format* is unknown, *request_id* is no name of a field,
+            or the app has a logger already.
+    """
+    output = Output(_check_handler(handler), _check_level(level))
+    write = _check_format(format)
+    field = _check_field(request_id)
+    if KEY in app:
+        raise ValueError(
+            "this app has a logger: call `logger` once, or lines are twice"
+        )
+    app[KEY] = True
+    find_route = _route_finder(app) if format == "json" else _find_no_route
+    running: set[Any] = set()  # the tasks of requests that have no line yet
+
+    def begin(request: Request, response: Response) -> Exchange:
+        """Start to follow a request, at the first event of it that comes here."""
+        if KEY in request:
+            return cast(Exchange, request[KEY])
+        output.open()  # the app runs already when the extension is called late
+        exchange = request[KEY] = Exchange(request.method)
+        if field is not None:
+            exchange.request_id = _choose_id(request.headers.list(field))
+            response.headers[field] = exchange.request_id
+            current_request_id.set(exchange.request_id)
+        if format == "short":
+            log(exchange, request)
+        elif request.protocol is not None:
+            # Listeners that raise or end the chain may come after any of ours, and a
+            # client may leave. The end of the task sees them all, and each once.
+            task = cast("asyncio.Task[Any]", asyncio.current_task())
+            task.add_done_callback(partial(end, exchange, request, response))
+            running.add(task)
+        return exchange
+
+    def log(exchange: Exchange, request: Request) -> None:
+        exchange.logged = True
+        if LOGGER.isEnabledFor(logging.INFO):
+            LOGGER.info(write(exchange, request))  # without arguments, `%` is itself
+
+    def end(
+        exchange: Exchange,
+        request: Request,
+        response: Response,
+        task: "asyncio.Task[Any]",
+    ) -> None:
+        running.discard(task)
+        if not exchange.logged:
+            left = task.cancelled() and not exchange.answered
+            tell(exchange, request, response, LEFT if left else None)
+
+    def tell(
+        exchange: Exchange,
+        request: Request,
+        response: Response,
+        status: int | None = None,
+    ) -> None:
+        exchange.duration = time.perf_counter() - exchange.clock
+        exchange.status = status or response.status.value
+        exchange.size = 0 if status else _size(request, response)
+        exchange.route = find_route(request)
+        log(exchange, request)
+
+    @app.listen("startup")
+    async def open_the_log() -> None:
+        output.open()
+
+    @app.listen("shutdown")
+    async def close_the_log() -> None:
+        if running:  # what was cancelled is about to end
+            await asyncio.wait(running, timeout=CLEANUP)
+        output.close()
+
+    @app.listen("headers", before=_OTHERS)
+    async def follow_requests(request: Request, response: Response) -> None:
+        begin(request, response)
+
+    @app.listen("error")
+    async def follow_what_others_refuse(
+        request: Request, response: Response, error: HttpError
+    ) -> None:
+        begin(request, response)
+
+    @app.listen("response")
+    async def follow_what_others_answer(request: Request, response: Response) -> None:
+        exchange = begin(request, response)
+        exchange.answered = True
+        # A connection that is switched may last for days, and a request that was made
+        # by hand has no task of its own.
+        if not exchange.logged and (request.protocol is None or response.status == 101):
+            tell(exchange, request, response)
+            running.discard(asyncio.current_task())
+
+
+# What the options say
+
+
+def _check_level(level: int | str) -> int:
+    if isinstance(level, bool) or not isinstance(level, (int, str)):
+        raise TypeError(f"level={level!r}: give a level, such as logging.INFO")
+    names = logging.getLevelNamesMapping()
+    found = names.get(level, 0) if isinstance(level, str) else level
+    if found <= 0:
+        raise ValueError(
+            f"level={level!r}: give a number above 0, or one of {', '.join(names)}"
+        )
+    return found
+
+
+def _check_handler(handler: Any) -> Any:
+    if handler is None or isinstance(handler, logging.Handler):
+        return handler
+    if not callable(handler):
+        raise TypeError(
+            f"handler={handler!r}: give a class of handlers, such as "
+            "logging.StreamHandler, a handler, or None"
+        )
+    try:
+        inspect.signature(handler).bind()
+    except ValueError:  # it does not tell
+        pass
+    except TypeError as error:
+        raise TypeError(
+            f"handler={handler!r} needs arguments ({error}): give a handler that is "
+            "made with them"
+        ) from None
+    return handler
+
+
+def _check_format(format: str) -> Callable[[Exchange, Request], str]:
+    if not isinstance(format, str):
+        raise TypeError(f"format={format!r}: give one of {', '.join(FORMATS)}")
+    if format not in FORMATS:
+        raise ValueError(f"format={format!r}: give one of {', '.join(FORMATS)}")
+    return FORMATS[format]
+
+
+def _check_field(name: str | None) -> str | None:
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"request_id={name!r}: name a field, such as 'X-Request-ID'")
+    if name is not None and not _NAME.fullmatch(name):
+        raise ValueError(
+            f"request_id={name!r} is no name of a field: give one such as "
+            "'X-Request-ID'"
+        )
+    return name
+
+
+# What is known of a request
+
+
+def _choose_id(sent: list[str]) -> str:
+    """Take the id that a client has sent, once and well formed, or make one."""
+    if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
+        return sent[0]
+    return secrets.token_hex(16)
+
+
+def _route_finder(app: Roll) -> Callable[[Request], str | None]:
+    """Make what finds the pattern of a request's route, None without one.
+
+    A payload does not tell its pattern: a second matcher does, of the same class, whose
+    payloads are the patterns.
+    """
+    patterns = app.Routes()
+    known = 0
+
+    def find(request: Request) -> str | None:
+        nonlocal known
+        for declaration in app.declarations[known:]:
+            patterns.add(declaration.path, pattern=declaration.path)
+        known = len(app.declarations)
+        try:
+            payload, _ = patterns.match(request.path)
+        except HttpError:  # the path does not decode
+            return None
+        return cast(str, payload["pattern"]) if payload else None
+
+    return find
+
+
+def _find_no_route(request: Request) -> None:
+    return None
+
+
+def _size(request: Request, response: Response) -> int | None:
+    """Count the bytes of an answer's body; None for a stream of unknown length."""
+    status, body = response.status, response.body
+    if request.method == "HEAD" or status in (101, 204, 304):
+        return 0
+    if request.method == "CONNECT" and status < 300:
+        return 0
+    if hasattr(body, "__aiter__"):
+        return _declared(response.headers)
+    if body is None:
+        return 0
+    if isinstance(body, (bytes, bytearray)):
+        return len(body)
+    if isinstance(body, memoryview):
+        return body.nbytes
+    return len(str(body).encode(errors="replace"))
+
+
+def _declared(headers: Mapping[str, Any]) -> int | None:
+    """Read the length that a view has set for its stream."""
+    for name, value in headers.items():
+        if name.lower() == "content-length" and str(value).isdecimal():
+            return int(value)
+    return None
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import logger`."""
+    return {"logger": logger}

@@ -1,0 +1,219 @@
+"""named_url: the path of a view by its name, as a URL that leads there."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from roll import Roll, hookimpl
+from roll.typing import Extension
+
+__all__ = ["named_url"]
+
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+
+# What a path may hold as it is, beside letters, digits and `-._~` (RFC 3986, 3.3).
+_PATH_SAFE = "/!$&'()*+,;=:@"
+
+
+class Named(NamedTuple):
+    """A route that has a name, as it was declared."""
+
+    path: str
+    methods: tuple[str, ...]
+    view: Any
+    extras: dict[str, Any]
+    where: str
+    pieces: tuple[tuple[str, str | None], ...]
+    """What is literal of the path, each with the variable that comes after it."""
+
+    @property
+    def variables(self) -> set[str]:
+        """The names of the variables."""
+        return {variable for _, variable in self.pieces if variable is not None}
+
+    def __str__(self) -> str:
+        return f"{self.path} at {self.where}"
+
+
+def named_url(app: Roll) -> Callable[..., str]:
+    """Give names to routes, and make what writes the URL of a route by its name.
+
+    The name of a route is that of its view, a function or a class, in lower case, or
+    what the extra `name=` says. Routes declared before the call have names, too.
+
+    Returns:
+        `url_for(name, **variables)`, which gives the path of a route, percent-encoded
+        in UTF-8 (RFC 3986): one that a request for it finds the same route with, and
+        the same variables. The values of variables are written with `str()`.
+
+        It raises ValueError when no route or several have the name, when a variable is
+        missing or none of the route's, and when the route does not take a value; and
+        TypeError when a value is None or bytes.
+
+    Raises:
+        TypeError: A `name=` is no string.
+        ValueError: A `name=` is empty, or two views on different paths have the same
+            name. Of routes that are declared later, both are raised where they are.
+    """
+    routes: dict[str, list[Named]] = {}
+    seen = 0
+
+    def name_routes() -> None:
+        nonlocal seen
+        while seen < len(app.declarations):
+            seen += 1
+            declaration = app.declarations[seen - 1]
+            name = _read_name(declaration.path, declaration.view, declaration.extras)
+            if name:
+                route = Named(*declaration, _split(declaration.path))
+                _add(routes.setdefault(name, []), name, route)
+
+    @app.listen("route:add")
+    def name_route(path: str, view: Any, /, **extras: Any) -> None:
+        name_routes()
+
+    def url_for(name: str, /, **variables: Any) -> str:
+        name_routes()  # a listener that answers before ours ends the event
+        if name not in routes:
+            raise ValueError(f"no route has the name {name!r}{_hint(name, routes)}")
+        route = _choose(name, routes[name], variables)
+        return _write(app, name, route, variables)
+
+    name_routes()
+    return url_for
+
+
+# Names
+
+
+def _read_name(path: str, view: Any, extras: Mapping[str, Any]) -> str:
+    """Find the name of a route; it is empty when the view, such as a partial, has none.
+
+    Raises:
+        TypeError: Its `name=` is no string.
+        ValueError: It is empty.
+    """
+    name = extras.get("name")
+    if name is None:
+        return str(getattr(view, "__name__", "")).lower()
+    if not isinstance(name, str):
+        raise TypeError(f"{path}: name={name!r}: give a string")
+    if not name:
+        raise ValueError(f"{path}: name='': give one, or leave it out")
+    return name
+
+
+def _add(known: list[Named], name: str, route: Named) -> None:
+    """Add a route to those that are *known* by its name.
+
+    Raises:
+        ValueError: The name is that of another view on another path.
+    """
+    others = [other for other in known if other.path != route.path]
+    for other in others:
+        if other.view is not route.view:
+            raise ValueError(
+                f"{name!r} is the name of two routes, {other} and {route}: "
+                "give one of them another, with name="
+            )
+    if len(others) == len(known):
+        known.append(route)
+
+
+def _split(path: str) -> tuple[tuple[str, str | None], ...]:
+    pieces: list[tuple[str, str | None]] = []
+    position = 0
+    while (start := path.find("{", position)) >= 0:
+        end = _closing_brace(path, start)
+        pieces.append((path[position:start], path[start + 1 : end].partition(":")[0]))
+        position = end + 1
+    return (*pieces, (path[position:], None))
+
+
+def _closing_brace(path: str, start: int) -> int:
+    """Find the end of a placeholder; an expression may have braces of its own."""
+    depth = 0
+    for brace in _BRACE.finditer(path, start):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)
+        if depth == 0:
+            return brace.start()
+    raise ValueError(f"{path!r} does not close a brace")
+
+
+# URLs
+
+
+def _choose(name: str, known: Sequence[Named], variables: Iterable[str]) -> Named:
+    """Choose the route of these variables: a view may have several paths.
+
+    Raises:
+        ValueError: None has them, or more than one.
+    """
+    given = set(variables)
+    fitting = [route for route in known if route.variables == given]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ValueError(
+            f"{name!r} is the name of {', and of '.join(map(str, fitting))}: "
+            "give each its own, with name="
+        )
+    wanted = " or ".join(_list(route.variables) for route in known)
+    raise ValueError(f"{name!r} takes {wanted}; given: {_list(given)}")
+
+
+def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> str:
+    """Write the URL, and look it up to see that it leads to the route.
+
+    Raises:
+        TypeError: A value is None or bytes.
+        ValueError: It does not, or finds other values.
+    """
+    for key, value in variables.items():
+        if value is None or isinstance(value, (bytes, bytearray)):
+            raise TypeError(f"{name!r}: {key}={value!r}: give what can be a text")
+    path = url = ""
+    for literal, variable in route.pieces:
+        text = "" if variable is None else str(variables[variable])
+        path += literal + text
+        url += quote(literal, safe=_PATH_SAFE) + quote(text)
+    if not {".", ".."}.isdisjoint(path.split("/")):
+        # Clients take these out, also percent-encoded (RFC 3986, section 5.2.4).
+        raise ValueError(f"{path!r} of {name!r} has a segment of dots alone")
+    _check_found(app, path, name, route, variables)
+    # What starts with two slashes leads to another host (RFC 3986, section 4.2).
+    return f"/%2F{url[2:]}" if url.startswith("//") else url
+
+
+def _check_found(
+    app: Roll, path: str, name: str, route: Named, variables: Mapping[str, Any]
+) -> None:
+    """Require that a look-up of *path* finds the route, and the same variables."""
+    endpoint, found = app.find_endpoint(path, route.methods[0])
+    if endpoint.extras is not route.extras or found.keys() != variables.keys():
+        raise ValueError(
+            f"{path!r} does not lead to {name!r}, which is {route}: "
+            f"it takes no {_list(f'{key}={variables[key]!r}' for key in variables)}"
+        )
+    for key, value in variables.items():
+        if found[key] != value and str(found[key]) != str(value):
+            raise ValueError(
+                f"{name!r}: {key}={value!r} would be read as {found[key]!r} on {route}"
+            )
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "no variables"
+
+
+def _hint(name: object, routes: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(str(name), routes, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import named_url`."""
+    return {"named_url": named_url}

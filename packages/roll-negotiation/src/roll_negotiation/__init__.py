@@ -1,0 +1,155 @@
+"""content_negotiation: the type, the language and the coding that a client takes."""
+
+import functools
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.typing import Extension
+
+from .choices import Chooser, encoding_chooser, language_chooser, type_chooser
+
+__all__ = ["content_negociation", "content_negotiation"]
+
+LONGEST = 8190
+"""Characters of one field, all its lines together; as many as the core's for a line."""
+
+
+class Dimension(NamedTuple):
+    """What is negotiated, and how."""
+
+    extra: str
+    """Lists, in the declaration of a route, what is served."""
+    field: str
+    """Says, in a request, what is taken."""
+    key: str
+    """Holds, in the request, what was chosen."""
+
+
+TYPE = Dimension("accepts", "Accept", "accepted")
+LANGUAGE = Dimension("languages", "Accept-Language", "accepted_language")
+ENCODING = Dimension("encodings", "Accept-Encoding", "accepted_encoding")
+
+
+def content_negotiation(app: Roll, strict: bool = False) -> None:
+    """Choose, for routes that say what they serve, what the client takes.
+
+    Routes say it with `accepts=`, a list of media types, `languages=`, of language
+    tags, and `encodings=`, of content codings, those that they prefer first. A
+    `request` listener puts what it chose in `request["accepted"]`,
+    `request["accepted_language"]` and `request["accepted_encoding"]`. Where a client
+    takes none of the types or codings, it answers 406 before the view runs. The fields
+    that decide are added to `Vary`. Other routes are left alone.
+
+    Malformed elements of a field are ignored; a field of nothing else counts as not
+    sent (RFC 9110, section 12.5.1, lets a server disregard what it does not honor). A
+    field of more than 8190 characters is answered with 431.
+
+    Args:
+        app: The application. Routes declared before are seen, too.
+        strict: Whether a client that sends no `Accept` gets 406. Otherwise it takes
+            anything (RFC 9110, section 12.5.1).
+
+    Raises:
+        TypeError: *strict* is no boolean; an extra is no list or tuple of strings.
+        ValueError: An extra is empty, or has what is no media type, language tag or
+            content coding, or a wildcard, a weight, or an entry twice. Of routes that
+            are declared later, both are raised where they are.
+    """
+    if not isinstance(strict, bool):
+        raise TypeError(f"strict={strict!r}: give True or False")
+    makers: dict[Dimension, Callable[[tuple[str, ...]], Chooser]] = {
+        TYPE: functools.partial(type_chooser, strict=strict),
+        LANGUAGE: language_chooser,
+        ENCODING: encoding_chooser,
+    }
+
+    @functools.cache  # made when a route is declared, found at each request
+    def chooser(dimension: Dimension, served: tuple[str, ...]) -> Chooser:
+        return makers[dimension](served)
+
+    @app.listen("route:add")
+    def check_extras(path: str, view: Any, /, **extras: Any) -> None:
+        for dimension in makers:
+            served = extras.get(dimension.extra)
+            if served is not None:
+                _check_list(path, dimension, served)
+                try:
+                    chooser(dimension, tuple(served))
+                except ValueError as error:
+                    raise ValueError(f"{path}: {dimension.extra}: {error}") from error
+
+    for declaration in app.declarations:
+        check_extras(declaration.path, declaration.view, **declaration.extras)
+
+    @app.listen("request")
+    async def reject_unacceptable_requests(
+        request: Request, response: Response
+    ) -> None:
+        payload = request.route.payload or {}  # None where no route matches
+        for dimension in makers:
+            served = payload.get(dimension.extra)
+            if served is not None:
+                chosen = chooser(dimension, tuple(served))(_read(request, dimension))
+                if chosen is None:
+                    # The list is what RFC 9110, section 15.5.7, asks for.
+                    message = f"Not Acceptable: there is {', '.join(served)}"
+                    raise HttpError(HTTPStatus.NOT_ACCEPTABLE, message)
+                request[dimension.key] = chosen
+
+    @app.listen("response")
+    async def add_vary(request: Request, response: Response) -> None:
+        payload = request.route.payload or {}
+        fields = [each.field for each in makers if payload.get(each.extra) is not None]
+        if fields:
+            _add_vary(response.headers, fields)
+
+
+content_negociation = content_negotiation
+"""The name that Roll gave it first."""
+
+
+def _check_list(path: str, dimension: Dimension, served: object) -> None:
+    extra = dimension.extra
+    if not isinstance(served, (list, tuple)):
+        raise TypeError(f"{path}: {extra}={served!r}: give a list of strings")
+    for entry in served:
+        if not isinstance(entry, str):
+            raise TypeError(f"{path}: {extra}: {entry!r} is no string")
+    if not served:
+        raise ValueError(f"{path}: {extra} is empty: list something, or leave it out")
+
+
+def _read(request: Request, dimension: Dimension) -> str:
+    """Give the value of a field, all its lines together, empty when there is none.
+
+    Raises:
+        HttpError: 431, when it is longer than one may be.
+    """
+    value: str = request.headers.get(dimension.field, "")
+    if len(value) > LONGEST:
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        raise HttpError(status, f"{dimension.field} is too long")
+    return value
+
+
+def _add_vary(headers: dict[str, Any], fields: list[str]) -> None:
+    """Add names to `Vary`, however a view has written it (RFC 9110, section 12.5.5)."""
+    name = next((name for name in headers if name.lower() == "vary"), "Vary")
+    given = headers.get(name, "")
+    text = ", ".join(given) if isinstance(given, (list, tuple)) else str(given)
+    members = [member.strip() for member in text.split(",") if member.strip()]
+    known = {member.lower() for member in members}
+    if "*" not in known:
+        members += [field for field in fields if field.lower() not in known]
+        headers[name] = ", ".join(members)
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import content_negotiation`, in both spellings."""
+    return {
+        "content_negociation": content_negociation,
+        "content_negotiation": content_negotiation,
+    }

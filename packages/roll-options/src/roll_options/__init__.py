@@ -1,0 +1,30 @@
+"""options: OPTIONS answered before anything is dispatched."""
+
+from collections.abc import Mapping
+
+from roll import Request, Response, Roll, hookimpl
+from roll.typing import Extension
+
+__all__ = ["options"]
+
+
+def options(app: Roll) -> None:
+    """Answer every OPTIONS request of *app* with 200 and no body.
+
+    A `headers` listener does, for any path: no body is read, no route is needed, and
+    a view for OPTIONS is not asked. `response` listeners run, so with the extension
+    `cors`, called before or after, a preflight gets all its fields.
+
+    Args:
+        app: The application.
+    """
+
+    @app.listen("headers")
+    async def answer_options(request: Request, response: Response) -> bool:
+        return request.method == "OPTIONS"
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import options`."""
+    return {"options": options}

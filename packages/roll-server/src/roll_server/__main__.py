@@ -1,0 +1,56 @@
+"""The `roll` command: its own subcommands, and those of the installed packages."""
+
+import sys
+
+import click
+from roll.plugins import PluginError, manager
+
+from .new import new
+
+
+class Commands(click.Group):
+    """A group of commands in which no name is given twice."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command.
+
+        Raises:
+            PluginError: Another command has its name.
+        """
+        name = name or cmd.name or ""
+        if name in self.commands:
+            both = f"{_origin(self.commands[name])} and {_origin(cmd)}"
+            raise PluginError(
+                f"`roll {name}` is given by both {both}: uninstall one of them"
+            )
+        super().add_command(cmd, name)
+
+
+def _origin(command: click.Command) -> str:
+    module = getattr(command.callback, "__module__", None) or "an unnamed module"
+    return module.partition(".")[0]
+
+
+def make_commands() -> Commands:
+    """Make the command, with what the hook `roll_commands` adds.
+
+    Raises:
+        PluginError: An installed package cannot be loaded, or gives a name twice.
+    """
+    commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
+    commands.add_command(new)
+    manager().hook.roll_commands(commands=commands)
+    return commands
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        commands = make_commands()
+    except PluginError as error:
+        sys.exit(f"roll: {error}")
+    commands(prog_name="roll")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""static: the files of a folder, well enough for a small site without a proxy."""
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from weakref import WeakSet
+
+from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.typing import Extension
+
+from .cache import Cache
+from .conditions import Plan, choose_coding, make_plan
+from .files import Folder, Pieces, Variant, in_thread, open_in_thread
+
+__all__ = ["HASHED", "static"]
+
+HASHED = re.compile(
+    r"[.-](?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}\.", re.ASCII | re.IGNORECASE
+)
+"""Finds names such as `app.3f9ac01b.js`, with eight hexadecimal digits or more.
+
+There have to be letters and digits among them: `report-20260131.pdf` has a date.
+"""
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""A year, and no question in between (RFC 8246)."""
+
+_FIELD_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+
+
+def static(
+    app: Roll,
+    prefix: str = "/static/",
+    root: str | Path = ".",
+    default_index: str = "",
+    name: str = "static",
+    *,
+    cache_control: str | None = None,
+    immutable: bool | str | re.Pattern[str] = False,
+    hidden: bool = False,
+    ttl: float = 0.5,
+) -> None:
+    """Serve the files of a folder, and of those under it, to GET and HEAD.
+
+    Answers have validators, so that clients ask again for what has changed alone
+    (RFC 9110, section 13), and single ranges are served (section 14). A file with a
+    sibling `.br`, `.gz` or `.zst` beside it that is not older is sent compressed to who
+    accepts it. Nothing outside of the folder is sent, whatever symlinks say.
+
+    Args:
+        app: The application.
+        prefix: The path under which the files are.
+        root: The folder; by default the current one.
+        default_index: The name of the file that answers for a folder, such as
+            `"index.html"`; without one, folders are not found.
+        name: The name of the route, for who looks routes up by name.
+        cache_control: The value of `Cache-Control`; None sends none.
+        immutable: True to let clients keep files with a hash in their name for ever, as
+            `HASHED` finds it; or a regular expression that finds it in a file's name.
+        hidden: Whether to serve what has a name with a dot in front, or is under such a
+            folder. `.well-known` (RFC 8615) is always served.
+        ttl: Seconds for which what was seen on the disk is believed; 0 to look each
+            time.
+
+    Raises:
+        TypeError: An option has another type.
+        ValueError: *prefix* is no path, or has a placeholder, or is served already;
+            *root* is no folder; *default_index* is no name; *cache_control* has a line
+            end; *immutable* is no regular expression; *ttl* is negative.
+    """
+    prefix = _check_prefix(prefix)
+    _check_type("name", name, str, "the name of the route")
+    _check_type("hidden", hidden, bool, "True or False")
+    rule = _cache_rule(cache_control, immutable)
+    folder = Folder(_check_root(root), _check_index(default_index), hidden, rule)
+    cache = Cache(_check_ttl(ttl))
+    sending: WeakSet[Pieces] = WeakSet()
+
+    @app.route(f"{prefix}{{path:path}}", name=name)
+    async def serve_file(request: Request, response: Response, path: str) -> None:
+        entry = cache.get(path)
+        if entry is None:
+            variants = await in_thread(folder.find, path)
+            if variants is None:
+                # Made of the names that were found, so that it leads nowhere else.
+                target = prefix + "/".join(folder.split(path)) + "/"
+                return _redirect(response, target, request.query_string)
+            entry = cache.add(path, variants)
+        coding = choose_coding(request.headers.get("ACCEPT-ENCODING"), entry.sizes)
+        if coding is None or len(entry.sizes) > 1:
+            _add_vary(response)
+        if coding is None:
+            raise HttpError(HTTPStatus.NOT_ACCEPTABLE)
+        variant = entry.variants[coding]
+        plan = _plan(request, variant)
+        content = entry.contents.get(coding)
+        file = None
+        if content is None and plan.sends and request.method == "GET":
+            variant, content, file = await open_in_thread(folder, variant)
+            if variant is not entry.variants[coding]:  # it has changed meanwhile
+                cache.forget(path)
+                plan = _plan(request, variant)
+            elif content is not None:
+                cache.keep(path, coding, content)
+        if plan.sends and file is not None:
+            response.body = Pieces(file, plan.start, plan.length, sending)
+        elif plan.sends and content is not None:
+            response.body = _cut(content, plan.start, plan.length)
+        elif file is not None:
+            file.close()
+        _set_head(response, plan, variant)
+
+
+def _plan(request: Request, variant: Variant) -> Plan:
+    return make_plan(
+        request.method, request.headers, variant.etag, variant.modified, variant.size
+    )
+
+
+def _cut(content: bytes, start: int, length: int) -> bytes | memoryview:
+    whole = length == len(content)
+    return content if whole else memoryview(content)[start : start + length]
+
+
+def _set_head(response: Response, plan: Plan, variant: Variant) -> None:
+    """Set status and header.
+
+    Raises:
+        HttpError: 412, when the client's preconditions fail.
+    """
+    if plan.status == HTTPStatus.PRECONDITION_FAILED:
+        raise HttpError(plan.status)
+    response.status = plan.status
+    headers = response.headers
+    if plan.status == HTTPStatus.NOT_MODIFIED:  # RFC 9110, section 15.4.5
+        for name in ("ETag", "Cache-Control"):
+            if name in variant.fields:
+                headers[name] = variant.fields[name]
+    elif plan.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        # No HttpError: its answer would go without Content-Range (section 15.5.17).
+        headers["Content-Range"] = f"bytes */{variant.size}"
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+        headers["X-Content-Type-Options"] = "nosniff"
+        response.body = "Range Not Satisfiable"
+    else:
+        headers.update(variant.fields)
+        headers["Content-Length"] = plan.length
+        if plan.status == HTTPStatus.PARTIAL_CONTENT:
+            end = plan.start + plan.length - 1
+            headers["Content-Range"] = f"bytes {plan.start}-{end}/{variant.size}"
+
+
+def _add_vary(response: Response) -> None:
+    """Tell caches that the answer goes by Accept-Encoding, beside what it did."""
+    known = response.headers.get("Vary", [])
+    fields = [known] if isinstance(known, str) else [*known]
+    response.headers["Vary"] = ", ".join([*fields, "Accept-Encoding"])
+
+
+def _redirect(response: Response, path: str, query: str) -> None:
+    """Lead to *path*, not encoded, with a query as it came."""
+    location = quote(path)
+    if query:
+        location += f"?{query}"
+    response.redirect = location, HTTPStatus.TEMPORARY_REDIRECT
+
+
+# What the options say
+
+
+def _check_type(option: str, value: object, kind: Any, wanted: str) -> None:
+    # True is an int, and no number that anybody means.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{option}={value!r}: give {wanted}")
+
+
+def _check_prefix(prefix: str) -> str:
+    _check_type("prefix", prefix, str, "a path, such as '/static/'")
+    if not prefix.startswith("/") or "//" in prefix:
+        raise ValueError(f"prefix={prefix!r}: give a path, such as '/static/'")
+    if "{" in prefix or "}" in prefix:
+        raise ValueError(f"prefix={prefix!r}: leave placeholders out")
+    return prefix if prefix.endswith("/") else f"{prefix}/"
+
+
+def _check_root(root: str | Path) -> str:
+    _check_type("root", root, (str, Path), "a folder, as a string or a Path")
+    if not os.path.isdir(root):
+        raise ValueError(f"root={str(root)!r} is no folder: make it before")
+    return os.path.realpath(root)
+
+
+def _check_index(index: str) -> str:
+    _check_type("default_index", index, str, "the name of a file, such as 'index.html'")
+    if index in (".", "..") or any(char in index for char in "/\\\0"):
+        raise ValueError(
+            f"default_index={index!r}: give the name of a file, such as 'index.html'"
+        )
+    return index
+
+
+def _check_ttl(ttl: float) -> float:
+    _check_type("ttl", ttl, (int, float), "seconds, a number")
+    if not 0 <= ttl < math.inf:
+        raise ValueError(f"ttl={ttl!r}: give seconds, 0 or more")
+    return ttl
+
+
+def _cache_rule(
+    cache_control: str | None, immutable: bool | str | re.Pattern[str]
+) -> Callable[[str], str | None]:
+    """Make the function that gives the `Cache-Control` of a file's name."""
+    if cache_control is not None:
+        _check_type("cache_control", cache_control, str, "text, or None to send none")
+        if not _FIELD_VALUE.fullmatch(cache_control):
+            raise ValueError(
+                f"cache_control={cache_control!r}: give directives, such as "
+                "'max-age=3600', or None to send none"
+            )
+    hashed = _hash_pattern(immutable)
+    if hashed is None:
+        return lambda name: cache_control
+    return lambda name: IMMUTABLE if hashed.search(name) else cache_control
+
+
+def _hash_pattern(immutable: bool | str | re.Pattern[str]) -> re.Pattern[str] | None:
+    if isinstance(immutable, bool):
+        return HASHED if immutable else None
+    pattern = immutable.pattern if isinstance(immutable, re.Pattern) else immutable
+    if not isinstance(pattern, str):
+        raise TypeError(
+            f"immutable={immutable!r}: give True, or a regular expression, a string"
+        )
+    try:
+        return re.compile(immutable)
+    except re.error as error:
+        raise ValueError(
+            f"immutable={immutable!r} is no regular expression: {error}"
+        ) from error
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import static`."""
+    return {"static": static}

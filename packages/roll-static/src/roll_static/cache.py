@@ -1,0 +1,76 @@
+"""What was found on the disk a moment ago."""
+
+import time
+from collections.abc import Mapping
+
+from .files import Variant
+
+ENTRIES = 1024
+"""How many files are remembered."""
+
+CONTENT = 8 * 2**20
+"""Bytes of small files that are remembered, all together."""
+
+KEPT = 64 * 1024
+"""Bytes of the largest file whose content is remembered."""
+
+
+class Entry:
+    """A file with its variants, and what was read of them."""
+
+    __slots__ = ("contents", "expires", "sizes", "variants")
+
+    def __init__(self, variants: Mapping[str, Variant], expires: float) -> None:
+        self.variants = variants
+        self.sizes = {coding: variant.size for coding, variant in variants.items()}
+        self.contents: dict[str, bytes] = {}
+        self.expires = expires
+
+
+class Cache:
+    """Remembers, by the path of requests, the files that were found.
+
+    All entries live as long, so the oldest is the first to expire, and stands first.
+
+    Args:
+        ttl: Seconds for which an entry is good.
+    """
+
+    def __init__(self, ttl: float) -> None:
+        self._ttl = ttl
+        self._entries: dict[str, Entry] = {}
+        self._size = 0  # of all contents, in bytes
+
+    def get(self, path: str) -> Entry | None:
+        """Give what is known of a path, unless it is too old."""
+        entry = self._entries.get(path)
+        if entry is None or entry.expires <= time.monotonic():
+            return None
+        return entry
+
+    def add(self, path: str, variants: Mapping[str, Variant]) -> Entry:
+        """Remember what was found, and forget what is too old or too much."""
+        now = time.monotonic()
+        self.forget(path)
+        while self._entries:
+            oldest = next(iter(self._entries))
+            if self._entries[oldest].expires > now and len(self._entries) < ENTRIES:
+                break
+            self.forget(oldest)
+        entry = self._entries[path] = Entry(variants, now + self._ttl)
+        return entry
+
+    def keep(self, path: str, coding: str, content: bytes) -> None:
+        """Remember what was read of an entry, if there is room."""
+        entry = self._entries.get(path)
+        if entry is None or coding in entry.contents or len(content) > KEPT:
+            return
+        if self._size + len(content) <= CONTENT:
+            entry.contents[coding] = content
+            self._size += len(content)
+
+    def forget(self, path: str) -> None:
+        """Drop what is known of a path."""
+        entry = self._entries.pop(path, None)
+        if entry is not None:
+            self._size -= sum(map(len, entry.contents.values()))

@@ -1,0 +1,106 @@
+"""traceback: where a 500 comes from."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+
+from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.typing import Extension
+
+__all__ = ["traceback"]
+
+_logger = logging.getLogger("roll")
+
+# What a terminal would obey, or take for another line, but for line feeds and tabs.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def traceback(app: Roll, page: bool = False) -> None:
+    """Print the traceback of each 500 of *app* to the standard error stream.
+
+    With *page*, for development alone, a browser on the same machine gets it as a page,
+    too, with the request and the listeners. It is never shown when the connection, the
+    client, the `Host` or a proxy are not all of this machine, and never again after a
+    request came to an address that others can reach. Values of fields such as `Cookie`
+    and `Authorization` are not on it, and no values of variables.
+
+    Args:
+        app: The application.
+        page: Whether to show the page.
+
+    Raises:
+        TypeError: *page* is no bool.
+    """
+    if not isinstance(page, bool):
+        raise TypeError(f"page={page!r}: give True or False")
+
+    @app.listen("error")
+    async def print_the_traceback(
+        request: Request, response: Response, error: HttpError
+    ) -> None:
+        if error.status == 500:
+            print(_CONTROLS.sub(_escape, format_error(error)), end="", file=sys.stderr)
+
+    if page:
+        _show_pages(app)
+
+
+def format_error(error: HttpError) -> str:
+    """Write the traceback of what has become a 500."""
+    from traceback import format_exception
+
+    return "".join(format_exception(find_cause(error)))
+
+
+def find_cause(error: HttpError) -> BaseException:
+    """Find the exception behind a 500; the error itself, when a view has raised it."""
+    if error.__traceback__ is None and error.__context__ is not None:
+        return error.__context__
+    return error
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _show_pages(app: Roll) -> None:
+    """Answer each 500 with a page, to those who may see it."""
+    from .local import public_address, refusal
+    from .page import write_page
+
+    public: str | None = None
+
+    def look_for_public_address(request: Request) -> None:
+        nonlocal public
+        if public is None and (public := public_address(request)) is not None:
+            _logger.error(
+                "traceback(page=True) shows no page from now on: requests come to %s, "
+                "which others can reach. Listen on 127.0.0.1 to develop, and leave "
+                "page=True out elsewhere",
+                public,
+            )
+
+    @app.listen("headers", before=("cors", "negotiation", "options", "proxy", "static"))
+    async def notice_public_addresses(request: Request, response: Response) -> None:
+        look_for_public_address(request)
+
+    @app.listen("error")
+    async def show_the_page(
+        request: Request, response: Response, error: HttpError
+    ) -> None:
+        look_for_public_address(request)  # others may have ended the chain of `headers`
+        wanted = "text/html" in request.headers.get("ACCEPT", "")
+        if public is not None or error.status != 500 or not wanted:
+            return
+        reason = refusal(request)
+        if reason is None:
+            write_page(app, request, response, error)
+        else:
+            _logger.warning("traceback(page=True) shows no page: %s", reason)
+
+
+@hookimpl
+def roll_extensions() -> Mapping[str, Extension]:
+    """Give `from roll.extensions import traceback`."""
+    return {"traceback": traceback}

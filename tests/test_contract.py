@@ -1,0 +1,45 @@
+"""Every installed extension keeps the contract of extensions, those of others too."""
+
+from importlib import metadata
+
+import pytest
+from roll import plugins
+from roll.extensions import DISTRIBUTIONS
+from roll_testing import ExtensionContract
+
+# What a contract is told of an extension, beside the function.
+SETTINGS = {
+    "content_negociation": {"imports": ["mimetype_match", "six"]},
+    "content_negotiation": {"imports": ["mimetype_match", "six"]},
+    "simple_server": {"serves": True},
+    "websockets_store": {"imports": ["websockets"]},
+}
+
+
+def test_there_are_extensions_to_test():
+    assert {"proxy_headers", "simple_server"} <= set(plugins.extensions())
+
+
+def is_installed(distribution):
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("name", "distribution"), [*DISTRIBUTIONS.items()])
+def test_an_installed_distribution_gives_its_extensions(name, distribution):
+    # So that none is left untested because it gives nothing.
+    assert (name in plugins.extensions()) == is_installed(distribution)
+
+
+for name, extension in plugins.extensions().items():
+    # A class for each, as a package has: TestContractOf_cors::test_...
+    attributes = {
+        "extension": staticmethod(extension),
+        "distribution": DISTRIBUTIONS.get(name),
+        **SETTINGS.get(name, {}),
+    }
+    title = f"TestContractOf_{name}"
+    globals()[title] = type(title, (ExtensionContract,), attributes)
