@@ -19,6 +19,7 @@ from roll import (
     Roll,
     Route,
     Routes,
+    RouteTable,
 )
 
 # A dict, by identity
@@ -336,3 +337,26 @@ async def test_one_connection_that_fails_does_not_end_the_watch(app, caplog):
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     await app.shutdown()
     assert not app.connections
+
+
+@pytest.mark.parametrize("options", [{"limits": {"body": 1}}, {"limits": None}])
+def test_limits_of_another_kind_are_an_error(options):
+    with pytest.raises(TypeError, match=r"limits = .*: give a roll\.Limits"):
+        type("App", (Roll,), options)()
+
+
+def test_a_route_and_a_listener_need_parentheses(app):
+    async def view(request, response): ...
+
+    for route in (app.route, RouteTable().route, RouteTable().get):
+        with pytest.raises(TypeError, match=r"give a path, as in @app\.route\('/'\)"):
+            route(view)
+    with pytest.raises(TypeError, match=r"name an event, as in listen\('startup'\)"):
+        app.listen(view)
+
+
+def test_a_mistake_in_a_route_tells_where_it_is_declared(app):
+    with pytest.raises(ValueError, match=r"is no type") as caught:
+        app.route("/{x:itn}")(lambda request, response, x: None)
+    [note] = caught.value.__notes__
+    assert note.startswith(f"The route is declared at {__file__}:")

@@ -45,6 +45,17 @@ async def test_a_view_that_is_late_is_cancelled_and_answered_503(app):
     assert app.declarations[0].extras == {"timeout": 0.05}
 
 
+async def test_a_view_that_answers_instead_of_ending_is_late_all_the_same(app):
+    @app.route("/", timeout=0.05)
+    async def view(request, response):
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            response.body = "late"
+
+    assert await exchange(app, get()) == (LATE, False)
+
+
 async def test_a_timeout_of_the_view_itself_is_an_error_like_others(app, caplog):
     @app.route("/", timeout=10)
     async def view(request, response):
@@ -145,13 +156,13 @@ async def test_a_view_may_end_after_its_client_has_left(
     await asyncio.sleep(0)
     getattr(transport, leave)()
     await asyncio.sleep(0.01)
-    assert app.connections == set()
+    assert len(app.connections) == 1  # it counts until the view has ended
     assert work.seen == []
     work.gate.set()
     await asyncio.sleep(0.01)
+    assert app.connections == set()
     assert work.seen == seen
     assert transport.data == b""
-    assert app._tasks == set()
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
@@ -164,7 +175,7 @@ async def test_a_stream_ends_when_its_client_leaves_also_where_the_view_may_end(
     transport.disconnect()
     await asyncio.sleep(0.01)
     assert work.seen == ["ended", "closed"]
-    assert app._tasks == set()
+    assert app.connections == set()
 
 
 async def test_a_view_is_cancelled_by_default(app):
@@ -175,6 +186,21 @@ async def test_a_view_is_cancelled_by_default(app):
     transport.disconnect()
     await asyncio.sleep(0.01)
     assert work.seen == ["cancelled"]
+
+
+async def test_the_sweep_passes_a_view_over_whose_client_has_left(app):
+    app.limits = Limits(write_timeout=0.01, keep_alive=0.01)
+    work = Work(app, on_disconnect="finish")
+    await app.startup()
+    transport = connect(app)
+    transport.feed(post())
+    await asyncio.sleep(0)
+    transport.disconnect()
+    await asyncio.sleep(0.05)
+    assert work.seen == []
+    work.gate.set()
+    await app.shutdown()
+    assert work.seen == ["ended"]
 
 
 async def test_shutdown_waits_for_a_view_whose_client_has_left(app):
@@ -202,7 +228,7 @@ async def test_shutdown_cuts_such_a_view_at_the_deadline(app, caplog):
     await app.shutdown()
     assert work.seen == ["cancelled"]
     assert caplog.messages == [
-        "Shutdown cuts 0 connections and 1 tasks that are still running"
+        "Shutdown cuts 1 connections and 1 tasks that are still running"
     ]
 
 
@@ -231,6 +257,11 @@ async def test_a_path_that_does_not_decode_is_of_no_such_route(app):
             "an extra cannot be called view: listeners are given it",
         ),
         ({"limits": 1}, TypeError, "limits=1: give a roll.Limits"),
+        (
+            {"limits": Limits(body=1, upload=1)},
+            ValueError,
+            "limits= of a route sets `body` alone",
+        ),
         ({"timeout": "1"}, TypeError, "timeout='1': give seconds, a number"),
         ({"timeout": True}, TypeError, "timeout=True: give seconds, a number"),
         ({"timeout": 0}, ValueError, "timeout=0: give seconds above 0"),
@@ -248,7 +279,7 @@ def test_an_extra_without_meaning_is_an_error_when_declared(
 ):
     async def view(request, response): ...
 
-    with pytest.raises(error, match=f"^/x: {message}$"):
+    with pytest.raises(error, match=f"^/x: {message}\n"):
         app.route("/x", **extras)(view)
     assert app.declarations == []
 

@@ -40,11 +40,17 @@ def test_the_defaults_are_those_that_are_promised():
 @pytest.mark.parametrize("name", DEFAULTS)
 @pytest.mark.parametrize("value", [0, -1, "1", True, float("nan")])
 def test_a_limit_is_a_number_above_zero(name, value):
-    with pytest.raises(ValueError, match=rf"Limits\({name}=.*give a number above 0"):
+    with pytest.raises(ValueError, match=rf"Limits\({name}=.*number above 0"):
         Limits(**{name: value})
 
 
-@pytest.mark.parametrize("name", DEFAULTS.keys() - {"requests"})
+@pytest.mark.parametrize("name", ["body", "connections", "requests"])
+def test_a_number_of_things_is_whole(name):
+    with pytest.raises(ValueError, match=rf"Limits\({name}=1.5\): give a whole number"):
+        Limits(**{name: 1.5})
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULTS.keys() - {"requests"}))
 def test_only_the_requests_of_a_connection_may_be_unlimited(name):
     with pytest.raises(ValueError, match=rf"Limits\({name}=None\)"):
         Limits(**{name: None})

@@ -194,6 +194,7 @@ def test_what_is_known_of_a_path_adds_up():
         ("/{a b}", "'a b' cannot be the name"),
         ("/{x}/{x}", "has the same variable twice"),
         ("/{id:itn}", "'itn' is no type; did you mean 'int'?"),
+        ("/{id: int}", "leave out the space in ' int'"),
         ("/{id:qqq}", "'qqq' is no type; types are uuid, date"),
         ("/{x:(a)b}", "has a group"),
         ("/{x:(?:a+)+}", "repeats a repeat"),
@@ -325,6 +326,18 @@ def test_no_path_takes_long(pattern, path):
     started = time.perf_counter()
     assert routes.match(path) == (None, {})
     assert time.perf_counter() - started < 0.5
+
+
+def test_many_patterns_together_do_not_take_long():
+    routes = Routes()
+    for number in range(200):
+        routes.add(f"/{{a}}-{{b}}-{{c}}-{number}")
+        routes.add(f"/{{a}}-{{b}}.x{number}")
+    routes.match("/")
+    started = time.perf_counter()
+    assert routes.match("/" + "-" * 226) == (None, {})
+    assert routes.match("/" + "-" * 1900 + ".x") == (None, {})
+    assert time.perf_counter() - started < 0.5  # each alone: some 10 ms
 
 
 def test_ten_thousand_routes_are_added_in_linear_time():

@@ -51,9 +51,10 @@ def test_methods_stand_beside_the_extensions():
     assert "HTTP_METHODS" in dir(extensions)
 
 
-def test_a_known_extension_that_is_missing_says_what_to_install():
-    with pytest.raises(ImportError, match="Run: pip install roll-negotiation"):
-        from roll.extensions import content_negociation  # noqa: F401
+def test_a_known_extension_that_is_missing_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(extensions.DISTRIBUTIONS, "shout", "roll-shout")
+    with pytest.raises(ImportError, match="Run: pip install roll-shout"):
+        from roll.extensions import shout  # noqa: F401
 
 
 def test_an_unknown_extension_is_an_attribute_error_that_names_the_others(install):

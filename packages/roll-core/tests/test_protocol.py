@@ -965,6 +965,78 @@ async def test_the_message_being_served_is_named(app):
     await finish(transport)
 
 
+async def test_a_stream_that_reads_a_body_asks_for_it_before_it_starts(app):
+    @app.route("/shout", methods=["POST"], lazy_body=True)
+    async def shout(request, response):
+        async def pieces():
+            async for piece in request:
+                yield piece.upper()
+
+        response.body = pieces()
+
+    transport = connect(app)
+    head = get("/shout", "Content-Length: 3", "Expect: 100-continue", method="POST")
+    transport.feed(head)
+    await settle(transport)
+    assert transport.data == CONTINUE + CHUNKED
+    transport.feed(b"abc" + get())
+    await settle(transport)
+    assert transport.data == CONTINUE + CHUNKED + b"3\r\nABC\r\n0\r\n\r\n" + OK
+    await finish(transport)
+
+
+async def test_a_body_is_not_asked_for_once_it_is_answered(app):
+    seen = []
+
+    @app.route("/later", methods=["POST"], lazy_body=True)
+    async def later(request, response):
+        async def read():
+            try:
+                await request.read()
+            except HttpError as error:
+                seen.append(error.message)
+
+        app.keep(asyncio.create_task(read()))
+
+    head = get("/later", "Content-Length: 3", "Expect: 100-continue", method="POST")
+    data, closed = await exchange(app, head)
+    assert (data.count(b"HTTP/1.1 "), closed) == (1, True)
+    await asyncio.sleep(0.01)
+    assert seen == ["The client left"]
+
+
+async def test_what_is_no_exception_but_raised_cuts_the_connection(app, caplog):
+    class Stop(BaseException):
+        pass
+
+    @app.route("/stop")
+    async def stop(request, response):
+        raise Stop
+
+    data, closed = await exchange(app, get("/stop"))
+    assert (data, closed) == (b"", True)
+    assert caplog.messages == ["GET b'/stop' was cut short"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_process_passes(app, error):
+    @app.route("/stop")
+    async def stop(request, response):
+        raise error
+
+    async def main():
+        transport = connect(app)
+        transport.feed(get("/stop"))
+        await asyncio.sleep(1)
+
+    with pytest.raises(error):
+        asyncio.run(main())
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
 # Contexts
 
 user = contextvars.ContextVar("user", default="nobody")

@@ -390,6 +390,23 @@ def test_a_stream_to_a_client_that_does_not_read_waits_then_is_cut(run):
 # Timeouts
 
 
+def test_a_client_that_reads_slowly_and_steadily_is_not_cut_off(run):
+    async def main():
+        async with serving(App(write_timeout=0.6)) as server:
+            client = socket.create_connection(server.address)
+            client.setblocking(False)
+            client.sendall(STREAM.replace(b"stream", b"gibibyte"))
+            loop = asyncio.get_running_loop()
+            # The system holds megabytes for it: what waits in Roll hardly changes.
+            for _ in range(20):
+                await asyncio.sleep(0.1)
+                assert len(await loop.sock_recv(client, 65536)) > 0
+            assert len(server.app.connections) == 1
+            client.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("limits", "data", "expected"),
     [

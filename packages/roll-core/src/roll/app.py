@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast
 from . import plugins, routing
 from .errors import HttpError
 from .events import Entry, bind, names, solve
+from .limits import Limits
 from .matching import Routes, UnreachableRouteError
 from .protocol import HttpProtocol
 from .request import Parts, Request
@@ -104,6 +105,8 @@ class Roll(_Parts, dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"limits = {self.limits!r}: give a roll.Limits")
         self.routes = self.Routes()
         """What finds the route of a path; see `Roll.Routes`."""
         self.declarations: list[Declaration] = []
@@ -152,6 +155,7 @@ class Roll(_Parts, dict[str, Any]):
             AttributeError: `methods` is given with a class.
             TypeError: The view cannot take a request and a response.
         """
+        routing.check_path(path)
         draft = Draft(path, methods, protocol, lazy_body, extras, caller())
 
         def declare(view: V) -> V:
@@ -172,6 +176,13 @@ class Roll(_Parts, dict[str, Any]):
             self._declare(draft._replace(path=prefix + draft.path), view)
 
     def _declare(self, draft: Draft, view: Any) -> None:
+        try:
+            self._add(draft, view)
+        except (AttributeError, TypeError, ValueError) as error:
+            error.add_note(f"The route is declared at {draft.where}")
+            raise
+
+    def _add(self, draft: Draft, view: Any) -> None:
         path, methods, protocol, lazy_body, extras, where = draft
         if not path.startswith("/"):
             raise ValueError(f"{path!r} is no path: make it start with a slash")
@@ -251,6 +262,8 @@ class Roll(_Parts, dict[str, Any]):
             TypeError: The function cannot take the arguments of the event.
             ValueError: `before` and `after` go in circles.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"listen({name!r}): name an event, as in listen('startup')")
 
         def add(listener: L) -> L:
             module = getattr(listener, "__module__", None)

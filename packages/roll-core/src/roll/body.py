@@ -127,15 +127,19 @@ class Body:
     async def _wait(self) -> None:
         if self._waiter is not None:
             raise RuntimeError("the body is being read by another task")
-        if self.expected:
-            self.expected = False
-            if not self.received:
-                self._source.continue_body()
+        self.ask()
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
+
+    def ask(self) -> None:
+        """Tell a client that waits to send the body, unless it does already."""
+        if self.expected:
+            self.expected = False
+            if not self.received:
+                self._source.continue_body()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -74,13 +74,11 @@ class Limits:
             value = getattr(self, field.name)
             if value is None and field.name == "requests":
                 continue
-            if (
-                not isinstance(value, (int, float))
-                or isinstance(value, bool)
-                or not value > 0
-            ):
+            kinds = (int, float) if field.type is float else int
+            if not isinstance(value, kinds) or isinstance(value, bool) or not value > 0:
                 raise ValueError(
-                    f"Limits({field.name}={value!r}): give a number above 0"
+                    f"Limits({field.name}={value!r}): give a"
+                    f"{' whole' if kinds is int else ''} number above 0"
                 )
 
     @property

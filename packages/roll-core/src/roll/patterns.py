@@ -57,10 +57,12 @@ _TYPED_ORDER = {kind.regex: order for order, kind in enumerate(KINDS.values())}
 class Piece(NamedTuple):
     """One segment of a pattern, or all of it from the first that spans several."""
 
-    text: str
-    """What is literal of it."""
+    literals: tuple[str, ...]
+    """What stands before, between and behind its placeholders, in order."""
     start: str
     """The literal before its first placeholder; all of a piece without any."""
+    end: str
+    """The literal behind its last placeholder; all of a piece without any."""
     shape: str
     """An expression without names: the same for pieces that take the same text."""
     key: tuple[Any, ...]
@@ -69,6 +71,11 @@ class Piece(NamedTuple):
     kinds: tuple[Kind, ...]
     spans: bool
     """Whether a placeholder may take a slash, or nothing."""
+
+    @property
+    def text(self) -> str:
+        """What is literal of it."""
+        return "".join(self.literals)
 
     @property
     def general(self) -> bool:
@@ -271,12 +278,18 @@ def piece_reader(piece: Piece) -> Callable[[str], Values | None]:
         A function from a text to the values of the placeholders, None when the text
         does not fit.
     """
-    return _piece_reader(piece.shape, piece.kinds, piece.spans)
+    return _piece_reader(
+        piece.shape, piece.kinds, piece.spans, piece.literals, piece.end
+    )
 
 
 @lru_cache(maxsize=256)
 def _piece_reader(
-    shape: str, kinds: tuple[Kind, ...], spans: bool
+    shape: str,
+    kinds: tuple[Kind, ...],
+    spans: bool,
+    literals: tuple[str, ...],
+    end: str,
 ) -> Callable[[str], Values | None]:
     if shape == "(.*)":
         return lambda text: (text,)
@@ -285,7 +298,14 @@ def _piece_reader(
     converters = [kind.convert or str for kind in kinds]
 
     def read(text: str) -> Values | None:
-        found = fullmatch(text) if len(text) <= longest else None
+        if len(text) > longest or not text.endswith(end):
+            return None
+        # That a literal lacks is soon seen. The expression may take longer to see it,
+        # and a path may be tried on many.
+        for literal in literals:
+            if literal not in text:
+                return None
+        found = fullmatch(text)
         if found is None:
             return None
         try:
@@ -331,8 +351,9 @@ def _parse(text: str) -> tuple[Piece, ...]:
 
 def _join(rest: list[Piece]) -> Piece:
     return Piece(
-        "",
+        tuple(literal for piece in rest for literal in piece.literals),
         rest[0].start,
+        rest[-1].end,
         "/".join(piece.shape for piece in rest),
         (*[part for piece in rest for part in piece.key], PATH + 1),
         tuple(name for piece in rest for name in piece.names),
@@ -388,13 +409,14 @@ def _closing_brace(text: str, start: int) -> int:
 
 
 def _parse_segment(text: str, segment: list[str | Placeholder]) -> Piece:
-    shape = literal = ""
+    shape = ""
+    literals: list[str] = []
     names: list[str] = []
     kinds: list[Kind] = []
     for part in segment:
         if isinstance(part, str):
             shape += re.escape(part)
-            literal += part
+            literals.append(part)
             continue
         name, kind = part
         if not name.isidentifier():
@@ -402,17 +424,28 @@ def _parse_segment(text: str, segment: list[str | Placeholder]) -> Piece:
         names.append(name)
         kinds.append(_find_kind(text, kind))
         shape += f"({kinds[-1].regex})"
-    start = segment[0] if segment and isinstance(segment[0], str) else ""
+    start = "".join(part for part in segment[:1] if isinstance(part, str))
+    end = "".join(part for part in segment[-1:] if isinstance(part, str))
     rank = max((kind.rank for kind in kinds), default=STATIC)
     order = max((_TYPED_ORDER.get(kind.regex, 0) for kind in kinds), default=0)
     spans = any(_spans(kind) for kind in kinds)
     ranks = sum(kind.rank for kind in kinds)
     rest = shape.removeprefix(re.escape(start))
     return Piece(
-        literal,
+        tuple(literals),
         start,
+        end,
         shape,
-        (rank, spans, -len(literal), len(names), ranks, order, -len(start), rest),
+        (
+            rank,
+            spans,
+            -len("".join(literals)),
+            len(names),
+            ranks,
+            order,
+            -len(start),
+            rest,
+        ),
         tuple(names),
         tuple(kinds),
         spans,
@@ -424,6 +457,8 @@ def _find_kind(text: str, name: str) -> Kind:
         return KINDS["string"]
     if name in KINDS:
         return KINDS[name]
+    if name.strip() in KINDS:
+        raise ValueError(f"{text!r}: leave out the space in {name!r}")
     if re.fullmatch(r"\w+", name):
         near = difflib.get_close_matches(name, KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"types are {', '.join(KINDS)}"

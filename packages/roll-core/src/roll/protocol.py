@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import sys
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -16,6 +17,12 @@ from .request import Request
 from .response import Response, close_body, encode_body, set_error
 from .tasks import start
 from .upgrade import Switch
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # they are Unix's
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from .app import Roll
@@ -133,9 +140,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._disconnected.set_result(None)
         if self.task is not None:
             if self.busy and _finishes(self.request):
-                self.app.keep(self.task)
-            else:
-                self.task.cancel()
+                # Until then it counts as a connection, which limits how many there are.
+                self.task.add_done_callback(lambda task: self.app.forget(self))
+                return
+            self.task.cancel()
         self.app.forget(self)
 
     def pause_writing(self) -> None:
@@ -287,7 +295,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.abort()
             await close_body(response.body)
             raise
-        except Exception:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            self.abort()
+            raise
+        except BaseException:
             logger.exception("%s %r was cut short", request.method, request.url)
             self.abort()
         finally:
@@ -303,6 +314,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """
         request: Request = self.request  # type: ignore[assignment]  # it is served
         response: Response = self.response  # type: ignore[assignment]
+        content = request.content
+        if content is not None and content.expected and _may_read(response):
+            content.ask()  # not later, in the middle of the answer
         try:
             answer = self._frame(request, response)
         except Exception as error:
@@ -311,6 +325,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             answer = self._frame(request, response)
         if answer.close:
             request.keep_alive = False
+        if content is not None:
+            content.expected = False  # the client has its answer
         transport = self._transport
         body = answer.body
         if transport is None or body is None:
@@ -361,6 +377,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         iterator = aiter(answer.body)
         try:
             async for piece in iterator:
+                if self._transport is None:  # the view goes on, its client has left
+                    return
                 data = encode_body(piece)
                 left -= len(data)
                 if left < 0:
@@ -371,12 +389,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                     transport.write(bytes(data))
                 if self._writable is not None:
                     await self._writable
-                if self._transport is None:  # the view goes on, its client has left
-                    return
         finally:
             await close_body(iterator)
             if iterator is not answer.body:
                 await close_body(answer.body)
+        if self._transport is None:
+            return
         if answer.chunked:
             transport.write(wire.LAST_CHUNK)
         elif answer.length is not None and left:
@@ -468,6 +486,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         Args:
             now: The loop's time, in seconds.
         """
+        if self._transport is None:  # a view that goes on when its client has left
+            return
         phase, mark, limit = self._phase()
         if (phase, mark) != self._seen:
             self._seen = (phase, mark)
@@ -484,9 +504,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         request = self._incoming
         transport = cast(asyncio.Transport, self.transport)
         if self._writable is not None or transport.is_closing():
-            return "write", transport.get_write_buffer_size(), limits.write_timeout
+            return "write", _unsent(transport), limits.write_timeout
         if self._lingering:
-            return "linger", transport.get_write_buffer_size(), LINGER
+            return "linger", _unsent(transport), LINGER
         if request is not None and request.content is not None:
             if self._reading_paused or request.content.expected:
                 return "view", self._served, math.inf
@@ -505,6 +525,30 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._advance()
         else:
             self._close()
+
+
+def _may_read(response: Response) -> bool:
+    """Whether an answer may go on to read the body of its request."""
+    return response.status < HTTPStatus.MULTIPLE_CHOICES and hasattr(
+        response.body, "__aiter__"
+    )
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Count the bytes that the client has not acknowledged, as far as it is known.
+
+    The system may hold megabytes of them: while a slow client reads these, what waits
+    here does not change.
+    """
+    size = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    if sock is not None and fcntl is not None:
+        try:
+            queued = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        except OSError:  # it is closed
+            return size
+        size += int.from_bytes(queued, sys.byteorder)
+    return size
 
 
 def _finishes(request: Request | None) -> bool:

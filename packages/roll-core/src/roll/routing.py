@@ -132,6 +132,16 @@ NOT_FOUND = Endpoint(_not_found, lazy_body=True, found=False)
 """The endpoint of every path that no route matches."""
 
 
+def check_path(path: Any) -> None:
+    """Require a string: a view is given when the parentheses are left out.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"route({path!r}): give a path, as in @app.route('/')")
+
+
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     """Check the extras of a route that are Roll's own.
 
@@ -146,6 +156,8 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     limits = extras.get("limits")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
+    if limits is not None and limits != Limits(body=limits.body):
+        raise ValueError(f"{path}: limits= of a route sets `body` alone")
     timeout = extras.get("timeout")
     if timeout is not None and (
         not isinstance(timeout, (int, float)) or isinstance(timeout, bool)
@@ -175,6 +187,8 @@ def bounded(view: View, seconds: float) -> View:
             if not timeout.expired():
                 raise
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
+        if timeout.expired():  # and the view has answered instead of ending
+            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
 
     return run
 
@@ -307,6 +321,7 @@ def _shortcut(method: str) -> Callable[..., Callable[[V], V]]:
         lazy_body: bool = False,
         **extras: Any,
     ) -> Callable[[V], V]:
+        check_path(path)
         draft = Draft(path, [method], protocol, lazy_body, extras, caller())
         return self._collect(draft)
 
@@ -330,6 +345,7 @@ class RouteTable:
         **extras: Any,
     ) -> Callable[[V], V]:
         """Declare a view, with the arguments of `Roll.route`; returns it unchanged."""
+        check_path(path)
         return self._collect(
             Draft(path, methods, protocol, lazy_body, extras, caller())
         )
