@@ -372,7 +372,7 @@ async def test_another_scheme_is_400(app, client, value):
     [
         "example.org",
         "example.org:8080",
-        "EXAMPLE.org:",
+        "EXAMPLE.org:65535",
         "my_service.internal",
         "192.0.2.1:80",
         "[2001:db8::1]",
@@ -393,6 +393,8 @@ async def test_a_host_is_set_as_it_is(app, client, value):
         "example.org:80:80",
         "example.org:port",
         "example.org:123456",
+        "example.org:65536",
+        "example.org:",
         "2001:db8::1",
         "[example.org]",
         "<script>",

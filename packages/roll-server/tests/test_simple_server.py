@@ -271,3 +271,9 @@ def test_asyncio_is_used_where_uvloop_is_not(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with contextlib.closing(new_event_loop()) as loop:
         assert isinstance(loop, asyncio.SelectorEventLoop)
+
+
+@pytest.mark.parametrize("app", [Roll, None, "app"])
+def test_what_is_no_application_is_not_served(app):
+    with pytest.raises(TypeError, match=r"give an application, such as Roll\(\)"):
+        simple_server(app)

@@ -39,7 +39,7 @@ SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 # A registered name without what no host on the Internet has, such as quotes, or an
 # IPv4 address, or an IPv6 address in brackets (RFC 3986, section 3.2.2), and a port.
-_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 # A node of RFC 7239, section 6; or an IPv6 address as in X-Forwarded-For, bare. No
 # zone: `%` and what follows means nothing elsewhere, and could be any text.
@@ -146,13 +146,18 @@ def _apply(
             break
     if proto and proto.lower() not in SCHEMES:
         raise _malformed("scheme")
-    if host and not _HOST.fullmatch(host):
+    if host and not _is_host(host):
         raise _malformed("host")
     request.remote_addr = remote_addr
     if proto:
         request.scheme = SCHEMES[proto.lower()]
     if host:
         request.host = host
+
+
+def _is_host(text: str) -> bool:
+    found = _HOST.fullmatch(text)
+    return found is not None and int(found[1] or 0) < 1 << 16
 
 
 def _malformed(what: str) -> HttpError:

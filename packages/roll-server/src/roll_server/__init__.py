@@ -28,8 +28,11 @@ def simple_server(
 
     Raises:
         OSError: The address cannot be had; the message names it.
+        TypeError: *app* is no application, but its class, for one.
         ValueError: The port is no number from 0 to 65535.
     """
+    if not isinstance(app, Roll):
+        raise TypeError(f"simple_server({app!r}): give an application, such as Roll()")
     say: Callable[[str], None] = _keep_quiet if quiet else _say
     sockets = bind(host, port, app.limits.backlog)
     # KeyboardInterrupt comes where the loop takes no signal handlers.
