@@ -3,7 +3,6 @@
 import email
 import os
 import subprocess
-import sys
 import tomllib
 import venv
 from importlib import metadata
@@ -42,26 +41,6 @@ def project(name):
 
 def import_name(name):
     return IMPORT_NAMES.get(name, name.replace("-", "_"))
-
-
-def build(source, target):
-    """Build the wheel of a project into a folder, with the installed hatchling."""
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", target],
-        cwd=source,
-        check=True,
-        capture_output=True,
-    )
-
-
-@pytest.fixture(scope="session")
-def wheels(tmp_path_factory):
-    """Map each package to its wheel, built from the tree as it is."""
-    target = tmp_path_factory.mktemp("wheels")
-    for source in PACKAGES.values():
-        build(source, target)
-    built = {path.name.partition("-")[0]: path for path in target.glob("*.whl")}
-    return {name: built[name.replace("-", "_")] for name in PACKAGES}
 
 
 def file_names(wheel):
@@ -155,7 +134,7 @@ def run(*command):
     return done.stdout
 
 
-def test_documented_upgrade_from_0_13_leaves_a_working_module(tmp_path, wheels):
+def test_documented_upgrade_from_0_13_leaves_a_working_module(tmp_path, wheels, build):
     # A stand-in for the original: one distribution `roll`, with the module `roll`.
     old = tmp_path / "old"
     (old / "roll").mkdir(parents=True)

@@ -220,13 +220,13 @@ def test_an_unknown_name_is_an_error_that_knows_a_near_one(app):
 @pytest.mark.parametrize("name", [7, b"home", ("home",)])
 def test_a_name_that_is_no_string_is_an_error_of_the_declaration(app, name):
     named_url(app)
-    with pytest.raises(TypeError, match=r"^/: name=.*: give a string$"):
+    with pytest.raises(TypeError, match=r"^/: name=.*: give a string\n"):
         add(app, "/", name=name)
 
 
 def test_an_empty_name_is_an_error(app):
     named_url(app)
-    with pytest.raises(ValueError, match=r"^/: name='': give one, or leave it out$"):
+    with pytest.raises(ValueError, match=r"^/: name='': give one, or leave it out\n"):
         add(app, "/", name="")
 
 
