@@ -178,6 +178,28 @@ async def test_a_stream_ends_when_its_client_leaves_also_where_the_view_may_end(
     assert app.connections == set()
 
 
+async def test_a_stream_may_end_by_itself_after_its_client_has_left(app, caplog):
+    gate = asyncio.Event()
+
+    async def pieces():
+        yield b"x"
+        await gate.wait()
+
+    @app.route("/", on_disconnect="finish")
+    async def view(request, response):
+        response.body = pieces()
+
+    transport = connect(app)
+    transport.feed(get())
+    await asyncio.sleep(0.01)
+    transport.disconnect()
+    await asyncio.sleep(0.01)
+    gate.set()
+    await asyncio.sleep(0.01)
+    assert app.connections == set()
+    assert caplog.messages == []
+
+
 async def test_a_view_is_cancelled_by_default(app):
     work = Work(app, on_disconnect="cancel")
     transport = connect(app)

@@ -2,6 +2,10 @@ import asyncio
 import contextvars
 import gc
 import logging
+import socket
+import subprocess
+import sys
+import textwrap
 
 import pytest
 from roll import HttpError, Limits, Roll
@@ -816,6 +820,34 @@ async def test_an_idle_client_that_has_not_read_all_is_cut_off():
     sweep(transport, 10, 12, 13, 16)
     await transport.wait_closed()
     assert app.connections == set()
+
+
+async def test_a_socket_that_is_closed_already_has_nothing_to_tell(caplog):
+    app = App(write_timeout=0.05)
+    await app.startup()
+    with socket.socket() as closed:
+        pass
+    transport = connect(app, extra={"socket": closed})
+    app["pieces"] = [b"x" * 65536] * 10
+    transport.stall()
+    transport.feed(get("/stream"))
+    await transport.wait_closed()
+    assert caplog.messages == []
+    await app.shutdown()
+
+
+def test_where_the_system_does_not_tell_what_is_unsent_roll_works_too():
+    code = """
+        import asyncio, sys
+        sys.modules["fcntl"] = None  # as on Windows
+        from roll import Roll
+        from roll_testing import exchange
+        print(asyncio.run(exchange(Roll(), b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True
+    )
+    assert "HTTP/1.1 404 Not Found" in done.stdout, done.stderr
 
 
 async def test_a_client_gets_a_while_to_read_the_last_answer(app):

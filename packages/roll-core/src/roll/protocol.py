@@ -545,7 +545,7 @@ def _unsent(transport: asyncio.Transport) -> int:
     if sock is not None and fcntl is not None:
         try:
             queued = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-        except OSError:  # it is closed
+        except ValueError:  # it is closed, and TLS has not told yet
             return size
         size += int.from_bytes(queued, sys.byteorder)
     return size
