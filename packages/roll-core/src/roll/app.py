@@ -113,6 +113,8 @@ class Roll(_Parts, dict[str, Any]):
         """Every route as it was declared, in order."""
         self.hooks: dict[str, tuple[Listener, ...]] = {}
         """The listeners of each event, in the order in which they run."""
+        self.listeners: dict[str, list[Entry]] = {}
+        """The same as they were added, with the module of each and what it asks for."""
         self.connections: set[Connection] = set()
         """The open connections."""
         self.closing = asyncio.Event()
@@ -120,7 +122,6 @@ class Roll(_Parts, dict[str, Any]):
         self.date = ""
         """Lines that end every head: `Date` and `Server`, while a Server runs."""
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
-        self._entries: dict[str, list[Entry]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -268,10 +269,10 @@ class Roll(_Parts, dict[str, Any]):
         def add(listener: L) -> L:
             module = getattr(listener, "__module__", None)
             entry = Entry(bind(name, listener), module, names(before), names(after))
-            entries = [*self._entries.get(name, ()), entry]
+            entries = [*self.listeners.get(name, ()), entry]
             # A new tuple: a request that runs never sees its listeners change.
             self.hooks[name] = solve(name, entries, plugins.owner)
-            self._entries[name] = entries
+            self.listeners[name] = entries
             return listener
 
         return add

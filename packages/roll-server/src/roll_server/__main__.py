@@ -6,6 +6,7 @@ import click
 from roll.plugins import PluginError, manager
 
 from .new import new
+from .plugins import plugins
 
 
 class Commands(click.Group):
@@ -39,6 +40,7 @@ def make_commands() -> Commands:
     """
     commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
     commands.add_command(new)
+    commands.add_command(plugins)
     manager().hook.roll_commands(commands=commands)
     return commands
 

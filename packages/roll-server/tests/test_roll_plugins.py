@@ -1,0 +1,98 @@
+"""`roll plugins`: what is installed, and in which order listeners run."""
+
+import subprocess
+import sys
+
+import pytest
+
+APP = """
+import functools
+from roll import Roll
+
+app = Roll()
+nothing = None
+
+@app.listen("response", after=("logger", "server"))
+async def second(request, response): ...
+
+@app.listen("startup")
+def first(): ...
+
+app.listen("startup")(functools.partial(print, "up"))
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path):
+    (tmp_path / "shop.py").write_text(APP)
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "roll_server", "plugins", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_it_lists_what_is_installed_and_what_it_adds(plugins):
+    done = plugins()
+    assert (done.returncode, done.stderr) == (0, "")
+    heading, *lines = done.stdout.splitlines()
+    assert heading == "Installed plugins:"
+    [line] = [line.split() for line in lines if line.split()[0] == "server"]
+    assert line[1] == "roll-server"
+    assert line[3:] == ["extensions:", "simple_server"]
+
+
+def test_it_lists_listeners_in_their_order_with_what_they_ask_for(plugins):
+    done = plugins("shop:app")
+    assert (done.returncode, done.stderr) == (0, "")
+    _, _, listed = done.stdout.partition("\n\n")
+    missing = " (not installed)" if "\n  logger " not in done.stdout else ""
+    assert listed == (
+        "Listeners of response:\n"
+        f"  application: shop.second, after logger{missing}, after server\n"
+        "\nListeners of startup:\n"
+        "  application: shop.first\n"
+        "  application: functools.partial(<built-in function print>, 'up')\n"
+    )
+    assert plugins("shop").stdout == done.stdout
+
+
+def test_names_that_are_not_installed_are_shown(plugins, tmp_path):
+    (tmp_path / "other.py").write_text(
+        'from roll import Roll\napp = Roll()\napp.listen("x", before="teleport")(print)'
+    )
+    done = plugins("other")
+    assert ", before teleport (not installed)\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("nowhere", "Error: nowhere: No module named 'nowhere'"),
+        ("shop:nobody", "Error: shop:nobody: module 'shop' has no attribute 'nobody'"),
+        ("shop:nothing", "Error: shop:nothing is no application of Roll: None"),
+        (":app", "Error: :app: Empty module name"),
+    ],
+)
+def test_what_is_no_application_is_told(plugins, where, message):
+    done = plugins(where)
+    assert (done.returncode, done.stderr) == (1, f"{message}\n")
+
+
+def test_a_plugin_may_add_protocols_and_commands(plugins, tmp_path):
+    (tmp_path / "both.py").write_text(
+        "from roll import hookimpl\n"
+        "@hookimpl\ndef roll_protocols(): return {'echo': object}\n"
+        "@hookimpl\ndef roll_commands(commands): pass\n"
+    )
+    info = tmp_path / "both-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.4\nName: both\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[roll.plugins]\nboth = both\n")
+    assert "both 1.0" in plugins().stdout
+    assert "protocols: echo; commands\n" in plugins().stdout
