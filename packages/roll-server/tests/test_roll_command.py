@@ -53,7 +53,7 @@ def test_it_says_what_it_can_do(roll):
     done = roll("--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: roll [OPTIONS] COMMAND [ARGS]...\n")
-    assert "new  Begin something new, from templates." in done.stdout
+    assert " Begin something new, from templates.\n" in done.stdout
 
 
 def test_it_is_installed_as_a_script():
