@@ -1006,3 +1006,40 @@ async def test_what_makes_no_handler_stops_the_start(app):
 def test_a_class_that_does_not_tell_its_arguments_is_tried_at_startup(app):
     logger(app, handler=dict)
     assert app.hooks["startup"]
+
+
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "set-cookie", "Connection"])
+def test_an_id_is_in_no_field_that_means_something_else(app, name):
+    with pytest.raises(ValueError, match="means something else in HTTP"):
+        logger(app, request_id=name)
+
+
+async def test_what_an_exception_says_cannot_look_like_a_line(app, client, capsys):
+    logger(app)
+
+    @app.route("/rooms/{name:path}")
+    async def view(request, response, name):
+        raise ValueError(f"no room {name}")
+
+    await client.get("/rooms/x%0aGET%20/admin%1b[31m%0d%0aPOST%20/fake")
+    printed = capsys.readouterr().err
+    assert "\r" not in printed
+    assert "\x1b" not in printed
+    assert "\n  GET /admin\\x1b[31m\\r\n  POST /fake\n" in printed
+    lines = [line for line in printed.splitlines() if not line.startswith("  ")]
+    assert [line.partition(" ")[0] for line in lines] == ["GET", "GET"]
+
+
+def test_a_formatter_that_a_handler_brings_is_kept(app):
+    class Handler(logging.StreamHandler):
+        def __init__(self):
+            super().__init__()
+            self.setFormatter(FORMATTER)
+            made.append(self)
+
+    made = []
+    FORMATTER = logging.Formatter("%(message)s")
+    logger(app, handler=Handler)
+    asyncio.run(app.startup())
+    assert made[0].formatter is FORMATTER
+    asyncio.run(app.shutdown())

@@ -1,6 +1,6 @@
 """`from roll.extensions import cors`: every installed extension, found on demand."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .routing import HTTP_METHODS
 
@@ -22,24 +22,23 @@ DISTRIBUTIONS = {
 }
 """Who publishes the extensions that Roll knows of."""
 
-if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any:
-        if name.startswith("_"):  # `__path__` and the like, asked for by importers
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import plugins
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):  # `__path__` and the like, asked for by importers
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import plugins
 
-        found = plugins.extensions()
-        if name in found:
-            return found[name]
-        if name in DISTRIBUTIONS:
-            raise ImportError(
-                f"{name!r} is not installed. Run: pip install {DISTRIBUTIONS[name]}"
-            )
-        raise AttributeError(
-            f"no installed package gives an extension {name!r}; "
-            f"there are: {', '.join(sorted(found)) or 'none'}"
+    found = plugins.extensions()
+    if name in found:
+        return found[name]
+    if name in DISTRIBUTIONS:
+        raise ImportError(
+            f"{name!r} is not installed. Run: pip install {DISTRIBUTIONS[name]}"
         )
+    raise AttributeError(
+        f"no installed package gives an extension {name!r}; "
+        f"there are: {', '.join(sorted(found)) or 'none'}"
+    )
 
 
 def __dir__() -> list[str]:

@@ -215,7 +215,21 @@ def _check_field(name: str | None) -> str | None:
             f"request_id={name!r} is no name of a field: give one such as "
             "'X-Request-ID'"
         )
+    if name is not None and name.lower() in _TAKEN:
+        raise ValueError(
+            f"request_id={name!r} means something else in HTTP: give a field such as "
+            "'X-Request-ID'"
+        )
     return name
+
+
+# Fields that decide where a message ends, or what a client keeps.
+_TAKEN = frozenset(
+    {
+        *("connection", "content-length", "content-type", "cookie", "date", "host"),
+        *("location", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
 
 
 # What is known of a request

@@ -6,8 +6,10 @@ lowest level holds; and when the last app ends, all is as it was before the firs
 """
 
 import logging
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 LOGGER = logging.getLogger("roll")
 
@@ -27,6 +29,24 @@ class RequestIdFilter(logging.Filter):
 
 
 _REQUEST_ID = RequestIdFilter()
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class TraceFormatter(logging.Formatter):
+    """Sets the lines of a traceback in, without control characters.
+
+    What an exception says may be a client's: it cannot look like a line of its own.
+    """
+
+    def formatException(self, ei: Any) -> str:  # logging's name
+        """Format a traceback."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {_CONTROL.sub(_escape, line)}" for line in lines)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 class Output:
@@ -95,6 +115,8 @@ class Output:
             raise TypeError(
                 f"{self.source!r} has made {handler!r}, which is no handler"
             )
+        if handler.formatter is None:
+            handler.setFormatter(TraceFormatter())
         return handler
 
 
