@@ -227,7 +227,7 @@ def _check_field(name: str | None) -> str | None:
 _TAKEN = frozenset(
     {
         *("connection", "content-length", "content-type", "cookie", "date", "host"),
-        *("location", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("location", "set-cookie", "trailer", "transfer-encoding", "upgrade"),
     }
 )
 
