@@ -54,8 +54,7 @@ def load(where: str) -> Roll:
         click.ClickException: There is none.
     """
     module, _, name = where.partition(":")
-    if "" not in sys.path:  # a script is run with its own folder in this place
-        sys.path.insert(0, "")
+    sys.path.insert(0, "")  # a script is run with its own folder in this place
     try:
         app = getattr(import_module(module), name or "app")
     except (ImportError, AttributeError, ValueError) as error:
