@@ -19,6 +19,10 @@ no longer where `CHECKS` says ends this script with an error.
 Both servers are pinned to one CPU, wrk to another; they are asked in turns, a new
 process each time, and medians are printed. CPU time is the process's, of the system's
 part too.
+
+2026-11-21, a virtual machine with 4 CPUs, shared with other work, CPython 3.13.0,
+uvloop 0.23.0: with / without is 1.009 with the field Host alone, and 1.054 with 13
+fields; an hour before it was 1.053 and 1.024, which is how far it can be told.
 """
 
 import ast

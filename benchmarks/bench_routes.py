@@ -12,6 +12,12 @@ choose by method in the same step; autoroutes and aiohttp leave integers as text
 view is called, nothing redirects or answers.
 
 It takes a minute, most of which Falcon needs to add 10,000 routes.
+
+2026-11-21, a virtual machine with 4 CPUs, shared with other work, CPython 3.13.0,
+autoroutes 0.3.8, Starlette 1.10.0, aiohttp 3.14.5, Falcon 4.4.0; the others' times
+divided by Roll's. Mean of GitHub's paths (1,008 ns): autoroutes 0.85, Falcon 0.94,
+aiohttp 28, Starlette 45. 10,000 routes take Roll 0.94 to 1.07 times as long as 10, and
+0.42 s to add.
 """
 
 import functools
