@@ -117,6 +117,8 @@ class Roll(_Parts, dict[str, Any]):
         """The same as they were added, with the module of each and what it asks for."""
         self.connections: set[Connection] = set()
         """The open connections."""
+        self.addresses: list[Any] = []
+        """The names of the sockets that Servers accept on, from `startup` on."""
         self.closing = asyncio.Event()
         """Set when the app starts to shut down."""
         self.date = ""

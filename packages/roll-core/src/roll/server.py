@@ -55,6 +55,7 @@ class Server:
 
     async def start(self) -> None:
         """Start the app up, then accept connections."""
+        self.app.addresses = [sock.getsockname() for sock in self.sockets]
         await self.app.startup()
         self._tick()
         loop = asyncio.get_running_loop()
@@ -82,6 +83,7 @@ class Server:
             self._ticker.cancel()
             self._ticker = None
         self.app.date = ""
+        self.app.addresses = []
 
     def _tick(self) -> None:
         """Write `Date` once a second instead of for each answer (RFC 9110, 6.6.1)."""

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from roll import HttpError, Request, Response, Roll, hookimpl
 from roll.typing import Extension
@@ -66,14 +67,14 @@ def _escape(found: re.Match[str]) -> str:
 
 def _show_pages(app: Roll) -> None:
     """Answer each 500 with a page, to those who may see it."""
-    from .local import public_address, refusal
+    from .local import local_name, public_address, refusal
     from .page import write_page
 
     public: str | None = None
 
-    def look_for_public_address(request: Request) -> None:
+    def look_for_public_address(name: Any) -> None:
         nonlocal public
-        if public is None and (public := public_address(request)) is not None:
+        if public is None and (public := public_address(name)) is not None:
             _logger.error(
                 "traceback(page=True) shows no page from now on: requests come to %s, "
                 "which others can reach. Listen on 127.0.0.1 to develop, and leave "
@@ -81,15 +82,21 @@ def _show_pages(app: Roll) -> None:
                 public,
             )
 
+    @app.listen("startup")
+    async def notice_public_sockets() -> None:
+        for name in app.addresses:
+            look_for_public_address(name)
+
     @app.listen("headers", before=("cors", "negotiation", "options", "proxy", "static"))
     async def notice_public_addresses(request: Request, response: Response) -> None:
-        look_for_public_address(request)
+        look_for_public_address(local_name(request))
 
     @app.listen("error")
     async def show_the_page(
         request: Request, response: Response, error: HttpError
     ) -> None:
-        look_for_public_address(request)  # others may have ended the chain of `headers`
+        # Others may have ended the chain of `headers`.
+        look_for_public_address(local_name(request))
         wanted = "text/html" in request.headers.get("ACCEPT", "")
         if public is not None or error.status != 500 or not wanted:
             return

@@ -19,16 +19,19 @@ _PROXY_FIELDS = frozenset(
 )
 
 
-def public_address(request: Request) -> str | None:
-    """Give the address that a request came to when others can reach it, else None."""
-    name = _local_name(request)
+def public_address(name: Any) -> str | None:
+    """Give the address of a socket when others can reach it, else None.
+
+    Args:
+        name: As `getsockname` gives it.
+    """
     return str(name[0]) if isinstance(name, tuple) and not _is_loopback(name) else None
 
 
 def refusal(request: Request) -> str | None:
     """Say why who asks is not a browser on this machine; None when it is."""
     protocol = request.protocol
-    if protocol is None or not _is_loopback(_local_name(request)):
+    if protocol is None or not _is_loopback(local_name(request)):
         return "the request did not come to an address of this machine alone"
     if not _is_loopback(protocol.peer):
         return "the client is on another machine"
@@ -47,7 +50,7 @@ def refusal(request: Request) -> str | None:
     return None
 
 
-def _local_name(request: Request) -> Any:
+def local_name(request: Request) -> Any:
     """Give the name of our end of the connection: a tuple, or a path; maybe None."""
     transport = request.protocol and request.protocol.transport
     return transport and transport.get_extra_info("sockname")
