@@ -120,7 +120,7 @@ class Server:
         come = asyncio.Event()
         try:
             loop.add_reader(sock, come.set)
-        except NotImplementedError:  # by Windows' proactor
+        except NotImplementedError:  # Windows' proactor loop has no readers
             self._make(*await loop.sock_accept(sock))
             return
         try:

@@ -177,6 +177,7 @@ class ExtensionContract(InstalledContract):
         return site
 
     def _skip_what_serves(self) -> None:
+        # A server does not return: there is no app to look at after the call.
         if self.serves:
             pytest.skip(f"`serves = True`: to call {self._name} would block")
 

@@ -124,6 +124,8 @@ class InstalledContract:
 
     def test_its_types_check(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         """An application that calls it passes `mypy --strict`."""
+        # Authors may check types with another tool. Our own packages are tested with
+        # mypy installed: roll-testing's and roll-server's groups `tests` name it.
         if importlib.util.find_spec("mypy") is None:
             pytest.skip("mypy is not installed: pip install mypy")
         folder = tmp_path_factory.mktemp("types")
