@@ -205,6 +205,7 @@ class Roll(_Parts, dict[str, Any]):
                 handler,
                 extras,
                 where,
+                path=path,
                 run=_runner(kind, handler, extras.get("timeout")),
                 lazy_body=lazy_body,
                 limits=extras.get("limits"),

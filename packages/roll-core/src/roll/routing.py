@@ -77,6 +77,7 @@ class Endpoint:
         view: What was declared for the method.
         extras: Of the declaration.
         where: Of the declaration.
+        path: The pattern of the route, None for the endpoint that answers 404.
         run: What answers the request, when something stands before the view.
         lazy_body: Whether the view reads the body itself.
         limits: Of this route alone.
@@ -91,6 +92,7 @@ class Endpoint:
         "found",
         "lazy_body",
         "limits",
+        "path",
         "payload",
         "run",
         "switches",
@@ -104,6 +106,7 @@ class Endpoint:
         extras: Mapping[str, Any] | None = None,
         where: str = "",
         *,
+        path: str | None = None,
         run: View | None = None,
         lazy_body: bool = False,
         limits: Limits | None = None,
@@ -114,6 +117,7 @@ class Endpoint:
         self.view = view
         self.extras = {} if extras is None else extras
         self.where = where
+        self.path = path
         self.run = run or view
         self.lazy_body = lazy_body
         self.limits = limits
@@ -207,7 +211,8 @@ def refuse_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
         response.headers["Allow"] = allow
         raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED)
 
-    endpoint = Endpoint(method_not_allowed, lazy_body=True, found=False)
+    path = next(iter(endpoints.values())).path
+    endpoint = Endpoint(method_not_allowed, path=path, lazy_body=True, found=False)
     endpoint.payload = views(endpoints)
     return endpoint
 

@@ -55,7 +55,7 @@ class Server:
 
     async def start(self) -> None:
         """Start the app up, then accept connections."""
-        self.app.addresses = [sock.getsockname() for sock in self.sockets]
+        self.app.addresses += [sock.getsockname() for sock in self.sockets]
         await self.app.startup()
         self._tick()
         loop = asyncio.get_running_loop()

@@ -82,7 +82,6 @@ def logger(
             "this app has a logger: call `logger` once, or lines are twice"
         )
     app[KEY] = True
-    find_route = _route_finder(app) if format == "json" else _find_no_route
     running: set[Any] = set()  # the tasks of requests that have no line yet
 
     def begin(request: Request, response: Response) -> Exchange:
@@ -130,7 +129,7 @@ def logger(
         exchange.duration = time.perf_counter() - exchange.clock
         exchange.status = status or response.status.value
         exchange.size = 0 if status else _size(request, response)
-        exchange.route = find_route(request)
+        exchange.route = _find_route(request)
         log(exchange, request)
 
     @app.listen("startup")
@@ -242,31 +241,12 @@ def _choose_id(sent: list[str]) -> str:
     return secrets.token_hex(16)
 
 
-def _route_finder(app: Roll) -> Callable[[Request], str | None]:
-    """Make what finds the pattern of a request's route, None without one.
-
-    A payload does not tell its pattern: a second matcher does, of the same class, whose
-    payloads are the patterns.
-    """
-    patterns = app.Routes()
-    known = 0
-
-    def find(request: Request) -> str | None:
-        nonlocal known
-        for declaration in app.declarations[known:]:
-            patterns.add(declaration.path, pattern=declaration.path)
-        known = len(app.declarations)
-        try:
-            payload, _ = patterns.match(request.path)
-        except HttpError:  # the path does not decode
-            return None
-        return cast(str, payload["pattern"]) if payload else None
-
-    return find
-
-
-def _find_no_route(request: Request) -> None:
-    return None
+def _find_route(request: Request) -> str | None:
+    """Give the pattern of a request's route, None without one."""
+    try:
+        return request.endpoint.path
+    except HttpError:  # the path does not decode
+        return None
 
 
 def _size(request: Request, response: Response) -> int | None:
