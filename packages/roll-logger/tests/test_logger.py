@@ -998,13 +998,13 @@ def test_a_second_logger_of_an_app_is_refused(app):
 
 
 async def test_what_makes_no_handler_stops_the_start(app):
-    logger(app, handler=dict)
+    logger(app, handler=lambda: {})
     with pytest.raises(TypeError, match="which is no handler"):
         await app.startup()
 
 
-def test_a_class_that_does_not_tell_its_arguments_is_tried_at_startup(app):
-    logger(app, handler=dict)
+def test_a_factory_that_does_not_tell_its_arguments_is_tried_at_startup(app):
+    logger(app, handler=iter)
     assert app.hooks["startup"]
 
 
@@ -1043,3 +1043,9 @@ def test_a_formatter_that_a_handler_brings_is_kept(app):
     asyncio.run(app.startup())
     assert made[0].formatter is FORMATTER
     asyncio.run(app.shutdown())
+
+
+@pytest.mark.parametrize("kind", [int, dict, logging.Formatter])
+def test_a_class_of_other_things_is_no_handler(app, kind):
+    with pytest.raises(TypeError, match=r"give a class of handlers"):
+        logger(app, handler=kind)

@@ -181,7 +181,8 @@ def _check_level(level: int | str) -> int:
 def _check_handler(handler: Any) -> Any:
     if handler is None or isinstance(handler, logging.Handler):
         return handler
-    if not callable(handler):
+    other_class = isinstance(handler, type) and not issubclass(handler, logging.Handler)
+    if other_class or not callable(handler):
         raise TypeError(
             f"handler={handler!r}: give a class of handlers, such as "
             "logging.StreamHandler, a handler, or None"
