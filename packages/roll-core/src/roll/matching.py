@@ -13,12 +13,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from .patterns import REGEX, Mask, Pattern, path_reader
-
-Match = tuple[dict[str, Any] | None, dict[str, Any]]
-Reader = Callable[[list[str]], dict[str, Any] | None]
-Row = tuple[dict[str, Any], Reader]
-"""The payload of a pattern, and what reads the variables of a path that is split."""
+from .patterns import REGEX, Finder, Mask, Match, Parts, Pattern, make_finder
 
 SEARCHED = 100
 """Patterns looked at to see that none is hidden by a new one."""
@@ -56,19 +51,30 @@ class Table:
             for at, piece in enumerate(pattern.pieces, 1)
             if piece.start or not piece.names
         ]
+        self.places = {at for at, _ in starts}
         self.key = _make_key(starts)
         """Picks what is literal of a path that is split."""
-        self.only = starts[0][0] if len(starts) == 1 and starts[0][1] is None else None
-        """The one part that is static, when nothing else is literal."""
         self.patterns: dict[Any, Pattern] = {}
-        self.rows: dict[Any, Row] = {}
-        """The same, as a look-up needs them."""
+        self.finders: dict[Any, Finder] = {}
+        """What finds a path, by what is picked of it."""
 
     def add(self, pattern: Pattern) -> None:
         """Add a pattern."""
         key = self.key(pattern.starts)
         self.patterns[key] = pattern
-        self.rows[key] = (pattern.payload, path_reader(pattern))
+        self.finders[key] = make_finder(pattern, self.places)
+
+    def finder(self, patterns: list[Pattern], place: int) -> Finder:
+        """Make what finds paths of some of the patterns, whose text at *place* fits."""
+        if len(patterns) == 1:
+            return make_finder(patterns[0], {place})
+        key, finders = self.key, self.finders
+
+        def find(parts: Parts) -> Match | None:
+            found = finders.get(key(parts))
+            return None if found is None else found(parts)
+
+        return find
 
     def find(self, pattern: Pattern) -> Pattern | None:
         """Find the one whose literals *pattern* has, too."""
@@ -92,12 +98,8 @@ def _make_key(starts: list[tuple[int, int | None]]) -> Callable[[Sequence[str]],
     return pick
 
 
-Lookup = tuple[Row | None, Callable[[Any], Row | None], Callable[[Sequence[str]], Any]]
-"""Of a table: its one row when that is known, else what finds it by what is picked."""
-
-
-Index = tuple[int, dict[str | None, list[Lookup]], list[Lookup]]
-"""Which part of a path is looked at; the tables by the word there; those for others."""
+Index = tuple[int, dict[str | None, Finder], Finder]
+"""Which part of a path is looked at; what finds it by the word there; and any other."""
 
 
 def make_index(tables: list[Table], length: int) -> Index:
@@ -108,35 +110,52 @@ def make_index(tables: list[Table], length: int) -> Index:
         length: Parts of a path that is split, the empty one before it included.
     """
     tables = [table for table in tables if table.takes(length)]
-    least: float = math.inf
-    place, words = 0, dict[str | None, list[Table]]()
+    every = {table: [*table.patterns.values()] for table in tables}
+    least: tuple[float, int] = math.inf, 0
+    place, words = 0, dict[str | None, dict[Table, list[Pattern]]]({None: every})
     for at in range(1, length):
-        found: dict[str | None, list[Table]] = {None: []}
-        for table in tables:
-            for pattern in table.patterns.values():
-                found.setdefault(pattern.word(at), []).append(table)
-        anywhere = set(found[None])
+        found: dict[str | None, dict[Table, list[Pattern]]] = {None: {}}
+        for table, patterns in every.items():
+            for pattern in patterns:
+                fitting = found.setdefault(pattern.word(at), {})
+                fitting.setdefault(table, []).append(pattern)
+        anywhere = found[None]
         if len(anywhere) > SHARED:
             continue
-        # How many tables are tried when each pattern is looked up once.
-        tried = sum(len(each) * len({*each, *anywhere}) for each in found.values())
-        if tried < least:
-            least, place, words = tried, at, found
-    anywhere = set(words.pop(None, ())) if words else set(tables)
+        # How many tables are tried when each pattern is looked up once; of as many,
+        # more words leave more patterns that are alone with theirs.
+        tried = sum(
+            sum(map(len, each.values())) * len({*each, *anywhere})
+            for each in found.values()
+        )
+        if (tried, -len(found)) < least:
+            least, place, words = (tried, -len(found)), at, found
+    anywhere = words.pop(None)
 
-    def look_up(word: str | None, chosen: set[Table]) -> list[Lookup]:
-        return [
-            (
-                each.rows[word] if each.only == place else None,
-                each.rows.get,
-                each.key,
-            )
-            for each in tables
-            if each in chosen
-        ]
+    def find(chosen: dict[Table, list[Pattern]]) -> Finder:
+        return _find_first(
+            [each.finder(chosen[each], place) for each in tables if each in chosen]
+        )
 
-    by_word = {word: look_up(word, {*each, *anywhere}) for word, each in words.items()}
-    return place, by_word, look_up(None, anywhere)
+    return (
+        place,
+        {word: find({**each, **anywhere}) for word, each in words.items()},
+        find(anywhere),
+    )
+
+
+def _find_first(finders: list[Finder]) -> Finder:
+    if len(finders) == 1:
+        return finders[0]
+
+    def find(parts: Parts) -> Match | None:
+        for each in finders:
+            found = each(parts)
+            if found is not None:
+                return found
+        return None
+
+    return find
 
 
 class Routes:
@@ -183,16 +202,7 @@ class Routes:
         indexes = self._indexes or self._make_indexes()
         parts = path.split("/", self._most)
         place, by_word, others = indexes[len(parts)]
-        for row, find, key in by_word.get(parts[place], others):
-            if row is None:
-                row = find(key(parts))
-                if row is None:
-                    continue
-            payload, read = row
-            variables = read(parts)
-            if variables is not None and not parts[0]:  # before the first slash
-                return payload, variables
-        return None, {}
+        return by_word.get(parts[place], others)(parts) or (None, {})
 
     def variables(self, path: str) -> tuple[str, ...]:
         """Name the variables of a pattern that was added."""
