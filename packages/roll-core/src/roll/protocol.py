@@ -68,7 +68,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         "_reading_on",
         "_reading_paused",
         "_refusal",
-        "_seen",
+        "_seen_mark",
+        "_seen_phase",
         "_served",
         "_since",
         "_transport",
@@ -111,7 +112,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._reading_paused = False
         self._writable: asyncio.Future[None] | None = None
         self._disconnected: asyncio.Future[None] | None = None
-        self._seen: tuple[str, int] | None = None
+        self._seen_phase = ""
+        self._seen_mark = 0
         self._since = 0.0
 
     # The transport
@@ -121,8 +123,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.transport = self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
-        # A Server has set what it accepted: a client that left has no address any more.
-        self.peer = self.peer or transport.get_extra_info("peername")
+        # A client that left has no address any more, but what a Server accepted it by.
+        self.peer = transport.get_extra_info("peername") or self.peer
         self.app.connections.add(self)
         if self.app.closing.is_set():  # accepted just before
             self._close()
@@ -489,8 +491,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._transport is None:  # a view that goes on when its client has left
             return
         phase, mark, limit = self._phase()
-        if (phase, mark) != self._seen:
-            self._seen = (phase, mark)
+        if phase != self._seen_phase or mark != self._seen_mark:
+            self._seen_phase, self._seen_mark = phase, mark  # no tuple to be kept
             self._since = now
         elif now - self._since >= limit:
             self._time_out(phase)
