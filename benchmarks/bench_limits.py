@@ -60,6 +60,7 @@ CHECKS = {
     ("reader", "MessageReader", "on_headers_complete"): {"_progress", "_check_size"},
     ("reader", "MessageReader", "_parse"): {
         *("progress", "_progress", "_pending", "_unchecked", "limits", "most"),
+        "too_much",
     },
     ("protocol", "HttpProtocol", "data_received"): {"_held"},
     ("protocol", "HttpProtocol", "_advance"): {"_held", "_reading_paused"},

@@ -320,6 +320,27 @@ def test_fields_have_names_in_upper_case_and_values_without_outer_whitespace():
         ]
 
 
+# Beyond RFC 9112, sections 2.2 and 3, and httptools does not tell. None of it can hide
+# a message in another, so what we do not see is let through.
+LET_THROUGH = {
+    "an empty line before": b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a line feed before": b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a carriage return before": b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "two spaces before the target": b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "two spaces behind the target": b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
+    "RTSP": b"GET / RTSP/1.1\r\nHost: a\r\n\r\n",
+    "ICE": b"SOURCE / ICE/1.0\r\nHost: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("data", LET_THROUGH.values(), ids=LET_THROUGH)
+def test_llhttp_lets_through_what_is_not_told(data):
+    for pieces in in_every_way(data * 2):
+        reader = Reader(app()).feed(*pieces)
+        assert reader.refused == []
+        assert [request.url for request in reader.taken] in ([b"/"], [b"/"] * 2)
+
+
 def test_trailers_are_dropped():  # RFC 9112, 7.1.2
     reader = Reader(app()).feed(CHUNKED + b"0\r\nX-User: root\r\n\r\n" + GET)
     assert [each.fields for each in reader.taken] == [
@@ -489,6 +510,11 @@ def test_a_chunk_s_extensions_may_be_as_large_as_a_head():
 )
 def test_trailers_have_the_limits_of_fields(trailers):
     for pieces in in_every_way(CHUNKED + b"0\r\n" + trailers + b"\r\n\r\n"):
+        assert Reader(app()).feed(*pieces).refused == [TOO_LARGE]
+
+
+def test_too_many_trailers_are_refused_before_their_end_however_they_come():
+    for pieces in in_every_way(CHUNKED + b"0\r\n" + b"X: 1\r\n" * 102 + b"X"):
         assert Reader(app()).feed(*pieces).refused == [TOO_LARGE]
 
 

@@ -87,19 +87,21 @@ class MessageReader:
         progress = self._progress
         self._unchecked += len(data)
         self._feed(data)
-        if self._progress != progress:
-            self._pending = 0
-            # A message may have begun behind another, nobody knows where.
-            self._unchecked = 0 if self._incoming is None else len(data)
-        else:
+        if self._progress == progress:
             self._pending += len(data)
-            limits = self.app.limits
-            # A target and fields within their limits, and what stands between them.
-            most = limits.target + limits.head + 8 * (limits.fields + 8)
-            if self._deaf:
+        else:
+            self._pending = 0
+            if self._incoming is None:
+                self._unchecked = 0
                 return
-            if self._pending > most or len(self._fields) > limits.fields:
-                self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+            # A message may have begun behind another, nobody knows where.
+            self._unchecked = len(data)
+        limits = self.app.limits
+        # A target and fields within their limits, and what stands between them.
+        most = limits.target + limits.head + 8 * (limits.fields + 8)
+        too_much = self._pending > most or len(self._fields) > limits.fields
+        if too_much and not self._deaf:
+            self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
     def _feed(self, rest: bytes | memoryview) -> None:
         while rest:
