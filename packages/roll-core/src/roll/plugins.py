@@ -1,13 +1,15 @@
 """Installed packages that extend Roll, found through their entry points."""
 
 import functools
-from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from . import hookspecs
 from .typing import Extension, Upgrade
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 GROUP = "roll.plugins"
 """The entry point group in which packages name the module with their hooks."""
@@ -28,7 +30,7 @@ def manager() -> pluggy.PluginManager:
     refuse_original()
     plugins = pluggy.PluginManager("roll")
     plugins.add_hookspecs(hookspecs)
-    for entry in metadata.entry_points(group=GROUP):
+    for entry in _entry_points():
         try:
             plugins.register(entry.load(), name=entry.name)
             plugins.check_pending()
@@ -109,8 +111,7 @@ def owner(module: str) -> str | None:
 
 @functools.cache
 def _owners() -> dict[str, str]:
-    entries = metadata.entry_points(group=GROUP)
-    return {entry.module.partition(".")[0]: entry.name for entry in entries}
+    return {entry.module.partition(".")[0]: entry.name for entry in _entry_points()}
 
 
 def refuse_original() -> None:
@@ -119,6 +120,8 @@ def refuse_original() -> None:
     Raises:
         PluginError: A distribution `roll` before 1.0 is installed.
     """
+    from importlib import metadata
+
     try:
         version = metadata.version("roll")
     except metadata.PackageNotFoundError:
@@ -132,6 +135,12 @@ def refuse_original() -> None:
         )
 
 
+def _entry_points() -> "EntryPoints":
+    from importlib import metadata  # a third of the time of `import roll`, if above
+
+    return metadata.entry_points(group=GROUP)
+
+
 def _broken(plugin: str, error: Exception) -> PluginError:
     return PluginError(
         f"The plugin {plugin!r} of {_distribution(plugin)} cannot be loaded: "
@@ -141,7 +150,7 @@ def _broken(plugin: str, error: Exception) -> PluginError:
 
 def _distribution(plugin: str) -> str:
     """Name the distribution of a plugin, and its version."""
-    entries = metadata.entry_points(group=GROUP, name=plugin)
+    entries = _entry_points().select(name=plugin)
     return " and ".join(
         f"{entry.dist.name} {entry.dist.version}" for entry in entries if entry.dist
     )
