@@ -1,6 +1,16 @@
+from typing import Any, NamedTuple
+
 import pytest
 from roll import Response
 from roll.answer import frame
+
+
+class Answer(NamedTuple):
+    head: bytes
+    body: Any
+    chunked: bool
+    length: int | None
+    close: bool
 
 
 def answer(status=200, body=b"", headers=(), **options):
@@ -8,7 +18,7 @@ def answer(status=200, body=b"", headers=(), **options):
     response.status = status
     response.body = body
     response.headers.update(headers)
-    return frame(response, **options)
+    return Answer(*frame(response, **options))
 
 
 def stream():
@@ -167,7 +177,7 @@ def test_cookies_come_before_the_fields():
     response = Response(None, None)
     response.headers["X"] = "1"
     response.cookies.set("a", "b")
-    assert frame(response).head == (
+    assert frame(response)[0] == (
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nX: 1\r\n"
         b"Content-Length: 0\r\n\r\n"
     )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import sys
+from collections.abc import AsyncIterable
 from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -325,23 +326,23 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             await close_body(response.body)
             self.app.replace(request, response, error)
             answer = self._frame(request, response)
-        if answer.close:
+        head, body, chunked, length, close = answer
+        if close:
             request.keep_alive = False
         if content is not None:
             content.expected = False  # the client has its answer
         transport = self._transport
-        body = answer.body
         if transport is None or body is None:
             if transport is not None:
-                transport.write(answer.head)
+                transport.write(head)
             await close_body(response.body)
-        elif hasattr(body, "__aiter__"):
-            transport.write(answer.head)
-            await self._write_stream(transport, answer)
+        elif type(body) is not bytes and hasattr(body, "__aiter__"):
+            transport.write(head)
+            await self._write_stream(transport, body, chunked, length)
         elif len(body) <= COPIED:
-            transport.write(answer.head + body)
+            transport.write(head + body)
         else:
-            transport.write(answer.head)
+            transport.write(head)
             transport.write(bytes(body))  # it keeps what it is given, until it is sent
         if self._writable is not None:
             await self._writable
@@ -373,10 +374,16 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return False
         return content.missing <= self.app.limits.unread
 
-    async def _write_stream(self, transport: asyncio.Transport, answer: Answer) -> None:
+    async def _write_stream(
+        self,
+        transport: asyncio.Transport,
+        body: AsyncIterable[Any],
+        chunked: bool,
+        length: int | None,
+    ) -> None:
         """Send the pieces of an async body as they come, and always close it."""
-        left = math.inf if answer.length is None else answer.length
-        iterator = aiter(answer.body)
+        left = math.inf if length is None else length
+        iterator = aiter(body)
         try:
             async for piece in iterator:
                 if self._transport is None:  # the view goes on, its client has left
@@ -384,8 +391,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                 data = encode_body(piece)
                 left -= len(data)
                 if left < 0:
-                    raise ValueError(f"the body passes its {answer.length} bytes")
-                if answer.chunked and data:  # an empty chunk would be the last one
+                    raise ValueError(f"the body passes its {length} bytes")
+                if chunked and data:  # an empty chunk would be the last one
                     transport.write(wire.chunk(data))
                 else:
                     transport.write(bytes(data))
@@ -393,14 +400,14 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                     await self._writable
         finally:
             await close_body(iterator)
-            if iterator is not answer.body:
-                await close_body(answer.body)
+            if iterator is not body:
+                await close_body(body)
         if self._transport is None:
             return
-        if answer.chunked:
+        if chunked:
             transport.write(wire.LAST_CHUNK)
-        elif answer.length is not None and left:
-            raise ValueError(f"the body lacks {left} of its {answer.length} bytes")
+        elif length is not None and left:
+            raise ValueError(f"the body lacks {left} of its {length} bytes")
 
     async def _hand_over(self, switch: Switch) -> None:
         """Give the connection to the protocol that it was upgraded to."""
@@ -432,8 +439,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._transport is not None:
             response = Response(None, None)
             set_error(response, refusal.error)
-            answer = frame(response, refusal.method, close=True, extra=self.app.date)
-            self._transport.write(answer.head + (answer.body or b""))
+            head, body, *_ = frame(
+                response, refusal.method, close=True, extra=self.app.date
+            )
+            self._transport.write(head + (body or b""))
         self._close(linger=True)
 
     # The end

@@ -1,7 +1,7 @@
 """From bytes to requests (RFC 9112): httptools' callbacks, and what they leave open."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -149,11 +149,7 @@ class MessageReader:
             before: Of the header, when these are trailers: their sizes add up.
         """
         limits = self.app.limits
-        if len(fields) > limits.fields or (
-            # Most heads are smaller than one field may be: these are not counted.
-            (before or self._unchecked > limits.field or self._unchecked > limits.head)
-            and not _fit(fields, before, limits)
-        ):
+        if len(fields) > limits.fields or not _fit(fields, before, limits):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
@@ -161,33 +157,46 @@ class MessageReader:
         fields, self._fields = self._fields, []
         if self._priming:
             return
-        self._check_size(fields)
+        limits = self.app.limits
+        # Most heads are smaller than one field may be: these are not counted.
+        size = self._unchecked
+        if size > limits.field or size > limits.head or len(fields) > limits.fields:
+            self._check_size(fields)
         request: Request = self._incoming  # type: ignore[assignment]  # on_url made it
         parser: HttpRequestParser = self.parser  # type: ignore[assignment]
         request.fields = fields
         request._method = method = parser.get_method().decode()
-        request.version = version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
-        if version != "1.1":
-            if version != "1.0":
-                raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-            if request.keep_alive and _says_close(fields):
-                request.keep_alive = False
         known = dict(fields)
+        if not request.keep_alive or b"CONNECTION" in known:
+            self._read_version(request, parser)
+        # Else it is 1.1: of other versions llhttp says so only when the client does.
         check_target(method, request.url)
-        check_host(fields, known, version)
-        length = content_length(fields, known, version)
+        check_host(fields, known, request.version)
+        if b"CONTENT-LENGTH" in known or b"TRANSFER-ENCODING" in known:
+            self._expect_body(request, known)
+        if (b"UPGRADE" in known or method == "CONNECT") and parser.should_upgrade():
+            self._upgrading = True
+            if request.version == "1.1" and request.keep_alive:  # RFC 9110, 7.8
+                request.upgrade = _tokens(known.get(b"UPGRADE", b""))
+        self._progress += 1
+        self._take(request)
+
+    def _read_version(self, request: Request, parser: HttpRequestParser) -> None:
+        request.version = version = parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        if version == "1.0" and request.keep_alive and _says_close(request.fields):
+            request.keep_alive = False
+
+    def _expect_body(self, request: Request, known: Mapping[bytes, bytes]) -> None:
+        version = request.version
+        length = content_length(request.fields, known, version)
         if length != 0:
             waits = known.get(b"EXPECT", b"").lower() == b"100-continue"
             request.content = Body(
                 self, self.app.limits.buffer, length, waits and version == "1.1"
             )
-        if parser.should_upgrade():
-            self._upgrading = True
-            if version == "1.1" and request.keep_alive:  # RFC 9110, section 7.8
-                request.upgrade = _tokens(known.get(b"UPGRADE", b""))
-        self._progress += 1
-        self._take(request)
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
