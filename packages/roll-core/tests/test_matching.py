@@ -318,6 +318,14 @@ def test_patterns_of_very_many_kinds_are_found():
     assert routes.match("/abc/4") == (None, {})
 
 
+@pytest.mark.parametrize("pattern", ["/", "/{a}", "/x{a}", "/{a:path}", "/x/{a:int}"])
+def test_a_path_begins_with_a_slash(pattern):
+    path = pattern.replace("{a:int}", "1").replace("{a}", "y").replace("{a:path}", "y")
+    assert match([pattern], path)[0] == pattern
+    assert match([pattern], path[1:]) == (None, {})
+    assert match([pattern], f"z{path}") == (None, {})
+
+
 # Hostile paths
 
 
