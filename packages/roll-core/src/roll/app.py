@@ -240,10 +240,11 @@ class Roll(_Parts, dict[str, Any]):
         if not endpoints:
             return NOT_FOUND, {}
         endpoint = endpoints.get(method)
-        if endpoint is None and method == "HEAD":
-            endpoint = endpoints.get("GET")
         if endpoint is None:
-            endpoint = routing.refuse_method(endpoints)
+            if method == "HEAD":
+                endpoint = endpoints.get("GET")
+            if endpoint is None:
+                endpoint = routing.refuse_method(endpoints)
         return endpoint, variables or {}
 
     def listen(
@@ -299,23 +300,36 @@ class Roll(_Parts, dict[str, Any]):
         """Run one request: listeners and view, errors included."""
         hooks = self.hooks
         try:
-            listeners = hooks.get("headers", ())
-            if not (listeners and await self._run(listeners, request, response)):
-                await self._dispatch(request, response)
+            endpoint: Endpoint | None
+            if request.content is None and hooks.keys().isdisjoint(_BEFORE):
+                endpoint = request.endpoint  # a coroutine less for most
+            else:
+                endpoint = await self._prepare(request, response)
+            if endpoint is not None:
+                if request.upgrade and "websocket" in request.upgrade:
+                    _check_switches(endpoint)
+                await endpoint.run(request, response, **request.variables)
         except Exception as error:
             await self._answer_error(request, response, error)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
             await self._answer_error(request, response, error)
-        listeners = hooks.get("response", ())
-        if listeners:
+        if "response" in hooks:
             try:
-                await self._run(listeners, request, response)
+                await self._run(hooks["response"], request, response)
             except Exception as error:
                 await self._answer_error(request, response, error)
 
-    async def _dispatch(self, request: Request, response: Response) -> None:
+    async def _prepare(self, request: Request, response: Response) -> Endpoint | None:
+        """Load the body, and run what listens before the view.
+
+        Returns:
+            What answers the request; None when a listener has answered it.
+        """
+        listeners = self.hooks.get("headers", ())
+        if listeners and await self._run(listeners, request, response):
+            return None
         listeners = self.hooks.get("request", ())
         endpoint = request.endpoint
         if request.content is not None and (
@@ -324,13 +338,11 @@ class Roll(_Parts, dict[str, Any]):
             await request.load_body()
         if listeners:
             if await self._run(listeners, request, response):
-                return
+                return None
             endpoint = request.endpoint  # a listener may have set path or method
             if request.content is not None and not endpoint.lazy_body:
                 await request.load_body()
-        if "websocket" in request.upgrade and endpoint.found and not endpoint.switches:
-            raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
-        await endpoint.run(request, response, **request.variables)
+        return endpoint
 
     @staticmethod
     async def _run(listeners: tuple[Listener, ...], *arguments: Any) -> Any:
@@ -413,7 +425,7 @@ class Roll(_Parts, dict[str, Any]):
             raise RuntimeError(
                 f"{name!r} has a coroutine listener: it needs a running loop"
             ) from None
-        return self.keep(start(run(), loop))
+        return self.keep(start(run(), loop=loop))
 
     def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
         """Hold on to a task until it is done; `shutdown` waits for it."""
@@ -539,11 +551,20 @@ def _runner(kind: type[Upgrade] | None, view: View, timeout: float | None) -> Vi
     return view if timeout is None else routing.bounded(view, timeout)
 
 
+def _check_switches(endpoint: Endpoint) -> None:
+    """Refuse a WebSocket where there is none: its client could not use an answer."""
+    if endpoint.found and not endpoint.switches:
+        raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+
+
 def _is_cancelled() -> bool:
     """Whether a CancelledError is meant for us: not what another task ended with."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
+
+_BEFORE = ("headers", "request")
+"""The events before a view."""
 
 _PARTS = ("Query", "Form", "Files", "Request", "Response", "Cookies", "Multipart")
 """What older code may hang on its protocol class."""

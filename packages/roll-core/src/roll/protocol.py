@@ -73,6 +73,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         "_seen_phase",
         "_served",
         "_since",
+        "_stopping",
         "_transport",
         "_waiting",
         "_writable",
@@ -116,6 +117,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._seen_phase = ""
         self._seen_mark = 0
         self._since = 0.0
+        self._stopping = False  # its next answer is the last
 
     # The transport
 
@@ -128,7 +130,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.peer = transport.get_extra_info("peername") or self.peer
         self.app.connections.add(self)
         if self.app.closing.is_set():  # accepted just before
-            self._close()
+            self.stop()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel what still works for a client that is gone."""
@@ -248,8 +250,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             request = self.request = self._waiting.pop(0)
             response = self.response = self.app.Response(self.app, self)
             # Not in the context of the request before, in whose task we may be.
-            context = self._context.copy()
-            self.task = start(self._serve(request, response), self._loop, context)
+            self.task = start(
+                self._serve(request, response),
+                loop=self._loop,
+                context=self._context.copy(),
+            )
         self._advancing = False
         if not self.busy:  # an idle connection holds on to nothing
             self.request = self.response = self.task = None
@@ -307,8 +312,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         finally:
             self.busy = False
         self._served += 1
-        self._end(request)
-        self._advance()
+        content = request.content
+        if not request.keep_alive or (content is not None and not content.complete):
+            self._end(request)
+        if not self._advancing:  # else it goes on by itself
+            self._advance()
 
     async def write(self) -> None:
         """Send the answer of the message being served.
@@ -348,23 +356,25 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             await self._writable
 
     def _frame(self, request: Request, response: Response) -> Answer:
-        status = response.status
-        switches = status == HTTPStatus.SWITCHING_PROTOCOLS and self.switch is not None
-        if status < HTTPStatus.OK and not switches:
-            raise ValueError(f"{status} is not the status of a whole answer")
-        if switches:
-            if not request.keep_alive or self.app.closing.is_set():
-                raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
-            return frame(response, extra=self.app.date)
+        if response.status < HTTPStatus.OK:
+            return self._frame_switch(request, response)
+        content = request.content
         requests = self.app.limits.requests
         close = (
             not request.keep_alive
-            or self.app.closing.is_set()
-            or (request.content is not None and not self._can_skip(request.content))
+            or self._stopping
+            or (content is not None and not self._can_skip(content))
             or (self._rest is not None and not self._waiting)  # its offer failed
             or (requests is not None and self._served + 1 >= requests)
         )
         return frame(response, request.method, request.version, close, self.app.date)
+
+    def _frame_switch(self, request: Request, response: Response) -> Answer:
+        if response.status != HTTPStatus.SWITCHING_PROTOCOLS or self.switch is None:
+            raise ValueError(f"{response.status} is not the status of a whole answer")
+        if not request.keep_alive or self._stopping:
+            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
+        return frame(response, extra=self.app.date)
 
     def _can_skip(self, content: Body) -> bool:
         """Whether the connection outlives what is unread of a body."""
@@ -486,6 +496,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def stop(self) -> None:
         """End as soon as the running request is answered, now when there is none."""
+        self._stopping = True
         if not self.busy:
             self._close()
         else:

@@ -200,8 +200,11 @@ class Request(dict[str, Any]):
 
     def _read_target(self) -> None:
         """Split the target, in origin or absolute form (RFC 9112, section 3.2)."""
-        target = self.url.decode(errors="replace")
-        if target[:1] != "/" and "://" in target:
+        try:
+            target = self.url.decode()
+        except UnicodeDecodeError:
+            target = self.url.decode(errors="replace")
+        if not target.startswith("/") and "://" in target:
             authority, slash, rest = target.partition("://")[2].partition("/")
             authority, mark, query = authority.partition("?")
             self._host = authority

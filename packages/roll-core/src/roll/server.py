@@ -62,7 +62,7 @@ class Server:
         for sock in self.sockets:
             sock.setblocking(False)
             sock.listen(self.app.limits.backlog)
-            self._acceptors.append(start(self._accept(sock), loop))
+            self._acceptors.append(start(self._accept(sock), loop=loop))
 
     async def stop(self) -> None:
         """Stop accepting, let the app end its requests and shut it down."""
@@ -130,7 +130,7 @@ class Server:
 
     def _make(self, sock: socket.socket, address: Any) -> None:
         """Make a connection of a socket that was accepted."""
-        task = start(self._connect(sock, address), asyncio.get_running_loop())
+        task = start(self._connect(sock, address), loop=asyncio.get_running_loop())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
