@@ -301,10 +301,10 @@ class Roll(_Parts, dict[str, Any]):
         hooks = self.hooks
         try:
             endpoint: Endpoint | None
-            if request.content is None and hooks.keys().isdisjoint(_BEFORE):
-                endpoint = request.endpoint  # a coroutine less for most
-            else:
+            if request.content is not None or "headers" in hooks or "request" in hooks:
                 endpoint = await self._prepare(request, response)
+            else:
+                endpoint = request.endpoint  # a coroutine less for most
             if endpoint is not None:
                 if request.upgrade and "websocket" in request.upgrade:
                     _check_switches(endpoint)
@@ -562,9 +562,6 @@ def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
-
-_BEFORE = ("headers", "request")
-"""The events before a view."""
 
 _PARTS = ("Query", "Form", "Files", "Request", "Response", "Cookies", "Multipart")
 """What older code may hang on its protocol class."""

@@ -8,9 +8,9 @@ without looking at what goes into it. These are ours: `_parse_pairs`, and `Cooki
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote
 
@@ -33,8 +33,7 @@ _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 _VALUE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
 
 
-@dataclass(frozen=True, slots=True)
-class Cookie:
+class Cookie(NamedTuple):
     """A cookie to set; `str(cookie)` is the value of its `Set-Cookie` field."""
 
     name: str
@@ -49,24 +48,24 @@ class Cookie:
     partitioned: bool = False
 
     def __str__(self) -> str:
-        pieces = [f"{self.name}={_encode(self.value)}"]
+        text = f"{self.name}={_encode(self.value)}"
         if self.expires is not None:
-            pieces.append(f"Expires={biscuits.rfc822(self.expires)}")
+            text += f"; Expires={biscuits.rfc822(self.expires)}"
         if self.max_age is not None:
-            pieces.append(f"Max-Age={self.max_age}")
+            text += f"; Max-Age={self.max_age}"
         if self.domain:
-            pieces.append(f"Domain={self.domain}")
+            text += f"; Domain={self.domain}"
         if self.path:
-            pieces.append(f"Path={self.path}")
+            text += f"; Path={self.path}"
         if self.secure:
-            pieces.append("Secure")
+            text += "; Secure"
         if self.httponly:
-            pieces.append("HttpOnly")
+            text += "; HttpOnly"
         if self.samesite:
-            pieces.append(f"SameSite={self.samesite}")
+            text += f"; SameSite={self.samesite}"
         if self.partitioned:
-            pieces.append("Partitioned")
-        return "; ".join(pieces)
+            text += "; Partitioned"
+        return text
 
 
 class Cookies(dict[str, Any]):
@@ -143,13 +142,14 @@ class Cookies(dict[str, Any]):
         """
         if not isinstance(value, str):
             raise TypeError(f"cookie {name!r}: value={value!r} is no string")
-        if not _NAME.fullmatch(name) or not _NOT_IN_NAME.isdisjoint(name):
+        if not _is_name(name):
             raise ValueError(f"cookie {name!r}: name={name!r} cannot be sent")
-        path = "/" if path is None else path
-        domain = domain or ""
-        for argument, text in (("path", path), ("domain", domain)):
-            if not _ATTRIBUTE.fullmatch(text):
-                raise ValueError(f"cookie {name!r}: {argument}={text!r} cannot be sent")
+        if path is None:
+            path = "/"
+        else:
+            _check_attribute(name, "path", path)
+        if domain:
+            _check_attribute(name, "domain", domain)
         if samesite is not None:
             if samesite.lower() not in _SAME_SITE:
                 raise ValueError(
@@ -157,29 +157,42 @@ class Cookies(dict[str, Any]):
                     " or 'None'"
                 )
             samesite = _SAME_SITE[samesite.lower()]
-        try:
-            _encode(value)
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"cookie {name!r}: value={value!r} holds a lone surrogate"
-            ) from error
+        if not value.isascii():
+            _check_value(name, value)
         self[name] = Cookie(
             name,
             value,
-            _read_max_age(name, max_age),
-            _read_expires(name, expires),
+            None if max_age is None else _read_max_age(name, max_age),
+            None if expires is None else _read_expires(name, expires),
             secure,
             httponly,
             path,
-            domain,
+            domain or "",
             samesite,
             partitioned,
         )
 
 
-def _read_max_age(name: str, max_age: Any) -> int | None:
-    if max_age is None:
-        return None
+@lru_cache(maxsize=256)  # an application has few
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and _NOT_IN_NAME.isdisjoint(name)
+
+
+def _check_attribute(name: str, argument: str, text: str) -> None:
+    if not _ATTRIBUTE.fullmatch(text):
+        raise ValueError(f"cookie {name!r}: {argument}={text!r} cannot be sent")
+
+
+def _check_value(name: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"cookie {name!r}: value={value!r} holds a lone surrogate"
+        ) from error
+
+
+def _read_max_age(name: str, max_age: Any) -> int:
     try:
         return int(max_age)
     except (TypeError, ValueError) as error:
@@ -188,9 +201,7 @@ def _read_max_age(name: str, max_age: Any) -> int | None:
         ) from error
 
 
-def _read_expires(name: str, expires: Any) -> datetime | None:
-    if expires is None:
-        return None
+def _read_expires(name: str, expires: Any) -> datetime:
     if not isinstance(expires, datetime):
         raise TypeError(f"cookie {name!r}: expires={expires!r} is no datetime")
     # biscuits writes GMT whatever the time zone is.

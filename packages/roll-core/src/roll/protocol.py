@@ -356,7 +356,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             await self._writable
 
     def _frame(self, request: Request, response: Response) -> Answer:
-        if response.status < HTTPStatus.OK:
+        if response.status in wire.INTERIM:
             return self._frame_switch(request, response)
         content = request.content
         requests = self.app.limits.requests

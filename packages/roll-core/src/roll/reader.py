@@ -22,6 +22,12 @@ Fields = Sequence[tuple[bytes, bytes]]
 """Names in upper case and values, as received."""
 
 
+_FRAMING = frozenset(
+    (b"CONNECTION", b"CONTENT-LENGTH", b"EXPECT", b"TRANSFER-ENCODING", b"UPGRADE")
+)
+"""What says more than where a head ends."""
+
+
 class MessageReader:
     """The incoming half of a connection: it makes requests, and does no I/O.
 
@@ -168,35 +174,36 @@ class MessageReader:
         request._method = method = parser.get_method().decode()
         request.keep_alive = parser.should_keep_alive()
         known = dict(fields)
-        if not request.keep_alive or b"CONNECTION" in known:
-            self._read_version(request, parser)
-        # Else it is 1.1: of other versions llhttp says so only when the client does.
+        # Without these it is 1.1, which alone keeps a connection by default.
+        if not (_FRAMING.isdisjoint(known) and request.keep_alive):
+            self._read_framing(request, parser, known)
         check_target(method, request.url)
         check_host(fields, known, request.version)
-        if b"CONTENT-LENGTH" in known or b"TRANSFER-ENCODING" in known:
-            self._expect_body(request, known)
-        if (b"UPGRADE" in known or method == "CONNECT") and parser.should_upgrade():
+        if method == "CONNECT":
             self._upgrading = True
-            if request.version == "1.1" and request.keep_alive:  # RFC 9110, 7.8
-                request.upgrade = _tokens(known.get(b"UPGRADE", b""))
         self._progress += 1
         self._take(request)
 
-    def _read_version(self, request: Request, parser: HttpRequestParser) -> None:
+    def _read_framing(
+        self, request: Request, parser: HttpRequestParser, known: Mapping[bytes, bytes]
+    ) -> None:
+        """Read the version, and what the header says of body and connection."""
         request.version = version = parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        if version == "1.0" and request.keep_alive and _says_close(request.fields):
-            request.keep_alive = False
-
-    def _expect_body(self, request: Request, known: Mapping[bytes, bytes]) -> None:
-        version = request.version
+        if version != "1.1":
+            if version != "1.0":
+                raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            if request.keep_alive and _says_close(request.fields):
+                request.keep_alive = False
         length = content_length(request.fields, known, version)
         if length != 0:
             waits = known.get(b"EXPECT", b"").lower() == b"100-continue"
             request.content = Body(
                 self, self.app.limits.buffer, length, waits and version == "1.1"
             )
+        if parser.should_upgrade():
+            self._upgrading = True
+            if version == "1.1" and request.keep_alive:  # RFC 9110, section 7.8
+                request.upgrade = _tokens(known.get(b"UPGRADE", b""))
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""

@@ -11,7 +11,10 @@ STATUS_LINES = {
 }
 """The status line of each known status, a string that ends its line."""
 
-BODILESS = frozenset(status for status in HTTPStatus if status < 200) | {204, 304}
+INTERIM = frozenset(status for status in HTTPStatus if status < 200)
+"""Statuses that announce an answer (RFC 9110, section 15.2)."""
+
+BODILESS = INTERIM | {204, 304}
 """Statuses whose answers never have a body (RFC 9110, section 6.4.1)."""
 
 _LENGTHLESS = BODILESS - {304}  # RFC 9110, section 8.6
