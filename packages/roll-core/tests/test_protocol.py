@@ -902,7 +902,7 @@ async def test_a_transport_that_cannot_end_one_side_is_closed(app):
 # The end of the app
 
 
-async def test_stopping_closes_an_idle_connection_at_once(app):
+async def test_stopping_closes_an_idle_connection_soon(app):
     for data in (b"", get(), get()[:-1]):
         transport = connect(app)
         transport.feed(data)

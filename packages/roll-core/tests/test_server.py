@@ -509,6 +509,63 @@ def test_stopping_closes_idle_connections_at_once(run):
     run(main())
 
 
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_request_on_its_way_is_answered_and_its_answer_closes(run, size):
+    async def main():
+        app = App()
+        async with (
+            serving(app) as server,
+            client(server, GET) as (reader, writer),
+        ):
+            assert await reader.readexactly(len(OK)) == OK
+            writer.write(GET[:size])
+            (connection,) = app.connections
+            await until(lambda: connection._pending == size)
+            stopping = asyncio.create_task(server.stop())
+            await until(app.closing.is_set)
+            writer.write(GET[size:])
+            assert await timed(reader) == CLOSED_OK
+            await stopping
+
+    run(main())
+
+
+def test_what_came_but_is_not_read_keeps_a_connection(run):
+    async def main():
+        app = App()
+        async with (
+            serving(app) as server,
+            client(server, GET) as (reader, writer),
+        ):
+            assert await reader.readexactly(len(OK)) == OK
+            (connection,) = app.connections
+            app.closing.set()
+            os.write(writer.get_extra_info("socket").fileno(), GET)
+            connection._stop_idle()
+            assert await timed(reader) == CLOSED_OK
+
+    run(main())
+
+
+def test_a_handshake_that_has_begun_may_end_and_its_request_is_answered(run):
+    async def main():
+        inside, outside = contexts()
+        app = App()
+        async with serving(app, ssl=inside) as server:
+            sock = socket.create_connection(server.address)
+            await until(lambda: server._opening)
+            stopping = asyncio.create_task(server.stop())
+            reader, writer = await asyncio.open_connection(
+                sock=sock, ssl=outside, server_hostname=""
+            )
+            writer.write(GET)
+            assert await timed(reader) in (CLOSED_OK, OK)  # it may come before the end
+            writer.close()
+            await stopping
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("data", "answer", "seen"),
     [

@@ -33,6 +33,10 @@ logger = logging.getLogger("roll")
 LINGER = 2.0
 """Seconds for a client to read the last answer and close (RFC 9112, section 9.6)."""
 
+QUIET = 0.25
+"""Seconds for a request that is on its way when the app shuts down: longer than most
+round trips."""
+
 SLICE = 4 * 1024
 """Bytes parsed before the messages in them are served: a read may bring thousands."""
 
@@ -495,12 +499,27 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._transport.abort()
 
     def stop(self) -> None:
-        """End as soon as the running request is answered, now when there is none."""
+        """End as soon as the running request is answered, soon when there is none.
+
+        A client that was not told may have sent a request: without an answer it could
+        not tell whether that was served (RFC 9112, section 9.3.1).
+        """
         self._stopping = True
-        if not self.busy:
-            self._close()
-        else:
+        if self.busy:
             cast(Request, self.request).keep_alive = False
+        elif self.app.limits.shutdown > QUIET:
+            self._loop.call_later(QUIET, self._stop_idle)
+        else:
+            self._close()
+
+    def _stop_idle(self) -> None:
+        """Close, unless a request has come: that is served before."""
+        if self._transport is None:
+            return
+        if self.busy or _unread(self._transport):
+            self.stop()
+        else:
+            self._close()
 
     def check(self, now: float) -> None:
         """End what takes too long; the app calls it every second or more often.
@@ -562,15 +581,27 @@ def _unsent(transport: asyncio.Transport) -> int:
     The system may hold megabytes of them: while a slow client reads these, what waits
     here does not change.
     """
-    size = transport.get_write_buffer_size()
+    return transport.get_write_buffer_size() + _queued(transport, "TIOCOUTQ")
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Count the bytes that came and are not read yet, as far as it is known."""
+    return _queued(transport, "FIONREAD")
+
+
+def _queued(transport: asyncio.Transport, queue: str) -> int:
+    """Ask the system how many bytes it holds for a connection, by a name of termios.
+
+    0 when it does not tell.
+    """
     sock = transport.get_extra_info("socket")
-    if sock is not None and fcntl is not None:
-        try:
-            queued = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-        except ValueError:  # it is closed, and TLS has not told yet
-            return size
-        size += int.from_bytes(queued, sys.byteorder)
-    return size
+    if sock is None or fcntl is None:
+        return 0
+    try:
+        queued = fcntl.ioctl(sock.fileno(), getattr(termios, queue), bytes(4))
+    except ValueError:  # it is closed, and TLS has not told yet
+        return 0
+    return int.from_bytes(queued, sys.byteorder)
 
 
 def _finishes(request: Request | None) -> bool:

@@ -20,6 +20,9 @@ logger = logging.getLogger("roll")
 BATCH = 16
 """Connections accepted in a row, before others have their turn."""
 
+HANDSHAKE = 0.25
+"""Seconds for the handshakes of TLS that run when a Server stops."""
+
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -74,16 +77,22 @@ class Server:
         for sock in self.sockets:
             sock.close()
         if self._opening:
-            if self._ssl is not None:  # a handshake may take its time
-                for task in self._opening:
-                    task.cancel()
-            await asyncio.wait(self._opening)  # and the app closes what is made
+            await self._open_the_last()
         await self.app.shutdown()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
         self.app.date = ""
         self.app.addresses = []
+
+    async def _open_the_last(self) -> None:
+        """Wait for what was accepted: a client that is connected has maybe asked."""
+        patience = None if self._ssl is None else HANDSHAKE
+        _, late = await asyncio.wait(self._opening, timeout=patience)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
 
     def _tick(self) -> None:
         """Write `Date` once a second instead of for each answer (RFC 9110, 6.6.1)."""
