@@ -1,0 +1,173 @@
+"""The worker: a loop with one `roll.Server` on all of gunicorn's sockets."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from gunicorn.errors import AppImportError
+from gunicorn.sock import ssl_context
+from gunicorn.workers.base import Worker as BaseWorker
+from roll import HttpProtocol, Request, Response, Roll, Server
+
+from . import access, settings
+
+BEAT = 1.0
+"""Seconds between two signs of life, at most."""
+
+QUICK = 0.1
+"""Seconds for requests that run when gunicorn is told to be quick."""
+
+
+class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
+    """Serves an app of Roll in a process of gunicorn's, on uvloop where installed.
+
+    gunicorn makes it, and calls the methods here: run it with `--worker-class
+    roll_gunicorn.Worker`. What gunicorn is told of limits is set in the app; whatever
+    it is not told stays as the app says.
+
+    SIGTERM, a reload, `--max-requests` and an arbiter that is gone let running requests
+    end, for nine tenths of `--graceful-timeout`; SIGINT and SIGQUIT do not. The app's
+    `shutdown` listeners run in any case, and the process is left after
+    `--graceful-timeout`.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._hurries = False
+        self._logs_access = settings.logs_access(self.cfg)
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Warn of settings that have no effect; gunicorn asks this when it starts."""
+        for warning in settings.ignored(cfg):
+            log.warning("roll_gunicorn: %s", warning)
+
+    def load_wsgi(self) -> None:
+        """Load the app, and set the limits that gunicorn is told.
+
+        Raises:
+            AppImportError: It is no app of Roll, or a setting cannot be a limit;
+                gunicorn prints this in one line and ends.
+        """
+        app = self.wsgi = self.app.wsgi()
+        if not isinstance(app, Roll):
+            raise AppImportError(
+                f"roll_gunicorn.Worker serves apps of Roll, and this is {app!r}: name "
+                "an app, as in 'module:app', or call what makes one, as in "
+                "'module:create()'"
+            )
+        # On this app, not on its class, which may have others.
+        own = vars(app)
+        try:
+            own["limits"] = settings.limits(self.cfg, app.limits)
+        except ValueError as error:
+            raise AppImportError(f"a setting of gunicorn's: {error}") from error
+        if self._logs_access or self.cfg.max_requests:
+            own["HttpProtocol"] = access.watched(app.HttpProtocol, self._note)
+
+    def run(self) -> None:
+        """Serve until a signal, or the count of requests, says to stop."""
+        # An app that does not start is no worker: gunicorn ends, not to try for ever.
+        self.booted = False
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            self._loop = runner.get_loop()
+            try:
+                runner.run(self._serve())
+            finally:
+                self._loop = None
+
+    async def _serve(self) -> None:
+        self._heart = asyncio.create_task(self._beat())
+        context = None
+        if self.cfg.is_ssl:
+            context = ssl_context(self.cfg)
+            context.set_alpn_protocols(["http/1.1"])  # others are not spoken here
+        server = Server(self.wsgi, [one.sock for one in self.sockets], context)
+        await server.start()
+        self.booted = True
+        await self._stop.wait()
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.wait([stopping], timeout=self.cfg.graceful_timeout)
+        if stopping.done():
+            await stopping
+        else:
+            self.log.error("The app's shutdown listeners did not end in time")
+
+    async def _beat(self) -> None:
+        """Show the arbiter that the loop is not blocked, and look after it."""
+        pause = min(BEAT, self.timeout or BEAT)
+        while True:
+            self.notify()
+            if self.ppid != os.getppid():
+                self.log.info("The arbiter is gone, shutting down: %s", self)
+                self.alive = False
+            if not self.alive:  # gunicorn's reloader says so, too
+                self._stop.set()
+            await asyncio.sleep(pause)
+
+    def _note(
+        self, request: Request, response: Response, status: int, seconds: float
+    ) -> None:
+        """Count a request that has ended, and log it."""
+        self.nr += 1
+        if self.nr == self.max_requests:
+            self.log.info("Autorestarting worker after %d requests", self.nr)
+            self.handle_exit()
+        if self._logs_access:
+            self.log.access(
+                access.answer(request, response, status),
+                access.question(request),
+                access.environ(request),
+                timedelta(seconds=seconds),
+            )
+
+    # Signals: gunicorn's methods, so that there is no moment without one of them
+
+    def handle_exit(self, *_: Any) -> None:
+        """Stop when running requests have ended (SIGTERM)."""
+        self.alive = False
+        self._soon(self._stop.set)
+
+    def handle_quit(self, *arguments: Any) -> None:
+        """Stop at once (SIGINT, SIGQUIT): a terminal and the arbiter may both ask."""
+        if self._loop is None:  # nothing is served
+            super().handle_quit(*arguments)
+        else:
+            self._soon(self._hurry)
+
+    def handle_usr1(self, *_: Any) -> None:
+        """Open the log files again (SIGUSR1), not in the middle of a line."""
+        self._soon(self.log.reopen_files)
+
+    def _soon(self, callback: Callable[[], None]) -> None:
+        """Run *callback* in the loop, which may be asleep or in a step."""
+        if self._loop is None:
+            callback()
+        else:
+            self._loop.call_soon_threadsafe(callback)
+
+    def _hurry(self) -> None:
+        if self._hurries:
+            return
+        self._hurries = True
+        self.cfg.worker_int(self)
+        app = self.wsgi
+        app.limits = replace(app.limits, shutdown=QUICK)
+        for connection in tuple(app.connections) if app.closing.is_set() else ():
+            if isinstance(connection, HttpProtocol):
+                connection.abort()
+        self.handle_exit()
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """Make a loop of uvloop, or of asyncio: uvloop is not made for every platform."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
