@@ -18,7 +18,7 @@ BEAT = 1.0
 """Seconds between two signs of life, at most."""
 
 QUICK = 0.1
-"""Seconds for requests that run when gunicorn is told to be quick."""
+"""Seconds for what still runs when gunicorn is told to be quick."""
 
 
 class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
@@ -76,10 +76,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         self.booted = False
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             self._loop = runner.get_loop()
-            try:
-                runner.run(self._serve())
-            finally:
-                self._loop = None
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self._heart = asyncio.create_task(self._beat())
@@ -135,7 +132,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
 
     def handle_quit(self, *arguments: Any) -> None:
         """Stop at once (SIGINT, SIGQUIT): a terminal and the arbiter may both ask."""
-        if self._loop is None:  # nothing is served
+        if self._loop is None:  # nothing is served yet
             super().handle_quit(*arguments)
         else:
             self._soon(self._hurry)
@@ -146,7 +143,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
 
     def _soon(self, callback: Callable[[], None]) -> None:
         """Run *callback* in the loop, which may be asleep or in a step."""
-        if self._loop is None:
+        if self._loop is None or self._loop.is_closed():
             callback()
         else:
             self._loop.call_soon_threadsafe(callback)
@@ -158,9 +155,9 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         self.cfg.worker_int(self)
         app = self.wsgi
         app.limits = replace(app.limits, shutdown=QUICK)
-        for connection in tuple(app.connections) if app.closing.is_set() else ():
-            if isinstance(connection, HttpProtocol):
-                connection.abort()
+        http = [one for one in app.connections if isinstance(one, HttpProtocol)]
+        for connection in http:
+            connection.abort()
         self.handle_exit()
 
 
