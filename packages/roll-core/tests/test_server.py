@@ -547,6 +547,18 @@ def test_what_came_but_is_not_read_keeps_a_connection(run):
     run(main())
 
 
+def test_who_gives_no_time_waits_for_no_request(run, caplog):
+    async def main():
+        app = App(shutdown=0.1)
+        async with serving(app) as server, client(server, GET) as (reader, _):
+            assert await reader.readexactly(len(OK)) == OK
+            await server.stop()
+            assert await timed(reader) == b""
+
+    run(main())
+    assert caplog.text == ""  # or it would be told as cut
+
+
 def test_a_handshake_that_has_begun_may_end_and_its_request_is_answered(run):
     async def main():
         inside, outside = contexts()
