@@ -617,9 +617,9 @@ def test_each_of_pipelined_requests_has_its_line(gunicorn):
     with sock, sock.makefile("rb") as file:
         get = b"GET %b HTTP/1.1\r\nHost: a\r\n%b\r\n"
         close = b"Connection: close\r\n"
-        sock.sendall(get % (b"/slow?s=1", b"") + get % (b"/view", b""))
+        sock.sendall(get % (b"/slow?s=1", b""))
         server.says("slow begins")
-        sock.sendall(get % (b"/", close))
+        sock.sendall(get % (b"/view", b"") + get % (b"/", close))
         file.read()
     server.says("<<.*>>", 3)
     lines = re.findall(r"<<(\S+) (\d+)>>", server.text)
