@@ -468,12 +468,18 @@ def test_a_signal_before_the_loop_runs_is_not_lost(gunicorn, tmp_path):
     assert server.text.count("interrupted") == 1
 
 
-def test_shutdown_listeners_that_hang_are_left(gunicorn, tmp_path):
-    server = gunicorn("--graceful-timeout", "1")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_shutdown_listeners_that_hang_are_left(gunicorn, tmp_path, number):
+    (tmp_path / "gunicorn.conf.py").write_text(
+        "def worker_int(worker): print('interrupted', flush=True)\n"
+    )
+    server = gunicorn("--graceful-timeout", "2")
     assert server.ask()[0] == 200
     (tmp_path / "no_end").touch()
-    server.signal(signal.SIGTERM, server.workers()[0])
+    (worker,) = server.workers()
+    server.signal(number, worker).says("bye").signal(number, worker)
     server.says("shutdown listeners did not end in time").says("Booting worker", 2)
+    assert server.text.count("interrupted") == (number == signal.SIGQUIT)
 
 
 def test_a_blocked_loop_is_replaced(gunicorn, tmp_path):
