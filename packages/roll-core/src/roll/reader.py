@@ -175,25 +175,31 @@ class MessageReader:
         request.keep_alive = parser.should_keep_alive()
         known = dict(fields)
         # Without these it is 1.1, which alone keeps a connection by default.
-        if not (_FRAMING.isdisjoint(known) and request.keep_alive):
-            self._read_framing(request, parser, known)
+        plain = _FRAMING.isdisjoint(known) and request.keep_alive
+        if not plain:
+            self._read_version(request, parser)
         check_target(method, request.url)
         check_host(fields, known, request.version)
+        if not plain:
+            self._read_framing(request, parser, known)
         if method == "CONNECT":
             self._upgrading = True
         self._progress += 1
         self._take(request)
 
-    def _read_framing(
-        self, request: Request, parser: HttpRequestParser, known: Mapping[bytes, bytes]
-    ) -> None:
-        """Read the version, and what the header says of body and connection."""
+    def _read_version(self, request: Request, parser: HttpRequestParser) -> None:
         request.version = version = parser.get_http_version()
         if version != "1.1":
             if version != "1.0":
                 raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
             if request.keep_alive and _says_close(request.fields):
                 request.keep_alive = False
+
+    def _read_framing(
+        self, request: Request, parser: HttpRequestParser, known: Mapping[bytes, bytes]
+    ) -> None:
+        """Read what the header says of a body, and of other protocols."""
+        version = request.version
         length = content_length(request.fields, known, version)
         if length != 0:
             waits = known.get(b"EXPECT", b"").lower() == b"100-continue"
