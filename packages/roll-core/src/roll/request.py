@@ -76,8 +76,9 @@ class Request(dict[str, Any]):
     ones can be set.
     """
 
-    # Slots that are not set in __init__ are computed when first read: a request that
-    # asks for nothing pays for nothing.
+    # What is None, or not set in __init__, is computed when first read: a request that
+    # asks for nothing pays for nothing. To find a slot unset takes longer than all of
+    # __init__, so it is left to what few requests read.
     __slots__ = (
         "_body",
         "_cookies",
@@ -104,11 +105,9 @@ class Request(dict[str, Any]):
         "version",
     )
 
-    _cookies: Cookies
-    _headers: Headers
     _host: str
     _json: Any
-    _query: Query
+    _query_string: str
     _remote_addr: str | None
     _scheme: str
     variables: dict[str, Any]
@@ -143,6 +142,10 @@ class Request(dict[str, Any]):
         self._method = "GET"
         self._body: bytes | None = None
         self._endpoint: Endpoint | None = None
+        self._path: str | None = None
+        self._headers: Headers | None = None
+        self._cookies: Cookies | None = None
+        self._query: Query | None = None
 
     @property
     def _parts(self) -> "Roll | type[Parts]":
@@ -168,11 +171,9 @@ class Request(dict[str, Any]):
             HttpError: 400, when it does not decode as UTF-8; only the first time, a
                 path with replacement characters is there for who reads it after.
         """
-        try:
-            return self._path
-        except AttributeError:
+        if self._path is None:
             self._read_target()
-            return self._path
+        return self._path  # type: ignore[return-value]  # it was read
 
     @path.setter
     def path(self, path: str) -> None:
@@ -183,11 +184,8 @@ class Request(dict[str, Any]):
     @property
     def query_string(self) -> str:
         """The query as received, without its `?`."""
-        try:
-            return self._query_string
-        except AttributeError:
-            self._read_target()
-            return self._query_string
+        self._know_target()
+        return self._query_string
 
     @query_string.setter
     def query_string(self, query_string: str) -> None:
@@ -196,7 +194,8 @@ class Request(dict[str, Any]):
 
     def _know_target(self) -> None:
         """Read the target before what it says is overridden, not after."""
-        _ = self.path
+        if self._path is None:
+            self._read_target()
 
     def _read_target(self) -> None:
         """Split the target, in origin or absolute form (RFC 9112, section 3.2)."""
@@ -204,6 +203,7 @@ class Request(dict[str, Any]):
             target = self.url.decode()
         except UnicodeDecodeError:
             target = self.url.decode(errors="replace")
+        self._host = ""
         if not target.startswith("/") and "://" in target:
             authority, slash, rest = target.partition("://")[2].partition("/")
             authority, mark, query = authority.partition("?")
@@ -220,21 +220,17 @@ class Request(dict[str, Any]):
     @property
     def headers(self) -> Headers:
         """The header fields: names in upper case, found in any case."""
-        try:
-            return self._headers
-        except AttributeError:
+        if self._headers is None:
             self._headers = Headers.decode(self.fields)
-            return self._headers
+        return self._headers
 
     @property
     def cookies(self) -> Cookies:
         """The cookies, by name (RFC 6265, section 5.4)."""
-        try:
-            return self._cookies
-        except AttributeError:
+        if self._cookies is None:
             header = self.headers.get("COOKIE", "")
             self._cookies = self._parts.Cookies.parse(header)
-            return self._cookies
+        return self._cookies
 
     def _field(self, name: str) -> str:
         value: str = self.headers.get(name, "")
@@ -261,10 +257,7 @@ class Request(dict[str, Any]):
     def host(self) -> str:
         """The host asked for: of an absolute target, else the `Host` field."""
         self._know_target()
-        try:
-            return self._host
-        except AttributeError:
-            return self._field("HOST")
+        return self._host or self._field("HOST")
 
     @host.setter
     def host(self, host: str) -> None:
@@ -406,9 +399,7 @@ class Request(dict[str, Any]):
         Raises:
             HttpError: 400, when they do not decode or are more than `Limits.query`.
         """
-        try:
-            return self._query
-        except AttributeError:
+        if self._query is None:
             self._query = self._parts.Query(
                 parse_urlencoded(
                     self.query_string,
@@ -417,7 +408,7 @@ class Request(dict[str, Any]):
                     unparsable="Unparsable query string",
                 )
             )
-            return self._query
+        return self._query
 
     @property
     def form(self) -> Form:
