@@ -48,22 +48,24 @@ class Cookie(NamedTuple):
     partitioned: bool = False
 
     def __str__(self) -> str:
-        text = f"{self.name}={_encode(self.value)}"
-        if self.expires is not None:
-            text += f"; Expires={biscuits.rfc822(self.expires)}"
-        if self.max_age is not None:
-            text += f"; Max-Age={self.max_age}"
-        if self.domain:
-            text += f"; Domain={self.domain}"
-        if self.path:
-            text += f"; Path={self.path}"
-        if self.secure:
+        # Unpacked at once, as most of them are not set: half the time of ten names.
+        name, value, max_age, expires, secure, httponly, path, domain, site, part = self
+        text = f"{name}={_encode(value)}"
+        if expires is not None:
+            text += f"; Expires={biscuits.rfc822(expires)}"
+        if max_age is not None:
+            text += f"; Max-Age={max_age}"
+        if domain:
+            text += f"; Domain={domain}"
+        if path:
+            text += f"; Path={path}"
+        if secure:
             text += "; Secure"
-        if self.httponly:
+        if httponly:
             text += "; HttpOnly"
-        if self.samesite:
-            text += f"; SameSite={self.samesite}"
-        if self.partitioned:
+        if site:
+            text += f"; SameSite={site}"
+        if part:
             text += "; Partitioned"
         return text
 

@@ -228,7 +228,11 @@ class Request(dict[str, Any]):
     def cookies(self) -> Cookies:
         """The cookies, by name (RFC 6265, section 5.4)."""
         if self._cookies is None:
-            header = self.headers.get("COOKIE", "")
+            if self._headers is None:  # one field does not need them all
+                pairs = [value for name, value in self.fields if name == b"COOKIE"]
+                header = b"; ".join(pairs).decode("latin-1")
+            else:
+                header = self._field("COOKIE")
             self._cookies = self._parts.Cookies.parse(header)
         return self._cookies
 
