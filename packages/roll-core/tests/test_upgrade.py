@@ -483,3 +483,24 @@ async def test_a_request_that_a_listener_sends_to_an_upgrade_is_switched(app):
     await settle(transport)
     assert transport.data == SWITCHED + b"one"
     await finish(transport)
+
+
+def test_a_protocol_may_check_the_extras_of_its_routes():
+    class Picky(Echo):
+        @classmethod
+        def check_extras(cls, extras):
+            if "colour" in extras:
+                raise ValueError(f"colour={extras['colour']!r}: there is none")
+
+    class PickyApp(Roll):
+        WebsocketProtocol = Picky
+
+    app = PickyApp()
+
+    async def view(request, connection): ...
+
+    app.route("/plain", colour="red")(view)
+    app.route("/good", protocol="websocket")(view)
+    with pytest.raises(ValueError, match="colour='red': there is none") as caught:
+        app.route("/bad", protocol="websocket", colour="red")(view)
+    assert "declared at" in caught.value.__notes__[0]

@@ -193,6 +193,8 @@ class Roll(_Parts, dict[str, Any]):
         if kind is not None and methods is None and not isinstance(view, type):
             methods = kind.ALLOWED_METHODS
         routing.check_extras(path, extras, switches=kind is not None)
+        if (check := getattr(kind, "check_extras", None)) is not None:
+            check(extras)
         found = routing.handlers(view, methods)
         known = self._endpoints.setdefault(path, {})
         for method in [method for method in found if method in known]:

@@ -23,6 +23,10 @@ class Upgrade(Protocol):
     """A protocol that takes a connection over after a 101 (RFC 9110, section 7.8).
 
     Making one fills the 101's headers, or raises HttpError to refuse the handshake.
+
+    A class may have a classmethod `check_extras(extras)`, too: it is given the extras
+    of each route of the protocol when it is declared, and raises TypeError or
+    ValueError when one of them is wrong.
     """
 
     TOKEN: ClassVar[str]
