@@ -1,0 +1,145 @@
+"""The opening handshake (RFC 6455, section 4.2), and what a route says of it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from roll import HttpError, Request, Response
+from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import enable_server_permessage_deflate
+from websockets.http11 import Request as Handshake
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+VERSION = "13"
+"""The one version of the protocol (RFC 6455, section 4.1)."""
+
+ANY = "*"
+"""Stands in `origins` for all of them."""
+
+COMPRESSIONS = (None, "deflate")
+"""What `compression` may be."""
+
+FIELDS = (
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+)
+"""What the client says of the WebSocket."""
+
+_PORTS = {"http": ":80", "https": ":443"}
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+# As browsers serialise one (RFC 6454, section 6.2): in lower case, and without a path.
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/?#@A-Z]+")
+
+
+def check_extras(extras: Mapping[str, Any]) -> None:
+    """Check what a route says of its WebSockets.
+
+    Raises:
+        TypeError: `origins` or `subprotocols` is no list of strings.
+        ValueError: One of them, or `compression`, has a value without a meaning.
+    """
+    check_compression(extras.get("compression"))
+    for name in _strings("subprotocols", extras.get("subprotocols", ())):
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(
+                f"subprotocols: {name!r}: give a token, such as 'chat.v1' (RFC 6455)"
+            )
+    if extras.get("origins") in (None, ANY):
+        return
+    for origin in _strings("origins", extras["origins"]):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"origins: {origin!r}: write it as browsers send it, in lower case and "
+                "without a path, such as 'https://example.org'; or origins='*' for all"
+            )
+
+
+def check_compression(value: Any) -> None:
+    """Check the name of a compression.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if value not in COMPRESSIONS:
+        raise ValueError(f"compression={value!r}: give 'deflate', or None for none")
+
+
+def _strings(name: str, given: Any) -> Sequence[str]:
+    if not isinstance(given, (list, tuple)) or any(
+        not isinstance(one, str) for one in given
+    ):
+        raise TypeError(f"{name}={given!r}: give a list of strings")
+    return given
+
+
+def accept(
+    request: Request, response: Response, max_size: int, compression: str | None
+) -> ServerProtocol:
+    """Accept a handshake: fill the head of the 101.
+
+    Args:
+        request: The handshake; that it asks for `websocket` is known.
+        response: Gets the fields of the answer.
+        max_size: Bytes of a message.
+        compression: What to agree to where the route does not say it.
+
+    Returns:
+        The state of a connection that is open.
+
+    Raises:
+        HttpError: 403 for an origin that is not allowed (RFC 6455, section 10.2), 400
+            for a handshake that is malformed, with the version that we speak.
+    """
+    extras = request.route.payload or {}
+    if not _allows(extras.get("origins"), request):
+        raise HttpError(HTTPStatus.FORBIDDEN, "This origin is not allowed")
+    deflates = extras.get("compression", compression) is not None
+    protocol = ServerProtocol(
+        extensions=enable_server_permessage_deflate(None) if deflates else None,
+        subprotocols=extras.get("subprotocols"),
+        select_subprotocol=_select,
+        # It would wait for a handshake otherwise, which has been parsed already.
+        state=State.OPEN,
+        max_size=max_size,
+    )
+    answer = protocol.accept(_restate(request))
+    if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        response.headers["Sec-WebSocket-Version"] = VERSION  # section 4.4
+        raise HttpError(HTTPStatus.BAD_REQUEST, "The WebSocket handshake is malformed")
+    del answer.headers["Date"]  # Server adds one
+    response.headers.update(answer.headers)
+    return protocol
+
+
+def _restate(request: Request) -> Handshake:
+    """Write a handshake again, of what is not checked yet."""
+    headers = Headers([("Connection", "Upgrade"), ("Upgrade", "websocket")])
+    for name in FIELDS:
+        for value in request.headers.list(name):
+            headers[name] = value
+    return Handshake("/", headers)
+
+
+def _select(protocol: ServerProtocol, offered: Sequence[str]) -> Any:
+    """Choose the first of the route's subprotocols that the client offers, or none."""
+    known = protocol.available_subprotocols or ()
+    return next((name for name in known if name in offered), None)
+
+
+def _allows(origins: Any, request: Request) -> bool:
+    """Whether the page that opens a WebSocket may do so; it has the user's cookies."""
+    origin = request.origin
+    if origins == ANY or not origin:
+        return True
+    if origins is not None:
+        return origin in origins
+    scheme, _, host = origin.lower().partition("://")
+    port = _PORTS.get(scheme, "")
+    own = (request.host or "").lower()
+    return host.removesuffix(port) == own.removesuffix(port)

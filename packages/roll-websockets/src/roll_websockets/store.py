@@ -1,0 +1,149 @@
+"""websockets_store: the open WebSockets of an app, and named groups of them."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from weakref import WeakValueDictionary
+
+from roll import Request, Roll
+
+from .frames import BINARY, TEXT, serialize
+from .protocol import Message, WSProtocol, encode
+
+
+async def broadcast(sockets: Iterable[WSProtocol], message: Message) -> None:
+    """Send a message to many, serialised once.
+
+    It is written at once wherever the client keeps up. It waits for the others, for all
+    of them together at most `TIMEOUT` seconds of their class; a client that is still
+    behind then is disconnected.
+
+    Raises:
+        TypeError: The message is neither text nor bytes.
+    """
+    text, data = encode(message)
+    frame = serialize(TEXT if text else BINARY, data)
+    slow = [ws for ws in [*sockets] if not ws.offer(text, data, frame)]
+    if not slow:
+        return
+
+    async def wait(ws: WSProtocol) -> None:
+        try:
+            async with asyncio.timeout(ws.TIMEOUT):
+                while not ws.offer(text, data, frame):
+                    await ws.ready()
+        except TimeoutError:
+            ws.abort()
+
+    await asyncio.gather(*map(wait, slow))
+
+
+async def close(
+    sockets: Iterable[WSProtocol], code: int = 1000, reason: str = ""
+) -> None:
+    """Close many at once, and wait until all have ended, at most `TIMEOUT`.
+
+    Raises:
+        ValueError: As `WSProtocol.close` does.
+    """
+    closing = [*sockets]
+    for ws in closing:
+        ws.start_close(code, reason)
+    for ws in closing:
+        await ws.wait_closed()
+
+
+class Group:
+    """Open WebSockets, such as those of a user; each leaves it when it ends.
+
+    Args:
+        store: Has all that are open.
+    """
+
+    __slots__ = ("__weakref__", "_members", "_store")
+
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._members: set[WSProtocol] = set()
+
+    def add(self, ws: WSProtocol) -> None:
+        """Let one join; one that has ended does not."""
+        if ws in self._store:
+            self._members.add(ws)
+            self._store.join(ws, self)
+
+    def discard(self, ws: WSProtocol) -> None:
+        """Let one leave, if it is here."""
+        self._members.discard(ws)
+
+    def __iter__(self) -> Iterator[WSProtocol]:
+        return iter([*self._members])
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, ws: object) -> bool:
+        return ws in self._members
+
+    async def broadcast(self, message: Message) -> None:
+        """Send a message to all, as `broadcast` does."""
+        await broadcast(self._members, message)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close all, as `close` does."""
+        await close(self._members, code, reason)
+
+
+class Store(set[WSProtocol]):
+    """The open WebSockets of an app."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A group lives while it has members, or somebody holds it.
+        self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
+        self._joined: dict[WSProtocol, list[Group]] = {}
+
+    def group(self, name: str) -> Group:
+        """Find the group of that name, or make it."""
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = Group(self)
+        return group
+
+    def join(self, ws: WSProtocol, group: Group) -> None:
+        """Remember that one is in a group."""
+        groups = self._joined.setdefault(ws, [])
+        if group not in groups:
+            groups.append(group)
+
+    def forget(self, ws: WSProtocol) -> None:
+        """Drop one that has ended, from its groups, too."""
+        self.discard(ws)
+        for group in self._joined.pop(ws, ()):
+            group.discard(ws)
+
+    async def broadcast(self, message: Message) -> None:
+        """Send a message to all, as `broadcast` does."""
+        await broadcast(self, message)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close all, as `close` does."""
+        await close(self, code, reason)
+
+
+def websockets_store(app: Roll) -> None:
+    """Keep the open WebSockets of *app* in `app["websockets"]`, a `Store`.
+
+    Raises:
+        ValueError: It has one already.
+    """
+    if "websockets" in app:
+        raise ValueError('app["websockets"] is taken: call websockets_store once')
+    store = app["websockets"] = Store()
+
+    @app.listen("websocket_connect")
+    async def keep_websocket(request: Request, ws: WSProtocol) -> None:
+        store.add(ws)
+
+    @app.listen("websocket_disconnect")
+    async def forget_websocket(request: Request, ws: WSProtocol) -> None:
+        store.forget(ws)
