@@ -297,7 +297,8 @@ async def test_the_ping_waiter_pattern(app, join):
     @app.ws()
     async def view(request, ws):
         for data in (None, b"b", "text"):
-            got.append(await asyncio.wait_for(await ws.ping(data), 10))
+            seconds = await asyncio.wait_for(await ws.ping(data), 10)
+            got.append(seconds)
 
     peer = await join()
     for number in range(3):
@@ -368,7 +369,7 @@ async def test_pongs_that_nobody_asked_for(app, join):
 async def test_a_closed_websocket_says_so_to_everyone(app, join):
     @app.ws()
     async def view(request, ws):
-        await ws.close(3000, "enough")
+        await asyncio.gather(ws.close(3000, "enough"), ws.close())
         assert (ws.closed, ws.close_code, ws.close_reason) == (True, 3001, "ok")
         for call in (ws.recv, ws.ping, ws.pong, lambda: ws.send("x")):
             with pytest.raises(ConnectionClosedError, match="enough"):
@@ -704,8 +705,7 @@ async def test_reading_pauses_while_the_view_is_behind(
     @app.ws()
     async def view(request, ws):
         await gate.wait()
-        async for message in ws:
-            got.append((message, ws._size))
+        got.extend([(message, ws._size) async for message in ws])
 
     peer = await join()
     messages = [str(number).zfill(size)[-size:] for number in range(50)]

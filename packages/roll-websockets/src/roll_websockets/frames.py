@@ -1,6 +1,7 @@
 """Frames (RFC 6455, section 5): bytes in, messages out, and back."""
 
 import struct
+from abc import ABC, abstractmethod
 from typing import Any
 
 from websockets.frames import (  # type: ignore[attr-defined]  # of apply_mask
@@ -8,7 +9,6 @@ from websockets.frames import (  # type: ignore[attr-defined]  # of apply_mask
     Opcode,
     apply_mask,
 )
-from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 FINAL = 0x80
@@ -58,7 +58,7 @@ def serialize(first: int, data: bytes) -> bytes:
     return _LARGE.pack(first, 127, size) + data
 
 
-class FrameReader:
+class FrameReader(ABC):
     """Cuts what comes into frames, and gives the messages in them.
 
     A message in one frame is read here, when no extension has a say: measured, that
@@ -94,21 +94,25 @@ class FrameReader:
 
     # What a connection does with it
 
+    @abstractmethod
     def _deliver(self, message: str | bytes) -> None:
         """Keep a message for the view."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def _flush(self) -> None:
         """Send what the parser has to say."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def _take_pong(self, data: bytes) -> None:
         """Take a pong."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def _has_to_wait(self) -> bool:
         """Whether no pong can be sent now; if so, reading has paused."""
-        raise NotImplementedError
+        ...
 
     # From bytes to frames
 
@@ -150,12 +154,13 @@ class FrameReader:
             self._feed(data[start:])  # the parser fails, and drops all that follows
             return end
         length = second - MASKED
-        body = start + 6
+        mask = start + 2
         if length >= 126:
-            body += 2 if length == 126 else 8
-            if body > end:
+            mask += 2 if length == 126 else 8
+            if mask > end:
                 return start
-            length = int.from_bytes(data[start + 2 : body - 4], "big")
+            length = int.from_bytes(data[start + 2 : mask], "big")
+        body = mask + 4
         stop = body + length
         protocol = self._protocol
         if (
@@ -166,7 +171,7 @@ class FrameReader:
         ):
             if stop > end:
                 return start
-            payload = apply_mask(data[body:stop], data[body - 4 : body])
+            payload = apply_mask(data[body:stop], data[mask:body])
             self._take(first == TEXT, payload)
             return stop
         if first == PING and self._has_to_wait():
@@ -222,7 +227,6 @@ class FrameReader:
 
     def _fail(self, code: int, reason: str, error: Exception) -> None:
         """Fail the connection (section 7.1.7)."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.fail(code, reason)
-            self._protocol.parser_exc = error
-            self._flush()
+        self._protocol.fail(code, reason)
+        self._protocol.parser_exc = error
+        self._flush()

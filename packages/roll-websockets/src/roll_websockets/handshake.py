@@ -113,7 +113,7 @@ def accept(
         response.headers["Sec-WebSocket-Version"] = VERSION  # section 4.4
         raise HttpError(HTTPStatus.BAD_REQUEST, "The WebSocket handshake is malformed")
     del answer.headers["Date"]  # Server adds one
-    response.headers.update(answer.headers)
+    response.headers.update(answer.headers.raw_items())
     return protocol
 
 

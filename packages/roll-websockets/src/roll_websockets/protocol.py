@@ -593,12 +593,12 @@ class WSProtocol(FrameReader, asyncio.Protocol):
         if self._pings is None or data not in self._pings:
             return
         now = self._loop.time()
-        for payload in [*self._pings]:
-            ping = self._pings.pop(payload)
+        answered = b""
+        while answered != data or answered in self._pings:
+            answered = next(iter(self._pings))
+            ping = self._pings.pop(answered)
             if not ping.future.done():
                 ping.future.set_result(now - ping.sent)
-            if payload == data:
-                return
 
     def _flush(self) -> None:
         protocol, transport = self._protocol, self._transport

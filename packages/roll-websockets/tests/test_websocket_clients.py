@@ -1,0 +1,169 @@
+"""Clients of others, through real sockets."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+import threading
+
+import aiohttp
+import pytest
+import websockets
+from roll import Roll, Server
+from websockets.asyncio.client import connect
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture
+def app():
+    app = Roll()
+    app["ended"] = []
+
+    @app.route("/", protocol="websocket", subprotocols=["chat"])
+    async def echo(request, ws):
+        async for message in ws:
+            await ws.send(message)
+        app["ended"].append(ws.close_code)
+
+    @app.route("/deflate", protocol="websocket", compression="deflate")
+    async def deflate(request, ws):
+        await echo(request, ws)
+
+    @app.route("/page")
+    async def page(request, response):
+        response.headers["Content-Type"] = "text/html"
+        response.body = "<!DOCTYPE html><title>page</title>"
+
+    return app
+
+
+@pytest.fixture
+async def server(liveclient):
+    await liveclient.start()
+    return liveclient
+
+
+MESSAGES = ["", "é" * 100, "x" * 300_000, b"", b"\xff" * 70_000]
+
+
+@pytest.mark.parametrize("path", ["/", "/deflate"])
+async def test_websockets(server, app, path):
+    async with connect(server.wsl + path, subprotocols=["chat"]) as client:
+        for message in MESSAGES:
+            await client.send(message)
+            assert await client.recv() == message
+        await client.send(["a", "b", "c"])
+        assert await client.recv() == "abc"
+        await asyncio.wait_for(await client.ping(), 10)
+        assert client.subprotocol == ("chat" if path == "/" else None)
+    assert client.close_code == 1000
+
+
+async def test_websockets_many_messages_at_once(server):
+    async with connect(server.wsl) as client:
+        sent = [str(number) for number in range(5000)]
+
+        async def send():
+            for message in sent:
+                await client.send(message)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send())
+            assert [await client.recv() for _ in sent] == sent
+
+
+async def test_websockets_sees_why_it_is_refused(server):
+    with pytest.raises(websockets.InvalidStatus, match="403"):
+        await connect(server.wsl, origin="https://evil.example")
+
+
+@pytest.mark.parametrize("path", ["/", "/deflate"])
+async def test_aiohttp(server, app, path):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(
+            server.wsl + path, protocols=["chat"], compress=15, max_msg_size=2**21
+        ) as client,
+    ):
+        for message in MESSAGES:
+            if isinstance(message, str):
+                await client.send_str(message)
+                assert await client.receive_str() == message
+            else:
+                await client.send_bytes(message)
+                assert await client.receive_bytes() == message
+        assert client.protocol == ("chat" if path == "/" else None)
+        assert bool(client.compress) == (path == "/deflate")
+        await client.close(code=3001)
+    assert client.close_code == 3001
+
+
+@contextlib.contextmanager
+def serve(app):
+    """Serve an app in a thread of its own, and give its port."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def run():
+        server = Server(app, [sock])
+        await server.start()
+        await stop.wait()
+        await server.stop()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    try:
+        yield sock.getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(timeout=30)
+        loop.close()
+
+
+# A browser is no package of Python's: who has none can still run the other tests.
+# `.ci/run` installs it, so that nothing is skipped there.
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+)
+def test_a_browser(app, tmp_path):
+    # The driver is an example's; outside of the repository there is none.
+    driver = pytest.importorskip("examples.hello.browser")
+    with serve(app) as port, driver.browse(CHROMIUM, tmp_path) as page:
+        page.open(f"http://127.0.0.1:{port}/page")
+        for path in ("/", "/deflate"):
+            offer = ["chat"] if path == "/" else []
+            page.run(f"""{{
+                window.got = null;
+                const seen = [];
+                const ws = new WebSocket(
+                    {json.dumps(f"ws://127.0.0.1:{port}{path}")}, {json.dumps(offer)});
+                ws.binaryType = 'arraybuffer';
+                ws.onopen = () => {{
+                    ws.send('caf\\u00e9'); ws.send(new Uint8Array([0, 255]));
+                }};
+                ws.onmessage = ({{data}}) => {{
+                    seen.push(typeof data == 'string' ? data : data.byteLength);
+                    if (seen.length == 2) ws.close(3001, 'bye');
+                }};
+                ws.onclose = ({{code, reason, wasClean}}) => {{
+                    window.got = [seen, ws.protocol, ws.extensions, code, wasClean];
+                }};
+            }}""")
+            page.wait("window.got !== null")
+            got = page.run("window.got")
+            extensions = got[2].partition(";")[0]
+            assert [*got[:2], *got[3:]] == [["café", 2], "".join(offer), 3001, True]
+            assert extensions == ("permessage-deflate" if path == "/deflate" else "")
+        # The page of another host is refused: for a browser, localhost is another.
+        page.open(f"http://localhost:{port}/page")
+        page.run(f"""
+            window.got = null;
+            const ws = new WebSocket('ws://127.0.0.1:{port}/');
+            ws.onopen = () => {{ window.got = 'open'; }};
+            ws.onclose = ({{code}}) => {{ window.got = window.got || code; }};
+        """)
+        page.wait("window.got !== null")
+        assert page.run("window.got") == 1006
