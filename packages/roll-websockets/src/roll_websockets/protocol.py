@@ -593,10 +593,9 @@ class WSProtocol(FrameReader, asyncio.Protocol):
         if self._pings is None or data not in self._pings:
             return
         now = self._loop.time()
-        answered = b""
-        while answered != data or answered in self._pings:
-            answered = next(iter(self._pings))
-            ping = self._pings.pop(answered)
+        sent = [*self._pings]
+        for payload in sent[: sent.index(data) + 1]:
+            ping = self._pings.pop(payload)
             if not ping.future.done():
                 ping.future.set_result(now - ping.sent)
 
