@@ -7,6 +7,7 @@ import pytest
 import roll
 import roll_websockets
 from roll.plugins import protocol_class
+from roll_testing import exchange
 from websockets.exceptions import (
     ConcurrencyError,
     ConnectionClosedError,
@@ -58,6 +59,25 @@ async def test_frames_that_come_with_the_handshake_are_read(echo, join):
     rest = join.frame(TEXT, b"one") + join.frame(0x01, b"t") + join.frame(0x80, b"wo")
     peer = await join(rest=rest + join.frame(TEXT, b"three")[:7])
     assert await peer.received(2) == [(TEXT, b"one"), (TEXT, b"two")]
+
+
+@pytest.mark.parametrize("split", [None, 1, 7])
+async def test_a_connection_may_come_in_any_pieces(echo, app, join, split):
+    opening = (
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"\r\n"
+    )
+    frames = [(0x01, b"o"), (PING, b"?"), (0x80, b"ne"), (BINARY, b"x" * 500)]
+    data = opening + b"".join(join.frame(*one) for one in frames)
+    found, closed = await exchange(
+        app, data, split=split, trailing=join.frame(TEXT, b"last") + b"\x81"
+    )
+    _, _, rest = found.partition(b"\r\n\r\n")
+    assert rest == (
+        b"\x8a\x01?\x81\x03one\x82\x7e\x01\xf4" + b"x" * 500 + b"\x81\x04last"
+    )
+    assert not closed
 
 
 async def test_the_view_has_the_request_and_the_variables(app, join):

@@ -100,6 +100,21 @@ async def test_aiohttp(server, app, path):
     assert client.close_code == 3001
 
 
+async def test_clients_that_vanish_leave_nothing(server, app):
+    tasks = asyncio.all_tasks()
+    for _ in range(5):
+        clients = await asyncio.gather(*(connect(server.wsl) for _ in range(40)))
+        for client in clients[::2]:
+            await client.send("x" * 1000)
+        for client in clients:
+            client.transport.abort()
+        await asyncio.gather(*(client.wait_closed() for client in clients))
+    async with asyncio.timeout(10):
+        while app.connections or asyncio.all_tasks() != tasks:
+            await asyncio.sleep(0.01)
+    assert app["ended"] == [1006] * 200
+
+
 @contextlib.contextmanager
 def serve(app):
     """Serve an app in a thread of its own, and give its port."""
