@@ -457,8 +457,10 @@ async def test_a_view_that_raises_closes_with_1011_and_is_logged(app, join, capl
     assert await peer.received(1) == [(CLOSE, INTERNAL)]
     await peer.leave()
     await app.ended()
-    assert caplog.record_tuples == [("roll", logging.ERROR, "WebSocket b'/?a' failed")]
-    assert "LookupError: secret" in caplog.text
+    assert caplog.record_tuples == [
+        ("roll", logging.ERROR, "WebSocket b'/?a': LookupError('secret')")
+    ]
+    assert "Traceback" not in caplog.text
     assert app.events == ["connect", "view", "disconnect"]
 
 
@@ -472,6 +474,67 @@ async def test_a_view_may_let_connection_closed_through(app, join, caplog):
     await app.ended()
     assert not caplog.records
     assert app.events == ["connect", "view", "disconnect"]
+
+
+async def test_a_task_group_may_let_connection_closed_through(app, join, caplog):
+    @app.ws()
+    async def view(request, ws):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ws.recv())
+            group.create_task(asyncio.sleep(60))
+
+    peer = await join()
+    await peer.leave()
+    await app.ended()
+    assert not caplog.records
+
+
+async def test_a_task_group_that_fails_otherwise_is_logged(app, join, caplog):
+    @app.ws()
+    async def view(request, ws):
+        try:
+            await ws.recv()
+        except roll.ConnectionClosed as error:
+            raise ExceptionGroup("both", [error, LookupError()]) from None
+
+    peer = await join()
+    await peer.leave()
+    await app.ended()
+    assert "LookupError()" in caplog.text
+
+
+async def test_a_traceback_is_logged_for_debugging(app, join, caplog):
+    caplog.set_level(logging.DEBUG, "roll")
+
+    @app.ws()
+    async def view(request, ws):
+        raise LookupError("secret")
+
+    peer = await join()
+    await peer.received(1)
+    assert "LookupError: secret" in caplog.text
+
+
+async def test_fragments_that_end_after_the_connection_are_not_sent(app, join):
+    async def pieces():
+        yield "a"
+        peer.send(CLOSE, NORMAL)
+
+    errors = []
+
+    @app.ws()
+    async def view(request, ws):
+        await ws.recv()
+        try:
+            await ws.send(pieces())
+        except roll.ConnectionClosed as error:
+            errors.append(error)
+
+    peer = await join()
+    peer.text("go")
+    await app.ended()
+    assert peer.frames == [(0x01, b"a"), (CLOSE, NORMAL)]
+    assert [type(error) for error in errors] == [ConnectionClosedOK]
 
 
 async def test_connection_closed_of_another_websocket_is_an_error(app, join, caplog):

@@ -176,7 +176,7 @@ class FrameReader(ABC):
             return stop
         if first == PING and self._has_to_wait():
             return start
-        if first == CLOSE:
+        if first == CLOSE and length < 126:
             # A client may close in the middle of a message (section 5.5.1): the parser
             # would call that an error.
             protocol.current_size = None

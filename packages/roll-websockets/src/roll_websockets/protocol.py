@@ -5,9 +5,8 @@ import logging
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import Any, ClassVar, Self, cast
 
-from roll import Request, Response, Roll
 from roll.typing import View
 from websockets.exceptions import (
     ConcurrencyError,
@@ -18,21 +17,16 @@ from websockets.frames import Close, CloseCode
 from websockets.protocol import State
 
 from . import handshake
-from .frames import BINARY, TEXT, FrameReader, serialize
+from .connection import Connection, Ping
+from .frames import BINARY, TEXT, serialize
 
 logger = logging.getLogger("roll")
-
-KEEP_ALIVE = b"keep-alive"
-"""What our own pings carry."""
 
 FAREWELL = 0.5
 """Seconds for the closing handshake when the view is cancelled."""
 
 Message = str | bytes | bytearray | memoryview
 """What can be sent."""
-
-_SIZES = ("MAX_SIZE", "MAX_QUEUE", "READ_LIMIT", "WRITE_LIMIT")
-_TIMES = ("OPEN_TIMEOUT", "TIMEOUT", "PING_INTERVAL", "PING_TIMEOUT")
 
 
 def encode(message: Message) -> tuple[bool, bytes]:
@@ -51,12 +45,7 @@ def encode(message: Message) -> tuple[bool, bytes]:
     )
 
 
-class _Ping(NamedTuple):
-    future: "asyncio.Future[float]"
-    sent: float
-
-
-class WSProtocol(FrameReader, asyncio.Protocol):
+class WSProtocol(Connection):
     """A WebSocket (RFC 6455).
 
     Its class attributes are its limits: override them in a subclass, and name it as
@@ -70,64 +59,12 @@ class WSProtocol(FrameReader, asyncio.Protocol):
         HttpError: As `handshake.accept` does.
     """
 
+    __slots__ = ()
+
     TOKEN: ClassVar[str] = "websocket"
     """What the field `Upgrade` says."""
     ALLOWED_METHODS: ClassVar[tuple[str, ...]] = ("GET",)
     """The methods of a handshake."""
-
-    MAX_SIZE: ClassVar[int] = 2**20
-    """Bytes of a message, inflated; a larger one closes with 1009."""
-    MAX_QUEUE: ClassVar[int] = 64
-    """Messages kept for the view; reading pauses then."""
-    READ_LIMIT: ClassVar[int] = 2**16
-    """Bytes, or characters, of messages kept for the view; reading pauses past it."""
-    WRITE_LIMIT: ClassVar[int] = 2**16
-    """Bytes that wait for the client; `send` waits past it."""
-    OPEN_TIMEOUT: ClassVar[float] = 10
-    """For the `websocket_connect` listeners."""
-    TIMEOUT: ClassVar[float] = 5
-    """For the closing handshake; and for a view to end once the client is gone."""
-    PING_INTERVAL: ClassVar[float | None] = 20
-    """Without a byte from the client before it gets a ping; None sends none."""
-    PING_TIMEOUT: ClassVar[float] = 20
-    """For a byte after that ping; past it the connection closes with 1011."""
-    COMPRESSION: ClassVar[str | None] = None
-    """`"deflate"` agrees to permessage-deflate (RFC 7692) when a client offers it."""
-
-    __slots__ = (
-        "_app",
-        "_ended",
-        "_heard",
-        "_loop",
-        "_mark",
-        "_messages",
-        "_pinged",
-        "_pings",
-        "_size",
-        "_streaming",
-        "_task",
-        "_timer",
-        "_transport",
-        "_unsent",
-        "_waiter",
-        "_writable",
-        "request",
-    )
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Check the limits of a subclass."""
-        super().__init_subclass__(**options)
-        handshake.check_compression(cls.COMPRESSION)
-        for name in (*_SIZES, *_TIMES):
-            value = getattr(cls, name)
-            kinds = int if name in _SIZES else (int, float)
-            if value is None and name == "PING_INTERVAL":
-                continue
-            if not isinstance(value, kinds) or isinstance(value, bool) or not value > 0:
-                raise ValueError(
-                    f"{cls.__name__}.{name} = {value!r}: give a"
-                    f"{' whole' if kinds is int else ''} number above 0"
-                )
 
     @classmethod
     def check_extras(cls, extras: Mapping[str, Any]) -> None:
@@ -138,29 +75,6 @@ class WSProtocol(FrameReader, asyncio.Protocol):
             ValueError: As `handshake.check_extras` does.
         """
         handshake.check_extras(extras)
-
-    def __init__(self, request: Request, response: Response) -> None:
-        super().__init__(
-            handshake.accept(request, response, self.MAX_SIZE, self.COMPRESSION)
-        )
-        self.request = request
-        """The handshake, with its headers, cookies and query."""
-        self._app = cast(Roll, request.app)
-        self._loop = asyncio.get_running_loop()
-        self._transport = cast(asyncio.Transport, None)  # until it is handed over
-        self._task: asyncio.Task[Any] | None = None  # while it runs the view
-        self._messages: list[str | bytes] = []
-        self._size = 0  # of all of them
-        self._waiter: asyncio.Future[None] | None = None  # who waits for one
-        self._ended: asyncio.Future[None] | None = None  # and who for the end
-        self._writable: asyncio.Future[None] | None = None
-        self._streaming: asyncio.Future[None] | None = None  # a message in fragments
-        self._pings: dict[bytes, _Ping] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._heard = True  # since _mark
-        self._pinged = False
-        self._mark = self._loop.time()
-        self._unsent = 0  # when it was looked at last
 
     # What a view does with it
 
@@ -307,7 +221,7 @@ class WSProtocol(FrameReader, asyncio.Protocol):
         if payload in self._pings:
             raise ValueError(f"ping({payload!r}) was sent, and has no pong yet")
         future: asyncio.Future[float] = self._loop.create_future()
-        self._pings[payload] = _Ping(future, self._loop.time())
+        self._pings[payload] = Ping(future, self._loop.time())
         self._protocol.send_ping(payload)
         self._flush()
         return future
@@ -416,6 +330,8 @@ class WSProtocol(FrameReader, asyncio.Protocol):
                 raise TypeError("the pieces of a message are all str, or all bytes")
             self._flush()
             await self._drain()
+        if not self._open:
+            raise await self._closed()
         if kind is not None:
             protocol.send_continuation(b"", fin=True)
             self._flush()
@@ -444,7 +360,7 @@ class WSProtocol(FrameReader, asyncio.Protocol):
                 code = CloseCode.GOING_AWAY
                 raise
         except Exception as error:
-            if self._open or not isinstance(error, ConnectionClosed):
+            if self._open or not _is_of_the_end(error):
                 code = self._report(error)
         finally:
             self._task = None
@@ -459,7 +375,10 @@ class WSProtocol(FrameReader, asyncio.Protocol):
         await view(self.request, self, **variables)
 
     def _report(self, error: BaseException) -> CloseCode:
-        logger.error("WebSocket %r failed", self.request.url, exc_info=error)
+        # As the core reports errors: quoted, and with a traceback for debugging alone.
+        trace = error if logger.isEnabledFor(logging.DEBUG) else None
+        url = self.request.url
+        logger.error("WebSocket %s: %r", url, error, exc_info=trace)
         return CloseCode.INTERNAL_ERROR
 
     async def _finish(self, code: CloseCode) -> None:
@@ -478,153 +397,12 @@ class WSProtocol(FrameReader, asyncio.Protocol):
         """Close with 1001: the app shuts down."""
         self.start_close(CloseCode.GOING_AWAY)
 
-    def check(self, now: float) -> None:
-        """Look whether the client is still there; *now* is the loop's time."""
-        if not self._open:
-            return
-        if self._writable is not None:
-            self._check_writing(now)
-        elif self.PING_INTERVAL is not None and not self._paused:
-            self._check_reading(now, self.PING_INTERVAL)
 
-    def _check_writing(self, now: float) -> None:
-        unsent = self._transport.get_write_buffer_size()
-        if unsent != self._unsent:
-            self._unsent = unsent
-            self._mark = now
-        elif now - self._mark >= self._app.limits.write_timeout:
-            self._transport.abort()
-
-    def _check_reading(self, now: float, interval: float) -> None:
-        if self._heard:
-            self._heard = self._pinged = False
-            self._mark = now
-        elif now - self._mark >= (self.PING_TIMEOUT if self._pinged else interval):
-            self._mark = now
-            if self._pinged:
-                self._protocol.fail(CloseCode.INTERNAL_ERROR, "no answer to a ping")
-            else:
-                self._pinged = True
-                self._protocol.send_ping(KEEP_ALIVE)
-            self._flush()
-
-    # The transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection over; the 101 is written."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(self.WRITE_LIMIT)
-
-    def data_received(self, data: bytes) -> None:
-        """Read what came."""
-        self._heard = True
-        self._read(data)
-
-    def eof_received(self) -> None:
-        """Take that the client sends no more, and close."""
-        self._protocol.receive_eof()
-        self._flush()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Tell all who wait for the client."""
-        protocol = self._protocol
-        protocol.receive_eof()
-        protocol.data_to_send()  # nobody will get it
-        self._open = self._plain = False
-        self._transport = None  # type: ignore[assignment]  # nothing is written now
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._task is not None:
-            self._timer = self._loop.call_later(self.TIMEOUT, self._task.cancel)
-        for waiter in (self._waiter, self._writable, self._ended):
-            _wake(waiter)
-        self._writable = None
-        for ping in (self._pings or {}).values():
-            if not ping.future.done():
-                ping.future.set_exception(protocol.close_exc)
-                ping.future.exception()  # who does not wait for it gets no warning
-
-    def pause_writing(self) -> None:
-        """Let `send` wait: the client is behind with reading."""
-        self._writable = self._loop.create_future()
-        self._unsent = -1
-
-    def resume_writing(self) -> None:
-        """Let `send` go on."""
-        _wake(self._writable)
-        self._writable = None
-        self._heard = True
-        self._read_on_soon()
-
-    # What the frames do with it
-
-    def _deliver(self, message: str | bytes) -> None:
-        self._messages.append(message)
-        self._size += len(message)
-        if len(self._messages) >= self.MAX_QUEUE or self._size > self.READ_LIMIT:
-            self._pause()
-        _wake(self._waiter)
-
-    def _pause(self) -> None:
-        self._paused = True
-        self._transport.pause_reading()
-
-    def _read_on_soon(self) -> None:
-        if self._paused and not self._messages:
-            self._loop.call_soon(self._read_on)  # after what others have to do
-
-    def _read_on(self) -> None:
-        """Read what is held, then what comes, once all messages are taken."""
-        if not self._paused or self._transport is None:
-            return
-        self._paused = False
-        self._heard = True
-        self._read(b"")
-        if not self._paused:
-            self._transport.resume_reading()
-
-    def _has_to_wait(self) -> bool:
-        if self._writable is not None:  # a client that reads nothing gets no pongs
-            self._pause()
-        return self._paused
-
-    def _take_pong(self, data: bytes) -> None:
-        """Give the pings up to this one their pong (section 5.5.3)."""
-        if self._pings is None or data not in self._pings:
-            return
-        now = self._loop.time()
-        sent = [*self._pings]
-        for payload in sent[: sent.index(data) + 1]:
-            ping = self._pings.pop(payload)
-            if not ping.future.done():
-                ping.future.set_result(now - ping.sent)
-
-    def _flush(self) -> None:
-        protocol, transport = self._protocol, self._transport
-        for data in protocol.data_to_send():
-            if data:
-                transport.write(data)
-            elif self._ends_cleanly() or not transport.can_write_eof():
-                transport.close()
-            else:  # it still sends: with a reset, it would not see our Close
-                transport.write_eof()
-        if self._open and protocol.state is not State.OPEN:
-            self._open = self._plain = False
-            self._timer = self._loop.call_later(self.TIMEOUT, transport.abort)
-            if self._paused:  # its Close comes after what is held
-                self._loop.call_soon(self._read_on)
-
-    def _ends_cleanly(self) -> bool:
-        """Whether nothing comes after this: a Close on both sides, or the end."""
-        protocol = self._protocol
-        return protocol.reader.eof or (
-            protocol.parser_exc is None and protocol.close_rcvd is not None
-        )
-
-
-def _wake(waiter: "asyncio.Future[None] | None") -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
+def _is_of_the_end(error: Exception) -> bool:
+    """Whether an error only says that the connection has ended."""
+    if isinstance(error, ExceptionGroup):  # of a TaskGroup
+        return error.split(ConnectionClosed)[1] is None
+    return isinstance(error, ConnectionClosed)
 
 
 def _control(data: str | bytes) -> bytes:
