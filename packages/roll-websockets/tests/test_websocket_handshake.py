@@ -5,6 +5,7 @@ import zlib
 
 import pytest
 from roll import HttpError, Roll
+from roll_testing import exchange
 
 TEXT, CLOSE = 0x81, 0x88
 
@@ -47,6 +48,17 @@ async def test_a_handshake_that_is_refused(echo, app, join, path, fields, status
     assert line is None or line in peer.head.splitlines()
     assert "evil" not in peer.transport.data.decode()
     assert app.events == []
+
+
+async def test_head_is_no_method_of_a_handshake(echo, app):
+    head = (
+        b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"\r\n"
+    )
+    data, closed = await exchange(app, head)
+    assert data.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert closed
 
 
 async def test_a_listener_may_refuse_a_handshake(echo, app, join):

@@ -123,7 +123,7 @@ def _restate(request: Request) -> Handshake:
     for name in FIELDS:
         for value in request.headers.list(name):
             headers[name] = value
-    return Handshake("/", headers)
+    return Handshake("/", headers, request.method)
 
 
 def _select(protocol: ServerProtocol, offered: Sequence[str]) -> Any:
