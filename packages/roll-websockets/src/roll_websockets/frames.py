@@ -1,6 +1,7 @@
 """Frames (RFC 6455, section 5): bytes in, messages out, and back."""
 
 import struct
+import sys
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -151,7 +152,9 @@ class FrameReader(ABC):
             return start
         first, second = data[start], data[start + 1]
         if first not in self._starts or second < MASKED:
-            self._feed(data[start:])  # the parser fails, and drops all that follows
+            # The parser fails, at once or when it has the frame, and drops the rest.
+            self._owed = sys.maxsize
+            self._feed(data[start:])
             return end
         length = second - MASKED
         mask = start + 2
