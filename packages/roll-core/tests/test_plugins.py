@@ -5,6 +5,7 @@ The packages are real ones in a folder on the path: code, and metadata beside it
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 import roll
@@ -137,6 +138,21 @@ PROTOCOL = """
 async def view(request, response): ...
 
 
+@pytest.fixture
+def without_websockets(monkeypatch):
+    """Leave roll-websockets out, where it is installed: it gives `websocket`, too."""
+    find = metadata.entry_points
+
+    def entry_points(**wanted):
+        found = find(**wanted)
+        return metadata.EntryPoints(
+            entry for entry in found if entry.module != "roll_websockets"
+        )
+
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
+
+
+@pytest.mark.usefixtures("without_websockets")
 def test_an_installed_protocol_may_be_named_by_a_route(install, app):
     install("roll-echo", source=PROTOCOL)
     app.route("/", protocol="echo")(view)
@@ -144,6 +160,7 @@ def test_an_installed_protocol_may_be_named_by_a_route(install, app):
     assert app.routes.match("/")[0]["GET"].switches
 
 
+@pytest.mark.usefixtures("without_websockets")
 def test_the_websocket_protocol_is_that_of_the_installed_package(install, app):
     assert not hasattr(Roll, "WebsocketProtocol")
     plugins.manager.cache_clear()
@@ -166,6 +183,7 @@ def test_a_subclass_may_have_its_own_websocket_protocol():
     assert app.declarations[0].methods == ("GET",)
 
 
+@pytest.mark.usefixtures("without_websockets")
 def test_a_class_view_of_a_protocol_names_its_methods_itself(install, app):
     install("roll-echo", source=PROTOCOL)
 
@@ -176,6 +194,7 @@ def test_a_class_view_of_a_protocol_names_its_methods_itself(install, app):
     assert app.declarations[0].methods == ("POST",)
 
 
+@pytest.mark.usefixtures("without_websockets")
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("websocket", "pip install roll-websockets"), ("htpp", "use 'http'")],
