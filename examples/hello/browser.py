@@ -25,7 +25,7 @@ TIMEOUT = 30
 
 @contextlib.contextmanager
 def browse(program, folder):
-    """Run a browser, and give the one page that it has.
+    """Run a browser, and give a page of it.
 
     Args:
         program: The path of Chromium.
@@ -50,7 +50,7 @@ def browse(program, folder):
     os.close(its_commands)
     os.close(its_answers)
     try:
-        yield Page(commands, answers)
+        yield Page(Pipes(commands, answers))
     finally:
         os.close(commands)  # which is how it is told to end
         os.close(answers)
@@ -66,8 +66,8 @@ def wait_for(process):
         time.sleep(0.02)
 
 
-class Page:
-    """The page of a browser.
+class Pipes:
+    """The way to a browser and back.
 
     Args:
         commands: The file descriptor to write commands to.
@@ -78,16 +78,12 @@ class Page:
         self.commands, self.answers = commands, answers
         self.received = b""
         self.number = 0
-        self.session = {}
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self.session = {"sessionId": attached["sessionId"]}
 
-    def call(self, method, **params):
+    def call(self, method, session, params):
         """Run a command of the DevTools protocol, and wait for its result."""
         self.number += 1
         command = {"id": self.number, "method": method, "params": params}
-        os.write(self.commands, json.dumps(command | self.session).encode() + b"\0")
+        os.write(self.commands, json.dumps(command | session).encode() + b"\0")
         while (message := self.receive()).get("id") != self.number:
             pass  # events
         if "error" in message:
@@ -103,6 +99,29 @@ class Page:
             self.received += data
         message, _, self.received = self.received.partition(b"\0")
         return json.loads(message)
+
+
+class Page:
+    """A page of a browser.
+
+    Args:
+        pipes: The way to the browser.
+    """
+
+    def __init__(self, pipes):
+        self.pipes = pipes
+        self.session = {}
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self.session = {"sessionId": attached["sessionId"]}
+
+    def open_another(self):
+        """Open a page beside this one."""
+        return Page(self.pipes)
+
+    def call(self, method, **params):
+        """Run a command of the DevTools protocol, and wait for its result."""
+        return self.pipes.call(method, self.session, params)
 
     def run(self, script):
         """Run JavaScript in the page; returns the value of its last expression."""
