@@ -64,7 +64,7 @@ def test_no_other_attribute_can_be_set():
         (0, b"0"),
         (False, b"False"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_body_becomes_bytes(body, expected):
     assert bytes(encode_body(body)) == expected

@@ -317,10 +317,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.busy = False
         self._served += 1
         content = request.content
-        if not request.keep_alive or (content is not None and not content.complete):
-            self._end(request)
-        if not self._advancing:  # else it goes on by itself
-            self._advance()
+        unread = content is not None and not content.complete
+        if not request.keep_alive:
+            self._close(linger=unread)
+        elif unread:
+            content.discard()  # type: ignore[union-attr]  # unread is not None
+        self._advance()
 
     async def write(self) -> None:
         """Send the answer of the message being served.
@@ -460,15 +462,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._close(linger=True)
 
     # The end
-
-    def _end(self, request: Request) -> None:
-        """Close after an answer, or make way for the next message."""
-        content = request.content
-        unread = content is not None and not content.complete
-        if not request.keep_alive:
-            self._close(linger=unread)
-        elif unread:
-            content.discard()  # type: ignore[union-attr]  # unread is not None
 
     def _close(self, linger: bool = False) -> None:
         """End once all is sent; what still comes is ignored.
