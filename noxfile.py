@@ -180,11 +180,43 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *(f"packages/{name}/src" for name in IMPORTS))
 
 
+def autobahn(session: nox.Session) -> dict[str, str]:
+    """Install the Autobahn test-suite, which runs on Python 2.7, where there is one.
+
+    Returns:
+        What tells the tests where it is; nothing without a Python 2.7.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    candidates = [shutil.which("python2.7"), *pyenv.glob("2.7.*/bin/python2.7")]
+    python = next((str(one) for one in candidates if one and runs(one, "2.7")), None)
+    if python is None:
+        session.warn("no Python 2.7: the Autobahn test-suite is left out")
+        return {}
+    location = ROOT / ".nox" / "autobahn"
+    wstest = location / "bin" / "wstest"
+    if not wstest.exists():
+        shutil.rmtree(location, ignore_errors=True)
+        # The last that makes environments of Python 2.7.
+        virtualenv = ("uv", "tool", "run", "--quiet", "virtualenv@20.21.1")
+        session.run(*virtualenv, "--quiet", "--python", python, str(location))
+        session.run(
+            *(f"{location}/bin/pip", "install", "--quiet", "--no-python-version-warning"),
+            "autobahntestsuite==25.10.1",
+            external=True,
+        )
+    return {"ROLL_WSTEST": str(wstest)}
+
+
+# Waiting is most of what the tests do. A file stays in one process: its tests may share
+# a server, or a browser.
+PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run every test on each supported Python; `alone` measures what they cover."""
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs, env=autobahn(session))
 
 
 @nox.session
@@ -249,8 +281,8 @@ def run_alone(
 def nightly(session: nox.Session) -> None:
     """Try thousands of random route sets, messages and bodies, not hundreds."""
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    environment = {"ROLL_EXAMPLES": "5000"}
-    session.run("pytest", *session.posargs or ["packages"], env=environment)
+    environment = {"ROLL_EXAMPLES": "5000", **autobahn(session)}
+    session.run("pytest", *PARALLEL, *session.posargs or ["packages"], env=environment)
 
 
 @nox.session(python=PYTHONS)
