@@ -1148,9 +1148,11 @@ async def test_many_clients_share_the_memory_for_pieces(served, app, monkeypatch
     for transport in transports:
         await until(transport.get_write_buffer_size)
     for transport in transports:
-        transport.drain(transport.get_write_buffer_size())
-        await until(transport.get_write_buffer_size)
-        await asyncio.sleep(0.02)
+        # The pieces that were chosen before the last client came may be larger.
+        for _ in range(5):
+            transport.drain(transport.get_write_buffer_size())
+            await until(transport.get_write_buffer_size)
+            await asyncio.sleep(0.02)
         # What is above 64 KiB pauses: that is two pieces of the least size.
         assert transport.get_write_buffer_size() == 2 * files.PIECES[0]
     for transport in transports:
