@@ -1,0 +1,227 @@
+"""Who is measured, and an environment for each in .nox/bench-peers, kept."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+APPS = ROOT / "benchmarks" / "frameworks"
+ENVIRONMENTS = ROOT / ".nox" / "bench-peers"
+PACKAGES = ["roll-core[fast]", "roll-server", "roll-static"]
+
+LIMIT = frozenset({"minimal", "idle", "start"})
+LIMIT_PIPELINED = LIMIT | {"pipelined"}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What is served, and how.
+
+    Args:
+        title: Its name in tables.
+        requires: What is installed from PyPI.
+        imports: The module whose import is timed; None where there is nothing to it.
+        command: What follows the interpreter, with {port} and {folder}.
+        idle: What follows that to take many idle connections, past the defaults.
+        python: Whether it is a Python framework under a Python server, for the targets.
+        rows: The rows that it can serve; None for all.
+        lacks: Rows that it cannot, and why.
+        shown: Distributions whose versions are told.
+    """
+
+    title: str
+    requires: tuple[str, ...]
+    imports: str | None
+    command: tuple[str, ...]
+    python: bool = False
+    rows: frozenset[str] | None = None
+    lacks: tuple[tuple[str, str], ...] = ()
+    idle: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+
+    def misses(self, row):
+        """Tell why *row* is not asked for; empty where it is."""
+        if self.rows is not None and row not in self.rows:
+            return "a limit has no other rows"
+        return dict(self.lacks).get(row, "")
+
+
+UVICORN = "uvicorn[standard]"
+WITHOUT_STREAMED_UPLOAD = (("upload", "loads a body into memory"),)
+GRANIAN = ("-m", "granian", "--no-log", "--port", "{port}")
+GRANIAN_IDLE = ("--backlog", "4096", "--backpressure", "4096")
+BLACKSHEEP = "blacksheep_app:app"
+
+PEERS = {
+    "roll": Peer(
+        title="Roll",
+        requires=(),
+        imports="roll",
+        command=("roll_app.py", "{port}", "{folder}"),
+        idle=("idle",),
+        shown=("roll-core", "httptools", "uvloop", "orjson"),
+    ),
+    "roll013": Peer(
+        title="Roll 0.13",
+        requires=("roll==0.13.*", "uvloop"),
+        imports="roll",
+        command=("roll013_app.py", "{port}", "{folder}"),
+        python=True,
+        shown=("roll", "httptools", "uvloop"),
+    ),
+    "aiohttp": Peer(
+        title="aiohttp",
+        requires=("aiohttp", "uvloop"),
+        imports="aiohttp.web",
+        command=("aiohttp_app.py", "{port}", "{folder}"),
+        python=True,
+        shown=("aiohttp", "uvloop"),
+    ),
+    "sanic": Peer(
+        title="Sanic",
+        requires=("sanic",),
+        imports="sanic",
+        command=("sanic_app.py", "{port}", "{folder}"),
+        python=True,
+        shown=("sanic", "httptools", "uvloop"),
+    ),
+    "starlette": Peer(
+        title="Starlette, uvicorn",
+        requires=("starlette", UVICORN),
+        imports="starlette.applications",
+        command=("starlette_app.py", "{port}", "{folder}"),
+        python=True,
+        shown=("starlette", "uvicorn", "httptools", "uvloop"),
+    ),
+    "falcon": Peer(
+        title="Falcon, uvicorn",
+        requires=("falcon", UVICORN),
+        imports="falcon.asgi",
+        command=("falcon_app.py", "{port}", "{folder}"),
+        python=True,
+        shown=("falcon", "uvicorn", "httptools", "uvloop"),
+    ),
+    "blacksheep": Peer(
+        title="BlackSheep, uvicorn",
+        requires=("blacksheep", UVICORN),
+        imports="blacksheep",
+        command=(
+            *("-m", "uvicorn", "--port", "{port}", "--no-access-log"),
+            *("--http", "httptools", "--loop", "uvloop", "--log-level", "warning"),
+            BLACKSHEEP,
+        ),
+        python=True,
+        shown=("blacksheep", "uvicorn", "httptools", "uvloop"),
+    ),
+    "blacksheep-granian": Peer(
+        title="BlackSheep, granian",
+        requires=("blacksheep", "granian[uvloop]"),
+        imports="blacksheep",
+        command=(*GRANIAN, "--interface", "asgi", BLACKSHEEP),
+        idle=GRANIAN_IDLE,
+        shown=("blacksheep", "granian", "uvloop"),
+    ),
+    "granian": Peer(
+        title="granian, RSGI",
+        requires=("granian[uvloop]",),
+        imports="granian",
+        command=(*GRANIAN, "--static-path-mount", "{folder}", "granian_app:app"),
+        idle=GRANIAN_IDLE,
+        shown=("granian", "uvloop"),
+    ),
+    "robyn": Peer(
+        title="Robyn",
+        requires=("robyn",),
+        imports="robyn",
+        command=("robyn_app.py", "{port}", "{folder}", "--log-level", "WARN"),
+        lacks=WITHOUT_STREAMED_UPLOAD,
+        shown=("robyn", "uvloop"),
+    ),
+    "socketify": Peer(
+        title="socketify",
+        requires=("socketify",),
+        imports="socketify",
+        command=("socketify_app.py", "{port}", "{folder}"),
+        shown=("socketify",),
+    ),
+    "bare": Peer(
+        title="limit: uvloop",
+        requires=("uvloop",),
+        imports=None,
+        command=("bare_app.py", "{port}"),
+        rows=LIMIT,
+        shown=("uvloop",),
+    ),
+    "httptools": Peer(
+        title="limit: httptools",
+        requires=("uvloop", "httptools"),
+        imports=None,
+        command=("httptools_app.py", "{port}"),
+        rows=LIMIT_PIPELINED,
+        shown=("httptools", "uvloop"),
+    ),
+}
+
+
+def python_of(name):
+    return ENVIRONMENTS / name / "bin" / "python"
+
+
+def install(name):
+    """Make the environment of a peer, unless it has what is required already.
+
+    Raises:
+        RuntimeError: It cannot be installed; the message is uv's.
+    """
+    environment = ENVIRONMENTS / name
+    stamp = environment / "installed.sha256"
+    digest = stamp_of(name)
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    run_uv("venv", "--quiet", "--clear", "--python", sys.executable, environment)
+    run_uv("pip", "install", "--quiet", "--python", environment, *requirements(name))
+    stamp.write_text(digest)
+
+
+def requirements(name):
+    if name != "roll":
+        return PEERS[name].requires
+    # Wheels, as its users have them, not the sources.
+    return ("--no-sources", *(f"{ROOT}/packages/{package}" for package in PACKAGES))
+
+
+def stamp_of(name):
+    """Hash what decides an environment: Python, the requirements, and Roll's code."""
+    digest = hashlib.sha256(repr((sys.version, requirements(name))).encode())
+    if name == "roll":
+        for path in sorted(ROOT.glob("packages/*/src/**/*.py")):
+            digest.update(path.read_bytes())
+        for path in sorted(ROOT.glob("packages/*/pyproject.toml")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_uv(*args):
+    # nox has it beside the interpreter, where PATH may not lead.
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    uv = shutil.which("uv", path=beside)
+    if not uv:
+        raise RuntimeError("uv is missing: run this by `nox -s bench`")
+    done = subprocess.run([uv, *args], capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        raise RuntimeError(" ".join(done.stderr.split())[-300:])
+
+
+def versions(name):
+    """List the versions that are installed for a peer, as `name version`."""
+    code = (
+        "import sys; from importlib.metadata import version\n"
+        "for name in sys.argv[1:]: print(name, version(name))"
+    )
+    command = [python_of(name), "-c", code, *PEERS[name].shown]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.stdout.splitlines()

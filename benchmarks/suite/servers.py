@@ -1,0 +1,132 @@
+"""A server in processes of its own on one CPU, and what the system tells of them."""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .peers import APPS, PEERS, python_of
+
+HOST = "127.0.0.1"
+STARTS = 30  # seconds that a server may take to listen
+ENDS = 5  # seconds that it may take to end, before it is killed
+TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def choose_cpus():
+    """Give a CPU for the servers, and another for who asks them."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return cpus[-1], cpus[0]
+
+
+class Running:
+    """The processes of a server, all of one session."""
+
+    def __init__(self, process, port):
+        self.process = process
+        self.port = port
+
+    def pids(self):
+        """List the processes: it may have started some beside the one that we did."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            # A process may end between the listing and the look at it.
+            with suppress(OSError):
+                if int(fields(path)[3]) == self.process.pid:
+                    found.append(int(path.parent.name))
+        return found
+
+    def cpu(self):
+        """Give the seconds of CPU that all threads took, of the system's part too."""
+        ticks = 0
+        for pid in self.pids():
+            with suppress(OSError):
+                stat = fields(Path(f"/proc/{pid}/stat"))
+                ticks += int(stat[11]) + int(stat[12])
+        return ticks / TICK
+
+    def resident(self):
+        """Give the bytes that all processes hold."""
+        pages = 0
+        for pid in self.pids():
+            with suppress(OSError):
+                pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * PAGE
+
+    def send(self, number):
+        """Signal all processes."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    @contextmanager
+    def awake(self):
+        """Let it run; at other times it is stopped, and takes nothing from others."""
+        self.send(signal.SIGCONT)
+        try:
+            yield self
+        finally:
+            self.send(signal.SIGSTOP)
+
+    def end(self):
+        """End all processes: in time, or by SIGKILL."""
+        self.send(signal.SIGCONT)
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(ENDS)
+        self.send(signal.SIGKILL)
+        self.process.wait(ENDS)
+
+
+def fields(path):
+    """Read what follows the name in /proc/PID/stat: state, parent, group, session..."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+@contextmanager
+def run(name, folder, idle=False):
+    """Run the server of a peer; it listens when this is entered.
+
+    Raises:
+        RuntimeError: It does not start; the message ends with what it wrote.
+    """
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    peer = PEERS[name]
+    options = [*peer.command, *(peer.idle if idle else ())]
+    command = [part.format(port=port, folder=folder) for part in options]
+    cpu = choose_cpus()[0]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [python_of(name), *command],
+            cwd=APPS,
+            env={**os.environ, "FOLDER": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+        )
+        server = Running(process, port)
+        try:
+            wait_for(server, log)
+            yield server
+        finally:
+            server.end()
+
+
+def wait_for(server, log):
+    ends = time.monotonic() + STARTS
+    while time.monotonic() < ends and server.process.poll() is None:
+        with suppress(ConnectionRefusedError):
+            socket.create_connection((HOST, server.port)).close()
+            return
+        time.sleep(0.002)
+    log.seek(0)
+    wrote = " ".join(log.read().split())[-300:]
+    raise RuntimeError(f"the server does not start: {wrote}")
