@@ -307,10 +307,14 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks and print what they measure."""
+    """Run the benchmarks, or one with its options: `-- frameworks --rows minimal`."""
     install(session, *workspace(), *groups("bench"))
-    for script in sorted(ROOT.glob("benchmarks/bench_*.py")):
-        session.run("python", str(script.relative_to(ROOT)), *session.posargs)
+    name, *options = session.posargs or ["*"]
+    scripts = sorted(ROOT.glob(f"benchmarks/bench_{name}.py"))
+    if not scripts:
+        session.error(f"there is no benchmarks/bench_{name}.py")
+    for script in scripts:
+        session.run("python", str(script.relative_to(ROOT)), *options)
 
 
 @nox.session

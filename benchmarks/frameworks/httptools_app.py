@@ -1,4 +1,4 @@
-"""A limit: a protocol on uvloop that parses requests by httptools, and no more: PORT."""
+"""A limit: a protocol on uvloop that also parses requests by httptools: PORT."""
 
 import asyncio
 import sys

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 
 from .peers import APPS, PEERS, python_of
-from .servers import HOST, choose_cpus, run
+from .servers import HOST, pin, run
 
 MIB = 2**20
 SIZE = 100 * MIB
 BLOCK = bytes(MIB)
 CONNECTIONS = 64
 IDLE = 3_000
+STREAMED = 3  # times in a round: CPU time has ticks of 10 ms
 STARTS = 5  # times that a program is started
 TIMEOUT = 20  # seconds for an answer
 MESSAGE = {"message": "Hello, World!"}
@@ -132,21 +133,22 @@ def measure(row, server, seconds):
         What it took by the names of FIGURES; rates are of requests, or of MiB.
     """
     before = server.cpu()
-    if row == "upload":
-        count, figures = 1, {"rate": upload(server.port)}
-    elif row == "download":
-        count, figures = 1, {"rate": download(server.port)}
+    if row in STREAMS:
+        count = STREAMED
+        seconds = sum(STREAMS[row](server.port) for _ in range(STREAMED))
+        figures = {"rate": STREAMED * SIZE / MIB / seconds}
     else:
         count, figures = ask_with_wrk(ROWS[row], server.port, seconds)
     figures["cpu"] = (server.cpu() - before) / count * 1e6
     figures["rss"] = server.resident() / MIB
+    if server.process.poll() is not None:
+        raise RuntimeError("the server ended while it was asked")
     return figures
 
 
 def ask_with_wrk(row, port, seconds):
     """Load a server by wrk, and give the number of answers and the figures."""
-    command = ["taskset", "-c", str(choose_cpus()[1]), "wrk", "-t1", "--latency"]
-    command += [f"-c{CONNECTIONS}", f"-d{seconds}s"]
+    command = ["wrk", "-t1", "--latency", f"-c{CONNECTIONS}", f"-d{seconds}s"]
     for name, value in (row.fields or {}).items():
         command += ["-H", f"{name}: {value}"]
     if row.script:
@@ -171,7 +173,7 @@ def connect(port):
 
 
 def upload(port):
-    """Send 100 MiB, and give the MiB a second until the view has counted them."""
+    """Send 100 MiB, and give the seconds until the view has counted them."""
     head = f"PUT /upload HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {SIZE}\r\n\r\n"
     with connect(port) as client:
         started = time.perf_counter()
@@ -187,11 +189,11 @@ def upload(port):
         took = time.perf_counter() - started
     if str(SIZE).encode() not in answer:
         raise RuntimeError(f"the upload is answered {answer[-80:]!r}")
-    return SIZE / MIB / took
+    return took
 
 
 def download(port):
-    """Receive 100 MiB, and give the MiB a second."""
+    """Receive 100 MiB, and give the seconds that it took."""
     buffer = bytearray(MIB)
     request = f"GET /download HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
     with connect(port) as client:
@@ -207,7 +209,10 @@ def download(port):
             received += count
             end = (end + bytes(buffer[max(0, count - 5) : count]))[-5:]
         took = time.perf_counter() - started
-    return SIZE / MIB / took
+    return took
+
+
+STREAMS = {"upload": upload, "download": download}
 
 
 def measure_idle(name, folder):
@@ -255,10 +260,10 @@ def measure_start(name, folder):
 
 
 def time_import(name, module):
-    command = ["taskset", "-c", str(choose_cpus()[0]), python_of(name), "-c"]
+    command = [python_of(name), "-c", f"import {module}"]
     started = time.perf_counter()
     # In the folder of the applications: none of them has the name of a package.
-    subprocess.run([*command, f"import {module}"], check=True, timeout=60, cwd=APPS)
+    subprocess.run(command, check=True, timeout=60, cwd=APPS, preexec_fn=pin)
     return time.perf_counter() - started
 
 

@@ -1,6 +1,8 @@
 """A server in processes of its own on one CPU, and what the system tells of them."""
 
+import functools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,13 +17,24 @@ HOST = "127.0.0.1"
 STARTS = 30  # seconds that a server may take to listen
 ENDS = 5  # seconds that it may take to end, before it is killed
 TICK = os.sysconf("SC_CLK_TCK")
+IDLE_TIME = re.compile(r"^cpu(\d+) \d+ \d+ \d+ (\d+)", re.MULTILINE)
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+@functools.cache
 def choose_cpus():
-    """Give a CPU for the servers, and another for who asks them."""
-    cpus = sorted(os.sched_getaffinity(0))
-    return cpus[-1], cpus[0]
+    """Give a CPU for the servers, and another for who asks them: the idlest two."""
+    before = idle_times()
+    time.sleep(1)
+    after = idle_times()
+    cpus = sorted(os.sched_getaffinity(0), key=lambda cpu: before[cpu] - after[cpu])
+    return cpus[0], cpus[min(1, len(cpus) - 1)]
+
+
+def idle_times():
+    """Read for how long each CPU had nothing to do."""
+    lines = Path("/proc/stat").read_text()
+    return {int(cpu): int(ticks) for cpu, ticks in IDLE_TIME.findall(lines)}
 
 
 class Running:
@@ -88,6 +101,11 @@ def fields(path):
     return path.read_text().rpartition(")")[2].split()
 
 
+def pin():
+    """Move this process to the servers' CPU."""
+    os.sched_setaffinity(0, {choose_cpus()[0]})
+
+
 @contextmanager
 def run(name, folder, idle=False):
     """Run the server of a peer; it listens when this is entered.
@@ -100,7 +118,6 @@ def run(name, folder, idle=False):
     peer = PEERS[name]
     options = [*peer.command, *(peer.idle if idle else ())]
     command = [part.format(port=port, folder=folder) for part in options]
-    cpu = choose_cpus()[0]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [python_of(name), *command],
@@ -110,7 +127,7 @@ def run(name, folder, idle=False):
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+            preexec_fn=pin,
         )
         server = Running(process, port)
         try:

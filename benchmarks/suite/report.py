@@ -1,0 +1,319 @@
+"""What was measured, as tables, as a page with a plot, and beside the targets."""
+
+import os
+import platform
+import re
+import statistics
+from datetime import date
+from pathlib import Path
+
+from .peers import PEERS, ROOT, versions
+from .rows import OTHERS, ROWS
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOT = PAGE.with_suffix(".svg")
+# Of a row: a title for requests and one for streams; whether more is better.
+FIGURES = {
+    "rate": ("requests/s", "MiB/s", True),
+    "cpu": ("CPU, µs", "CPU, µs", False),
+    "p99": ("p99, ms", "p99, ms", False),
+    "rss": ("RSS, MiB", "RSS, MiB", False),
+}
+RATIOS = {"rate": "Roll's rate by that of", "cpu": "CPU time by Roll's, of"}
+STARTS = {"import": "import, ms", "answer": "first answer, ms"}
+INTRODUCTION = """\
+# Benchmarks
+
+Roll beside other frameworks, and beside two limits: a protocol on uvloop that writes a
+fixed answer, and one that also runs httptools. `nox -s bench -- frameworks --write`
+measures, and writes this page; what is served is in `benchmarks/frameworks`.
+
+Each has an environment of its own with what PyPI gave on that day, one worker, no
+access log, and its default settings otherwise; aiohttp runs on uvloop, and Sanic's
+largest body is raised for the upload. Roll is installed as wheels, with its limits on.
+Answers are checked to agree before anything is timed.
+
+The server has a CPU, and wrk, with 64 connections, another: those that had least to do
+when it began. All servers are started for a round, and asked in turn for one row after
+another; those that are not asked are stopped (SIGSTOP). Figures are medians of the
+rounds. wrk, too, has one CPU, which is what bounds the rates of the two limits.
+
+CPU is what all processes of a server take for a request, by `/proc`, in ticks of 10 ms;
+RSS is what they hold after a row, and after the rows above it. **A ratio tells how many
+times as good Roll is**: of rates, Roll's by the other's; of CPU, p99 and RSS, the
+other's by Roll's. Above 1, Roll is better. A dash is what could not be measured: why is
+told at the end.
+"""
+
+TARGETS_NOTE = """\
+Rates decide; on a machine with other work, CPU time is the steadier figure. Python
+peers are Python frameworks under servers written in Python.
+"""
+
+
+def middle(results, name, row, figure):
+    """Give the median of a figure; None where there is none."""
+    values = [one[figure] for one in results.get((name, row), []) if figure in one]
+    return statistics.median(values) if values else None
+
+
+def ratio(results, name, row, figure):
+    """Tell how many times as good Roll is; None where one of both is missing."""
+    ours = middle(results, "roll", row, figure)
+    theirs = middle(results, name, row, figure)
+    if not ours or not theirs:
+        return None
+    more_is_better = figure in FIGURES and FIGURES[figure][2]
+    return ours / theirs if more_is_better else theirs / ours
+
+
+def show(value, digits=2):
+    if value is None:
+        return "-"
+    return f"{value:,.{0 if abs(value) >= 1000 else digits}f}"
+
+
+def table(header, lines):
+    """Write a table of Markdown whose columns line up in a terminal, too."""
+    rows = [header, *lines]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    adjusted = [
+        [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows
+    ]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(
+        f"| {' | '.join(row)} |" for row in [adjusted[0], rule, *adjusted[1:]]
+    )
+
+
+def measured(results, row):
+    return [name for name in PEERS if results.get((name, row))]
+
+
+def ratios_table(results, rows, figure):
+    """Tell the ratios of one figure, of all rows at once."""
+    rows = [row for row in rows if row in ROWS and measured(results, row)]
+    names = [name for name in PEERS if any(results.get((name, row)) for row in rows)]
+    lines = [
+        [PEERS[name].title, *(show(ratio(results, name, row, figure)) for row in rows)]
+        for name in names
+    ]
+    return table([RATIOS[figure], *(ROWS[row].title for row in rows)], lines)
+
+
+def row_table(results, row):
+    streamed = row in ("upload", "download")
+    header = [ROWS[row].title]
+    for figure in FIGURES.values():
+        header += [figure[streamed], "ratio"]
+    lines = []
+    for name in measured(results, row):
+        line = [PEERS[name].title]
+        for figure in FIGURES:
+            line += [
+                show(middle(results, name, row, figure), 1),
+                show(ratio(results, name, row, figure)),
+            ]
+        lines.append(line)
+    return table(header, lines)
+
+
+def other_table(results, row):
+    titles = STARTS if row == "start" else {"each": "KiB each"}
+    header = [OTHERS[row]]
+    for title in titles.values():
+        header += [title, "ratio"]
+    lines = []
+    for name in measured(results, row):
+        line = [PEERS[name].title]
+        for figure in titles:
+            line += [
+                show(middle(results, name, row, figure), 1),
+                show(ratio(results, name, row, figure)),
+            ]
+        lines.append(line)
+    return table(header, lines)
+
+
+def tables(results, rows):
+    """Write a table for each row that was measured."""
+    shown = [row for row in rows if measured(results, row)]
+    return "\n\n".join(
+        row_table(results, row) if row in ROWS else other_table(results, row)
+        for row in shown
+    )
+
+
+# The targets
+
+MINIMAL = {
+    "roll013": 2.0,
+    "socketify": 1.5,
+    "granian": 1.4,
+    "robyn": 3.0,
+    "httptools": 0.45,
+}
+
+
+def targets(results, imported):
+    """Compare with what Roll is meant to reach.
+
+    Args:
+        results: As of bench_frameworks.
+        imported: Extensions that `import roll` imports; None where it was not asked.
+
+    Returns:
+        A line each: what, how much, what was reached, yes or no.
+    """
+    lines = []
+
+    def add(title, least, names, row):
+        reached, best = least_ratio(results, names, row, "rate")
+        by_cpu, _ = least_ratio(results, names, row, "cpu")
+        against = f" ({PEERS[best].title})" if best and len(names) > 1 else ""
+        lines.append(
+            [
+                f"{ROWS[row].title}, against {title}",
+                f"at least {least} x",
+                "-" if reached is None else f"{reached:.2f} x{against}",
+                "-" if reached is None else "yes" if reached >= least else "no",
+                "-" if by_cpu is None else f"{by_cpu:.2f} x",
+            ]
+        )
+
+    def add_most(title, most, unit, reached):
+        lines.append(
+            [
+                title,
+                f"at most {most} {unit}",
+                "-" if reached is None else f"{reached:.1f} {unit}",
+                "-" if reached is None else "yes" if reached <= most else "no",
+                "",
+            ]
+        )
+
+    for name, least in MINIMAL.items():
+        add(PEERS[name].title, least, [name], "minimal")
+    add("Roll 0.13", 1.6, ["roll013"], "full")
+    others = [name for name in PEERS if name not in ("roll", "roll013")]
+    add("every other peer", 2.0, others, "full")
+    pythons = [name for name in PEERS if PEERS[name].python]
+    for row in ("json", "upload", "download", "1k", "1m"):
+        add("the best Python peer", 1.2, pythons, row)
+    each = middle(results, "roll", "idle", "each")
+    add_most("memory of an idle connection", 4, "KiB", each)
+    imports = middle(results, "roll", "start", "import")
+    add_most("`import roll` beyond `import asyncio`", 30, "ms", imports)
+    reached = "-" if imported is None else ", ".join(imported) or "none"
+    kept = "-" if imported is None else "no" if imported else "yes"
+    lines.append(["extensions that `import roll` imports", "none", reached, kept, ""])
+    return table(["target", "wanted", "reached", "met", "by CPU time"], lines)
+
+
+def least_ratio(results, names, row, figure):
+    """Give the ratio to the best of some peers, and who that is."""
+    ratios = {name: ratio(results, name, row, figure) for name in names}
+    known = {name: value for name, value in ratios.items() if value is not None}
+    if not known:
+        return None, None
+    best = min(known, key=known.get)
+    return known[best], best
+
+
+# The page
+
+
+def machine():
+    """Describe the machine in one line."""
+    info = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.+)", info)
+    virtual = "a virtual machine" if " hypervisor" in info else "a machine"
+    return (
+        f"{virtual} with {os.cpu_count()} CPUs"
+        f" ({model[1] if model else platform.machine()}), Linux {platform.release()}"
+    )
+
+
+def circumstances(names, arguments, load):
+    """Tell when, on what, by which command and with which versions."""
+    lines = [
+        f"- {date.today().isoformat()}, {machine()}; load before it: {load:.1f}",
+        f"- CPython {platform.python_version()}",
+        f"- `{' '.join(['nox -s bench -- frameworks', *arguments])}`",
+    ]
+    lines += [f"- {PEERS[name].title}: {', '.join(versions(name))}" for name in names]
+    return "\n".join(lines)
+
+
+def write_page(results, rows, problems, about, imported):
+    """Write docs/benchmarks.md and its plot."""
+    plot = draw(results)
+    parts = [
+        INTRODUCTION,
+        about,
+        "## Targets",
+        targets(results, imported),
+        TARGETS_NOTE,
+        "## Ratios",
+        "![Requests a second, of each peer](benchmarks.svg)" if plot else "",
+        *(ratios_table(results, rows, figure) for figure in RATIOS),
+        "## Rows",
+        tables(results, rows),
+        "## What could not be measured",
+        "\n".join(f"- {problem}" for problem in problems) or "All was measured.",
+    ]
+    PAGE.write_text("\n\n".join(part.strip() for part in parts if part) + "\n")
+    if plot:
+        PLOT.write_text(plot)
+
+
+# The plot: a bar for each peer and row
+
+PLOTTED = {"minimal": "#1f6f8b", "full": "#e08e45"}
+LEFT, WIDE, BAR, GAP, TOP = 170, 480, 12, 10, 40
+
+
+def draw(results):
+    """Draw the rates of the rows in PLOTTED; nothing where there are none."""
+    names = [name for name in PEERS if any(results.get((name, row)) for row in PLOTTED)]
+    if not names:
+        return ""
+    rates = {
+        (name, row): middle(results, name, row, "rate") or 0
+        for name in names
+        for row in PLOTTED
+    }
+    most = max(rates.values())
+    step = BAR * len(PLOTTED) + GAP
+    width, height = LEFT + WIDE + 90, TOP + step * len(names)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="12" role="img">',
+        "<title>Requests a second</title>",
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+    ]
+    for number, (row, color) in enumerate(PLOTTED.items()):
+        x = LEFT + 150 * number
+        parts.append(f'<rect x="{x}" y="10" width="12" height="12" fill="{color}"/>')
+        parts.append(f'<text x="{x + 18}" y="20">{row}, requests/s</text>')
+    for place, name in enumerate(names):
+        y = TOP + step * place
+        middle_y = y + step // 2
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{middle_y}" text-anchor="end">'
+            f"{PEERS[name].title}</text>"
+        )
+        for number, (row, color) in enumerate(PLOTTED.items()):
+            rate = rates[name, row]
+            if not rate:
+                continue
+            top, long = y + BAR * number, rate / most * WIDE
+            parts.append(
+                f'<rect x="{LEFT}" y="{top}" width="{long:.1f}" height="{BAR - 1}" '
+                f'fill="{color}"/>'
+            )
+            parts.append(
+                f'<text x="{LEFT + long + 5:.1f}" y="{top + BAR - 2}">{rate:,.0f}'
+                "</text>"
+            )
+    return "\n".join([*parts, "</svg>\n"])
