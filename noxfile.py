@@ -305,7 +305,7 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", "build", "--strict", "--quiet")
 
 
-@nox.session
+@nox.session(python=PYTHONS[-1])
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or one with its options: `-- frameworks --rows minimal`."""
     install(session, *workspace(), *groups("bench"))

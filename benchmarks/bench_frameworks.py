@@ -19,7 +19,9 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack
+from http.client import HTTPException
 from pathlib import Path
+from subprocess import SubprocessError
 
 from suite import report
 from suite.peers import PEERS, install
@@ -37,7 +39,7 @@ from suite.rows import (
 from suite.servers import choose_cpus, run
 
 # What a peer does wrong, or not at all: it is named, and the others are measured.
-PROBLEMS = (RuntimeError, OSError, ValueError)
+PROBLEMS = (RuntimeError, OSError, ValueError, HTTPException, SubprocessError)
 
 
 class Bench:
@@ -63,7 +65,7 @@ class Bench:
             print(f"  {line}", flush=True)
 
     def failed(self, name, row):
-        """Leave no figure of a row in which something went wrong."""
+        """Tell whether something went wrong in a row, which has no figures then."""
         return self.results.get((name, row)) == []
 
     def install(self, names):
@@ -153,19 +155,30 @@ def listed(known):
     return parse
 
 
+def positive(text):
+    """Read a whole number above 0, as argparse does."""
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number above 0")
+    return int(text)
+
+
 def read_arguments():
     rows = [*ROWS, *OTHERS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=listed(rows), default=rows)
     parser.add_argument("--peers", type=listed(PEERS), default=list(PEERS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=1, help="of wrk, for each row")
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument(
+        "--seconds", type=positive, default=1, help="of wrk, for each row"
+    )
     parser.add_argument("--write", action="store_true", help="docs/benchmarks.md")
     return parser.parse_args()
 
 
 def main():
     arguments = read_arguments()
+    # So that servers are ended then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     load = os.getloadavg()[0]
     # Idle connections are files, of the server and of this script.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -199,17 +199,25 @@ def download(port):
     with connect(port) as client:
         started = time.perf_counter()
         client.sendall(request.encode())
-        received, end = 0, b""
-        # Chunked, it ends with an empty chunk; otherwise it has a Content-Length, and
-        # what is more than its head ends it.
-        while not (received > SIZE and (end == b"0\r\n\r\n" or end == bytes(5))):
+        received, whole, end = 0, None, b""
+        # It ends with an empty chunk, or where its Content-Length says.
+        while received != whole and end != b"0\r\n\r\n":
             count = client.recv_into(buffer)
             if not count:
                 raise RuntimeError(f"the download ends after {received} bytes")
+            if not received:
+                whole = size_of_answer(bytes(buffer[:count]))
             received += count
             end = (end + bytes(buffer[max(0, count - 5) : count]))[-5:]
         took = time.perf_counter() - started
     return took
+
+
+def size_of_answer(start):
+    """Give the bytes of an answer, its head included; None where it is chunked."""
+    head = start.partition(b"\r\n\r\n")[0]
+    size = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    return len(head) + 4 + int(size[1]) if size else None
 
 
 STREAMS = {"upload": upload, "download": download}
