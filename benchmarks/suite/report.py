@@ -46,8 +46,8 @@ told at the end.
 """
 
 TARGETS_NOTE = """\
-Rates decide; on a machine with other work, CPU time is the steadier figure. Python
-peers are Python frameworks under servers written in Python.
+Rates decide; on a machine with other work, CPU time is the steadier figure, and has its
+own best peer. Python peers are Python frameworks under servers written in Python.
 """
 
 
@@ -227,10 +227,11 @@ def machine():
     """Describe the machine in one line."""
     info = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.+)", info)
+    release = ".".join(platform.release().split(".")[:2])
     virtual = "a virtual machine" if " hypervisor" in info else "a machine"
     return (
         f"{virtual} with {os.cpu_count()} CPUs"
-        f" ({model[1] if model else platform.machine()}), Linux {platform.release()}"
+        f" ({model[1] if model else platform.machine()}), Linux {release}"
     )
 
 
