@@ -183,7 +183,9 @@ def install(name):
     if stamp.exists() and stamp.read_text() == digest:
         return
     run_uv("venv", "--quiet", "--clear", "--python", sys.executable, environment)
-    run_uv("pip", "install", "--quiet", "--python", environment, *requirements(name))
+    # Compiled, as by pip: no start has to, though PYTHONDONTWRITEBYTECODE be set.
+    options = ["--quiet", "--compile-bytecode", "--python", environment]
+    run_uv("pip", "install", *options, *requirements(name))
     stamp.write_text(digest)
 
 
