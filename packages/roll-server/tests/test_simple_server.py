@@ -16,7 +16,8 @@ import urllib.request
 import pytest
 from roll import Roll
 from roll.extensions import simple_server
-from roll_server import bind, new_event_loop, url
+from roll_server.loop import new_event_loop
+from roll_server.sockets import bind, url
 
 SCRIPT = """
 import asyncio, signal, sys, threading

@@ -7,6 +7,7 @@ from roll.plugins import PluginError, manager
 
 from .new import new
 from .plugins import plugins
+from .run import run
 
 
 class Commands(click.Group):
@@ -41,6 +42,7 @@ def make_commands() -> Commands:
     commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
     commands.add_command(new)
     commands.add_command(plugins)
+    commands.add_command(run)
     manager().hook.roll_commands(commands=commands)
     return commands
 
@@ -48,10 +50,9 @@ def make_commands() -> Commands:
 def main() -> None:
     """Run the command line."""
     try:
-        commands = make_commands()
+        make_commands()(prog_name="roll")
     except PluginError as error:
         sys.exit(f"roll: {error}")
-    commands(prog_name="roll")
 
 
 if __name__ == "__main__":

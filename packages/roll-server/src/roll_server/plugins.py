@@ -1,13 +1,14 @@
 """`roll plugins`: what is installed, and in which order an app's listeners run."""
 
-import sys
 from collections.abc import Iterator
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import Any
 
 import click
 from roll import Roll
 from roll.plugins import GROUP, manager, owner
+
+from .loading import load
 
 
 @click.command()
@@ -42,26 +43,6 @@ def _installed() -> Iterator[tuple[str, str, str]]:
             added.append("commands")
         distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
         yield entry.name, distribution, "; ".join(added)
-
-
-def load(where: str) -> Roll:
-    """Import an application.
-
-    Args:
-        where: A module, a colon, and the name of the application in it.
-
-    Raises:
-        click.ClickException: There is none.
-    """
-    module, _, name = where.partition(":")
-    sys.path.insert(0, "")  # a script is run with its own folder in this place
-    try:
-        app = getattr(import_module(module), name or "app")
-    except (ImportError, AttributeError, ValueError) as error:
-        raise click.ClickException(f"{where}: {error}") from error
-    if not isinstance(app, Roll):
-        raise click.ClickException(f"{where} is no application of Roll: {app!r}")
-    return app
 
 
 def _listeners(app: Roll) -> Iterator[str]:

@@ -1,0 +1,187 @@
+"""Children: processes that serve the sockets of this one, and what is said between.
+
+A child runs the same command again, so that it reads code and settings anew. It has
+inherited the listening sockets, and one end of a channel. Through it comes that the
+child is ready, or why it cannot be; that the parent shuts its end down, or is gone,
+tells the child to stop.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from typing import NamedTuple
+
+from roll import Roll
+
+from .exits import StartError
+from .loop import stop_on_signals
+from .sockets import adopt
+
+VARIABLE = "_ROLL_CHILD"
+"""Tells a child its descriptors: the channel's, then those of the sockets."""
+
+READY = b"ready "
+
+
+class Link:
+    """The keeper of a child: its end of the channel.
+
+    Args:
+        channel: The socket that the parent has the other end of.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+
+    def watch(self, stop: asyncio.Event) -> None:
+        """Stop when the parent says so or is gone, and at SIGTERM."""
+        stop_on_signals(stop, [signal.SIGTERM])
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            loop.remove_reader(self._channel)
+            stop.set()
+
+        loop.add_reader(self._channel, end)
+
+    def ready(self, app: Roll, drain: float) -> None:
+        """Tell the parent, and how many seconds an end may take at most."""
+        seconds = drain + 2 * app.limits.shutdown + 5  # the shutdown listeners' tasks
+        self._tell(READY + str(seconds).encode())
+
+    def stopping(self) -> None:
+        """Say nothing: the parent knows, or is gone."""
+
+    def failed(self, error: StartError) -> None:
+        """Tell the parent why nothing can be served."""
+        self._tell(str(error).encode(errors="replace"))
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def _tell(self, message: bytes) -> None:
+        with suppress(OSError):  # the parent is gone
+            self._channel.sendall(message)
+
+
+def take_link(
+    environment: MutableMapping[str, str],
+) -> tuple[Link, list[socket.socket]] | None:
+    """Find what this process has inherited from a parent, None when it is no child."""
+    descriptors = environment.pop(VARIABLE, None)
+    if descriptors is None:
+        return None
+    channel, *sockets = [int(number) for number in descriptors.split(",")]
+    os.set_inheritable(channel, False)
+    # A terminal sends them to the parent, too, which then says what to do. Not SIG_IGN:
+    # what the application runs would have that, too.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _do_nothing)
+    return Link(socket.socket(fileno=channel)), [adopt(number) for number in sockets]
+
+
+def _do_nothing(number: int, frame: object) -> None:
+    pass
+
+
+class Ready(NamedTuple):
+    """A child answers."""
+
+    seconds: float
+    """How many its end may take."""
+
+
+class Failed(NamedTuple):
+    """A child has ended instead."""
+
+    status: int
+    reason: str
+    """What it said of it; it has printed that, too."""
+
+
+class Child:
+    """A process that is started, and its end.
+
+    Args:
+        process: The process.
+        channel: Our end of the channel.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, channel: socket.socket
+    ) -> None:
+        self._process = process
+        self._channel = channel
+        self.pid = process.pid
+        self._started = asyncio.get_running_loop().time()
+
+    @classmethod
+    async def start(
+        cls, sockets: list[socket.socket], environment: Mapping[str, str]
+    ) -> "Child":
+        """Run this command again, on *sockets*."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            descriptors = [theirs.fileno(), *(sock.fileno() for sock in sockets)]
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, *sys.orig_argv[1:]),
+                env={**environment, VARIABLE: ",".join(map(str, descriptors))},
+                pass_fds=descriptors,
+            )
+        return cls(process, ours)
+
+    async def outcome(self) -> Ready | Failed:
+        """Wait until it answers, or has ended instead."""
+        loop = asyncio.get_running_loop()
+        said = b""
+        while not said.startswith(READY):
+            piece = await loop.sock_recv(self._channel, 1 << 16)
+            if not piece:
+                status = await self.ended()
+                return Failed(status, said.decode(errors="replace"))
+            said += piece
+        return Ready(float(said.removeprefix(READY)))
+
+    async def ended(self) -> int:
+        """Wait for its end: its exit status, or a signal's number below zero."""
+        status = await self._process.wait()
+        self._channel.close()
+        return status
+
+    def stop(self) -> None:
+        """Tell it to end, as soon as what runs is answered."""
+        with suppress(OSError):  # it is gone already
+            self._channel.shutdown(socket.SHUT_WR)
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return asyncio.get_running_loop().time() - self._started
+
+    async def end(self, seconds: float) -> None:
+        """Tell it to end, and kill it when it has not after some *seconds*."""
+        self.stop()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.ended()
+        except TimeoutError:
+            self.kill()
+            await self.ended()
+
+
+def describe_end(status: int) -> str:
+    """Write how a process has ended."""
+    if status >= 0:
+        return f"ended with status {status}"
+    return f"was ended by {signal.Signals(-status).name}"

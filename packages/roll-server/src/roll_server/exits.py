@@ -1,0 +1,71 @@
+"""What ends the command before it serves, and the status that it exits with."""
+
+import traceback
+from enum import IntEnum
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+
+class Exit(IntEnum):
+    """The statuses of `roll run`; they are in docs/reference/command.md, too."""
+
+    STOPPED = 0
+    """A signal ended it, and all is cleaned up."""
+    FAILED = 1
+    """Anything else, such as a plugin that cannot be loaded."""
+    SETTINGS = 2
+    """An option, a variable or a key that cannot be."""
+    ADDRESS = 3
+    """The address cannot be listened on."""
+    APPLICATION = 4
+    """The application cannot be imported, or made."""
+    STARTUP = 5
+    """A `startup` listener raised."""
+    CERTIFICATE = 6
+    """The certificate or its key cannot be loaded."""
+
+
+class StartError(click.ClickException):
+    """Nothing can be served; one line says why.
+
+    Args:
+        message: That line.
+        status: What the process exits with.
+        cause: What the application raised, to be shown with its traceback.
+    """
+
+    def __init__(
+        self, message: str, status: Exit, cause: BaseException | None = None
+    ) -> None:
+        super().__init__(message)
+        self.exit_code = status  # type: ignore[misc]  # as click's own errors do
+        self.trace = "" if cause is None else _format(cause)
+
+    def __str__(self) -> str:
+        return f"{self.trace}Error: {self.message}"
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the traceback, if there is one, and the line."""
+        click.echo(str(self), file=file, err=True)
+
+
+def _format(error: BaseException) -> str:
+    """Write a traceback without the frames between the command and the application."""
+    trace = traceback.TracebackException.from_exception(error)
+    while trace.stack and _is_ours(trace.stack[0].filename):
+        del trace.stack[0]
+    return "".join(trace.format())
+
+
+def _is_ours(filename: str) -> bool:
+    """Whether a frame is of this package, of the core, or of the import system."""
+    import roll
+
+    folders = {Path(__file__).parent, Path(roll.__file__).parent}
+    return (
+        filename.startswith("<frozen importlib")
+        or Path(filename).parent in folders
+        or Path(filename).parent.name == "importlib"
+    )

@@ -1,0 +1,87 @@
+"""Loading: from `module:name` to an application."""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from roll import Roll
+
+from .exits import Exit, StartError
+
+
+def load(where: str, factory: bool = False) -> Roll:
+    """Import an application.
+
+    Args:
+        where: A module, a colon, and the name of the application in it, `app` when it
+            is left out.
+        factory: Whether the name is that of a function which makes the application.
+
+    Raises:
+        StartError: There is none; its cause is what the application raised, if it did.
+    """
+    name, _, attribute = where.partition(":")
+    if "" not in sys.path:  # a script is run with its own folder in this place
+        sys.path.insert(0, "")
+    found = _find(where, _import(where, name), attribute or "app")
+    if factory:
+        found = _make(where, found)
+    if isinstance(found, Roll):
+        return found
+    hint = ""
+    if isinstance(found, type) and issubclass(found, Roll):
+        hint = ": name what is made of this class, or use --factory"
+    elif callable(found) and not factory:
+        hint = ": use --factory, if it makes one"
+    raise _wrong(f"{where} is no application of Roll, but {found!r}{hint}")
+
+
+def _import(where: str, name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise _wrong(
+            f"{where!r} is no application: name its module and itself, as in shop:app"
+        )
+    try:
+        return import_module(name)
+    except (Exception, SystemExit) as error:
+        absent = error.name if isinstance(error, ModuleNotFoundError) else None
+        if absent is not None and f"{name}.".startswith(f"{absent}."):
+            raise _wrong(
+                f"{where} cannot be imported: there is no module {absent!r} in this "
+                "folder, and none is installed"
+            ) from error
+        raise _wrong(f"{where} cannot be imported: {_tell(error)}", error) from error
+
+
+def _find(where: str, module: ModuleType, attribute: str) -> Any:
+    found: Any = module
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            apps = [key for key, each in vars(module).items() if isinstance(each, Roll)]
+            names = ", ".join(f"{module.__name__}:{app}" for app in apps)
+            hint = f"did you mean {names}?" if names else "it has no application"
+            raise _wrong(
+                f"{where}: the module {module.__name__} has no {attribute!r}; {hint}"
+            ) from None
+    return found
+
+
+def _make(where: str, function: Any) -> Any:
+    if not callable(function):
+        raise _wrong(f"{where} is no function, but {function!r}: leave out --factory")
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise _wrong(f"{where}() raised {_tell(error)}", error) from error
+
+
+def _tell(error: BaseException) -> str:
+    """Write what was raised on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
+def _wrong(message: str, cause: BaseException | None = None) -> StartError:
+    return StartError(message, Exit.APPLICATION, cause)

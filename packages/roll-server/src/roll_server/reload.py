@@ -1,0 +1,143 @@
+"""Reload: serve anew whenever a file changes, for development."""
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from roll import Limits, Request, Response, Roll, Server
+
+from .children import Child, Failed, describe_end
+from .loop import stop_on_signals
+from .serving import announce, say
+from .settings import PROJECT, Settings
+from .sockets import is_local
+
+PATIENCE = 0.5
+"""Seconds for a child to clean up before it is killed."""
+
+
+async def reload(
+    settings: Settings,
+    sockets: list[socket.socket],
+    context: ssl.SSLContext | None,
+    environment: Mapping[str, str],
+) -> None:
+    """Run a child until a file changes, then another one, until a signal.
+
+    Nothing is refused meanwhile: the sockets stay open in this process. While the child
+    cannot start, a page says why.
+    """
+    stop, wake = asyncio.Event(), asyncio.Event()
+    stop_on_signals(stop)
+    stopping = asyncio.create_task(_pass_on(stop, wake))
+    watching = asyncio.create_task(_watch(settings, wake))
+    announce(sockets, context is not None, ", and anew when a file changes")
+    with _terminal_kept():
+        while not stop.is_set():
+            wake.clear()
+            await _run(sockets, context, environment, wake)
+    for task in (stopping, watching):
+        task.cancel()
+    await asyncio.wait([stopping, watching])
+
+
+async def _pass_on(stop: asyncio.Event, wake: asyncio.Event) -> None:
+    await stop.wait()
+    wake.set()
+
+
+async def _watch(settings: Settings, wake: asyncio.Event) -> None:
+    """Set *wake* at each change of code or settings."""
+    from watchfiles import Change, DefaultFilter, awatch
+
+    files = [path for path in (PROJECT, settings.env_file) if path and path.exists()]
+    settled = {str(path.resolve()) for path in files}
+    is_source = DefaultFilter()
+
+    def concerns(change: Change, path: str) -> bool:
+        return path in settled or (path.endswith(".py") and is_source(change, path))
+
+    folders = [path.resolve() for path in settings.reload_dir]
+    async for changes in awatch(*folders, *settled, watch_filter=concerns):
+        names = sorted({Path(path).name for _, path in changes})
+        say(f"{', '.join(names)} changed")
+        wake.set()
+
+
+async def _run(
+    sockets: list[socket.socket],
+    context: ssl.SSLContext | None,
+    environment: Mapping[str, str],
+    wake: asyncio.Event,
+) -> None:
+    """Run one child until *wake*, and explain why it cannot be run."""
+    child = await Child.start(sockets, environment)
+    life = asyncio.create_task(_follow(child))
+    waking = asyncio.create_task(wake.wait())
+    await asyncio.wait([life, waking], return_when=asyncio.FIRST_COMPLETED)
+    if not waking.done():
+        async with _explaining(sockets, context, life.result()):
+            await waking
+    life.cancel()
+    await child.end(PATIENCE)
+
+
+async def _follow(child: Child) -> str:
+    """Wait for the end of a child, and tell why it has ended by itself."""
+    outcome = await child.outcome()
+    if isinstance(outcome, Failed) and outcome.reason:
+        return outcome.reason
+    how = f"the application {describe_end(await child.ended())}"
+    say(f"{how}; it starts again when a file changes")
+    return how
+
+
+class Explanation(Roll):
+    """Answers for an application that cannot start."""
+
+    limits = Limits(shutdown=0.1)
+
+
+@asynccontextmanager
+async def _explaining(
+    sockets: list[socket.socket], context: ssl.SSLContext | None, reason: str
+) -> AsyncIterator[None]:
+    if not all(is_local(sock) for sock in sockets):
+        reason = "The application cannot start; the terminal says why."
+    app = Explanation()
+
+    @app.listen("headers")
+    def explain(request: Request, response: Response) -> bool:
+        response.status = HTTPStatus.INTERNAL_SERVER_ERROR
+        response.headers["Content-Type"] = "text/plain; charset=utf-8"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        response.body = f"{reason}\n"
+        return True
+
+    server = Server(app, [sock.dup() for sock in sockets], context)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()
+
+
+@contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Leave the terminal as it was: a debugger may be killed while it reads a line."""
+    import termios  # Unix's, as all of this
+
+    if not sys.stdin or not sys.stdin.isatty():
+        yield
+        return
+    attributes = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)

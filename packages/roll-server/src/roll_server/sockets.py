@@ -1,0 +1,117 @@
+"""Sockets: where a server listens, and how that is written."""
+
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+
+def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Listen on every address that *host* means, all with the same port.
+
+    Raises:
+        OSError: An address cannot be had; the message names it.
+    """
+    if not (isinstance(port, int) and 0 <= port < 1 << 16):
+        raise ValueError(f"port={port!r}: give a number from 0 to 65535")
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            name = (address[0], port or _port(sockets), *address[2:])
+            sockets.append(socket.create_server(name, family=family, backlog=backlog))
+    except OSError as error:
+        for sock in sockets:
+            sock.close()
+        where = f"[{host}]" if ":" in host else host
+        raise OSError(
+            error.errno, f"cannot listen on {where}:{port}: {_reason(error)}"
+        ) from error
+    return sockets
+
+
+def _reason(error: OSError) -> str:
+    """Tell what the system said, without the address that Python may add to it."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)  # such as of a name that has no address
+
+
+def _port(sockets: list[socket.socket]) -> int:
+    port: int = sockets[0].getsockname()[1] if sockets else 0
+    return port
+
+
+def bind_path(path: Path, backlog: int) -> socket.socket:
+    """Listen on a unix socket; one that nobody listens on any more is replaced.
+
+    Raises:
+        OSError: The path cannot be had; the message names it.
+    """
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        _remove_stale(path)
+        sock.bind(os.fspath(path))
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        raise OSError(
+            error.errno, f"cannot listen on {path}: {_reason(error)}"
+        ) from error
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a unix socket that a former process has left."""
+    if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+        return
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def adopt(descriptor: int) -> socket.socket:
+    """Take a socket that this process has inherited.
+
+    Raises:
+        OSError: The descriptor is not open, or no bound stream socket.
+    """
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"descriptor {descriptor} is no socket: {error.strerror}"
+        ) from error
+    sock.set_inheritable(False)
+    if sock.type != socket.SOCK_STREAM or not _is_bound(sock):
+        sock.detach()
+        raise OSError(
+            errno.EINVAL, f"descriptor {descriptor} is no bound stream socket"
+        )
+    return sock
+
+
+def _is_bound(sock: socket.socket) -> bool:
+    address = sock.getsockname()
+    return bool(address[1] if isinstance(address, tuple) else address)
+
+
+def url(sock: socket.socket, scheme: str = "http") -> str:
+    """Write the address of *sock* as a browser takes it; that of a file as `unix:`."""
+    address = sock.getsockname()
+    if not isinstance(address, tuple):
+        return f"unix:{os.fsdecode(address)}"
+    host, port = address[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def is_local(sock: socket.socket) -> bool:
+    """Whether nobody but this machine can connect to *sock*."""
+    address = sock.getsockname()
+    return not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1")

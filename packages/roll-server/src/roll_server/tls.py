@@ -1,0 +1,63 @@
+"""TLS with the standard library, and certificates that are replaced while it serves."""
+
+import ssl
+from pathlib import Path
+
+from .exits import Exit, StartError
+
+
+class Certificate:
+    """A certificate, and the context that serves it.
+
+    TLS 1.2 is the least, and `http/1.1` what is agreed on (RFC 7301).
+
+    Args:
+        cert: A file in PEM, the certificates between it and the root included.
+        key: The file of its private key, where *cert* has it not.
+
+    Raises:
+        StartError: They cannot be loaded.
+    """
+
+    def __init__(self, cert: Path, key: Path | None) -> None:
+        self._files = (cert, key)
+        self.context = self._load()
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        self._load_into(context)
+        return context
+
+    def _load_into(self, context: ssl.SSLContext) -> None:
+        cert, key = self._files
+        try:
+            context.load_cert_chain(cert, key, password=_refuse_password)
+        except (OSError, ValueError) as error:
+            raise StartError(
+                f"the certificate {cert}, with the key {key or cert}, cannot be "
+                f"loaded: {_tell(error)}",
+                Exit.CERTIFICATE,
+            ) from error
+
+    def reload(self) -> None:
+        """Read the files again; connections that are made from now on have them.
+
+        Raises:
+            StartError: They cannot be loaded; the former ones stay.
+        """
+        self._load()  # half a certificate would stay in the context that serves
+        self._load_into(self.context)
+
+
+def _refuse_password() -> str:
+    raise ValueError("the key has a password, which nobody would be there to type")
+
+
+def _tell(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        reasons = {"KEY_VALUES_MISMATCH": "the key is of another certificate"}
+        reason = error.reason or "they are no certificate and key in PEM"
+        return reasons.get(reason, reason.replace("_", " ").lower())
+    return getattr(error, "strerror", None) or str(error)

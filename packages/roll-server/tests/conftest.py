@@ -1,0 +1,171 @@
+"""Runs the command as a process, and waits for what it says."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+
+PATIENCE = 60
+"""Seconds that nothing takes, on the slowest machine."""
+
+SHOP = """
+import asyncio, os
+from roll import Roll
+
+app = Roll()
+
+@app.route("/")
+async def home(request, response):
+    response.body = "first"
+
+@app.route("/pid")
+async def pid(request, response):
+    response.body = str(os.getpid())
+
+@app.route("/crash")
+async def crash(request, response):
+    os._exit(9)
+
+@app.route("/slow")
+async def slow(request, response):
+    print("slow starts", flush=True)
+    await asyncio.sleep(1)
+    response.body = "slow"
+
+@app.route("/stream")
+async def stream(request, response):
+    async def pieces():
+        while True:
+            yield "piece"
+            await asyncio.sleep(60)
+    response.body = pieces()
+
+@app.listen("shutdown")
+async def end():
+    print("shutdown listener", flush=True)
+"""
+
+
+def wait_until(condition, what="it"):
+    """Wait for a true result, which is returned."""
+    deadline = time.monotonic() + PATIENCE
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"{what} has not come"
+        time.sleep(0.02)
+    return result
+
+
+def clean_environment():
+    """Give the variables of the tests, but those that mean something to the command."""
+    return {key: os.environ[key] for key in os.environ if not key.startswith("ROLL_")}
+
+
+class Running:
+    """The command, as a process; all that it prints is in `output`."""
+
+    def __init__(self, arguments, folder, environment, **options):
+        self.output = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "roll_server", "run", *arguments],
+            **{
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.STDOUT,
+                "text": True,
+                "cwd": folder,
+                "env": {**clean_environment(), **environment},
+                **options,
+            },
+        )
+        self._reader = None
+        if self.process.stdout is not None:
+            self._reader = threading.Thread(target=self._read)
+            self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.output += line
+
+    def wait_for(self, text, times=1):
+        def said():
+            ended = self.process.poll() is not None
+            if self.output.count(text) < times:
+                assert not ended, self.output
+                return False
+            return True
+
+        wait_until(said, f"{text!r}, in {self.output!r},")
+
+    @property
+    def url(self):
+        self.wait_for("Rolling on ")
+        return re.search(r"Rolling on (\S+?),?\s", self.output)[1]
+
+    @property
+    def address(self):
+        host, _, port = self.url.partition("://")[2].rpartition(":")
+        return host, int(port)
+
+    def get(self, path="/"):
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
+            return answer.read().decode()
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+    def wait(self):
+        """Wait for its end: its status."""
+        status = self.process.wait(PATIENCE)
+        if self._reader is not None:
+            self._reader.join(PATIENCE)
+        return status
+
+    def stop(self, number=signal.SIGTERM):
+        self.send(number)
+        return self.wait()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE)
+            finally:
+                self.process.kill()
+        self.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with an application, `shop:app`."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder):
+    """Start `roll run` in that folder; what is left of it at the end is ended."""
+    with contextlib.ExitStack() as stack:
+
+        def run(*arguments, environment=(), **options):
+            arguments = [str(argument) for argument in arguments]
+            running = Running(arguments, folder, dict(environment), **options)
+            stack.callback(running.close)
+            return running
+
+        yield run
+
+
+@pytest.fixture
+def port():
+    """A port that is free just now."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]

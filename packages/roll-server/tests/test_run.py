@@ -1,0 +1,434 @@
+"""`roll run`: an application is served, and what cannot be served says why."""
+
+import contextlib
+import signal
+import socket
+import stat
+import sys
+import threading
+import urllib.error
+
+import pytest
+from roll import Limits, Roll
+from roll_server.exits import Exit, StartError
+from roll_server.loading import load
+from roll_server.serving import configure
+from roll_server.settings import Settings
+from roll_server.sockets import adopt, is_local
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+def ask(sock, request=GET):
+    with sock:
+        sock.sendall(request)
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    return answer
+
+
+# Where it listens
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_a_signal_and_ends_with_status_0(run, number):
+    running = run("shop:app", "--port", 0)
+    assert running.get() == "first"
+    assert running.stop(number) == Exit.STOPPED
+    assert running.output.endswith("shutdown listener\n")
+
+
+def test_running_requests_are_answered_at_the_end(run):
+    running = run("shop", "--port", 0)
+    answers = []
+    url = running.url
+    thread = threading.Thread(target=lambda: answers.append(running.get("/slow")))
+    thread.start()
+    running.wait_for("slow starts")
+    assert running.stop() == 0
+    thread.join()
+    assert answers == ["slow"]
+    assert url.startswith("http://127.0.0.1:")
+
+
+def test_it_listens_on_a_unix_socket_and_removes_it(run, folder):
+    path = folder / "app.sock"
+    running = run("shop", "--uds", path)
+    running.wait_for(f"Rolling on unix:{path}\n")
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    assert ask(client).endswith(b"\r\n\r\nfirst")
+    second = run("shop", "--uds", path)
+    assert second.wait() == Exit.ADDRESS
+    assert f"cannot listen on {path}: Address already in use" in second.output
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    assert running.stop() == 0
+    assert not path.exists()
+
+
+def test_a_unix_socket_that_nobody_listens_on_is_replaced(run, folder):
+    path = folder / "app.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    running = run("shop", "--uds", path)
+    running.wait_for("Rolling on unix:")
+
+
+def test_a_file_that_is_no_socket_is_left_alone(run, folder):
+    path = folder / "shop.py"
+    running = run("shop", "--uds", path)
+    assert running.wait() == Exit.ADDRESS
+    assert f"cannot listen on {path}: Address already in use" in running.output
+    assert path.read_text().startswith("\nimport asyncio")
+
+
+def test_it_serves_an_inherited_descriptor(run):
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        number = sock.fileno()
+        running = run("shop", "--fd", number, pass_fds=[number])
+        address = sock.getsockname()
+        running.wait_for(f"Rolling on http://127.0.0.1:{address[1]}\n")
+        assert ask(socket.create_connection(address)).endswith(b"\r\n\r\nfirst")
+        running.stop()
+        socket.create_connection(address).close()  # it is open still, here
+
+
+def test_what_is_no_bound_stream_socket_is_not_adopted():
+    with socket.socket() as unbound, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        datagram.bind(("127.0.0.1", 0))
+        for sock in (unbound, datagram):
+            with pytest.raises(OSError, match="is no bound stream socket"):
+                adopt(sock.fileno())
+            assert sock.fileno() >= 0
+            sock.getsockname()  # it is not closed
+
+
+def test_who_can_connect_is_known():
+    for host, local in (("127.0.0.1", True), ("0.0.0.0", False)):
+        with socket.create_server((host, 0)) as sock:
+            assert is_local(sock) is local
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert is_local(ours)
+
+
+# What it is told
+
+
+def test_the_project_says_what_to_serve_and_how(run, folder):
+    (folder / "pyproject.toml").write_text(
+        '[tool.roll]\napp = "shop:make"\nfactory = true\nenv-file = "shop.env"\n'
+    )
+    (folder / "shop.env").write_text("ROLL_LIMIT_TARGET=20\nGREETING=hello\n")
+    (folder / "shop.py").write_text(
+        "import os\nfrom roll import Roll\n"
+        "def make():\n"
+        "    app = Roll()\n"
+        "    @app.route('/')\n"
+        "    async def home(request, response):\n"
+        "        response.body = os.environ['GREETING']\n"
+        "    return app\n"
+    )
+    running = run(environment={"ROLL_PORT": "0"})
+    assert running.get() == "hello"
+    with pytest.raises(urllib.error.HTTPError, match="414"):
+        running.get("/" + "x" * 40)
+
+
+def test_limits_are_those_of_one_application_not_of_its_class():
+    class App(Roll):
+        limits = Limits(body=5)
+
+    app = App()
+    configure(app, Settings(limits={"target": 7}))
+    assert app.limits == Limits(body=5, target=7)
+    assert App.limits == Limits(body=5)
+
+
+def test_proxies_are_read_before_any_other_listener(folder):
+    pytest.importorskip("roll_proxy", reason="roll-proxy is not installed")
+    app = Roll()
+    app.listen("headers")(print)
+    configure(app, Settings(trusted_proxies=("127.0.0.1",)))
+    first, second = app.hooks["headers"]
+    assert first.__module__ == "roll_proxy"
+    assert second is print
+
+
+def test_requests_are_logged(run):
+    pytest.importorskip("roll_logger", reason="roll-logger is not installed")
+    running = run("shop", "--port", 0, "--log-format", "short")
+    running.get()
+    running.wait_for("GET /\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "distribution"),
+    [
+        (Settings(log_format="short"), "logger", "roll-logger"),
+        (Settings(trusted_proxies=("unix",)), "proxy_headers", "roll-proxy"),
+    ],
+)
+def test_what_is_not_installed_is_named(settings, name, distribution, monkeypatch):
+    monkeypatch.setattr("roll.plugins.extensions", dict)
+    with pytest.raises(StartError) as caught:
+        configure(Roll(), settings)
+    wanted = f"{name!r} is not installed. Run: pip install {distribution}"
+    assert (caught.value.message, caught.value.exit_code) == (wanted, Exit.SETTINGS)
+
+
+# Failures to start: one line with the cause, and a status
+
+
+def test_no_application_is_a_status_2(run):
+    running = run()
+    assert running.wait() == Exit.SETTINGS
+    assert running.output == (
+        'Error: name an application, such as roll run shop:app, or app = "shop:app" in '
+        "[tool.roll] of pyproject.toml\n"
+    )
+
+
+def test_an_unknown_variable_is_a_status_2(run):
+    running = run("shop", environment={"ROLL_PROT": "1"})
+    assert running.wait() == Exit.SETTINGS
+    wanted = "the variable 'ROLL_PROT' means nothing to Roll: did you mean 'ROLL_PORT'?"
+    assert running.output == f"Error: {wanted}\n"
+
+
+def test_an_unknown_option_is_a_status_2(run):
+    running = run("shop", "--prot", 0)
+    assert running.wait() == Exit.SETTINGS
+    assert "No such option" in running.output
+    assert "--port" in running.output
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]])
+def test_a_port_that_is_taken_is_a_status_3(run, options):
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        running = run("shop", "--port", port, *options)
+        assert running.wait() == Exit.ADDRESS
+    assert running.output == (
+        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "end what listens there, or take another address\n"
+    )
+
+
+def test_an_address_that_is_not_ours_is_a_status_3(run):
+    running = run("shop", "--host", "192.0.2.1")
+    assert running.wait() == Exit.ADDRESS
+    assert running.output.startswith("Error: cannot listen on 192.0.2.1:3579: ")
+    assert running.output.count("\n") == 1
+
+
+def test_a_descriptor_that_is_not_open_is_a_status_3(run):
+    running = run("shop", "--fd", 999)
+    assert running.wait() == Exit.ADDRESS
+    assert running.output == "Error: descriptor 999 is no socket: Bad file descriptor\n"
+
+
+BROKEN = {
+    "syntax": "def (:\n",
+    "raising": "raise OSError('no disk')\n",
+    "missing": "import nothing_of_that_name\n",
+    "leaving": "import sys\nsys.exit('goodbye')\n",
+    "empty": "",
+    "kinds": """
+from roll import Roll
+nothing = None
+class Shop(Roll): pass
+def make(): return Roll()
+def fail():
+    raise LookupError("no\\n database")
+def leave(): raise SystemExit
+def forget(): pass
+shop = Shop()
+""",
+}
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    for name, source in BROKEN.items():
+        (tmp_path / f"broken_{name}.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for name in BROKEN:
+        sys.modules.pop(f"broken_{name}", None)
+
+
+@pytest.mark.parametrize(
+    ("where", "message", "last"),
+    [
+        ("", "'' is no application: name its module and itself, as in shop:app", ""),
+        ("a-b", "'a-b' is no application: name its module and itself, as in", ""),
+        (":app", "':app' is no application: name its module and itself, as in", ""),
+        ("absent", "absent cannot be imported: there is no module 'absent' in", ""),
+        (
+            "absent.x:y",
+            "absent.x:y cannot be imported: there is no module 'absent'",
+            "",
+        ),
+        (
+            "broken_empty.x",
+            "broken_empty.x cannot be imported: there is no module 'broken_empty.x' in",
+            "",
+        ),
+        (
+            "broken_missing",
+            "broken_missing cannot be imported: ModuleNotFoundError: No module named",
+            "ModuleNotFoundError: No module named 'nothing_of_that_name'",
+        ),
+        (
+            "broken_syntax",
+            "broken_syntax cannot be imported: SyntaxError: ",
+            "SyntaxError: ",
+        ),
+        (
+            "broken_raising",
+            "broken_raising cannot be imported: OSError: no disk",
+            "OSError: no disk",
+        ),
+        (
+            "broken_leaving",
+            "broken_leaving cannot be imported: SystemExit: goodbye",
+            "SystemExit: goodbye",
+        ),
+        (
+            "broken_empty",
+            "broken_empty: the module broken_empty has no 'app'; it has no application",
+            "",
+        ),
+        (
+            "broken_kinds:x.y",
+            "broken_kinds:x.y: the module broken_kinds has no 'x.y'; "
+            "did you mean broken_kinds:shop?",
+            "",
+        ),
+        (
+            "broken_kinds:nothing",
+            "broken_kinds:nothing is no application of Roll, but None",
+            "",
+        ),
+        ("broken_kinds:Shop", "name what is made of this class, or use --factory", ""),
+        ("broken_kinds:make", ": use --factory, if it makes one", ""),
+    ],
+)
+def test_an_application_that_cannot_be_imported_is_a_status_4(
+    broken, where, message, last
+):
+    with pytest.raises(StartError) as caught:
+        load(where)
+    assert message in caught.value.message
+    assert caught.value.exit_code == Exit.APPLICATION
+    check_trace(caught.value, last)
+
+
+def check_trace(error, last):
+    """Only what the application raised has a traceback, which begins there."""
+    if not last:
+        assert error.trace == ""
+        return
+    lines = error.trace.splitlines()
+    if "SyntaxError" not in last:
+        assert lines.pop(0) == "Traceback (most recent call last):"
+    assert "/broken_" in lines[0]
+    assert lines[-1].startswith(last)
+
+
+@pytest.mark.parametrize(
+    ("where", "message", "last"),
+    [
+        (
+            "broken_kinds:fail",
+            "broken_kinds:fail() raised LookupError: no database",
+            " database",
+        ),
+        ("broken_kinds:leave", "broken_kinds:leave() raised SystemExit", "SystemExit"),
+        (
+            "broken_kinds:forget",
+            "broken_kinds:forget is no application of Roll, but",
+            "",
+        ),
+        ("broken_kinds:nothing", "is no function, but None: leave out --factory", ""),
+    ],
+)
+def test_a_factory_that_makes_no_application_is_a_status_4(
+    broken, where, message, last
+):
+    with pytest.raises(StartError) as caught:
+        load(where, factory=True)
+    assert message in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.exit_code == Exit.APPLICATION
+    check_trace(caught.value, last)
+
+
+def test_a_class_and_a_function_may_be_factories(broken):
+    assert type(load("broken_kinds:Shop", factory=True)).__name__ == "Shop"
+    assert type(load("broken_kinds:make", factory=True)) is Roll
+    assert sys.path.count("") == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+def test_the_traceback_of_an_application_is_printed_once(run, folder, options):
+    (folder / "shop.py").write_text(
+        "def make():\n    raise LookupError('no database')\n"
+    )
+    running = run("shop:make", "--factory", "--port", 0, *options)
+    assert running.wait() == Exit.APPLICATION
+    first, *_, last = running.output.replace(WORKER, "").splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert last == "Error: shop:make() raised LookupError: no database"
+    assert running.output.count("Traceback") == 1
+    assert "roll_server" not in running.output
+
+
+WORKER = "roll: a worker ended with status 4\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+def test_a_startup_listener_that_raises_is_a_status_5(run, folder, options):
+    (folder / "shop.py").write_text(
+        "from roll import Roll\napp = Roll()\n"
+        "@app.listen('startup')\nasync def connect(): raise OSError('no database')\n"
+    )
+    running = run("shop", "--port", 0, *options)
+    assert running.wait() == Exit.STARTUP
+    assert "Error: a startup listener raised OSError: no database\n" in running.output
+    assert running.output.count("Traceback") == 1
+    assert "Rolling" not in running.output
+
+
+def test_a_setting_that_the_application_refuses_is_a_status_2(run):
+    running = run("shop", "--port", 0, "--health", "/pid")
+    assert running.wait() == Exit.SETTINGS
+    assert running.output.startswith("Error: GET /pid is declared twice: at ")
+    assert running.output.count("\n") == 1
+
+
+def test_a_second_signal_ends_at_once(run):
+    running = run("shop", "--port", 0)
+    with socket.create_connection(running.address) as client:
+        client.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(10)
+        running.send(signal.SIGTERM)
+        with contextlib.suppress(OSError):  # until it does not listen any more
+            while True:
+                socket.create_connection(running.address).close()
+        assert running.stop() == -signal.SIGTERM
+
+
+def test_statuses_are_as_documented():
+    assert {status.name: status.value for status in Exit} == {
+        "STOPPED": 0,
+        "FAILED": 1,
+        "SETTINGS": 2,
+        "ADDRESS": 3,
+        "APPLICATION": 4,
+        "STARTUP": 5,
+        "CERTIFICATE": 6,
+    }
