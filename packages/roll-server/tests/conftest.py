@@ -169,3 +169,8 @@ def port():
     """A port that is free just now."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
+
+
+@pytest.fixture(name="wait_until")
+def give_wait_until():
+    return wait_until

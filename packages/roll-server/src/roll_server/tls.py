@@ -57,7 +57,11 @@ def _refuse_password() -> str:
 
 def _tell(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        reasons = {"KEY_VALUES_MISMATCH": "the key is of another certificate"}
-        reason = error.reason or "they are no certificate and key in PEM"
-        return reasons.get(reason, reason.replace("_", " ").lower())
+        return _REASONS.get(error.reason, str(error))
     return getattr(error, "strerror", None) or str(error)
+
+
+_REASONS = {
+    None: "they are no certificate and key in PEM",
+    "KEY_VALUES_MISMATCH": "the key is of another certificate",
+}
