@@ -73,9 +73,10 @@ class Running:
 
     def __init__(self, arguments, folder, environment, **options):
         self.output = ""
+        command = [sys.executable, "-W", "error", "-m", "roll_server", "run"]
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "roll_server", "run", *arguments],
             **{
+                "args": [*command, *arguments],
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.STDOUT,
                 "text": True,

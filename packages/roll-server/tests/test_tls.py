@@ -122,7 +122,7 @@ def test_less_than_tls_1_2_is_refused(run, files, authority):
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     assert handshake() == "TLSv1.2"
     context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(OSError, match="(?i)eof|reset|version"):
+    with pytest.raises(OSError, match=r"(?i)eof|reset|version"):
         handshake()
 
 

@@ -25,6 +25,7 @@ VARIABLE = "_ROLL_CHILD"
 """Tells a child its descriptors: the channel's, then those of the sockets."""
 
 READY = b"ready "
+REPLACED = b"r"
 
 
 class Link:
@@ -36,6 +37,7 @@ class Link:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
+        self._replaced = False
 
     def watch(self, stop: asyncio.Event) -> None:
         """Stop when the parent says so or is gone, and at SIGTERM."""
@@ -44,6 +46,8 @@ class Link:
 
         def end() -> None:
             loop.remove_reader(self._channel)
+            with suppress(OSError):  # the parent was killed
+                self._replaced = self._channel.recv(1) == REPLACED
             stop.set()
 
         loop.add_reader(self._channel, end)
@@ -53,8 +57,9 @@ class Link:
         seconds = drain + 2 * app.limits.shutdown + 5  # the shutdown listeners' tasks
         self._tell(READY + str(seconds).encode())
 
-    def stopping(self) -> None:
-        """Say nothing: the parent knows, or is gone."""
+    def stopping(self) -> bool:
+        """Tell whether nobody else answers; the parent knows, or is gone."""
+        return not self._replaced
 
     def failed(self, error: StartError) -> None:
         """Tell the parent why nothing can be served."""
@@ -154,9 +159,15 @@ class Child:
         self._channel.close()
         return status
 
-    def stop(self) -> None:
-        """Tell it to end, as soon as what runs is answered."""
+    def stop(self, replaced: bool) -> None:
+        """Tell it to end, as soon as what runs is answered.
+
+        Args:
+            replaced: Whether another child answers in its place.
+        """
         with suppress(OSError):  # it is gone already
+            if replaced:
+                self._channel.send(REPLACED)
             self._channel.shutdown(socket.SHUT_WR)
 
     def kill(self) -> None:
@@ -169,9 +180,9 @@ class Child:
         """Seconds since it was started."""
         return asyncio.get_running_loop().time() - self._started
 
-    async def end(self, seconds: float) -> None:
+    async def end(self, seconds: float, replaced: bool = False) -> None:
         """Tell it to end, and kill it when it has not after some *seconds*."""
-        self.stop()
+        self.stop(replaced)
         try:
             async with asyncio.timeout(seconds):
                 await self.ended()

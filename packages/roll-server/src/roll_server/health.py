@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from roll import HttpError, Request, Response, Roll
+from roll import Request, Response, Roll
 
 
 def add_health(app: Roll, path: str) -> Callable[[], None]:
@@ -20,9 +20,10 @@ def add_health(app: Roll, path: str) -> Callable[[], None]:
     @app.route(path)
     async def health(request: Request, response: Response) -> None:
         response.headers["Cache-Control"] = "no-store"
-        if draining:
-            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "Draining")
         response.body = "OK"
+        if draining:
+            response.status = HTTPStatus.SERVICE_UNAVAILABLE
+            response.body = "Draining"
 
     def drain() -> None:
         nonlocal draining

@@ -84,7 +84,7 @@ async def _run(
         async with _explaining(sockets, context, life.result()):
             await waking
     life.cancel()
-    await child.end(PATIENCE)
+    await child.end(PATIENCE, replaced=True)
 
 
 async def _follow(child: Child) -> str:

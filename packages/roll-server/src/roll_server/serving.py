@@ -33,8 +33,8 @@ class Keeper(Protocol):
     def ready(self, app: Roll, drain: float) -> None:
         """Know that it answers, and how many seconds it drains at its end."""
 
-    def stopping(self) -> None:
-        """Know that it ends."""
+    def stopping(self) -> bool:
+        """Know that it ends, and tell whether those who ask its health have to see."""
 
 
 def serve(
@@ -54,8 +54,6 @@ def serve(
     seconds = DRAIN if settings.health else 0.0
     if settings.drain is not None:
         seconds = settings.drain
-    if settings.reload:
-        seconds = 0.0
     # KeyboardInterrupt comes where the loop takes no signal handlers.
     with (
         suppress(KeyboardInterrupt),
@@ -77,9 +75,9 @@ async def _serve(
             raise StartError(message, Exit.STARTUP, error) from error
         keeper.ready(server.app, seconds)
         await stop.wait()
-        keeper.stopping()
-        drain()
-        await asyncio.sleep(seconds)  # who asks the health path has to see it
+        if keeper.stopping():
+            drain()
+            await asyncio.sleep(seconds)
     finally:
         await server.stop()
 
@@ -161,9 +159,10 @@ class Alone:
         self._notifier.ready()
         self._watchdog = asyncio.create_task(self._notifier.keep_alive())
 
-    def stopping(self) -> None:
-        """Tell systemd."""
+    def stopping(self) -> bool:
+        """Tell systemd; nobody else answers."""
         self._notifier.stopping()
+        return True
 
     def _reload(self) -> None:
         self._notifier.reloading()

@@ -115,7 +115,7 @@ class Workers:
         say("the workers are replaced")
 
     async def _retire(self, child: Child) -> None:
-        await child.end(self._seconds)
+        await child.end(self._seconds, replaced=True)
         self._all.discard(child)
 
     async def stop(self) -> None:

@@ -1,0 +1,245 @@
+"""Workers: they share the sockets, are replaced without a request lost, and drain."""
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from roll_server.exits import Exit
+
+
+@pytest.fixture
+def workers(run):
+    def start(*options, count=2, **keywords):
+        running = run("shop", "--port", 0, "--workers", count, *options, **keywords)
+        running.wait_for(f" with {count} workers\n")
+        return running
+
+    return start
+
+
+def pids(running, wanted, wait_until):
+    """Ask until *wanted* workers have answered: their ids."""
+    seen = set()
+
+    def ask():
+        seen.add(int(running.get("/pid")))
+        return len(seen) >= wanted
+
+    wait_until(ask, f"an answer of {wanted} workers")
+    return seen
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Load:
+    """Clients that ask again and again on connections that are kept alive."""
+
+    def __init__(self, address, clients=8):
+        self.answers = 0
+        self.failures = []
+        self._address = address
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def _ask(self):
+        client = http.client.HTTPConnection(*self._address, timeout=60)
+        while not self._end.is_set():
+            try:
+                client.request("GET", "/")
+                answer = client.getresponse()
+                assert (answer.status, answer.read()) == (200, b"first")
+                self.answers += 1
+            except Exception as error:
+                self.failures.append(error)
+                client.close()
+        client.close()
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_all_of_them_answer(workers, wait_until):
+    running = workers(count=3)
+    assert running.process.pid not in pids(running, 3, wait_until)
+    assert running.stop() == 0
+    assert running.output.count("shutdown listener") == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_running_requests_end(workers, number):
+    running = workers()
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(running.get("/slow")))
+    thread.start()
+    running.wait_for("slow starts")
+    assert running.stop(number) == 0
+    thread.join()
+    assert answers == ["slow"]
+
+
+def test_a_signal_to_the_whole_group_is_no_second_one(workers):
+    # As a terminal sends it.
+    running = workers(process_group=0)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(running.get("/slow")))
+    thread.start()
+    running.wait_for("slow starts")
+    os.killpg(running.process.pid, signal.SIGINT)
+    assert running.wait() == 0
+    thread.join()
+    assert answers == ["slow"]
+
+
+def test_a_second_signal_ends_all_at_once(workers, wait_until):
+    running = workers()
+    found = pids(running, 2, wait_until)
+    with socket.create_connection(running.address) as client:
+        client.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(10)
+        running.send(signal.SIGTERM)
+        wait_until(lambda: sum(map(is_running, found)) == 1, "the end of the idle one")
+        assert running.stop() == -signal.SIGTERM
+    wait_until(lambda: not any(map(is_running, found)), "the end of all")
+
+
+def test_a_worker_that_crashes_is_replaced(workers, wait_until):
+    running = workers()
+    found = pids(running, 2, wait_until)
+    for times in (1, 2):
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+            running.get("/crash")
+        running.wait_for("ended with status 9; another starts in 0.5 s", times)
+    assert pids(running, 2, wait_until) != found
+    os.kill(found_now := pids(running, 2, wait_until).pop(), signal.SIGKILL)
+    running.wait_for(f"worker {found_now} was ended by SIGKILL; another starts in ")
+    assert len(pids(running, 2, wait_until)) == 2
+
+
+def test_the_pause_grows_while_no_successor_can_start(workers, folder, wait_until):
+    running = workers()
+    source = (folder / "shop.py").read_text()
+    (folder / "shop.py").write_text("raise OSError('no disk')")
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+        running.get("/crash")
+    crashed = "has no successor: that ended with status 4; another starts in"
+    running.wait_for(f"{crashed} 1 s")
+    running.wait_for(f"{crashed} 2 s")
+    former = running.get("/pid")  # the other one answers
+    (folder / "shop.py").write_text(source)
+    assert int(former) in pids(running, 2, wait_until)
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+        running.get("/crash")
+    running.wait_for("ended with status 9; another starts in ", 2)
+    assert running.stop() == 0  # it is not waited for
+
+
+def test_workers_end_when_who_keeps_them_is_gone(workers, wait_until):
+    running = workers()
+    found = pids(running, 2, wait_until)
+    running.process.kill()
+    wait_until(lambda: not any(map(is_running, found)), "the end of all")
+
+
+def test_sighup_replaces_all_of_them_with_new_code(workers, folder, wait_until):
+    running = workers()
+    former = pids(running, 2, wait_until)
+    source = (folder / "shop.py").read_text()
+    (folder / "shop.py").write_text(source.replace('"first"', '"second"'))
+    with socket.create_connection(running.address) as client:
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        running.wait_for("slow starts")
+        running.send(signal.SIGHUP)
+        running.wait_for("the workers are replaced")
+        assert running.get() == "second"
+        answer = b""
+        while piece := client.recv(1000):
+            answer += piece
+        assert b"\r\nConnection: close\r\n" in answer
+        assert answer.endswith(b"\r\n\r\nslow")
+    wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
+    assert not former & pids(running, 2, wait_until)
+    assert running.stop() == 0
+
+
+def test_former_workers_go_on_when_new_ones_cannot_start(workers, folder, wait_until):
+    running = workers()
+    former = pids(running, 2, wait_until)
+    (folder / "shop.py").write_text("raise OSError('no disk')")
+    running.send(signal.SIGHUP)
+    running.wait_for("a new worker cannot start; the former ones go on")
+    assert "Error: shop cannot be imported: OSError: no disk\n" in running.output
+    assert pids(running, 2, wait_until) == former
+
+
+def test_sighup_loses_no_request_of_clients_that_keep_connections(workers):
+    running = workers()
+    with Load(running.address) as load:
+        for times in range(1, 4):
+            running.send(signal.SIGHUP)
+            running.wait_for("the workers are replaced", times)
+            wanted = load.answers + 100
+            while load.answers < wanted:
+                time.sleep(0.01)
+    assert load.failures == []
+    print(f"{load.answers} answers, none lost, while 2 workers were replaced 3 times")
+
+
+def test_sighup_loses_no_request_of_wrk(workers):
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        pytest.skip("wrk is not installed: it is a package of Debian's")
+    running = workers()
+    load = subprocess.Popen(
+        [wrk, "-t1", "-c32", "-d600s", running.url], stdout=subprocess.PIPE, text=True
+    )
+    for times in range(1, 4):
+        running.send(signal.SIGHUP)
+        running.wait_for("the workers are replaced", times)
+    load.send_signal(signal.SIGINT)
+    report, _ = load.communicate(timeout=60)
+    assert "Socket errors" not in report, report
+    assert "Non-2xx" not in report, report
+    print(re.search(r"\d+ requests in .*", report)[0])
+
+
+def test_a_worker_that_does_not_end_is_killed(run, folder, wait_until):
+    (folder / "shop.py").write_text(
+        "import os, time\nfrom roll import Limits, Roll\n"
+        "class App(Roll):\n    limits = Limits(shutdown=0.1)\n"
+        "app = App()\n"
+        "@app.route('/')\nasync def home(request, response):\n"
+        "    print('pid', os.getpid(), flush=True)\n    time.sleep(600)\n"
+    )
+    running = run("shop", "--port", 0, "--workers", 2)
+    with socket.create_connection(running.address) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        running.wait_for("pid ")
+        assert running.stop() == 0
+    assert not is_running(int(re.search(r"pid (\d+)", running.output)[1]))
+
+
+def test_a_worker_that_dies_before_it_answers_ends_the_start(run, folder):
+    (folder / "shop.py").write_text("import os, signal\nos.kill(os.getpid(), 9)\n")
+    running = run("shop", "--port", 0, "--workers", 2)
+    assert running.wait() == Exit.FAILED
+    assert running.output == "roll: a worker was ended by SIGKILL\n"
