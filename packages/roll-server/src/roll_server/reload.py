@@ -4,8 +4,8 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
@@ -37,10 +37,11 @@ async def reload(
     stopping = asyncio.create_task(_pass_on(stop, wake))
     watching = asyncio.create_task(_watch(settings, wake))
     announce(sockets, context is not None, ", and anew when a file changes")
-    with _terminal_kept():
-        while not stop.is_set():
-            wake.clear()
-            await _run(sockets, context, environment, wake)
+    set_terminal_back = _keep_terminal()
+    while not stop.is_set():
+        wake.clear()
+        await _run(sockets, context, environment, wake)
+        set_terminal_back()
     for task in (stopping, watching):
         task.cancel()
     await asyncio.wait([stopping, watching])
@@ -128,16 +129,11 @@ async def _explaining(
         await server.stop()
 
 
-@contextmanager
-def _terminal_kept() -> Iterator[None]:
-    """Leave the terminal as it was: a debugger may be killed while it reads a line."""
-    import termios  # Unix's, as all of this
+def _keep_terminal() -> Callable[[], None]:
+    """Make what sets the terminal back: a debugger may be killed while it reads."""
+    import termios  # it is Unix's, as all of this
 
-    if not sys.stdin or not sys.stdin.isatty():
-        yield
-        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        return lambda: None
     attributes = termios.tcgetattr(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
+    return lambda: termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)

@@ -1,0 +1,374 @@
+"""Reload: a change is served at once, nothing is refused, and mistakes are shown."""
+
+import contextlib
+import http.client
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture
+def edit(folder):
+    """Replace a text in the application, as an editor does when it saves."""
+
+    def edit(old, new):
+        source = (folder / "shop.py").read_text()
+        assert old in source
+        new_file = folder / "shop.py~"
+        new_file.write_text(source.replace(old, new))
+        new_file.replace(folder / "shop.py")
+
+    return edit
+
+
+@pytest.fixture
+def reloading(run, wait_until):
+    def start(*options, **keywords):
+        running = run("shop", "--port", 0, "--reload", *options, **keywords)
+        running.wait_for(", and anew when a file changes\n")
+        # The folder is watched by the time that the application answers.
+        assert running.get() == "first"
+        return running
+
+    return start
+
+
+def failure(running):
+    """Ask for a page: what is on it, when it is a failure to start."""
+    host, port = running.address
+    client = http.client.HTTPConnection(host, port, timeout=60)
+    with contextlib.closing(client):
+        client.request("GET", "/")
+        answer = client.getresponse()
+        body = answer.read().decode()
+    if answer.status == 200:
+        return None
+    assert answer.status == 500
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-store"
+    return body
+
+
+def test_a_change_is_served(reloading, edit, wait_until):
+    running = reloading()
+    edit('"first"', '"second"')
+    wait_until(lambda: running.get() == "second")
+    assert "roll: shop.py changed\n" in running.output
+    running.wait_for("shutdown listener")
+    assert running.stop() == 0
+
+
+def test_no_connection_is_refused_meanwhile(reloading, edit, wait_until):
+    running = reloading()
+    answers = {running.get()}
+    edit('"first"', '"second"')
+    deadline = time.monotonic() + 60
+    while "second" not in answers:
+        assert time.monotonic() < deadline
+        # Each on a connection of its own; one that was being answered may be cut.
+        with socket.create_connection(running.address, timeout=60) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                answers.add(client.recv(4096).rpartition(b"\n")[2].decode())
+    assert answers - {""} == {"first", "second"}
+
+
+def test_a_syntax_error_is_shown_in_both_places_and_recovered_from(
+    reloading, edit, wait_until
+):
+    running = reloading()
+    edit("import asyncio, os", "import asyncio, os,")
+    shown = wait_until(lambda: failure(running), "the page")
+    assert re.search(r'File ".*shop.py", line 2\n', shown)
+    assert "\nError: shop cannot be imported: SyntaxError: " in shown
+    running.wait_for(shown.strip())
+    edit("import asyncio, os,", "import asyncio, os")
+    wait_until(lambda: failure(running) is None, "the application")
+    assert running.get() == "first"
+    assert running.stop() == 0
+
+
+def test_an_application_that_cannot_start_at_first_is_waited_for(
+    run, folder, edit, wait_until
+):
+    source = (folder / "shop.py").read_text()
+    (folder / "shop.py").write_text("raise OSError('no disk')\n")
+    running = run("shop", "--port", 0, "--reload")
+    assert "OSError: no disk" in wait_until(lambda: failure(running), "the page")
+    (folder / "shop.py").write_text(source)
+    wait_until(lambda: failure(running) is None, "the application")
+
+
+def test_a_startup_listener_that_raises_is_shown(reloading, edit, wait_until):
+    running = reloading()
+    edit('listen("shutdown")', 'listen("startup")')
+    wait_until(lambda: running.output.count("shutdown listener") == 2)
+    edit("async def end():", "async def end():\n    raise OSError('no disk')")
+    shown = wait_until(lambda: failure(running), "the page")
+    assert "Error: a startup listener raised OSError: no disk\n" in shown
+    assert running.stop() == 0
+
+
+def test_a_crash_is_shown_and_a_change_starts_it_again(reloading, edit, wait_until):
+    running = reloading()
+    with contextlib.suppress(OSError):
+        running.get("/crash")
+    shown = wait_until(lambda: failure(running), "the page")
+    assert shown == "the application ended with status 9\n"
+    running.wait_for(f"roll: {shown.strip()}; it starts again when a file changes\n")
+    edit('"first"', '"second"')
+    wait_until(lambda: failure(running) is None, "the application")
+    assert running.get() == "second"
+
+
+def test_the_cause_is_not_shown_to_others(run, folder, wait_until):
+    (folder / "shop.py").write_text("raise OSError('no disk')\n")
+    running = run("shop", "--host", "0.0.0.0", "--port", 0, "--reload")
+    running.wait_for("OSError: no disk")
+    shown = wait_until(lambda: failure(running), "the page")
+    assert shown == "The application cannot start; the terminal says why.\n"
+
+
+def test_the_project_and_the_env_file_are_watched_and_read_again(
+    reloading, folder, edit, wait_until
+):
+    edit('"first"', 'os.environ.get("GREETING", "first")')
+    (folder / "pyproject.toml").write_text("[tool.roll]\n")
+    (folder / "local.env").write_text("\n")
+    running = reloading("--env-file", "local.env")
+    (folder / "local.env").write_text("GREETING=hello\n")
+    wait_until(lambda: running.get() == "hello")
+    (folder / "local.env").write_text("GREETING=hi\n")
+    wait_until(lambda: running.get() == "hi")
+    (folder / "pyproject.toml").write_text("[tool.roll]\nlimit-target = 2\n")
+    running.wait_for("pyproject.toml changed")
+    (folder / "pyproject.toml").write_text("[tool.roll]\nprot = 2\n")
+    shown = wait_until(lambda: failure(running), "the page")
+    assert "did you mean 'port'?" in shown
+
+
+def test_other_folders_are_watched_and_other_files_are_not(
+    run, folder, tmp_path_factory, wait_until
+):
+    other = tmp_path_factory.mktemp("other")
+    running = run("shop", "--port", 0, "--reload", "--reload-dir", f".,{other}")
+    pid = running.get("/pid")
+    (folder / "notes.txt").write_text("nothing")
+    (folder / "__pycache__").mkdir(exist_ok=True)
+    (folder / "__pycache__" / "x.py").write_text("nothing")
+    (other / "prices.py").write_text("")
+    wait_until(lambda: running.get("/pid") != pid)
+    assert "prices.py changed\n" in running.output
+    assert not re.search("(notes.txt|x.py) changed", running.output)
+
+
+def test_a_thousand_open_streams_do_not_delay_it(run, edit, wait_until):
+    # As connections of an upgraded protocol, they are what is left open for long.
+    running = run("shop", "--port", 0, "--reload", "--limit-connections", 2000)
+    clients = []
+    try:
+        for _ in range(1000):
+            client = socket.create_connection(running.address, timeout=60)
+            clients.append(client)
+            client.sendall(STREAM)
+        for client in clients:
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+        edit('"first"', '"second"')
+        began = time.monotonic()
+        running.wait_for("shop.py changed")
+        for client in clients:  # each of them is ended
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(1000):
+                    pass
+        ended = time.monotonic()
+        wait_until(lambda: running.get() == "second")
+        served = time.monotonic()
+    finally:
+        for client in clients:
+            client.close()
+    print(f"ended after {ended - began:.2f} s, served after {served - began:.2f} s")
+    assert served - began < 20  # streams are open for 60 seconds, and no shutdown waits
+
+
+def test_an_application_that_hangs_is_killed(reloading, edit, wait_until):
+    hang = "async def hang(request, response):\n    import time; time.sleep(600)"
+    edit('@app.route("/slow")', f'@app.route("/hang")\n{hang}\n\n@app.route("/slow")')
+    running = reloading()
+    with socket.create_connection(running.address) as client:
+        client.sendall(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+        edit('"first"', '"second"')
+        wait_until(lambda: running.get() == "second")
+
+
+def test_tls_is_reloaded_too(run, folder, edit, wait_until):
+    import ssl
+
+    import trustme
+
+    authority = trustme.CA()
+    pem = folder / "cert.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    (folder / "shop.py").write_text("raise OSError('no disk')\n")
+    running = run("shop", "--port", 0, "--reload", "--tls-cert", pem)
+    assert running.url.startswith("https://")
+    running.wait_for("OSError: no disk")
+    with (
+        socket.create_connection(running.address) as raw,
+        context.wrap_socket(raw, server_hostname="127.0.0.1") as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_its_child(reloading, number, wait_until):
+    running = reloading(process_group=0)
+    pid = int(running.get("/pid"))
+    os.killpg(running.process.pid, number)
+    assert running.wait() == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+# At a terminal
+
+
+LOGIN = """
+import os, sys
+os.login_tty(0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+class Terminal:
+    """A pseudo-terminal, with the command in its foreground."""
+
+    def __init__(self, run, *arguments):
+        self.ours, theirs = pty.openpty()
+        self.seen = ""
+        command = [sys.executable, "-c", LOGIN, "-m", "roll_server", "run"]
+        self.running = run(
+            args=[*command, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        self.theirs = theirs
+
+    def read_until(self, text):
+        while text not in self.seen:
+            self.seen += os.read(self.ours, 4096).decode()
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def write(self, text):
+        os.write(self.ours, text.encode())
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.theirs)[3] & termios.ECHO)
+
+
+@pytest.fixture
+def terminal(run):
+    opened = []
+
+    def start(*arguments):
+        opened.append(Terminal(run, *arguments))
+        return opened[0]
+
+    yield start
+    for each in opened:
+        each.running.close()
+        os.close(each.ours)
+        os.close(each.theirs)
+
+
+@pytest.mark.parametrize("options", [[], ["--reload"]], ids=["alone", "reload"])
+def test_breakpoint_works(terminal, edit, options):
+    edit(
+        '    response.body = "first"',
+        "    answer = 41\n    breakpoint()\n    response.body = str(answer)",
+    )
+    at = terminal("shop", "--port", "0", *options)
+    at.read_until("Rolling on http://127.0.0.1:")
+    port = int(re.match(r"\d+", at.read_until("\n"))[0])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        at.read_until("(Pdb) ")
+        at.write("answer += 1\n")
+        at.read_until("(Pdb) ")
+        at.write("c\n")
+        answer = b""
+        while piece := client.recv(1000):
+            answer += piece
+    assert answer.endswith(b"\r\n\r\n42")
+    if options:
+        at.write("\x03")  # Ctrl-C, which reaches the parent; pdb takes it in a child
+        assert at.running.process.wait(60) == 0
+    else:
+        assert at.running.stop() == 0
+
+
+def test_a_change_while_a_debugger_waits_leaves_a_terminal_that_echoes(
+    terminal, edit, wait_until
+):
+    edit('    response.body = "first"', '    breakpoint()\n    response.body = "first"')
+    at = terminal("shop", "--port", "0", "--reload")
+    at.read_until("Rolling on http://127.0.0.1:")
+    port = int(re.match(r"\d+", at.read_until("\n"))[0])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        at.read_until("(Pdb) ")
+        edit("    breakpoint()\n", "")
+        at.read_until("shop.py changed")
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(1000).endswith(b"first")
+    assert at.echoes()
+
+
+# hupper, as the documentation has it
+
+
+def test_hupper_reloads_a_module_that_calls_simple_server(
+    folder, port, wait_until, run
+):
+    package = folder / "example"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    source = (
+        "from roll import Roll\nfrom roll.extensions import simple_server\n\n"
+        "app = Roll()\n\n\n@app.route('/')\n"
+        "async def home(request, response):\n    response.body = 'first'\n\n\n"
+        f"if __name__ == '__main__':\n    simple_server(app, port={port})\n"
+    )
+    (package / "__main__.py").write_text(source)
+    hupper = Path(sys.executable).parent / "hupper"
+    command = [str(hupper), "-m", "example"]
+    running = run(args=command, stdin=subprocess.DEVNULL, process_group=0)
+    assert running.get() == "first"
+
+    def is_served():
+        if "changed; reloading" not in running.output:  # it looks once a second
+            (package / "__main__.py").write_text(source.replace("'first'", "'second'"))
+            time.sleep(1)
+        with contextlib.suppress(OSError):  # between the two, nobody listens
+            return running.get() == "second"
+
+    wait_until(is_served)
+    os.killpg(running.process.pid, signal.SIGINT)  # as a terminal sends it
+    running.wait_for("Bye.")
+    running.wait()
