@@ -90,11 +90,13 @@ def test_a_plugin_may_add_protocols_and_commands(plugins, tmp_path):
     (tmp_path / "both.py").write_text(
         "from roll import hookimpl\n"
         "@hookimpl\ndef roll_protocols(): return {'echo': object}\n"
-        "@hookimpl\ndef roll_commands(commands): pass\n"
+        "import click\n"
+        "@hookimpl\ndef roll_commands(commands):\n"
+        "    commands.add_command(click.Command('greet'))\n"
     )
     info = tmp_path / "both-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.4\nName: both\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[roll.plugins]\nboth = both\n")
     assert "both 1.0" in plugins().stdout
-    assert "protocols: echo; commands\n" in plugins().stdout
+    assert "protocols: echo; commands: greet\n" in plugins().stdout

@@ -147,7 +147,6 @@ def test_limits_are_those_of_one_application_not_of_its_class():
 
 
 def test_proxies_are_read_before_any_other_listener(folder):
-    pytest.importorskip("roll_proxy", reason="roll-proxy is not installed")
     app = Roll()
     app.listen("headers")(print)
     configure(app, Settings(trusted_proxies=("127.0.0.1",)))
@@ -157,7 +156,6 @@ def test_proxies_are_read_before_any_other_listener(folder):
 
 
 def test_requests_are_logged(run):
-    pytest.importorskip("roll_logger", reason="roll-logger is not installed")
     running = run("shop", "--port", 0, "--log-format", "short")
     running.get()
     running.wait_for("GET /\n")
@@ -185,7 +183,7 @@ def test_no_application_is_a_status_2(run):
     running = run()
     assert running.wait() == Exit.SETTINGS
     assert running.output == (
-        'Error: name an application, such as roll run shop:app, or app = "shop:app" in '
+        'Error: name an application, such as shop:app, or say app = "shop:app" in '
         "[tool.roll] of pyproject.toml\n"
     )
 

@@ -5,8 +5,10 @@ import sys
 import click
 from roll.plugins import PluginError, manager
 
+from .check import check
 from .new import new
 from .plugins import plugins
+from .routes import routes
 from .run import run
 
 
@@ -40,9 +42,8 @@ def make_commands() -> Commands:
         PluginError: An installed package cannot be loaded, or gives a name twice.
     """
     commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
-    commands.add_command(new)
-    commands.add_command(plugins)
-    commands.add_command(run)
+    for command in (check, new, plugins, routes, run):
+        commands.add_command(command)
     manager().hook.roll_commands(commands=commands)
     return commands
 

@@ -1,13 +1,47 @@
 """Loading: from `module:name` to an application."""
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import click
 from roll import Roll
 
 from .exits import Exit, StartError
+from .settings import Settings
+
+
+def add_application(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a subcommand APP and --factory."""
+    command = click.argument("app", required=False)(command)
+    text = "APP is a function that makes the application."
+    return click.option("--factory/--no-factory", default=None, help=text)(command)
+
+
+def find_application(settings: Settings) -> str:
+    """Tell where the application is.
+
+    Raises:
+        StartError: Nothing says so.
+    """
+    if settings.app is None:
+        raise StartError(
+            'name an application, such as shop:app, or say app = "shop:app" in '
+            "[tool.roll] of pyproject.toml",
+            Exit.SETTINGS,
+        )
+    return settings.app
+
+
+def load_from(settings: Settings) -> Roll:
+    """Import the application that the settings name.
+
+    Raises:
+        StartError: As of `find_application` and `load`.
+    """
+    return load(find_application(settings), settings.factory)
 
 
 def load(where: str, factory: bool = False) -> Roll:

@@ -8,25 +8,26 @@ import click
 from roll import Roll
 from roll.plugins import GROUP, manager, owner
 
-from .loading import load
+from .columns import columns, describe
+from .loading import add_application, load_from
+from .settings import resolve
 
 
 @click.command()
-@click.argument("app", required=False)
-def plugins(app: str | None) -> None:
+@add_application
+def plugins(**flags: Any) -> None:
     """List the installed plugins, and the listeners of APP.
 
     APP is where an application is, such as mypackage.core:app. Its listeners are listed
-    by event, in the order in which they run.
+    by event, in the order in which they run, and with what they ask for: without that,
+    it is the order in which they were added.
     """
     click.echo("Installed plugins:")
-    rows = [*_installed()]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
-    for name, distribution, added in rows:
-        line = f"  {name:<{widths[0]}}  {distribution:<{widths[1]}}  {added}"
-        click.echo(line.rstrip())
-    if app is not None:
-        for line in _listeners(load(app)):
+    for line in columns(_installed()):
+        click.echo(line)
+    settings = resolve(flags)
+    if settings.app is not None:
+        for line in _listeners(load_from(settings)):
             click.echo(line)
 
 
@@ -39,8 +40,11 @@ def _installed() -> Iterator[tuple[str, str, str]]:
             implementation = getattr(found.get_plugin(entry.name), f"roll_{kind}", None)
             if implementation is not None:
                 added.append(f"{kind}: {', '.join(sorted(implementation()))}")
-        if hasattr(found.get_plugin(entry.name), "roll_commands"):
-            added.append("commands")
+        implementation = getattr(found.get_plugin(entry.name), "roll_commands", None)
+        if implementation is not None:
+            probe = click.Group()
+            implementation(commands=probe)
+            added.append(f"commands: {', '.join(sorted(probe.commands))}")
         distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
         yield entry.name, distribution, "; ".join(added)
 
@@ -52,15 +56,9 @@ def _listeners(app: Roll) -> Iterator[str]:
         entries = {id(entry.call): entry for entry in app.listeners[event]}
         for call in calls:
             entry = entries[id(call)]
-            line = f"  {owner(entry.module or '') or 'application'}: {_describe(call)}"
+            line = f"  {owner(entry.module or '') or 'application'}: {describe(call)}"
             for wish, names in (("before", entry.before), ("after", entry.after)):
                 for name in names:
                     unknown = "" if name in installed else " (not installed)"
                     line += f", {wish} {name}{unknown}"
             yield line
-
-
-def _describe(call: Any) -> str:
-    module = getattr(call, "__module__", None)
-    name = getattr(call, "__qualname__", None)
-    return f"{module}.{name}" if module and name else repr(call)

@@ -16,7 +16,7 @@ from . import sockets, systemd
 from .children import Link, take_link
 from .exits import Exit, StartError
 from .kinds import SWITCH
-from .loading import load
+from .loading import find_application, load_from
 from .reload import reload
 from .serving import Alone, serve
 from .settings import OPTIONS, Option, Settings, resolve
@@ -71,7 +71,7 @@ def _run(flags: Mapping[str, object]) -> int:
     # Without what an env file adds: a child reads that itself, as it is by then.
     environment = dict(os.environ)
     settings = resolve(flags)
-    where = _application(settings)
+    find_application(settings)  # before anything is opened for it
     certificate = _certificate(settings)
     context = None if certificate is None else certificate.context
     if settings.reload:
@@ -83,7 +83,7 @@ def _run(flags: Mapping[str, object]) -> int:
             workers = Workers(settings.workers, found, environment)
             tls = certificate is not None
             return asyncio.run(supervise(workers, found, tls, notifier))
-    app = load(where, settings.factory)
+    app = load_from(settings)
     with listening(settings, passed) as found:
         serve(settings, app, found, context, Alone(notifier, certificate, found))
     return Exit.STOPPED
@@ -92,20 +92,10 @@ def _run(flags: Mapping[str, object]) -> int:
 def _serve_child(
     link: Link, inherited: list[socket.socket], settings: Settings
 ) -> None:
-    app = load(_application(settings), settings.factory)
+    app = load_from(settings)
     certificate = _certificate(settings)
     context = None if certificate is None else certificate.context
     serve(settings, app, inherited, context, link)
-
-
-def _application(settings: Settings) -> str:
-    if settings.app is None:
-        raise StartError(
-            'name an application, such as roll run shop:app, or app = "shop:app" in '
-            "[tool.roll] of pyproject.toml",
-            Exit.SETTINGS,
-        )
-    return settings.app
 
 
 def _certificate(settings: Settings) -> Certificate | None:

@@ -1,0 +1,119 @@
+"""`roll check`: set-ups that are wrong, made of distributions as pip lays them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+APP = """
+from roll import Roll
+app = Roll()
+
+@app.listen("request", before="teleport", after=["server", "beam"])
+async def look(request, response): ...
+"""
+
+
+def distribution(folder, name, version, plugin="", needs=()):
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {need}" for need in needs]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    if plugin:
+        (folder / f"{name}.py").write_text(plugin)
+        (info / "entry_points.txt").write_text(f"[roll.plugins]\n{name} = {name}\n")
+
+
+@pytest.fixture
+def check(tmp_path):
+    def run(*arguments):
+        environment = {
+            key: value for key, value in os.environ.items() if key[:5] != "ROLL_"
+        }
+        path = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "roll_server", "check", *arguments],
+            env={**environment, "PYTHONPATH": os.pathsep.join(path)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_a_good_set_up_has_status_0(check, tmp_path):
+    (tmp_path / "shop.py").write_text("from roll import Roll\napp = Roll()\n")
+    assert check() == (0, "Nothing is wrong.\n", "")
+    assert check("shop:app") == (0, "Nothing is wrong.\n", "")
+
+
+def test_an_original_roll_beside_the_core_is_wrong(check, tmp_path):
+    distribution(tmp_path, "roll", "0.13.0")
+    status, output, errors = check()
+    assert (status, output) == (1, "")
+    assert errors.startswith("roll: roll 0.13.0 and roll-core ")
+    assert errors.endswith(" Run: pip uninstall -y roll && pip install roll\n")
+
+
+def test_ranges_that_do_not_fit_are_wrong(check, tmp_path):
+    needs = [
+        "roll-core<1",
+        "Click>=8",
+        "absent>=2",
+        "windows-only; sys_platform == 'win32'",
+        "optional; extra == 'more'",
+    ]
+    distribution(tmp_path, "beam", "1.5", "from roll import hookimpl\n", needs)
+    status, output, errors = check()
+    assert (status, errors) == (1, "")
+    first, second = output.splitlines()
+    assert first.startswith("beam 1.5 needs roll-core<1, not 1.")
+    assert first.endswith(". Run: pip install 'roll-core<1'")
+    assert second == (
+        "beam 1.5 needs absent, which is not installed. Run: pip install 'absent>=2'"
+    )
+
+
+def test_a_name_that_two_plugins_give_is_wrong(check, tmp_path):
+    plugin = (
+        "from roll import hookimpl\n"
+        "@hookimpl\ndef roll_extensions(): return {'beam': print}\n"
+    )
+    distribution(tmp_path, "one", "1.0", plugin)
+    distribution(tmp_path, "two", "1.0", plugin)
+    status, output, errors = check()
+    assert (status, errors) == (1, "")
+    assert output.startswith("'beam' is given by two plugins, ")
+    assert output.count("\n") == 1
+
+
+def test_an_order_that_names_what_is_not_installed_is_wrong(check, tmp_path):
+    (tmp_path / "shop.py").write_text(APP)
+    status, output, errors = check("shop")
+    assert (status, errors) == (1, "")
+    assert output == (
+        "shop.look listens to request before 'teleport', which is not installed\n"
+        "shop.look listens to request after 'beam', which is not installed\n"
+    )
+
+
+def test_the_order_of_an_extension_may_name_what_is_not_installed(check, tmp_path):
+    distribution(tmp_path, "beam", "1.0", APP)
+    (tmp_path / "shop.py").write_text("from beam import app\n")
+    assert check("shop") == (0, "Nothing is wrong.\n", "")
+
+
+def test_settings_and_the_application_are_looked_at(check, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.roll]\nprot = 1\n")
+    status, _, errors = check()
+    assert status == 2
+    assert "did you mean 'port'?" in errors
+    (tmp_path / "pyproject.toml").write_text('[tool.roll]\napp = "absent"\n')
+    status, _, errors = check()
+    assert status == 4
+    assert "there is no module 'absent'" in errors

@@ -1,0 +1,125 @@
+"""`roll routes`: what is declared, and where a path leads."""
+
+import os
+
+import pytest
+from click.testing import CliRunner
+from roll import Roll
+from roll_server.exits import Exit
+from roll_server.routes import explain, routes, split
+
+SHOP = """
+from roll import Roll
+
+app = Roll()
+empty = Roll()
+
+@app.route("/")
+async def home(request, response): ...
+
+@app.route("/u/{name}", methods=["GET", "POST"])
+async def user(request, response, name): ...
+
+@app.route("/u/me")
+class Me:
+    async def on_put(self, request, response): ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def shop(tmp_path, monkeypatch):
+    name = f"shop_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(SHOP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    for variable in [name for name in os.environ if name.startswith("ROLL_")]:
+        monkeypatch.delenv(variable)
+    return name
+
+
+def ask(*arguments):
+    done = CliRunner().invoke(routes, arguments)
+    return done.exit_code, done.output
+
+
+def test_routes_are_listed_as_they_are_declared(shop, tmp_path):
+    status, output = ask(shop)
+    assert status == 0
+    where = tmp_path / f"{shop}.py"
+    wide = len(f"{shop}.home")
+    assert output == (
+        f"  GET       /          {shop}.home  {where}:7\n"
+        f"  GET,POST  /u/{{name}}  {shop}.user  {where}:10\n"
+        f"  PUT       /u/me      {f'{shop}.Me':<{wide}}  {where}:13\n"
+    )
+
+
+def test_an_application_without_routes_lists_none(shop):
+    assert ask(f"{shop}:empty") == (0, "")
+    nowhere = "/x leads nowhere: it is answered with 404.\n"
+    assert ask(f"{shop}:empty", "--explain", "/x") == (1, nowhere)
+
+
+def test_a_path_is_explained(shop, tmp_path):
+    where = tmp_path / f"{shop}.py"
+    assert ask(shop, "--explain", "/u/meg") == (
+        0,
+        "/u/meg leads to /u/{name} with name='meg':\n"
+        f"  GET,POST  {shop}.user  {where}:10\n"
+        "The others do not answer:\n"
+        "  /      '' does not take 'u/meg'\n"
+        "  /u/me  'me' does not take 'meg'\n",
+    )
+    assert ask(shop, "--explain", "/u/me") == (
+        0,
+        "/u/me leads to /u/me:\n"
+        f"  PUT  {shop}.Me  {where}:13\n"
+        "The others do not answer:\n"
+        "  /          '' does not take 'u/me'\n"
+        "  /u/{name}  it fits, and is less specific\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "reason"),
+    [
+        ("/a/b/c", "/a", "the path ends before 'b/c'"),
+        ("/a", "/a/b/c", "it ends before 'b/c'"),
+        ("/a/{id:int}", "/a/x", "'{id:int}' does not take 'x'"),
+        ("/a/{id:int}/b", "/a/x/y", "'{id:int}' does not take 'x'"),
+        ("/a/{id}", "/a/", "'{id}' does not take ''"),
+        ("/a/{x:path}.css", "/a/b/c.js", "'{x:path}.css' does not take 'b/c.js'"),
+        ("/a/{x:[0-9]{2}}", "/a/1", "'{x:[0-9]{2}}' does not take '1'"),
+    ],
+)
+def test_why_a_route_does_not_answer(pattern, path, reason):
+    app = Roll()
+    app.route(pattern)(home)
+    assert [*explain(app, path)][2:] == [f"  {pattern}  {reason}"]
+
+
+async def home(request, response, **variables): ...
+
+
+def test_a_pattern_is_split_where_it_has_no_expression():
+    assert split("/a/{x:[^/]{2}}b/") == ["a", "{x:[^/]{2}}b", ""]
+
+
+def test_the_application_may_be_named_by_the_project(shop, tmp_path):
+    (tmp_path / "pyproject.toml").write_text(f'[tool.roll]\napp = "{shop}:app"\n')
+    assert ask()[0] == 0
+    assert "/u/{name}" in ask()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ([], Exit.SETTINGS, "name an application, such as shop:app, or say app ="),
+        (["absent"], Exit.APPLICATION, "there is no module 'absent' in this folder"),
+        (["{}", "--explain", "x"], Exit.SETTINGS, "begin with a slash"),
+    ],
+)
+def test_what_cannot_be_told_says_why(shop, arguments, status, message):
+    code, output = ask(*[each.format(shop) for each in arguments])
+    assert code == status
+    assert message in output
