@@ -200,8 +200,8 @@ def autobahn(session: nox.Session) -> dict[str, str]:
         virtualenv = ("uv", "tool", "run", "--quiet", "virtualenv@20.21.1")
         session.run(*virtualenv, "--quiet", "--python", python, str(location))
         session.run(
-            *(f"{location}/bin/pip", "install", "--quiet", "--no-python-version-warning"),
-            "autobahntestsuite==25.10.1",
+            *(f"{location}/bin/pip", "install", "--quiet"),
+            *("--no-python-version-warning", "autobahntestsuite==25.10.1"),
             external=True,
         )
     return {"ROLL_WSTEST": str(wstest)}

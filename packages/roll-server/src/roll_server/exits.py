@@ -2,7 +2,6 @@
 
 import traceback
 from enum import IntEnum
-from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -53,19 +52,11 @@ class StartError(click.ClickException):
 
 def _format(error: BaseException) -> str:
     """Write a traceback without the frames between the command and the application."""
-    trace = traceback.TracebackException.from_exception(error)
-    while trace.stack and _is_ours(trace.stack[0].filename):
-        del trace.stack[0]
-    return "".join(trace.format())
+    trace = error.__traceback__
+    while trace is not None and _is_ours(trace.tb_frame.f_globals.get("__name__", "")):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
 
 
-def _is_ours(filename: str) -> bool:
-    """Whether a frame is of this package, of the core, or of the import system."""
-    import roll
-
-    folders = {Path(__file__).parent, Path(roll.__file__).parent}
-    return (
-        filename.startswith("<frozen importlib")
-        or Path(filename).parent in folders
-        or Path(filename).parent.name == "importlib"
-    )
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] in ("roll", "roll_server", "importlib")

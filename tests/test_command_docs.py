@@ -1,0 +1,56 @@
+"""The reference of the command has every setting, status and subcommand there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+from roll_server.__main__ import make_commands
+from roll_server.exits import Exit
+from roll_server.settings import OPTIONS
+
+PAGE = (Path(__file__).parent.parent / "docs/reference/command.md").read_text()
+
+
+def rows(heading):
+    """Read the first table below a heading, without its head."""
+    below = PAGE.partition(f"{heading}\n")[2]
+    lines = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)[0].splitlines()
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines[2:]]
+
+
+def default(value):
+    """Write a default as it could be set."""
+    if value is None or value == ():
+        return ""
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def test_the_settings_are_those_of_the_table():
+    wanted = [
+        [
+            "`APP`" if option.name == "app" else f"`--{option.key}`",
+            f"`{option.variable}`",
+            f"`{option.key}`",
+            option.kind.metavar,
+            default(option.default),
+            option.help,
+        ]
+        for option in OPTIONS
+    ]
+    assert rows("## roll run") == wanted
+
+
+def test_the_statuses_are_all_there():
+    assert [int(row[0]) for row in rows("### Exit status")] == list(Exit)
+
+
+@pytest.mark.parametrize("name", ["check", "new", "plugins", "routes", "run"])
+def test_each_subcommand_has_its_section(name):
+    assert f"\n## roll {name}\n" in PAGE
+    assert any(f"[`roll {name}" in row[0] for row in rows("# The command"))
+
+
+def test_there_are_no_other_subcommands():
+    assert set(make_commands().commands) == {"check", "new", "plugins", "routes", "run"}
