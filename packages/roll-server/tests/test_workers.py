@@ -12,6 +12,7 @@ import time
 
 import pytest
 from roll_server.exits import Exit
+from roll_server.workers import choose_pause
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ def test_a_second_signal_ends_all_at_once(workers, wait_until):
         assert client.recv(10)
         running.send(signal.SIGTERM)
         wait_until(lambda: sum(map(is_running, found)) == 1, "the end of the idle one")
-        assert running.stop() == -signal.SIGTERM
-    wait_until(lambda: not any(map(is_running, found)), "the end of all")
+        assert running.stop() == 128 + signal.SIGTERM
+    assert not any(map(is_running, found))
 
 
 def test_a_worker_that_crashes_is_replaced(workers, wait_until):
@@ -151,6 +152,23 @@ def test_the_pause_grows_while_no_successor_can_start(workers, folder, wait_unti
         running.get("/crash")
     running.wait_for("ended with status 9; another starts in ", 2)
     assert running.stop() == 0  # it is not waited for
+
+
+def test_a_worker_that_was_steady_is_soon_replaced():
+    assert choose_pause(8, 59) == 8
+    assert choose_pause(8, 61) == 0.5
+
+
+def test_a_crash_while_all_are_replaced_has_one_successor(workers, wait_until):
+    running = workers()
+    os.kill(pids(running, 2, wait_until).pop(), signal.SIGKILL)
+    running.wait_for("another starts in 0.5 s")
+    running.send(signal.SIGHUP)
+    running.wait_for("the workers are replaced")
+    time.sleep(1)  # for one that would be too many
+    assert running.stop() == 0
+    # One of the former two was killed; the other one, and both new ones, have ended.
+    assert running.output.count("shutdown listener") == 3
 
 
 def test_workers_end_when_who_keeps_them_is_gone(workers, wait_until):

@@ -85,8 +85,7 @@ class Workers:
         """Replace a worker that ends by itself, after a *pause* of some seconds."""
         how = describe_end(await child.ended())
         self._all.discard(child)
-        if child.age > STEADY:
-            pause = FIRST_PAUSE
+        pause = choose_pause(pause, child.age)
         while self._seats[seat] is child:
             say(f"worker {child.pid} {how}; another starts in {pause:g} s")
             await asyncio.sleep(pause)
@@ -130,6 +129,16 @@ class Workers:
             child.kill()
 
 
+def choose_pause(pause: float, lived: float) -> float:
+    """Choose how long to wait when a worker has crashed.
+
+    Args:
+        pause: Seconds, as they are for one more crash of the same.
+        lived: Seconds from its start to its end.
+    """
+    return FIRST_PAUSE if lived > STEADY else pause
+
+
 async def supervise(
     workers: Workers, sockets: list[socket.socket], tls: bool, notifier: Notifier
 ) -> int:
@@ -138,19 +147,20 @@ async def supervise(
     hang_up = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    status = 0
+
     def handle(number: signal.Signals) -> None:
+        nonlocal status
         if stop.is_set():  # the second one ends all at once
+            status = 128 + number  # as a shell tells the end by a signal
             workers.kill()
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, handle, number)
     loop.add_signal_handler(signal.SIGHUP, hang_up.set)
-    status = await workers.start()
-    if status:
-        return status
+    if failure := await workers.start():
+        return failure
     announce(sockets, tls, f" with {workers.count} workers")
     notifier.ready()
     watchdog = asyncio.create_task(notifier.keep_alive())
@@ -160,7 +170,7 @@ async def supervise(
     replacing.cancel()
     await workers.stop()
     watchdog.cancel()
-    return 0
+    return status
 
 
 async def _replace_at(
