@@ -210,7 +210,7 @@ def test_the_block_in_its_readme_runs(package, monkeypatch, wheel):
         ("roll-teleport", "leave out `roll-`"),
         ("roll_teleport", "leave out `roll-`"),
         ("x" * (LONGEST + 1), "30 characters at most"),
-        ("tester", "would take a function of this name for a test"),
+        ("tester", "would take what has this name for a test"),
         ("class", "means something else already"),
         ("print", "means something else already"),
         ("pytest", "means something else already"),

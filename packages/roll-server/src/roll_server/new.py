@@ -32,19 +32,30 @@ RESERVED = {
 }
 """Names that the templates use, or that distributions of Roll have."""
 
-TEMPLATES = files("roll_server") / "templates" / "extension"
+RESERVED_MODULES = {"app", "client"}
+"""Names that the tests of an application use."""
+
+FOLDER = files("roll_server") / "templates"
+
 # What is written, and the template that it is made from. Their names say that they
 # are templates, so that no tool takes one for what it will be.
-FILES = {
-    "pyproject.toml": "pyproject.template",
-    "README.md": "readme.template",
-    "CHANGELOG.md": "changelog.template",
-    "LICENSE": "license.template",
+EXTENSION = {
+    "pyproject.toml": "extension/pyproject.template",
+    "README.md": "extension/readme.template",
+    "CHANGELOG.md": "extension/changelog.template",
+    "LICENSE": "extension/license.template",
     ".gitignore": "gitignore.template",
-    ".github/workflows/tests.yml": "workflow.template",
-    "src/$module/__init__.py": "module.template",
-    "src/$module/py.typed": "typed.template",
-    "tests/test_$name.py": "tests.template",
+    ".github/workflows/tests.yml": "extension/workflow.template",
+    "src/$module/__init__.py": "extension/module.template",
+    "src/$module/py.typed": "extension/typed.template",
+    "tests/test_$name.py": "extension/tests.template",
+}
+APP = {
+    "pyproject.toml": "app/pyproject.template",
+    "README.md": "app/readme.template",
+    ".gitignore": "gitignore.template",
+    "$name/__init__.py": "app/module.template",
+    "tests/test_$name.py": "app/tests.template",
 }
 
 
@@ -53,22 +64,49 @@ def new() -> None:
     """Begin something new, from templates."""
 
 
-@new.command()
-@click.argument("name")
-@click.option(
+_directory = click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
     show_default=True,
-    help="Where to make the folder of the package.",
+    help="Where to make the folder of it.",
 )
+
+
+@new.command()
+@click.argument("name")
+@_directory
+def app(name: str, directory: Path) -> None:
+    """Write an application, NAME, that `roll run` serves."""
+    check_app_name(name)
+    words = name_words(name)
+    target = directory / words["entry"]
+    _begin(target, words, APP)
+    click.echo(
+        "  roll run --reload\n"
+        f"Then write in {words['name']}/__init__.py what it answers."
+    )
+
+
+@new.command()
+@click.argument("name")
+@_directory
 def extension(name: str, directory: Path) -> None:
     """Write the package of an extension, such as roll-teleport for `teleport`."""
     check_name(name)
     words = name_words(name)
     target = directory / words["distribution"]
+    _begin(target, words, EXTENSION)
+    click.echo(
+        f"Then say in src/{words['module']}/__init__.py what it does, and in "
+        "pyproject.toml\nand LICENSE who you are."
+    )
+
+
+def _begin(target: Path, words: dict[str, str], templates: dict[str, str]) -> None:
+    """Write templates into a folder, and say what to do there."""
     try:
-        written = write(target, words)
+        written = write(target, words, templates)
     except OSError as error:
         raise click.ClickException(f"cannot write {target}: {error}") from error
     click.echo(f"Wrote {target}:")
@@ -78,10 +116,20 @@ def extension(name: str, directory: Path) -> None:
         "\nNext, in an environment of its own:\n"
         f"  cd {shlex.quote(str(target))}\n"
         "  python -m pip install --editable . --group tests\n"
-        "  python -m pytest\n"
-        f"Then say in src/{words['module']}/__init__.py what it does, and in "
-        "pyproject.toml\nand LICENSE who you are."
+        "  python -m pytest"
     )
+
+
+def check_app_name(name: str) -> None:
+    """Refuse a name that no application can have, or that would hide a module.
+
+    Raises:
+        click.BadParameter: The message says which name would do.
+    """
+    _check_form(name)
+    module = name.replace("-", "_")
+    if keyword.iskeyword(module) or module in RESERVED_MODULES or find_spec(module):
+        raise _refuse(f"{name!r} is the name of a module already: take another name")
 
 
 def check_name(name: str) -> None:
@@ -90,17 +138,9 @@ def check_name(name: str) -> None:
     Raises:
         click.BadParameter: The message says which name would do.
     """
-    if not NAME.fullmatch(name):
-        raise _refuse(
-            f"{name!r}: begin with a letter, and take lower-case ASCII letters, digits "
-            "and single dashes, such as 'rate-limit'"
-        )
+    _check_form(name)
     if re.match("roll[-_]", name):
         raise _refuse(f"{name!r}: leave out `roll-`, it is put before the name")
-    if name.startswith("test"):
-        raise _refuse(f"{name!r}: pytest would take a function of this name for a test")
-    if len(name) > LONGEST:
-        raise _refuse(f"{name!r} is long: take {LONGEST} characters at most")
     words = name_words(name)
     name, distribution = words["name"], words["distribution"]
     if keyword.iskeyword(name) or hasattr(builtins, name) or name in RESERVED:
@@ -120,6 +160,18 @@ def check_name(name: str) -> None:
         raise _refuse(
             f"{distribution} is installed already: take another name, or uninstall it"
         )
+
+
+def _check_form(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise _refuse(
+            f"{name!r}: begin with a letter, and take lower-case ASCII letters, digits "
+            "and single dashes, such as 'rate-limit'"
+        )
+    if name.startswith("test"):
+        raise _refuse(f"{name!r}: pytest would take what has this name for a test")
+    if len(name) > LONGEST:
+        raise _refuse(f"{name!r} is long: take {LONGEST} characters at most")
 
 
 def _refuse(message: str) -> click.BadParameter:
@@ -145,6 +197,7 @@ def name_words(name: str) -> dict[str, str]:
         "title": "".join(word.capitalize() for word in name.split("_")),
         "field": "-".join(word.capitalize() for word in name.split("_")),
         "core": _range("roll-core"),
+        "server": _range("roll-server"),
     }
 
 
@@ -154,8 +207,8 @@ def _range(distribution: str) -> str:
     return f"{distribution}>={major}.{minor},<{int(major) + 1}"
 
 
-def write(target: Path, words: dict[str, str]) -> list[str]:
-    """Write a package into a folder, which is made, and return what was written.
+def write(target: Path, words: dict[str, str], templates: dict[str, str]) -> list[str]:
+    """Write templates into a folder, which is made, and return what was written.
 
     Raises:
         click.ClickException: The folder has something in it.
@@ -167,9 +220,9 @@ def write(target: Path, words: dict[str, str]) -> list[str]:
             f"{target} is not empty: move it away, or name another --directory"
         )
     written = []
-    for path, template in FILES.items():
+    for path, template in templates.items():
         name = Template(path).substitute(words)
-        text = Template((TEMPLATES / template).read_text("utf-8")).substitute(words)
+        text = Template((FOLDER / template).read_text("utf-8")).substitute(words)
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text, "utf-8")
         written.append(name)
