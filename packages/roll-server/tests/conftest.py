@@ -16,11 +16,38 @@ import pytest
 PATIENCE = 60
 """Seconds that nothing takes, on the slowest machine."""
 
-SHOP = """
+SHOP = '''
 import asyncio, os
 from roll import Roll
 
-app = Roll()
+class Endless:
+    """A protocol that takes a connection over, and does not end it when it is told."""
+
+    TOKEN = "websocket"
+    ALLOWED_METHODS = ("GET",)
+
+    def __init__(self, request, response):
+        response.headers["Upgrade"] = "websocket"
+
+    def connection_made(self, transport): pass
+    def connection_lost(self, error): pass
+    def data_received(self, data): pass
+    def eof_received(self): pass
+    def pause_writing(self): pass
+    def resume_writing(self): pass
+    def stop(self): pass
+    def check(self, now): pass
+
+    async def run(self, view, variables):
+        await asyncio.sleep(600)
+
+class App(Roll):
+    WebsocketProtocol = Endless
+
+app = App()
+
+@app.route("/ws", protocol="websocket")
+async def endless(request, ws): pass
 
 @app.route("/")
 async def home(request, response):
@@ -51,7 +78,7 @@ async def stream(request, response):
 @app.listen("shutdown")
 async def end():
     print("shutdown listener", flush=True)
-"""
+'''
 
 
 def wait_until(condition, what="it"):

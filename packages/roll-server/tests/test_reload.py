@@ -5,6 +5,7 @@ import http.client
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -16,6 +17,9 @@ from pathlib import Path
 import pytest
 
 STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -181,17 +185,31 @@ def test_other_folders_are_watched_and_other_files_are_not(
     assert not re.search("(notes.txt|x.py) changed", running.output)
 
 
-def test_a_thousand_open_streams_do_not_delay_it(run, edit, wait_until):
-    # As connections of an upgraded protocol, they are what is left open for long.
+@pytest.fixture
+def descriptors():
+    """Allow more than a thousand of them, here and in what is started."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("descriptors")
+@pytest.mark.parametrize(
+    ("request_", "status"), [(STREAM, b"200"), (UPGRADE, b"101")], ids=["stream", "ws"]
+)
+def test_a_thousand_open_connections_do_not_delay_it(
+    run, edit, wait_until, request_, status
+):
     running = run("shop", "--port", 0, "--reload", "--limit-connections", 2000)
     clients = []
     try:
         for _ in range(1000):
             client = socket.create_connection(running.address, timeout=60)
             clients.append(client)
-            client.sendall(STREAM)
+            client.sendall(request_)
         for client in clients:
-            assert client.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 " + status)
         edit('"first"', '"second"')
         began = time.monotonic()
         running.wait_for("shop.py changed")

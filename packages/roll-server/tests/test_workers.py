@@ -7,12 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 from roll_server.exits import Exit
-from roll_server.workers import choose_pause
+from roll_server.workers import Workers, choose_pause
 
 
 @pytest.fixture
@@ -169,6 +170,13 @@ def test_a_crash_while_all_are_replaced_has_one_successor(workers, wait_until):
     assert running.stop() == 0
     # One of the former two was killed; the other one, and both new ones, have ended.
     assert running.output.count("shutdown listener") == 3
+
+
+async def test_a_system_without_room_for_a_process_is_reported(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert await Workers(2, [], {}).start() == Exit.FAILED
+    said = "roll: no process can be started: [Errno 2] No such file or directory"
+    assert said in capsys.readouterr().err
 
 
 def test_workers_end_when_who_keeps_them_is_gone(workers, wait_until):

@@ -129,16 +129,24 @@ class Child:
     async def start(
         cls, sockets: list[socket.socket], environment: Mapping[str, str]
     ) -> "Child":
-        """Run this command again, on *sockets*."""
+        """Run this command again, on *sockets*.
+
+        Raises:
+            OSError: The system has no room for one more process.
+        """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
             descriptors = [theirs.fileno(), *(sock.fileno() for sock in sockets)]
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *sys.orig_argv[1:]),
-                env={**environment, VARIABLE: ",".join(map(str, descriptors))},
-                pass_fds=descriptors,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, *sys.orig_argv[1:]),
+                    env={**environment, VARIABLE: ",".join(map(str, descriptors))},
+                    pass_fds=descriptors,
+                )
+            except OSError:
+                ours.close()
+                raise
         return cls(process, ours)
 
     async def outcome(self) -> Ready | Failed:

@@ -34,17 +34,16 @@ async def reload(
     """
     stop, wake = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
-    stopping = asyncio.create_task(_pass_on(stop, wake))
-    watching = asyncio.create_task(_watch(settings, wake))
-    announce(sockets, context is not None, ", and anew when a file changes")
     set_terminal_back = _keep_terminal()
-    while not stop.is_set():
-        wake.clear()
-        await _run(sockets, context, environment, wake)
-        set_terminal_back()
-    for task in (stopping, watching):
-        task.cancel()
-    await asyncio.wait([stopping, watching])
+    async with asyncio.TaskGroup() as group:  # when files cannot be watched, all ends
+        group.create_task(_pass_on(stop, wake))
+        watching = group.create_task(_watch(settings, wake))
+        announce(sockets, context is not None, ", and anew when a file changes")
+        while not stop.is_set():
+            wake.clear()
+            await _run(sockets, context, environment, wake)
+            set_terminal_back()
+        watching.cancel()
 
 
 async def _pass_on(stop: asyncio.Event, wake: asyncio.Event) -> None:

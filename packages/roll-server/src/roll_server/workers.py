@@ -63,7 +63,11 @@ class Workers:
         return 0
 
     async def _start(self) -> Child | Failed:
-        child = await Child.start(self._sockets, self._environment)
+        try:
+            child = await Child.start(self._sockets, self._environment)
+        except OSError as error:
+            say(f"no process can be started: {error}")
+            return Failed(Exit.FAILED, str(error))
         self._all.add(child)
         outcome = await child.outcome()
         if isinstance(outcome, Ready):
