@@ -155,7 +155,6 @@ def test_the_project_and_the_env_file_are_watched_and_read_again(
     reloading, folder, edit, wait_until
 ):
     edit('"first"', 'os.environ.get("GREETING", "first")')
-    (folder / "pyproject.toml").write_text("[tool.roll]\n")
     (folder / "local.env").write_text("\n")
     running = reloading("--env-file", "local.env")
     (folder / "local.env").write_text("GREETING=hello\n")

@@ -95,9 +95,14 @@ def test_it_serves_an_inherited_descriptor(run):
 
 
 def test_what_is_no_bound_stream_socket_is_not_adopted():
-    with socket.socket() as unbound, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+    with (
+        socket.socket() as unbound,
+        socket.socket(type=socket.SOCK_DGRAM) as datagram,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as connected,
+    ):
         datagram.bind(("127.0.0.1", 0))
-        for sock in (unbound, datagram):
+        for sock in (unbound, datagram, connected):
             with pytest.raises(OSError, match="is no bound stream socket"):
                 adopt(sock.fileno())
             assert sock.fileno() >= 0

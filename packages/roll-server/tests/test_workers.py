@@ -47,12 +47,13 @@ def is_running(pid):
 
 
 class Load:
-    """Clients that ask again and again on connections that are kept alive."""
+    """Clients that ask again and again, on a connection each that they may keep."""
 
-    def __init__(self, address, clients=8):
+    def __init__(self, address, keep, clients=8):
         self.answers = 0
         self.failures = []
         self._address = address
+        self._keep = keep
         self._end = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
 
@@ -64,6 +65,8 @@ class Load:
                 answer = client.getresponse()
                 assert (answer.status, answer.read()) == (200, b"first")
                 self.answers += 1
+                if not self._keep:
+                    client.close()
             except Exception as error:
                 self.failures.append(error)
                 client.close()
@@ -217,9 +220,10 @@ def test_former_workers_go_on_when_new_ones_cannot_start(workers, folder, wait_u
     assert pids(running, 2, wait_until) == former
 
 
-def test_sighup_loses_no_request_of_clients_that_keep_connections(workers):
+@pytest.mark.parametrize("keep", [True, False], ids=["kept alive", "new each time"])
+def test_sighup_loses_no_request(workers, keep):
     running = workers()
-    with Load(running.address) as load:
+    with Load(running.address, keep) as load:
         for times in range(1, 4):
             running.send(signal.SIGHUP)
             running.wait_for("the workers are replaced", times)

@@ -50,6 +50,11 @@ class StartError(click.ClickException):
         click.echo(str(self), file=file, err=True)
 
 
+def describe_error(error: BaseException) -> str:
+    """Write what was raised on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
 def _format(error: BaseException) -> str:
     """Write a traceback without the frames between the command and the application."""
     trace = error.__traceback__

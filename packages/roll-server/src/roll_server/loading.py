@@ -9,7 +9,7 @@ from typing import Any
 import click
 from roll import Roll
 
-from .exits import Exit, StartError
+from .exits import Exit, StartError, describe_error
 from .settings import Settings
 
 
@@ -85,7 +85,9 @@ def _import(where: str, name: str) -> ModuleType:
                 f"{where} cannot be imported: there is no module {absent!r} in this "
                 "folder, and none is installed"
             ) from error
-        raise _wrong(f"{where} cannot be imported: {_tell(error)}", error) from error
+        raise _wrong(
+            f"{where} cannot be imported: {describe_error(error)}", error
+        ) from error
 
 
 def _find(where: str, module: ModuleType, attribute: str) -> Any:
@@ -109,12 +111,7 @@ def _make(where: str, function: Any) -> Any:
     try:
         return function()
     except (Exception, SystemExit) as error:
-        raise _wrong(f"{where}() raised {_tell(error)}", error) from error
-
-
-def _tell(error: BaseException) -> str:
-    """Write what was raised on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        raise _wrong(f"{where}() raised {describe_error(error)}", error) from error
 
 
 def _wrong(message: str, cause: BaseException | None = None) -> StartError:

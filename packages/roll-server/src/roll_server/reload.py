@@ -55,15 +55,17 @@ async def _watch(settings: Settings, wake: asyncio.Event) -> None:
     """Set *wake* at each change of code or settings."""
     from watchfiles import Change, DefaultFilter, awatch
 
-    files = [path for path in (PROJECT, settings.env_file) if path and path.exists()]
-    settled = {str(path.resolve()) for path in files}
+    files = [path.resolve() for path in (PROJECT, settings.env_file) if path]
     is_source = DefaultFilter()
 
     def concerns(change: Change, path: str) -> bool:
-        return path in settled or (path.endswith(".py") and is_source(change, path))
+        if Path(path) in files:
+            return True
+        return path.endswith(".py") and is_source(change, path)
 
-    folders = [path.resolve() for path in settings.reload_dir]
-    async for changes in awatch(*folders, *settled, watch_filter=concerns):
+    watched = [path.resolve() for path in settings.reload_dir]
+    watched += [path for path in files if path.exists()]
+    async for changes in awatch(*watched, watch_filter=concerns):
         names = sorted({Path(path).name for _, path in changes})
         say(f"{', '.join(names)} changed")
         wake.set()

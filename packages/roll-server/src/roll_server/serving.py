@@ -12,7 +12,7 @@ from typing import Protocol
 import click
 from roll import Roll, Server, extensions
 
-from .exits import Exit, StartError
+from .exits import Exit, StartError, describe_error
 from .health import add_health
 from .loop import new_event_loop, stop_on_signals
 from .settings import Settings
@@ -71,7 +71,7 @@ async def _serve(
         try:
             await server.start()
         except Exception as error:
-            message = f"a startup listener raised {type(error).__name__}: {error}"
+            message = f"a startup listener raised {describe_error(error)}"
             raise StartError(message, Exit.STARTUP, error) from error
         keeper.ready(server.app, seconds)
         await stop.wait()

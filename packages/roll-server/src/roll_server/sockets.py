@@ -77,7 +77,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def adopt(descriptor: int) -> socket.socket:
-    """Take a socket that this process has inherited.
+    """Take a socket that this process has inherited, and listen on it.
 
     Raises:
         OSError: The descriptor is not open, or no bound stream socket.
@@ -86,14 +86,18 @@ def adopt(descriptor: int) -> socket.socket:
         sock = socket.socket(fileno=descriptor)
     except OSError as error:
         raise OSError(
-            error.errno, f"descriptor {descriptor} is no socket: {error.strerror}"
+            error.errno, f"descriptor {descriptor} is no socket: {_reason(error)}"
         ) from error
     sock.set_inheritable(False)
-    if sock.type != socket.SOCK_STREAM or not _is_bound(sock):
+    try:
+        if not _is_bound(sock):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sock.listen()  # a Server says how many may wait
+    except OSError as error:
         sock.detach()
         raise OSError(
-            errno.EINVAL, f"descriptor {descriptor} is no bound stream socket"
-        )
+            error.errno, f"descriptor {descriptor} is no bound stream socket"
+        ) from error
     return sock
 
 
