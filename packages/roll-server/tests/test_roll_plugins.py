@@ -1,5 +1,6 @@
 """`roll plugins`: what is installed, and in which order listeners run."""
 
+import os
 import subprocess
 import sys
 
@@ -27,9 +28,11 @@ def plugins(tmp_path):
     (tmp_path / "shop.py").write_text(APP)
 
     def run(*arguments):
+        clean = {key: os.environ[key] for key in os.environ if key[:5] != "ROLL_"}
         return subprocess.run(
             [sys.executable, "-W", "error", "-m", "roll_server", "plugins", *arguments],
             cwd=tmp_path,
+            env=clean,
             capture_output=True,
             text=True,
         )
