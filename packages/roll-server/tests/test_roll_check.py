@@ -79,6 +79,11 @@ def test_ranges_that_do_not_fit_are_wrong(check, tmp_path):
     )
 
 
+def test_what_an_interrupted_install_has_left_is_passed_over(check, tmp_path):
+    (tmp_path / "~eam-1.0.dist-info").mkdir()
+    assert check() == (0, "Nothing is wrong.\n", "")
+
+
 def test_a_name_that_two_plugins_give_is_wrong(check, tmp_path):
     plugin = (
         "from roll import hookimpl\n"

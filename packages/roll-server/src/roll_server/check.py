@@ -38,7 +38,8 @@ def _misfits() -> Iterator[str]:
     """Tell which requirements of Roll's packages, and of plugins, are not met."""
     installed: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
-        installed.setdefault(_normal(distribution.name), distribution)
+        if "Name" in distribution.metadata:  # what pip could not end has none
+            installed.setdefault(_normal(distribution.name), distribution)
     for name, distribution in sorted(installed.items()):
         plugin = distribution.entry_points.select(group=GROUP)
         if plugin or name == "roll" or name.startswith("roll-"):
