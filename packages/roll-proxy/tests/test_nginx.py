@@ -18,6 +18,8 @@ import pytest
 import trustme
 from roll import Limits, Roll, Server
 from roll.extensions import proxy_headers
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as connect_websocket
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "proxy.md"
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
@@ -94,6 +96,12 @@ def make_app():
         response.headers["X-Accel-Buffering"] = "no"
         response.body = pieces()
 
+    @app.route("/talk", protocol="websocket")
+    async def talk(request, ws):
+        await ws.send(f"{request.remote_addr} {request.scheme} {request.host}")
+        async for message in ws:
+            await ws.send(message)
+
     return app
 
 
@@ -147,14 +155,26 @@ class Site:
             recipe = recipe.replace(old, new)
         return recipe
 
-    def connect(self):
+    def trusting(self):
         context = ssl.create_default_context()
         self.authority.configure_trust(context)
+        return context
+
+    def connect(self):
         return http.client.HTTPSConnection(
             *("127.0.0.1", self.port),
-            context=context,
+            context=self.trusting(),
             source_address=(CLIENT, 0),
             timeout=30,
+        )
+
+    def talk(self, origin):
+        """Open a WebSocket, as a page of that origin would."""
+        sock = socket.create_connection(
+            ("127.0.0.1", self.port), timeout=30, source_address=(CLIENT, 0)
+        )
+        return connect_websocket(
+            "wss://example.org/talk", sock=sock, ssl=self.trusting(), origin=origin
         )
 
     def ask(self, path="/", method="GET", body=None, connection=None, **fields):
@@ -220,6 +240,21 @@ def test_connections_are_kept_on_both_sides(site):
         assert connection.sock is sock
     connection.close()
     assert len(site.app["peers"]) == 1
+
+
+def test_a_websocket_is_passed_on(site):
+    with site.talk("https://example.org") as ws:
+        assert ws.recv(30) == f"{CLIENT} https example.org"
+        for message in ("text", b"bytes", "x" * 200_000):
+            ws.send(message)
+            assert ws.recv(30) == message
+    assert ws.close_code == 1000
+
+
+def test_the_origin_of_a_websocket_is_compared_with_the_host_asked_for(site):
+    with pytest.raises(InvalidStatus) as refusal:
+        site.talk("https://evil.example")
+    assert refusal.value.response.status_code == 403
 
 
 def test_a_connection_is_kept_after_an_error(site):
