@@ -67,6 +67,13 @@ async def slow(request, response):
     await asyncio.sleep(1)
     response.body = "slow"
 
+@app.route("/gate")
+async def gate(request, response):
+    print("gate waits", flush=True)
+    while not os.path.exists("open"):
+        await asyncio.sleep(0.02)
+    response.body = "gate"
+
 @app.route("/stream")
 async def stream(request, response):
     async def pieces():

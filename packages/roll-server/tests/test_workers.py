@@ -195,16 +195,17 @@ def test_sighup_replaces_all_of_them_with_new_code(workers, folder, wait_until):
     source = (folder / "shop.py").read_text()
     (folder / "shop.py").write_text(source.replace('"first"', '"second"'))
     with socket.create_connection(running.address) as client:
-        client.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        running.wait_for("slow starts")
+        client.sendall(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
+        running.wait_for("gate waits")
         running.send(signal.SIGHUP)
         running.wait_for("the workers are replaced")
         assert running.get() == "second"
+        (folder / "open").touch()
         answer = b""
         while piece := client.recv(1000):
             answer += piece
         assert b"\r\nConnection: close\r\n" in answer
-        assert answer.endswith(b"\r\n\r\nslow")
+        assert answer.endswith(b"\r\n\r\ngate")
     wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
     assert not former & pids(running, 2, wait_until)
     assert running.stop() == 0
