@@ -102,7 +102,7 @@ async def _follow(child: Child) -> str:
 class Explanation(Roll):
     """Answers for an application that cannot start."""
 
-    limits = Limits(shutdown=0.1)
+    limits = Limits(shutdown=0.5)  # enough to answer what is on its way at the end
 
 
 @asynccontextmanager
