@@ -31,6 +31,10 @@ IMPORTS = {
 PYTHONS = ["3.11", "3.12", "3.13"]
 COVERAGE = ROOT / ".nox" / "coverage"
 
+# Waiting is most of what the tests do. A file stays in one process: its tests may share
+# a server, or a browser.
+PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+
 # Caches of nox, uv and pip stay inside the checkout.
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".cache")
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
@@ -207,11 +211,6 @@ def autobahn(session: nox.Session) -> dict[str, str]:
     return {"ROLL_WSTEST": str(wstest)}
 
 
-# Waiting is most of what the tests do. A file stays in one process: its tests may share
-# a server, or a browser.
-PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
-
-
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run every test on each supported Python; `alone` measures what they cover."""
@@ -260,7 +259,7 @@ def run_alone(
     tested_with = local(project(package).get("dependency-groups", {}).get("tests", []))
     packages = closure(package, "roll-testing", *tested_with)
     wheels = ["--no-sources", *(f"packages/{name}" for name in packages)]
-    tools = [*own_tests(package), "coverage>=7.10"]
+    tools = [*own_tests(package), "coverage>=7.10", "pytest-xdist>=3.6"]
     if not install(session, *wheels, *tools, target=target):
         # The settings are the same, the code may not be.
         session.install(
@@ -271,7 +270,7 @@ def run_alone(
     session.run(
         *(f"{target}/bin/python", "-m", "coverage", "run", "-m", "pytest"),
         *(f"--confcutdir=packages/{package}", f"packages/{package}/tests"),
-        *session.posargs,
+        *(*PARALLEL, *session.posargs),
         env=environment,
         external=True,
     )
