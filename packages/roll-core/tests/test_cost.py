@@ -1,0 +1,66 @@
+"""What a request costs, counted: no time is measured, so that nothing else matters."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+import roll
+from roll import Roll
+from roll_testing import Transport
+
+CORE = str(Path(roll.__file__).parent)
+
+REQUESTS = {
+    "minimal": b"GET /minimal HTTP/1.1\r\nHost: a\r\n\r\n",
+    "full": b"GET /full/foo/bar?query=fubar HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\n\r\n",
+}
+
+# One more than it takes: what raises this has to be worth it.
+MOST = {"minimal": 33, "full": 52}
+
+
+@pytest.fixture
+def app():
+    app = Roll()
+
+    @app.route("/minimal")
+    async def minimal(request, response):
+        response.json = {"message": "Hello, World!"}
+
+    @app.route("/full/{one}/{two}")
+    async def full(request, response, one, two):
+        response.json = [one, two, request.query.get("query"), request.cookies["a"]]
+        response.cookies.set("c", "d")
+
+    return app
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_a_request_takes_few_calls(app, name):
+    protocol = app.factory()
+    transport = Transport(protocol)
+    protocol.connection_made(transport)
+    await ask(transport, REQUESTS[name])  # what is kept is made
+    calls = []
+
+    def note(frame, event, argument):
+        if event == "call" and frame.f_code.co_filename.startswith(CORE):
+            calls.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        await ask(transport, REQUESTS[name])
+    finally:
+        sys.setprofile(None)
+    assert len(calls) <= MOST[name], "\n".join(calls)
+    transport.disconnect()
+    await transport.wait_closed()
+
+
+async def ask(transport, request):
+    before = len(transport.data)
+    transport.feed(request)
+    while len(transport.data) == before:
+        await asyncio.sleep(0)
+    assert transport.since(before).startswith(b"HTTP/1.1 200 OK\r\n")
