@@ -8,6 +8,7 @@ import roll
 import roll_websockets
 from roll.plugins import protocol_class
 from roll_testing import exchange
+from roll_websockets import frames
 from websockets.exceptions import (
     ConcurrencyError,
     ConnectionClosedError,
@@ -803,6 +804,56 @@ async def test_reading_pauses_while_the_view_is_behind(
     await app.ended()
     assert [message for message, _ in got] == messages * 2
     assert max(behind for _, behind in got) < kept * size
+
+
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [(b"", PING), (b"", PONG), (b"\x01\x80\0\0\0\0", 0x00)],
+    ids=["pings", "pongs", "fragments"],
+)
+async def test_a_flood_of_empty_frames_gives_way_to_others(
+    app, echo, join, start, first
+):
+    peer = await join()
+    (ws,) = app.connections
+    left = []
+
+    async def others():
+        while True:
+            left.append(len(ws._held or b""))
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(others())
+    peer.transport.feed(start + bytes([first, 0x80, 0, 0, 0, 0]) * 5000)
+    assert not peer.transport.is_reading()
+    await peer.until(peer.transport.is_reading)
+    waiting.cancel()
+    assert len({*left}) >= 5000 // frames.TURN  # turns that they had in between
+    await peer.leave()
+
+
+async def test_who_gave_way_waits_for_the_view_when_the_queue_is_full(
+    app, join, monkeypatch
+):
+    monkeypatch.setattr(frames, "TURN", 2)
+    limits(app, MAX_QUEUE=2)
+    gate = asyncio.Event()
+    got = []
+
+    @app.ws()
+    async def view(request, ws):
+        await gate.wait()
+        got.extend([message async for message in ws])
+
+    peer = await join()
+    peer.text("1", "2", "3", "4", "5")
+    await peer.settle()
+    (ws,) = app.connections
+    assert ws._messages == ["1", "2"]
+    peer.send(CLOSE, NORMAL)
+    gate.set()
+    await app.ended()
+    assert got == ["1", "2", "3", "4", "5"]
 
 
 async def test_a_close_behind_a_full_queue_is_seen_when_we_close(app, join):

@@ -2,8 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from roll_websockets import frames as frames_module
 from roll_websockets.frames import FrameReader, serialize
 from websockets.frames import Opcode, apply_mask
 from websockets.protocol import State
@@ -41,6 +43,9 @@ class Reader(FrameReader):
 
     def _take_pong(self, data):
         self.pongs.append(data)
+
+    def _give_way(self):
+        self._paused = True
 
     def _has_to_wait(self):
         return False
@@ -183,3 +188,20 @@ def test_frames_are_written_as_websockets_writes_them():
         protocol = open_protocol()
         protocol.send_binary(b"x" * size)
         assert serialize(0x82, b"x" * size) == protocol.data_to_send()[0]
+
+
+@pytest.mark.parametrize("turn", [1, 2, 7])
+def test_frames_are_read_the_same_in_turns(monkeypatch, turn):
+    data = b"".join(
+        [
+            frame_of_client(0x89, b"ping"),
+            frame_of_client(0x01, b"a"),
+            *[frame_of_client(0x00, b"")] * 20,
+            frame_of_client(0x80, b"b"),
+            *[frame_of_client(0x81, b"text")] * 9,
+        ]
+    )
+    whole = Reader().feed([data]).outcome()
+    monkeypatch.setattr(frames_module, "TURN", turn)
+    assert Reader().feed([data]).outcome() == whole
+    assert Reader().feed(cut(data, 50)).outcome() == whole
