@@ -630,7 +630,7 @@ def test_each_of_pipelined_requests_has_its_line(gunicorn):
     server.says("<<.*>>", 3)
     lines = re.findall(r"<<(\S+) (\d+)>>", server.text)
     assert [path for path, _ in lines] == ["/slow", "/view", "/"]
-    assert int(lines[0][1]) >= 1000 > int(lines[1][1])
+    assert int(lines[0][1]) >= 990 > int(lines[1][1])  # of another clock than sleep
 
 
 def test_without_a_log_there_is_no_line(gunicorn):

@@ -122,3 +122,19 @@ def test_settings_and_the_application_are_looked_at(check, tmp_path):
     status, _, errors = check()
     assert status == 4
     assert "there is no module 'absent'" in errors
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "told"),
+    [
+        ('log-format = "fancy"', 2, "fancy"),
+        ('trusted-proxies = "*"', 2, "*"),
+        ('tls-cert = "absent.pem"', 6, "there is no file absent.pem"),
+    ],
+)
+def test_what_serving_would_refuse_is_wrong(check, tmp_path, line, status, told):
+    (tmp_path / "shop.py").write_text("from roll import Roll\napp = Roll()\n")
+    (tmp_path / "pyproject.toml").write_text(f'[tool.roll]\napp = "shop"\n{line}\n')
+    found, _, errors = check()
+    assert found == status
+    assert told in errors

@@ -383,14 +383,11 @@ def test_the_traceback_of_an_application_is_printed_once(run, folder, options):
     )
     running = run("shop:make", "--factory", "--port", 0, *options)
     assert running.wait() == Exit.APPLICATION
-    first, *_, last = running.output.replace(WORKER, "").splitlines()
+    first, *_, last = running.output.splitlines()
     assert first == "Traceback (most recent call last):"
     assert last == "Error: shop:make() raised LookupError: no database"
     assert running.output.count("Traceback") == 1
     assert "roll_server" not in running.output
-
-
-WORKER = "roll: a worker ended with status 4\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]])
@@ -435,3 +432,9 @@ def test_statuses_are_as_documented():
         "STARTUP": 5,
         "CERTIFICATE": 6,
     }
+
+
+def test_the_file_of_an_application_is_told_from_its_module(run):
+    running = run("shop.py", "--port", 0)
+    assert running.wait() == Exit.APPLICATION
+    assert running.output.endswith("the application in it, as in shop:app\n")

@@ -190,7 +190,7 @@ def test_the_former_certificate_stays_when_the_new_one_cannot_be_loaded(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "No such file or directory"),
+        (None, "there is no file {key}"),
         ("", "they are no certificate and key in PEM"),
         ("nonsense", "they are no certificate and key in PEM"),
         ("other", "the key is of another certificate"),
@@ -214,8 +214,15 @@ def test_what_cannot_be_loaded_is_a_status_6(
     running = run("shop", "--port", 0, *tls, *options)
     assert running.wait() == Exit.CERTIFICATE
     files = f"the certificate {cert}, with the key {key},"
-    output = running.output.replace("roll: a worker ended with status 6\n", "")
-    assert output == f"Error: {files} cannot be loaded: {reason}\n"
+    reason = reason.format(key=key)
+    assert running.output == f"Error: {files} cannot be loaded: {reason}\n"
+
+
+def test_a_key_in_another_file_has_to_be_named(run, files):
+    cert, _ = files
+    running = run("shop", "--port", 0, "--tls-cert", cert)
+    assert running.wait() == Exit.CERTIFICATE
+    assert "name the file of the key by tls-key" in running.output
 
 
 def encrypt(key):

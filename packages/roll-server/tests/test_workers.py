@@ -211,6 +211,26 @@ def test_sighup_replaces_all_of_them_with_new_code(workers, folder, wait_until):
     assert running.stop() == 0
 
 
+def test_who_comes_when_all_stop_is_refused(workers, folder, wait_until):
+    running = workers()
+    with socket.create_connection(running.address) as client:
+        client.sendall(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
+        running.wait_for("gate waits")
+        running.send(signal.SIGTERM)
+        wait_until(lambda: is_refused(running.address), "the end of the sockets")
+        (folder / "open").touch()
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert running.wait() == 0
+
+
+def is_refused(address):
+    try:
+        socket.create_connection(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_former_workers_go_on_when_new_ones_cannot_start(workers, folder, wait_until):
     running = workers()
     former = pids(running, 2, wait_until)

@@ -12,7 +12,9 @@ from roll.plugins import GROUP, PluginError, extensions, owner, protocols
 
 from .columns import describe
 from .loading import add_application, load_from
+from .serving import configure
 from .settings import resolve
+from .tls import Certificate
 
 
 @click.command()
@@ -25,8 +27,12 @@ def check(**flags: Any) -> None:
     # An original `roll`, and plugins that do not load, are told by every command.
     found = [*_misfits(), *_twice()]
     settings = resolve(flags)
+    if settings.tls_cert is not None:
+        Certificate(settings.tls_cert, settings.tls_key)
     if settings.app is not None:
-        found += _absent(load_from(settings))
+        app = load_from(settings)
+        found += _absent(app)
+        configure(app, settings)
     for line in found:
         click.echo(line)
     if found:

@@ -72,6 +72,12 @@ def load(where: str, factory: bool = False) -> Roll:
 
 
 def _import(where: str, name: str) -> ModuleType:
+    if name.endswith(".py"):
+        module = name.removesuffix(".py").replace("/", ".")
+        raise _wrong(
+            f"{where!r} is a file: name its module, and the application in it, as in "
+            f"{module}:app"
+        )
     if not all(part.isidentifier() for part in name.split(".")):
         raise _wrong(
             f"{where!r} is no application: name its module and itself, as in shop:app"

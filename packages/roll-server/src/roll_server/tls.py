@@ -37,9 +37,18 @@ class Certificate:
         except (OSError, ValueError) as error:
             raise StartError(
                 f"the certificate {cert}, with the key {key or cert}, cannot be "
-                f"loaded: {_tell(error)}",
+                f"loaded: {self._explain(error)}",
                 Exit.CERTIFICATE,
             ) from error
+
+    def _explain(self, error: Exception) -> str:
+        cert, key = self._files
+        absent = [path for path in (cert, key) if path and not path.exists()]
+        if absent:
+            return f"there is no file {absent[0]}"
+        if key is None and isinstance(error, ssl.SSLError) and not error.reason:
+            return "it has not both in PEM; name the file of the key by tls-key"
+        return _tell(error)
 
     def reload(self) -> None:
         """Read the files again; connections that are made from now on have them.

@@ -56,7 +56,8 @@ class Workers:
         outcomes = await asyncio.gather(*[self._start() for _ in others])
         for seat, outcome in enumerate([first, *outcomes]):
             if isinstance(outcome, Failed):
-                say(f"a worker {describe_end(outcome.status)}")
+                if not outcome.reason:  # else it has said so itself
+                    say(f"a worker {describe_end(outcome.status)}")
                 await self.stop()
                 return outcome.status if outcome.status > 0 else Exit.FAILED
             self._seat(seat, outcome, FIRST_PAUSE)
@@ -172,6 +173,10 @@ async def supervise(
     await stop.wait()
     notifier.stopping()
     replacing.cancel()
+    # The workers have them, until each stops to accept: who comes later is refused,
+    # and does not wait for an answer that nobody gives.
+    for sock in sockets:
+        sock.close()
     await workers.stop()
     watchdog.cancel()
     return status
