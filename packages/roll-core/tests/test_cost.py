@@ -1,6 +1,7 @@
 """What a request costs, counted: no time is measured, so that nothing else matters."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import roll
 from roll import Roll
 from roll_testing import Transport
 
-CORE = str(Path(roll.__file__).parent)
+CORE = f"{Path(roll.__file__).parent}{os.sep}"
 
 REQUESTS = {
     "minimal": b"GET /minimal HTTP/1.1\r\nHost: a\r\n\r\n",

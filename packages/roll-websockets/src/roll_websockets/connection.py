@@ -167,12 +167,9 @@ class Connection(FrameReader, asyncio.Protocol):
     def _deliver(self, message: str | bytes) -> None:
         self._messages.append(message)
         self._size += len(message)
-        if self._is_full():
+        if len(self._messages) >= self.MAX_QUEUE or self._size > self.READ_LIMIT:
             self._pause()
         _wake(self._waiter)
-
-    def _is_full(self) -> bool:
-        return len(self._messages) >= self.MAX_QUEUE or self._size > self.READ_LIMIT
 
     def _pause(self) -> None:
         self._paused = True
@@ -193,13 +190,9 @@ class Connection(FrameReader, asyncio.Protocol):
             self._transport.resume_reading()
 
     def _give_way(self) -> None:
-        if not self._paused:
+        if not self._paused:  # else the view goes on with it
             self._pause()
-            self._loop.call_soon(self._take_turn)
-
-    def _take_turn(self) -> None:
-        if not self._is_full():  # else the view goes on with it
-            self._read_on()
+            self._loop.call_soon(self._read_on)
 
     def _has_to_wait(self) -> bool:
         if self._writable is not None:  # a client that reads nothing gets no pongs
