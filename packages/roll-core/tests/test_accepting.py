@@ -272,7 +272,8 @@ def test_a_handshake_does_not_delay_the_end(run):
 
 class LoopWithoutReaders(asyncio.SelectorEventLoop):
     def add_reader(self, *args):
-        raise NotImplementedError  # what Windows' proactor loop does
+        # As Windows' proactor loop does; tests run where there is none.
+        raise NotImplementedError
 
 
 def test_a_loop_without_readers_is_served_too():  # Windows' proactor is one

@@ -96,6 +96,7 @@ def test_it_gives_signs_of_life(run, manager, notify, workers):
 
 
 def test_an_abstract_socket_is_told(run):
+    # Other systems have none, and no systemd that would name one.
     if sys.platform != "linux":
         pytest.skip("abstract sockets are Linux's")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

@@ -46,7 +46,9 @@ def app(request):
     return app
 
 
-# It runs on Python 2.7 alone, so that no environment of ours can have it.
+# It runs on Python 2.7 alone, so that no environment of ours can have it. nox installs
+# it for `make test` where there is one, so that nothing is skipped there; a package's
+# own tests alone do without.
 @pytest.mark.skipif(
     WSTEST is None,
     reason="no wstest: make an environment of Python 2.7 (with virtualenv before "

@@ -149,7 +149,9 @@ class Alone:
         stop_on_signals(stop)
         # Else SIGHUP ends the process when its terminal is closed, as ever.
         if self._certificate is not None or self._notifier:
-            with suppress(AttributeError, NotImplementedError):  # it is Unix's
+            # Windows has no SIGHUP (AttributeError), and loops that take no handlers
+            # (NotImplementedError): certificates are read again by starting anew.
+            with suppress(AttributeError, NotImplementedError):
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGHUP, self._reload)
 
