@@ -880,7 +880,7 @@ async def test_a_client_that_is_slow_to_read_the_last_answer_gets_more_time(app)
 async def test_a_lingering_client_is_not_listened_to_for_ever():
     transport = connect(App(unread=1000), closes=False)
     transport.feed(b"\0")
-    transport.feed(b"x" * 999)
+    transport.feed(b"x" * 1000)
     assert not transport.is_closing()
     transport.feed(b"x")
     await transport.wait_closed()
@@ -1127,7 +1127,7 @@ async def test_messages_in_one_read_are_parsed_as_they_are_served(app):
     protocol = transport.get_protocol()
     protocol.data_received(get("/slow?1") + get() * 5000)
     await asyncio.sleep(0.01)
-    assert len(protocol._waiting) < 500
+    assert len(protocol._held) - protocol._at == len(get()) * 5000
     assert not transport.is_reading()
     app.gate.set()
     await settle(transport)
@@ -1188,9 +1188,7 @@ async def test_a_refused_head_gets_no_body(app, lines):
     data, closed = await exchange(app, f"HEAD / HTTP/1.1\r\n{lines}\r\n".encode())
     head, _, body = data.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert closed
-    # What makes the parser fail hides the method.
-    assert (body == b"") is (lines == "")
+    assert (body, closed) == (b"", True)
 
 
 async def test_an_answer_that_makes_a_tunnel_has_no_length(app):  # RFC 9110, 9.3.6

@@ -26,13 +26,18 @@ class Reader(MessageReader):
     def feed(self, *pieces):
         for piece in pieces:
             if not self._deaf:
-                self._parse(piece)
+                self._hold(piece)
+            while not self._deaf and self._at < len(self._held):
+                if self._incoming is not None:
+                    self._read_body(self._incoming)
+                elif not self._read_head():
+                    break
         return self
 
     def _take(self, request):
         self.taken.append(request)
 
-    def _refuse(self, error):
+    def _refuse(self, error, method="GET"):
         self._deaf = True
         self.refused.append((int(error.status), error.message))
 
@@ -76,7 +81,16 @@ async def messages(reader):
 VALID = {
     "a request": (GET, [("GET", b"/", "1.1", b"")]),
     "one in 1.0": (b"GET / HTTP/1.0\r\n\r\n", [("GET", b"/", "1.0", b"")]),
-    "empty lines before": (b"\r\n\r\n" + GET, [("GET", b"/", "1.1", b"")]),
+    "an empty line before": (b"\r\n" + GET, [("GET", b"/", "1.1", b"")]),
+    "empty lines before": (b"\r\n" * 4 + GET, [("GET", b"/", "1.1", b"")]),
+    "an empty line after a body": (
+        POST + b"Content-Length: 1\r\n\r\nx\r\n" + GET,
+        [("POST", b"/", "1.1", b"x"), ("GET", b"/", "1.1", b"")],
+    ),
+    "an empty line after chunks": (
+        CHUNKED + b"4\r\n\r\n\r\n\r\n0\r\n\r\n\r\n" + GET,
+        [("POST", b"/", "1.1", b"\r\n\r\n"), ("GET", b"/", "1.1", b"")],
+    ),
     "pipelined": (GET * 3, [("GET", b"/", "1.1", b"")] * 3),
     "a body": (
         POST + b"Content-Length: 5\r\n\r\nhello",
@@ -184,11 +198,11 @@ INVALID = {
     POST + b"Content-Length: \xb2\r\n\r\n": BAD,
     POST + b"Content-Length:\r\n\r\n": BAD,
     POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n": BAD,
-    POST + b"Transfer-Encoding: gzip\r\n\r\n": NOT_CHUNKED,
+    POST + b"Transfer-Encoding: gzip\r\n\r\n": BAD,
     POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n": NOT_CHUNKED,
     POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n": BAD,
-    POST + b"Transfer-Encoding: identity\r\n\r\n": NOT_CHUNKED,
-    POST + b"Transfer-Encoding: xchunked\r\n\r\n": NOT_CHUNKED,
+    POST + b"Transfer-Encoding: identity\r\n\r\n": BAD,
+    POST + b"Transfer-Encoding: xchunked\r\n\r\n": BAD,
     POST + b"Transfer-Encoding: chunked\t\r\n\r\n": BAD,
     POST + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n": (
         NOT_CHUNKED
@@ -273,6 +287,16 @@ INVALID = {
     b"PLAY / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": UNKNOWN_METHOD,
     b" GET / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
+    # What llhttp would let through: RFC 9112, 2.2, 2.3 and 3
+    b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"\r\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET / RTSP/1.0\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
+    b"GET / RTSP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
+    b"SOURCE / ICE/1.0\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
 }
 
 
@@ -318,27 +342,6 @@ def test_fields_have_names_in_upper_case_and_values_without_outer_whitespace():
             (b"X-EMPTY", b""),
             (b"X_A", b"\xe9"),
         ]
-
-
-# Beyond RFC 9112, sections 2.2 and 3, and httptools does not tell. None of it can hide
-# a message in another, so what we do not see is let through.
-LET_THROUGH = {
-    "an empty line before": b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "a line feed before": b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "a carriage return before": b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two spaces before the target": b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two spaces behind the target": b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
-    "RTSP": b"GET / RTSP/1.1\r\nHost: a\r\n\r\n",
-    "ICE": b"SOURCE / ICE/1.0\r\nHost: a\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("data", LET_THROUGH.values(), ids=LET_THROUGH)
-def test_llhttp_lets_through_what_is_not_told(data):
-    for pieces in in_every_way(data * 2):
-        reader = Reader(app()).feed(*pieces)
-        assert reader.refused == []
-        assert [request.url for request in reader.taken] in ([b"/"], [b"/"] * 2)
 
 
 def test_trailers_are_dropped():  # RFC 9112, 7.1.2
@@ -549,9 +552,10 @@ def test_a_discarded_body_is_skipped_up_to_a_limit():
 def test_a_callback_that_fails_is_a_500_and_logged(caplog):
     class Broken(Reader):
         def on_header(self, name, value):
-            raise KeyError("a bug")
+            if name == b"X":
+                raise KeyError("a bug")
 
-    reader = Broken(app()).feed(GET)
+    reader = Broken(app()).feed(CHUNKED + b"0\r\nX: 1\r\n\r\n")
     assert reader.refused == [(500, "Internal Server Error")]
     assert caplog.record_tuples == [
         ("roll", logging.ERROR, "A callback of the parser failed")

@@ -520,7 +520,7 @@ def test_a_request_on_its_way_is_answered_and_its_answer_closes(run, size):
             assert await reader.readexactly(len(OK)) == OK
             writer.write(GET[:size])
             (connection,) = app.connections
-            await until(lambda: connection._pending == size)
+            await until(lambda: connection._seen == size)
             stopping = asyncio.create_task(server.stop())
             await until(app.closing.is_set)
             writer.write(GET[size:])

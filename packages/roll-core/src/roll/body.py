@@ -39,6 +39,7 @@ class Body:
         "_source",
         "_waiter",
         "complete",
+        "discarded",
         "discarding",
         "expected",
         "length",
@@ -55,11 +56,13 @@ class Body:
         self.length = length
         self.expected = expected
         self.received = 0
-        """Bytes that came so far; once it is discarded, those dropped since."""
+        """Bytes that came so far."""
         self.complete = False
         """Whether the last byte came."""
         self.discarding = False
         """Whether nobody will read it."""
+        self.discarded = 0
+        """Bytes that came since then."""
         self._source = source
         self._buffer = buffer
         self._chunks: list[bytes] = []
@@ -77,6 +80,7 @@ class Body:
         """Take a piece from the parser."""
         self.received += len(data)
         if self.discarding:
+            self.discarded += len(data)
             return
         self._chunks.append(data)
         self._size += len(data)
@@ -100,7 +104,6 @@ class Body:
     def discard(self) -> None:
         """Drop what came and what comes: nobody will read it."""
         self.discarding = True
-        self.received = 0
         self._chunks.clear()
         self._size = 0
         self._resume()

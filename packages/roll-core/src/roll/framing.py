@@ -1,7 +1,7 @@
 """What the head of a request says of its framing: checks that llhttp leaves to us."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -39,15 +39,28 @@ def check_host(
     if host is None:
         if version == "1.1":
             raise HttpError(HTTPStatus.BAD_REQUEST, "Host is missing")
-    elif not _is_host(host):
+    elif not is_host(host):
         raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed Host")
     elif len(known) != len(fields) and sum(name == b"HOST" for name, _ in fields) > 1:
         raise HttpError(HTTPStatus.BAD_REQUEST, "Host is given twice")
 
 
 @lru_cache(maxsize=256)  # a quarter of the expression's time for a host seen before
-def _is_host(host: bytes) -> bool:
+def is_host(host: bytes) -> bool:
+    """Whether this is a `Host` as RFC 9110, section 7.2, has it; it may be empty."""
     return _HOST.fullmatch(host) is not None
+
+
+def keeps_alive(connection: Collection[str], version: str) -> bool:
+    """Whether a client lets the connection stay open (RFC 9112, section 9.3).
+
+    Args:
+        connection: The options of `Connection`, in lower case.
+        version: `"1.0"` or `"1.1"`.
+    """
+    if "close" in connection:  # it decides, also beside `keep-alive`
+        return False
+    return version == "1.1" or "keep-alive" in connection
 
 
 def check_target(method: str, target: bytes) -> None:
@@ -57,7 +70,7 @@ def check_target(method: str, target: bytes) -> None:
         HttpError: 400 (RFC 9112, section 3.2).
     """
     if method == "CONNECT":  # a path, too: routes may be declared for any method
-        fits = target.startswith(b"/") or (target != b"" and _is_host(target))
+        fits = target.startswith(b"/") or (target != b"" and is_host(target))
     elif target == b"*":
         fits = method == "OPTIONS"
     else:
@@ -93,3 +106,19 @@ def content_length(
     if encoding.lower() != b"chunked" or given > 1 or version == "1.0":
         raise HttpError(HTTPStatus.BAD_REQUEST, "Unsupported Transfer-Encoding")
     return None
+
+
+def read_fields(head: bytes) -> list[tuple[bytes, bytes]]:
+    """Cut the fields out of a head that llhttp has accepted.
+
+    Args:
+        head: From the request line to the empty line, which ends it.
+
+    Returns:
+        Names in upper case, and values without the whitespace around them.
+    """
+    fields = []
+    for line in head.split(b"\r\n")[1:-2]:
+        name, _, value = line.partition(b":")
+        fields.append((name.upper(), value.strip(b" \t")))
+    return fields

@@ -7,13 +7,13 @@ import sys
 from collections.abc import AsyncIterable
 from contextvars import copy_context
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from . import wire
 from .answer import Answer, frame
 from .body import Body
 from .errors import HttpError
-from .reader import MessageReader
+from .reader import MessageReader, method_of
 from .request import Request
 from .response import Response, close_body, encode_body, set_error
 from .tasks import start
@@ -37,19 +37,12 @@ QUIET = 0.25
 """Seconds for a request that is on its way when the app shuts down: longer than most
 round trips."""
 
-SLICE = 4 * 1024
-"""Bytes parsed before the messages in them are served: a read may bring thousands."""
+TURN = 50
+"""Messages served before other connections have their turn: a read may bring thousands,
+and one takes some 20 microseconds at least."""
 
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
-
-
-class Refusal(NamedTuple):
-    """What is answered to a message that is not served."""
-
-    error: HttpError
-    method: str
-    """Of the message, as far as it is known: an answer to HEAD has no body."""
 
 
 class HttpProtocol(MessageReader, asyncio.Protocol):
@@ -63,23 +56,20 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     """
 
     __slots__ = (
-        "_advancing",
         "_body_paused",
         "_context",
         "_disconnected",
-        "_held",
         "_lingering",
         "_loop",
-        "_reading_on",
+        "_next",
+        "_reading",
         "_reading_paused",
-        "_refusal",
         "_seen_mark",
         "_seen_phase",
         "_served",
         "_since",
         "_stopping",
         "_transport",
-        "_waiting",
         "_writable",
         "busy",
         "peer",
@@ -107,12 +97,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """The task that serves it."""
         self.switch: Switch | None = None
         """What takes over once a 101 is written."""
-        self._waiting: list[Request] = []
-        self._held: bytes | memoryview = b""  # what came after them, not parsed yet
-        self._reading_on = False  # it is about to be parsed
-        self._refusal: Refusal | None = None  # of what comes after them
+        self._next: Request | None = None  # it is about to be served
+        self._reading = False
         self._served = 0
-        self._advancing = False
         self._lingering = False
         self._body_paused = False
         self._reading_paused = False
@@ -138,7 +125,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel what still works for a client that is gone."""
-        self._transport = self.parser = None  # the parser holds on to our methods
+        self._transport = self._chunks = None  # that one holds on to our methods
         self._drop_input()
         if self._incoming is not None and self._incoming.content is not None:
             gone = HttpError(HTTPStatus.BAD_REQUEST, "The client left")
@@ -187,33 +174,62 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     # What comes in
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and serve what is complete enough."""
+        """Read what came, and serve what is complete enough."""
         if self._deaf:
             return self._ignore(data)
-        if self._held or len(data) > SLICE:
-            self._held = memoryview(bytes(self._held) + data if self._held else data)
-            self._read_on()
-        else:
-            self._parse(data)
-            self._advance()
+        self._hold(data)
+        self._read_on()
 
     def _read_on(self) -> None:
-        """Parse what is held back, up to the next messages to be served."""
-        self._reading_on = False
-        while self._held and not (self._waiting or self._body_paused or self._deaf):
-            content = self._incoming and self._incoming.content
-            size = max(SLICE, content.missing if content else 0)
-            data, self._held = self._held[:size], self._held[size:]
-            self._parse(data)
-        if self._deaf and self._rest is not None:
-            self._rest += self._held
-        if self._deaf or not self._held:
-            self._held = b""  # an empty view would keep all that was read
-        self._advance()
+        """Read what is held, message by message; each is answered before the next."""
+        if self._reading:
+            return  # a task that ended at once; the loop below goes on
+        self._reading = True
+        turn = TURN
+        while True:
+            if (
+                self._at == len(self._held)
+                or self._deaf
+                or self._body_paused
+                or (self.busy and self._incoming is None)
+            ):
+                if self._next is None:
+                    break
+            elif self._incoming is not None:
+                self._read_body(self._incoming)
+                if self._next is None or self._incoming is not None:
+                    continue
+            elif turn > 0:
+                turn -= 1
+                if not self._read_head():
+                    break
+                if self._next is None or self._incoming is not None:
+                    continue
+            else:
+                self._loop.call_soon(self._read_on)  # after what others have to do
+                break
+            self._serve_next()  # its body may be still to come
+        self._reading = False
+        if self._deaf or self._at == len(self._held):
+            self._held, self._at = b"", 0
+        if not self.busy:  # an idle connection holds on to nothing
+            self.request = self.response = self.task = None
+        if self._held or self._reading_paused or self._body_paused:
+            self._pace_reading()
+
+    def _pace_reading(self) -> None:
+        """Take in only what can be read: not behind a message, nor for a full body."""
+        pause = self._body_paused or (self._held != b"" and not self._seen)
+        if pause != self._reading_paused and self._transport is not None:
+            self._reading_paused = pause
+            if pause:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     def _drop_input(self) -> None:
-        self._waiting.clear()
-        self._held = b""
+        self._next = None
+        self._held, self._at, self._seen = b"", 0, 0
 
     def _ignore(self, data: bytes) -> None:
         """Take what comes after the last message: it is for who took over, or lost."""
@@ -224,16 +240,15 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.abort()
 
     def _take(self, request: Request) -> None:
-        self._waiting.append(request)
+        self._next = request
 
-    def _refuse(self, error: HttpError) -> None:
-        """Answer *error* once all before is answered; nothing after is parsed."""
+    def _refuse(self, error: HttpError, method: str = "GET") -> None:
+        """Answer *error*, unless something is being answered; nothing after is read."""
         self._deaf = True
-        self._held = b""
         request, self._incoming = self._incoming, None
         if request is None or request.content is None:
-            self._refusal = Refusal(error, "GET" if request is None else request.method)
-        elif (self.busy and request is self.request) or request in self._waiting:
+            self._write_refusal(error, method)
+        elif request is self._next or (self.busy and request is self.request):
             request.keep_alive = False
             request.content.fail(error)  # its reader answers, so there is one answer
         else:
@@ -241,44 +256,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def _skip_too_much(self) -> None:
         self._close(linger=True)
-
-    # From messages to answers
-
-    def _advance(self) -> None:
-        """Serve the next message, unless one is being served."""
-        if self._advancing:
-            return  # a task that ended at once; the loop below goes on
-        self._advancing = True
-        while self._waiting and not self.busy:
-            self.busy = True
-            request = self.request = self._waiting.pop(0)
-            response = self.response = self.app.Response(self.app, self)
-            # Not in the context of the request before, in whose task we may be.
-            self.task = start(
-                self._serve(request, response),
-                loop=self._loop,
-                context=self._context.copy(),
-            )
-        self._advancing = False
-        if not self.busy:  # an idle connection holds on to nothing
-            self.request = self.response = self.task = None
-        if self._refusal is not None and not self.busy:
-            self._write_refusal(self._refusal)
-        if self._held and not (self._waiting or self._body_paused or self._reading_on):
-            self._reading_on = True
-            self._loop.call_soon(self._read_on)  # after what others have to do
-        if self._waiting or self._reading_paused or self._body_paused or self._held:
-            self._pace_reading()
-
-    def _pace_reading(self) -> None:
-        """Read only while nothing waits: neither a message nor a full body."""
-        pause = bool(self._waiting) or self._body_paused or bool(self._held)
-        if pause != self._reading_paused and self._transport is not None:
-            self._reading_paused = pause
-            if pause:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
 
     def pause_body(self) -> None:
         """Stop reading: the view is slower than the client."""
@@ -288,14 +265,27 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def resume_body(self) -> None:
         """Read on."""
         self._body_paused = False
-        if self._held:
-            self._advance()
-        self._pace_reading()
+        self._read_on()
 
     def continue_body(self) -> None:
         """Ask for the body of a message with `Expect: 100-continue`."""
         if self._transport is not None:
             self._transport.write(wire.CONTINUE)
+
+    # From messages to answers
+
+    def _serve_next(self) -> None:
+        request: Request = self._next  # type: ignore[assignment]  # there is one
+        self._next = None
+        self.busy = True
+        self.request = request
+        response = self.response = self.app.Response(self.app, self)
+        # Not in the context of the request before, in whose task we may be.
+        self.task = start(
+            self._serve(request, response),
+            loop=self._loop,
+            context=self._context.copy(),
+        )
 
     async def _serve(self, request: Request, response: Response) -> None:
         try:
@@ -317,12 +307,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.busy = False
         self._served += 1
         content = request.content
-        unread = content is not None and not content.complete
         if not request.keep_alive:
-            self._close(linger=unread)
-        elif unread:
-            content.discard()  # type: ignore[union-attr]  # unread is not None
-        self._advance()
+            self._close(linger=content is not None and not content.complete)
+        elif content is not None:
+            content.discard()
+        self._read_on()
 
     async def write(self) -> None:
         """Send the answer of the message being served.
@@ -370,7 +359,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             not request.keep_alive
             or self._stopping
             or (content is not None and not self._can_skip(content))
-            or (self._rest is not None and not self._waiting)  # its offer failed
+            or self._rest is not None  # its offer failed
             or (requests is not None and self._served + 1 >= requests)
         )
         return frame(response, request.method, request.version, close, self.app.date)
@@ -430,7 +419,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         transport, protocol = self._transport, switch.protocol
         if transport is None:
             return
-        self._transport = self.parser = None
+        self._transport = None
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
         self.app.connections.discard(self)
@@ -449,15 +438,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             transport.close()  # nobody is left to do so
             self.app.forget(protocol)
 
-    def _write_refusal(self, refusal: "Refusal") -> None:
+    def _write_refusal(self, error: HttpError, method: str) -> None:
         """Answer what could not be parsed; there are no events for it."""
-        self._refusal = None
         if self._transport is not None:
             response = Response(None, None)
-            set_error(response, refusal.error)
-            head, body, *_ = frame(
-                response, refusal.method, close=True, extra=self.app.date
-            )
+            set_error(response, error)
+            head, body, *_ = frame(response, method, close=True, extra=self.app.date)
             self._transport.write(head + (body or b""))
         self._close(linger=True)
 
@@ -472,7 +458,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """
         self._deaf = True
         self._drop_input()
-        self._refusal = None
         transport = self._transport
         if transport is None:
             return
@@ -487,7 +472,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """End now, whatever is not sent yet."""
         self._deaf = True
         self._drop_input()
-        self._refusal = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -547,16 +531,16 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return "body", self._progress, limits.body_timeout
         if self.busy:
             return "view", self._served, math.inf
-        if request is not None or not self._progress:
+        if self._seen or not self._progress:
             return "head", self._served, limits.head_timeout
         return "idle", self._served, limits.keep_alive
 
     def _time_out(self, phase: str) -> None:
         if phase in ("write", "linger"):
             self.abort()
-        elif phase == "body" or self._incoming is not None or self._pending:
-            self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT))
-            self._advance()
+        elif phase == "body" or self._seen:
+            head = self._held[self._at :]
+            self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT), method_of(head))
         else:
             self._close()
 

@@ -12,6 +12,7 @@ from .body import Body
 from .cookies import Cookies
 from .datastructures import Files, Form, Headers, Query, parse_urlencoded
 from .errors import HttpError
+from .framing import read_fields
 from .limits import Limits
 from .multipart import Multipart
 from .routing import NOT_FOUND, Endpoint, Route
@@ -83,6 +84,7 @@ class Request(dict[str, Any]):
         "_body",
         "_cookies",
         "_endpoint",
+        "_fields",
         "_files",
         "_form",
         "_headers",
@@ -96,7 +98,7 @@ class Request(dict[str, Any]):
         "_scheme",
         "app",
         "content",
-        "fields",
+        "head",
         "keep_alive",
         "protocol",
         "upgrade",
@@ -137,12 +139,13 @@ class Request(dict[str, Any]):
         """The protocols that the client offers to switch to, in lower case."""
         self.content: Body | None = None
         """The body while it comes in; None when the message has none."""
-        self.fields: list[tuple[bytes, bytes]] = []
-        """The header as received, but for the names, which are in upper case."""
+        self.head = b""
+        """The request line and the header, as received."""
         self._method = "GET"
         self._body: bytes | None = None
         self._endpoint: Endpoint | None = None
         self._path: str | None = None
+        self._fields: list[tuple[bytes, bytes]] | None = None
         self._headers: Headers | None = None
         self._cookies: Cookies | None = None
         self._query: Query | None = None
@@ -216,6 +219,17 @@ class Request(dict[str, Any]):
             _require_utf8(self.url)
 
     # The header
+
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """The header as received, but for the names, which are in upper case."""
+        if self._fields is None:
+            self._fields = read_fields(self.head)
+        return self._fields
+
+    @fields.setter
+    def fields(self, fields: list[tuple[bytes, bytes]]) -> None:
+        self._fields = fields
 
     @property
     def headers(self) -> Headers:
