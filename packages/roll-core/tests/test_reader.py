@@ -34,7 +34,7 @@ class Reader(MessageReader):
                     break
         return self
 
-    def _take(self, request):
+    def on_headers_complete(self, request):
         self.taken.append(request)
 
     def _refuse(self, error, method="GET"):
@@ -551,11 +551,10 @@ def test_a_discarded_body_is_skipped_up_to_a_limit():
 
 def test_a_callback_that_fails_is_a_500_and_logged(caplog):
     class Broken(Reader):
-        def on_header(self, name, value):
-            if name == b"X":
-                raise KeyError("a bug")
+        def on_body(self, data):
+            raise KeyError("a bug")
 
-    reader = Broken(app()).feed(CHUNKED + b"0\r\nX: 1\r\n\r\n")
+    reader = Broken(app()).feed(CHUNKED + b"1\r\nx\r\n0\r\n\r\n")
     assert reader.refused == [(500, "Internal Server Error")]
     assert caplog.record_tuples == [
         ("roll", logging.ERROR, "A callback of the parser failed")

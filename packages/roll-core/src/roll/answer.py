@@ -47,6 +47,7 @@ def frame(
     lines, length, closes = wire.head(status, response.headers, cookies)
     close = close or closes
     chunked = False
+    framing = ""
     if status in wire.BODILESS or (method == "CONNECT" and status < 300):
         body = None  # a tunnel has no length (RFC 9110, section 9.3.6)
     elif streams:
@@ -54,16 +55,17 @@ def frame(
             close = True
         elif length is None:
             chunked = True
-            lines += "Transfer-Encoding: chunked\r\n"
+            framing = "Transfer-Encoding: chunked\r\n"
     elif length is None:
-        lines += f"Content-Length: {len(body)}\r\n"
+        framing = f"Content-Length: {len(body)}\r\n"
     elif length != len(body) and method != "HEAD":
         raise ValueError(f"Content-Length is {length}, the body has {len(body)} bytes")
     if method == "HEAD":
         body = None
     if close:
         if not closes:
-            lines += "Connection: close\r\n"
+            framing += "Connection: close\r\n"
     elif version == "1.0":
-        lines += "Connection: keep-alive\r\n"
-    return f"{lines}{extra}\r\n".encode("latin-1"), body, chunked, length, close
+        framing += "Connection: keep-alive\r\n"
+    head = f"{lines}{framing}{extra}\r\n".encode("latin-1")
+    return head, body, chunked, length, close

@@ -39,15 +39,14 @@ def check_host(
     if host is None:
         if version == "1.1":
             raise HttpError(HTTPStatus.BAD_REQUEST, "Host is missing")
-    elif not is_host(host):
+    elif not _is_host(host):
         raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed Host")
     elif len(known) != len(fields) and sum(name == b"HOST" for name, _ in fields) > 1:
         raise HttpError(HTTPStatus.BAD_REQUEST, "Host is given twice")
 
 
 @lru_cache(maxsize=256)  # a quarter of the expression's time for a host seen before
-def is_host(host: bytes) -> bool:
-    """Whether this is a `Host` as RFC 9110, section 7.2, has it; it may be empty."""
+def _is_host(host: bytes) -> bool:
     return _HOST.fullmatch(host) is not None
 
 
@@ -70,7 +69,7 @@ def check_target(method: str, target: bytes) -> None:
         HttpError: 400 (RFC 9112, section 3.2).
     """
     if method == "CONNECT":  # a path, too: routes may be declared for any method
-        fits = target.startswith(b"/") or (target != b"" and is_host(target))
+        fits = target.startswith(b"/") or (target != b"" and _is_host(target))
     elif target == b"*":
         fits = method == "OPTIONS"
     else:

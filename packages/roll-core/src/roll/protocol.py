@@ -239,7 +239,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._pending > self.app.limits.unread:
             self.abort()
 
-    def _take(self, request: Request) -> None:
+    def on_headers_complete(self, request: Request) -> None:
+        """Note a request to be served next; its body may be still to come."""
         self._next = request
 
     def _refuse(self, error: HttpError, method: str = "GET") -> None:

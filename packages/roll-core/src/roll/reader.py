@@ -2,15 +2,16 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from .body import Body
+from .chunks import END, Chunks
 from .errors import HttpError
-from .framing import check_host, check_target, content_length, is_host, keeps_alive
+from .framing import check_host, check_target, content_length, keeps_alive
 from .limits import Limits
 from .request import Request
 
@@ -22,19 +23,16 @@ logger = logging.getLogger("roll")
 Fields = Sequence[tuple[bytes, bytes]]
 """Names in upper case and values, as received."""
 
-END = b"\r\n\r\n"
-"""What ends a head, and a chunked body: an empty line."""
-
-SLICE = 4 * 1024
-"""Bytes of chunks read before their reader may pause: they may be thousands."""
-
-# What says more than where a head ends. A field begins behind a line's end, and values
-# hold none.
+# What says more than where a head ends. A field begins behind a line's end, and its
+# value holds none.
 _TELLING = re.compile(
     rb"\n(host|connection|content-length|expect|transfer-encoding|upgrade)"
     rb":[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
+
+REMEMBERED = 1024
+"""Bytes of a header up to which the next one is compared with it."""
 
 
 class MessageReader:
@@ -57,26 +55,24 @@ class MessageReader:
         "_deaf",
         "_held",
         "_incoming",
+        "_parser",
         "_pending",
         "_progress",
         "_rest",
         "_seen",
-        "_tail",
-        "_trailers",
+        "_usual",
         "app",
-        "parser",
     )
 
     def __init__(self, app: "Roll") -> None:
         self.app = app
-        self.parser = HttpRequestParser(None)
+        self._parser = HttpRequestParser(None)
         self._held = b""  # what came, and is not all read
         self._at = 0  # where the rest of it begins
         self._seen = 0  # bytes of the rest that are a part of a head
-        self._incoming: Request | None = None  # its body is being read
-        self._chunks: HttpRequestParser | None = None  # of that body
-        self._tail = b""  # of what this one was fed
-        self._trailers: list[tuple[bytes, bytes]] = []
+        self._usual = b""  # of a head that was good: from its version on
+        self._incoming: Request | None = None  # not all of it was read
+        self._chunks: Chunks | None = None  # of its body
         self._progress = 0  # heads and pieces of bodies that came
         self._pending = 0  # bytes that came since, and made no progress
         self._deaf = False  # what comes is not parsed any more
@@ -84,8 +80,8 @@ class MessageReader:
 
     # What the other half does
 
-    def _take(self, request: Request) -> None:
-        """Note a request whose head is complete: it is to be served next."""
+    def on_headers_complete(self, request: Request) -> None:
+        """Note a request to be served next; its body may be still to come."""
 
     def _refuse(self, error: HttpError, method: str = "GET") -> None:
         """Answer *error* to what cannot be served; nothing after it is read."""
@@ -102,14 +98,12 @@ class MessageReader:
     def continue_body(self) -> None:
         """Ask for the body of a message with `Expect: 100-continue`."""
 
-    # Bytes
+    # Heads
 
     def _hold(self, data: bytes) -> None:
         """Take what came."""
         self._held = self._held[self._at :] + data if self._held else data
         self._at = 0
-
-    # Heads
 
     def _read_head(self) -> bool:
         """Read the next head.
@@ -123,52 +117,86 @@ class MessageReader:
         head = data[at:end] if complete else data[at:]
         upgrading = False
         try:
-            self.parser.feed_data(memoryview(head)[seen:] if seen else head)
-            if complete:
-                self._at, self._seen = end, 0
-            else:
-                self._keep_head(head)
-                return False
+            self._parser.feed_data(memoryview(head)[seen:] if seen else head)
         except HttpParserUpgrade:
-            self._at, self._seen = end, 0
             upgrading = True
         except HttpParserError as error:
             self._refuse(_as_http_error(error), method_of(head))
             return True
+        # Out of the `except`, which would be the context of what is raised next.
+        try:
+            if complete:
+                self._at, self._seen = end, 0
+                self._make_request(head, upgrading)
+            else:
+                self._keep_head(head)
         except HttpError as error:
             self._refuse(error, method_of(head))
             return True
-        # Out of the `except`, which would be the context of what is raised next.
-        try:
-            while head.startswith(b"\r\n"):
-                head = self._skip_line(head)
-            if head:
-                self._make_request(head, upgrading)
-        except HttpError as error:
-            self._refuse(error, method_of(head))
-        return True
+        return complete
 
     def _keep_head(self, head: bytes) -> None:
         """Wait for the rest of a head, unless it is too large already."""
         if head == b"\r\n":
-            self._at += 2
             self._seen = 0
-            self._skip_line(head)
+            self._at += 2
+            self._count_waste(2)
             return
         limits = self.app.limits
-        start = head.find(b" ") + 1
-        line = head.partition(b"\r\n")[0]
-        target = line[start:].partition(b" ")[0] if start else b""
-        if len(target) > limits.target:
+        _, _, line = head.partition(b"\r\n")[0].partition(b" ")
+        if len(line.partition(b" ")[0]) > limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
         if len(head) > _most(limits) or head.count(b"\n") - 1 > limits.fields:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         self._seen = len(head)
 
-    def _skip_line(self, head: bytes) -> bytes:
-        """Drop an empty line before a request line (RFC 9112, section 2.2)."""
-        self._count_waste(2)
-        return head[2:]
+    def _make_request(self, head: bytes, upgrading: bool) -> None:
+        """Check what llhttp leaves to us, and note the request to be served."""
+        if head[0] <= 13:  # LF is 10, CR 13
+            head = self._skip_lines(head)
+            if not head:
+                return
+        end = head.find(b"\r\n")
+        pieces = head[:end].split(b" ")
+        if len(pieces) != 3:  # llhttp takes more spaces, and HTTP/0.9 has no version
+            status = (
+                HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+                if len(pieces) == 2
+                else HTTPStatus.BAD_REQUEST
+            )
+            raise HttpError(status)
+        method, url, _ = pieces
+        app = self.app
+        if len(url) > app.limits.target:
+            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
+        request = app.Request(app, self)  # type: ignore[arg-type]  # half of it
+        request.head = head
+        request.url = url
+        request._method = name = method.decode()
+        # The requests of a client hardly differ in their fields.
+        if upgrading or head[end - 8 :] != self._usual:
+            self._read_fields(request, head[end - 8 :], upgrading)
+        if not url.startswith(b"/") or url.find(b"#") >= 0:
+            check_target(name, url)
+        self._progress += 1
+        self._pending = 0
+        if request.content is not None:
+            self._await_body(request, request.content)
+        elif not request.keep_alive:
+            self._deaf = True
+        self.on_headers_complete(request)
+
+    def _skip_lines(self, head: bytes) -> bytes:
+        """Drop empty lines before a request line (RFC 9112, section 2.2).
+
+        llhttp also takes CR or LF alone for one.
+        """
+        while head.startswith(b"\r\n"):
+            self._count_waste(2)
+            head = head[2:]
+        if head.startswith((b"\r", b"\n")):
+            raise HttpError(HTTPStatus.BAD_REQUEST)
+        return head
 
     def _count_waste(self, size: int) -> None:
         """See that what comes makes a message some time."""
@@ -176,75 +204,51 @@ class MessageReader:
         if self._pending > _most(self.app.limits):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def _make_request(self, head: bytes, upgrading: bool) -> None:
-        """Check what llhttp leaves to us, and note the request to be served."""
-        method, url, version = self._read_line(head[: head.find(b"\r\n")])
-        app = self.app
-        limits = app.limits
-        request = app.Request(app, self)  # type: ignore[arg-type]  # half of it
-        request.head = head
-        request.url = url
-        request._method = name = method.decode()
-        size = len(head)
-        if len(url) > limits.target:
-            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
-        # Most heads are smaller than one field may be: these are not counted.
-        if head.count(b"\n") > limits.fields + 2 or (
-            (size > limits.field or size > limits.head)
-            and not _fit(request.fields, (), limits)
+    def _read_fields(self, request: Request, header: bytes, upgrading: bool) -> None:
+        """Bound the header, and read what it says of the message's framing.
+
+        Args:
+            request: The rest of it is known.
+            header: From the version on.
+            upgrading: Whether llhttp sees an offer to switch protocols, or CONNECT.
+        """
+        limits = self.app.limits
+        if header.count(b"\n") > limits.fields + 2:
+            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        # Most headers are smaller than one field may be: these are not counted.
+        if len(header) > min(limits.field, limits.head) and not _fit(
+            request.fields, (), limits
         ):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        telling = _TELLING.findall(head)
-        if (
-            len(telling) == 1
-            and len(telling[0][0]) == 4
-            and version == b"HTTP/1.1"
-            and not upgrading
-        ):
-            check_target(name, url)
-            if not is_host(telling[0][1].rstrip(b" \t")):  # no other name has 4 letters
-                raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed Host")
-        else:
-            self._read_framing(request, version, telling, upgrading)
-        self._progress += 1
-        self._pending = 0
-        if request.content is not None:
-            self._await_body(request, request.content)
-        elif not request.keep_alive:
-            self._deaf = True
-        self._take(request)
-
-    def _read_line(self, line: bytes) -> list[bytes]:
-        """Split the request line (RFC 9112, section 3).
-
-        llhttp also takes several spaces in it, and CR or LF before it.
-
-        Raises:
-            HttpError: 400, or 505 without a version.
-        """
-        pieces = line.split(b" ")
-        if len(pieces) == 2:
-            raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        if len(pieces) != 3 or pieces[0] != self.parser.get_method():
-            raise HttpError(HTTPStatus.BAD_REQUEST)
-        return pieces
-
-    def _read_framing(
-        self, request: Request, version: bytes, telling: Fields, upgrading: bool
-    ) -> None:
-        """Read what the header says of a body, and of other protocols."""
+        version = header[:8]
         if version == b"HTTP/1.0":
             request.version = "1.0"
         elif version != b"HTTP/1.1":  # RTSP and ICE are llhttp's, too
             raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        fields = [(name.upper(), value.rstrip(b" \t")) for name, value in telling]
+        fields = [
+            (name.upper(), value.rstrip(b" \t"))
+            for name, value in _TELLING.findall(header)
+        ]
         known = dict(fields)
+        check_host(fields, known, request.version)
+        if version == b"HTTP/1.1" and len(fields) == 1 and not upgrading:  # the Host
+            if len(header) <= REMEMBERED:
+                self._usual = header
+        else:
+            self._read_framing(request, fields, known, upgrading)
+
+    def _read_framing(
+        self,
+        request: Request,
+        fields: Fields,
+        known: Mapping[bytes, bytes],
+        upgrading: bool,
+    ) -> None:
+        """Read what the header says of a body, and of other protocols."""
+        modern = request.version == "1.1"
         connection = _tokens(fields, b"CONNECTION")
         request.keep_alive = keeps_alive(connection, request.version)
-        check_target(request._method, request.url)
-        check_host(fields, known, request.version)
         length = content_length(fields, known, request.version)
-        modern = request.version == "1.1"
         if request._method == "CONNECT":
             request.keep_alive = False  # and what follows is not for us
         elif length != 0:
@@ -260,53 +264,33 @@ class MessageReader:
     # Bodies
 
     def _await_body(self, request: Request, content: Body) -> None:
-        """Let what follows be the body; what needs no parsing, llhttp is not shown."""
+        """Let what follows be the body."""
         if self._deaf:  # it is not a body, but for another protocol
             content.finish()
             return
         self._incoming = request
-        self.parser = HttpRequestParser(None)  # the old one waits for the body
+        self._parser = HttpRequestParser(None)  # the old one waits for the body
         if content.length is None:
-            self._chunks = HttpRequestParser(self)
-            # After a message that closes, llhttp refuses whatever follows.
-            self._chunks.feed_data(
-                b"POST / HTTP/1.1\r\nConnection: close\r\n"
-                b"Transfer-Encoding: chunked\r\n\r\n"
-            )
-            self._trailers.clear()  # these were no trailers
+            self._chunks = Chunks(self, self.app.limits.fields)
 
     def _read_body(self, request: Request) -> None:
         """Read the next piece of the body of *request*."""
-        content: Body = request.content  # type: ignore[assignment]  # it has one
-        if content.length is None:
-            self._read_chunks()
+        if self._chunks is not None:
+            self._read_chunks(self._chunks)
             return
+        content: Body = request.content  # type: ignore[assignment]  # it has one
         piece = self._held[self._at : self._at + content.missing]
         self._at += len(piece)
-        self._read_piece(content, piece)
+        self.on_body(piece)
         if not content.missing:
-            self._finish(request)
+            self.on_message_complete()
 
-    def _read_chunks(self) -> None:
-        """Let llhttp read chunks, up to the next empty line: it may end the body."""
-        data, at, tail = self._held, self._at, self._tail
-        stop = min(at + SLICE, len(data))
-        across = (tail + data[at : at + 3]).find(END)
-        if across >= 0:  # it began in what came before
-            stop = at + across + 4 - len(tail)
-        else:
-            end = data.find(END, at, stop)
-            if end >= 0:
-                stop = end + 4
-        piece = data[at:stop]
-        self._at = stop
-        self._tail = (tail + piece)[-3:]
-        progress = self._progress
-        chunks: HttpRequestParser = self._chunks  # type: ignore[assignment]
+    def _read_chunks(self, chunks: Chunks) -> None:
+        progress, at = self._progress, self._at
         try:
-            chunks.feed_data(piece)
+            self._at = stop = chunks.feed(self._held, at)
             if self._progress == progress:
-                self._count_waste(len(piece))
+                self._count_waste(stop - at)
             else:
                 self._pending = 0
         except HttpParserError as error:
@@ -314,41 +298,26 @@ class MessageReader:
         except HttpError as error:
             self._refuse(error)
 
-    def _read_piece(self, content: Body, piece: bytes) -> None:
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
         self._progress += 1
-        content.feed(piece)
+        content: Body = self._incoming.content  # type: ignore[union-attr, assignment]
+        content.feed(data)
         if content.discarded > self.app.limits.unread:
             self._skip_too_much()
 
-    def _finish(self, request: Request) -> None:
-        """Note the end of a message; after the last one nothing is read."""
-        content: Body = request.content  # type: ignore[assignment]  # it has one
+    def on_message_complete(self) -> None:
+        """Note the end of a body; after the last message nothing is read."""
+        request: Request = self._incoming  # type: ignore[assignment]  # its body's
+        if self._chunks is not None:
+            trailers = self._chunks.trailers
+            if trailers and not _fit(trailers, request.fields, self.app.limits):
+                raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self._chunks = None
         self._incoming = None
-        content.finish()
+        request.content.finish()  # type: ignore[union-attr]  # it has one
         if not request.keep_alive:
             self._deaf = True
-
-    # What httptools calls for chunks
-
-    def on_body(self, data: bytes) -> None:
-        """Take what is in a chunk."""
-        request: Request = self._incoming  # type: ignore[assignment]
-        self._read_piece(request.content, data)  # type: ignore[arg-type]
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a field of the trailers, dropped later (RFC 9112, section 7.1.2)."""
-        self._trailers.append((name, value.rstrip(b" \t")))
-        if len(self._trailers) > self.app.limits.fields:
-            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-    def on_message_complete(self) -> None:
-        """Note the last chunk."""
-        request: Request = self._incoming  # type: ignore[assignment]
-        if self._trailers and not _fit(self._trailers, request.fields, self.app.limits):
-            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        self._chunks, self._tail = None, b""
-        self._trailers.clear()
-        self._finish(request)
 
 
 def _most(limits: Limits) -> int:

@@ -1,6 +1,7 @@
 """Bytes of a status line, a head, a chunk: pure functions and tables (RFC 9112)."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -47,13 +48,30 @@ def head(
         ValueError: A name or value holds CR, LF or NUL, Content-Length is not one
             number, or Transfer-Encoding is set, which is Roll's to decide.
     """
+    start = STATUS_LINES[status]
+    for cookie in cookies:
+        start += _checked(f"Set-Cookie: {cookie}\r\n", 1)
+    if len(headers) == 1:  # as most answers have
+        ((name, value),) = headers.items()
+        if type(value) is str:  # else what compares equal may be written differently
+            lines, length, close = _write_field(status, name, value)
+            return start + lines, length, close
+    lines, length, close = _write_fields(status, headers)
+    return start + lines, length, close
+
+
+@lru_cache(maxsize=256)  # an application has few, and this takes a third of the time
+def _write_field(status: int, name: str, value: str) -> tuple[str, int | None, bool]:
+    return _write_fields(status, {name: value})
+
+
+def _write_fields(
+    status: int, headers: Mapping[str, Any]
+) -> tuple[str, int | None, bool]:
     length: int | None = None
     close = False
-    lines = STATUS_LINES[status]
-    count = 1
-    for cookie in cookies:
-        lines += f"Set-Cookie: {cookie}\r\n"
-        count += 1
+    lines = ""
+    count = 0
     for name, value in headers.items():
         if len(name) in _FRAMING_LENGTHS and (lower := name.lower()) in _FRAMING:
             if lower == "content-length":
@@ -73,11 +91,18 @@ def head(
         else:
             lines += f"{name}: {value}\r\n"
             count += 1
-    # One look at the whole costs less than one at each field: a line end more than
-    # was written here can only come from within a name or a value.
+    return _checked(lines, count), length, close
+
+
+def _checked(lines: str, count: int) -> str:
+    """Require that there are *count* lines.
+
+    One look at all of them costs less than one at each: a line end more than was
+    written can only come from within a name or a value.
+    """
     if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
         raise ValueError(f"CR, LF or NUL in a header: {lines!r}")
-    return lines, length, close
+    return lines
 
 
 def _content_length(value: object) -> int:
