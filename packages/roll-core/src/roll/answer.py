@@ -36,14 +36,14 @@ def frame(
         ValueError: The response would break HTTP: CR, LF or NUL in a field, a field
             outside latin-1, or a Content-Length that is not the body's.
     """
-    status = response.status
+    status = response._status
     body = response.body
     streams = False
     if type(body) is not bytes:
         streams = hasattr(body, "__aiter__")
         if not streams:
             body = encode_body(body)
-    cookies = response.cookies.values() if response.has_cookies else ()
+    cookies = response._cookies.values() if response._cookies else ()
     lines, length, closes = wire.head(status, response.headers, cookies)
     close = close or closes
     chunked = False

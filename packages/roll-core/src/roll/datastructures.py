@@ -210,11 +210,19 @@ def parse_urlencoded(
     if text.count("&") >= limit:
         raise HttpError(too_many, "Too many fields")
     values: dict[str, list[str]] = {}
+    escaped = "%" in text
     try:
         for field in text.replace("+", " ").split("&"):
             if field:
                 name, _, value = field.partition("=")
-                values.setdefault(_unquote(name), []).append(_unquote(value))
+                if escaped:
+                    name, value = _unquote(name), _unquote(value)
+                if name in values:
+                    values[name].append(value)
+                else:
+                    values[name] = [value]
+        if not (escaped or text.isascii()):
+            text.encode()
     except UnicodeError as error:  # also of a lone surrogate in the text itself
         raise HttpError(HTTPStatus.BAD_REQUEST, unparsable) from error
     return values

@@ -44,6 +44,10 @@ _PAIRED_SURROGATES = re.compile(
 )
 
 
+# A field begins behind a line's end, and its value holds none.
+_COOKIE = re.compile(rb"\ncookie:[ \t]*([^\r]*)", re.IGNORECASE)
+
+
 def _read_json(body: bytes) -> Any:
     text = body.decode()
     if "\\ud" in text.lower() and not _PAIRED_SURROGATES.fullmatch(text):
@@ -187,7 +191,8 @@ class Request(dict[str, Any]):
     @property
     def query_string(self) -> str:
         """The query as received, without its `?`."""
-        self._know_target()
+        if self._path is None:
+            self._read_target()
         return self._query_string
 
     @query_string.setter
@@ -213,8 +218,10 @@ class Request(dict[str, Any]):
             self._host = authority
             target = f"/{rest}" if slash else f"/{mark}{query}"
         path, _, self._query_string = target.partition("?")
-        self._path = unquote(path) if "%" in path else path
-        if "\ufffd" in self._path or "\ufffd" in target:
+        self._path = path = unquote(path) if "%" in path else path
+        if path.isascii() and target.isascii():
+            return
+        if "\ufffd" in path or "\ufffd" in target:
             # Sent as such, or put there by us. What was decoded stays for listeners.
             _require_utf8(self.url)
 
@@ -242,9 +249,10 @@ class Request(dict[str, Any]):
     def cookies(self) -> Cookies:
         """The cookies, by name (RFC 6265, section 5.4)."""
         if self._cookies is None:
-            if self._headers is None:  # one field does not need them all
-                pairs = [value for name, value in self.fields if name == b"COOKIE"]
-                header = b"; ".join(pairs).decode("latin-1")
+            if self._headers is None and self._fields is None:
+                # One field does not need them all.
+                values = [value.rstrip(b" \t") for value in _COOKIE.findall(self.head)]
+                header = b"; ".join(values).decode("latin-1")
             else:
                 header = self._field("COOKIE")
             self._cookies = self._parts.Cookies.parse(header)
@@ -334,7 +342,8 @@ class Request(dict[str, Any]):
             if self.app is None:
                 self._endpoint, self.variables = NOT_FOUND, {}
             else:
-                found = self.app.find_endpoint(self.path, self._method)
+                path = self.path if self._path is None else self._path
+                found = self.app.find_endpoint(path, self._method)
                 self._endpoint, self.variables = found
         return self._endpoint
 
@@ -418,14 +427,14 @@ class Request(dict[str, Any]):
             HttpError: 400, when they do not decode or are more than `Limits.query`.
         """
         if self._query is None:
-            self._query = self._parts.Query(
-                parse_urlencoded(
-                    self.query_string,
-                    self._parts.limits.query,
-                    too_many=HTTPStatus.BAD_REQUEST,
-                    unparsable="Unparsable query string",
-                )
+            parts = self._parts
+            values = parse_urlencoded(
+                self.query_string,
+                parts.limits.query,
+                too_many=HTTPStatus.BAD_REQUEST,
+                unparsable="Unparsable query string",
             )
+            self._query = parts.Query(values)
         return self._query
 
     @property

@@ -80,16 +80,16 @@ class Response:
     def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
         self.app = app
         self.protocol = protocol
-        self.reset()
-
-    def reset(self) -> None:
-        """Drop all that was set: an empty 200 is left."""
         self.headers: dict[str, Any] = {}
         """Fields in the order set; a list value is sent as repeated lines."""
         self.body: Any = b""
         """Bytes, a string, None, an async iterable of pieces, or anything: `str()`."""
         self._status = HTTPStatus.OK
         self._cookies: Cookies | None = None
+
+    def reset(self) -> None:
+        """Drop all that was set: an empty 200 is left."""
+        Response.__init__(self, self.app, self.protocol)
 
     @property
     def status(self) -> HTTPStatus:

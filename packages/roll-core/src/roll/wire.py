@@ -49,25 +49,29 @@ def head(
             number, or Transfer-Encoding is set, which is Roll's to decide.
     """
     start = STATUS_LINES[status]
-    for cookie in cookies:
-        start += _checked(f"Set-Cookie: {cookie}\r\n", 1)
-    if len(headers) == 1:  # as most answers have
+    if cookies:
+        start += _cookies(cookies)
+    if len(headers) == 1:
         ((name, value),) = headers.items()
         if type(value) is str:  # else what compares equal may be written differently
-            lines, length, close = _write_field(status, name, value)
+            lines, length, close = _one_field(status, name, value)
             return start + lines, length, close
-    lines, length, close = _write_fields(status, headers)
+    lines, length, close = _fields(status, headers)
     return start + lines, length, close
 
 
-@lru_cache(maxsize=256)  # an application has few, and this takes a third of the time
-def _write_field(status: int, name: str, value: str) -> tuple[str, int | None, bool]:
-    return _write_fields(status, {name: value})
+def _cookies(cookies: Iterable[object]) -> str:
+    lines = [f"Set-Cookie: {cookie!s}\r\n" for cookie in cookies]
+    return _checked("".join(lines), len(lines))
 
 
-def _write_fields(
-    status: int, headers: Mapping[str, Any]
-) -> tuple[str, int | None, bool]:
+# Most answers have one field, and an application few of them: a third of the time.
+@lru_cache(maxsize=256)
+def _one_field(status: int, name: str, value: str) -> tuple[str, int | None, bool]:
+    return _fields(status, {name: value})
+
+
+def _fields(status: int, headers: Mapping[str, Any]) -> tuple[str, int | None, bool]:
     length: int | None = None
     close = False
     lines = ""
