@@ -32,7 +32,7 @@ from .routing import (
     RouteTable,
     caller,
 )
-from .tasks import start
+from .tasks import EAGER
 from .typing import Listener, Upgrade, View
 from .upgrade import handshake
 
@@ -427,7 +427,7 @@ class Roll(_Parts, dict[str, Any]):
             raise RuntimeError(
                 f"{name!r} has a coroutine listener: it needs a running loop"
             ) from None
-        return self.keep(start(run(), loop=loop))
+        return self.keep(asyncio.Task(run(), loop=loop, **EAGER))
 
     def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
         """Hold on to a task until it is done; `shutdown` waits for it."""

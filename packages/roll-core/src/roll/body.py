@@ -84,11 +84,13 @@ class Body:
             return
         self._chunks.append(data)
         self._size += len(data)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)  # it takes all of this at once
+            return
         full = self._size > self._buffer or len(self._chunks) > PIECES
         if full and not self._paused:
             self._paused = True
             self._source.pause_body()
-        self._wake()
 
     def finish(self) -> None:
         """Note that the last piece came."""

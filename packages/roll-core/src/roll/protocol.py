@@ -16,7 +16,7 @@ from .errors import HttpError
 from .reader import MessageReader, method_of
 from .request import Request
 from .response import Response, close_body, encode_body, set_error
-from .tasks import start
+from .tasks import EAGER
 from .upgrade import Switch
 
 try:
@@ -183,7 +183,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def _read_on(self) -> None:
         """Read what is held, message by message; each is answered before the next."""
         if self._reading:
-            return  # a task that ended at once; the loop below goes on
+            return
         self._reading = True
         turn = TURN
         while True:
@@ -282,10 +282,11 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self.request = request
         response = self.response = self.app.Response(self.app, self)
         # Not in the context of the request before, in whose task we may be.
-        self.task = start(
+        self.task = asyncio.Task(
             self._serve(request, response),
             loop=self._loop,
             context=self._context.copy(),
+            **EAGER,
         )
 
     async def _serve(self, request: Request, response: Response) -> None:
@@ -312,7 +313,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._close(linger=content is not None and not content.complete)
         elif content is not None:
             content.discard()
-        self._read_on()
+        if not self._reading:  # else this was served at once, from within
+            self._read_on()
 
     async def write(self) -> None:
         """Send the answer of the message being served.

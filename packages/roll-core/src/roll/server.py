@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from .protocol import HttpProtocol
-from .tasks import start
+from .tasks import EAGER
 
 if TYPE_CHECKING:
     from .app import Roll
@@ -65,7 +65,7 @@ class Server:
         for sock in self.sockets:
             sock.setblocking(False)
             sock.listen(self.app.limits.backlog)
-            self._acceptors.append(start(self._accept(sock), loop=loop))
+            self._acceptors.append(asyncio.Task(self._accept(sock), loop=loop, **EAGER))
 
     async def stop(self) -> None:
         """Stop accepting, let the app end its requests and shut it down."""
@@ -139,7 +139,8 @@ class Server:
 
     def _make(self, sock: socket.socket, address: Any) -> None:
         """Make a connection of a socket that was accepted."""
-        task = start(self._connect(sock, address), loop=asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(self._connect(sock, address), loop=loop, **EAGER)
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 

@@ -1,19 +1,11 @@
 """Tasks: how Roll starts them."""
 
-import asyncio
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-start: Callable[..., "asyncio.Task[Any]"]
-"""Run a coroutine as a task of `loop=`, in `context=` or a copy of the current one.
+EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+"""What `asyncio.Task` is given to run a coroutine at once, up to its first wait.
 
-From Python 3.12 on at once, up to its first wait: a view that waits for nothing is
-answered within the read that brought it, without a round through the loop.
+A view that waits for nothing is answered within the read that brought it, without a
+round through the loop. Python knows this from 3.12 on.
 """
-
-if sys.version_info >= (3, 12):
-    start = partial(asyncio.Task, eager_start=True)
-else:
-    start = asyncio.Task

@@ -48,34 +48,34 @@ def head(
         ValueError: A name or value holds CR, LF or NUL, Content-Length is not one
             number, or Transfer-Encoding is set, which is Roll's to decide.
     """
-    start = STATUS_LINES[status]
+    length: int | None = None
+    close = False
+    kind = headers.get("Content-Type") if len(headers) == 1 else None
+    if type(kind) is str:  # else what compares equal may be written differently
+        lines = _usual_head(status, kind)
+    else:
+        lines, length, close = _write(status, headers)
     if cookies:
-        start += _cookies(cookies)
-    if len(headers) == 1:
-        ((name, value),) = headers.items()
-        if type(value) is str:  # else what compares equal may be written differently
-            lines, length, close = _one_field(status, name, value)
-            return start + lines, length, close
-    lines, length, close = _fields(status, headers)
-    return start + lines, length, close
+        start = STATUS_LINES[status]
+        lines = start + _write_cookies(cookies) + lines[len(start) :]
+    return lines, length, close
 
 
-def _cookies(cookies: Iterable[object]) -> str:
+def _write_cookies(cookies: Iterable[object]) -> str:
     lines = [f"Set-Cookie: {cookie!s}\r\n" for cookie in cookies]
     return _checked("".join(lines), len(lines))
 
 
-# Most answers have one field, and an application few of them: a third of the time.
-@lru_cache(maxsize=256)
-def _one_field(status: int, name: str, value: str) -> tuple[str, int | None, bool]:
-    return _fields(status, {name: value})
+@lru_cache(maxsize=256)  # an application has few of them: a third of the time
+def _usual_head(status: int, kind: str) -> str:
+    return _write(status, {"Content-Type": kind})[0]
 
 
-def _fields(status: int, headers: Mapping[str, Any]) -> tuple[str, int | None, bool]:
+def _write(status: int, headers: Mapping[str, Any]) -> tuple[str, int | None, bool]:
     length: int | None = None
     close = False
-    lines = ""
-    count = 0
+    lines = STATUS_LINES[status]
+    count = 1
     for name, value in headers.items():
         if len(name) in _FRAMING_LENGTHS and (lower := name.lower()) in _FRAMING:
             if lower == "content-length":
