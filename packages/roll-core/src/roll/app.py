@@ -303,10 +303,12 @@ class Roll(_Parts, dict[str, Any]):
         hooks = self.hooks
         try:
             endpoint: Endpoint | None
-            if request.content is not None or "headers" in hooks or "request" in hooks:
+            if "headers" in hooks or "request" in hooks:
                 endpoint = await self._prepare(request, response)
-            else:
-                endpoint = request.endpoint  # a coroutine less for most
+            else:  # a coroutine less for most
+                endpoint = request.endpoint
+                if request.content is not None and not endpoint.lazy_body:
+                    await request.load_body()
             if endpoint is not None:
                 if request.upgrade and "websocket" in request.upgrade:
                     _check_switches(endpoint)

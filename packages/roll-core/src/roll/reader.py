@@ -61,6 +61,7 @@ class MessageReader:
         "_rest",
         "_seen",
         "_usual",
+        "_usual_length",
         "app",
     )
 
@@ -70,7 +71,8 @@ class MessageReader:
         self._held = b""  # what came, and is not all read
         self._at = 0  # where the rest of it begins
         self._seen = 0  # bytes of the rest that are a part of a head
-        self._usual = b""  # of a head that was good: from its version on
+        self._usual = b""  # of a head that keeps the connection: from its version on
+        self._usual_length = 0  # of the body behind it
         self._incoming: Request | None = None  # not all of it was read
         self._chunks: Chunks | None = None  # of its body
         self._progress = 0  # heads and pieces of bodies that came
@@ -176,6 +178,8 @@ class MessageReader:
         # The requests of a client hardly differ in their fields.
         if upgrading or head[end - 8 :] != self._usual:
             self._read_fields(request, head[end - 8 :], upgrading)
+        elif self._usual_length:
+            request.content = Body(self, app.limits.buffer, self._usual_length)
         if not url.startswith(b"/") or url.find(b"#") >= 0:
             check_target(name, url)
         self._progress += 1
@@ -231,11 +235,16 @@ class MessageReader:
         ]
         known = dict(fields)
         check_host(fields, known, request.version)
-        if version == b"HTTP/1.1" and len(fields) == 1 and not upgrading:  # the Host
-            if len(header) <= REMEMBERED:
-                self._usual = header
-        else:
-            self._read_framing(request, fields, known, upgrading)
+        self._read_framing(request, fields, known, upgrading)
+        length = 0 if request.content is None else request.content.length
+        if (
+            request.version == "1.1"
+            and request.keep_alive
+            and length is not None
+            and len(header) <= REMEMBERED
+            and b"EXPECT" not in known
+        ):
+            self._usual, self._usual_length = header, length
 
     def _read_framing(
         self,
@@ -246,8 +255,9 @@ class MessageReader:
     ) -> None:
         """Read what the header says of a body, and of other protocols."""
         modern = request.version == "1.1"
-        connection = _tokens(fields, b"CONNECTION")
-        request.keep_alive = keeps_alive(connection, request.version)
+        if b"CONNECTION" in known or not modern:
+            connection = _tokens(fields, b"CONNECTION")
+            request.keep_alive = keeps_alive(connection, request.version)
         length = content_length(fields, known, request.version)
         if request._method == "CONNECT":
             request.keep_alive = False  # and what follows is not for us

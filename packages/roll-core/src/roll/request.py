@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from .app import Roll
     from .protocol import HttpProtocol
 
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment]
+
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON (RFC 8259, section 6)")
@@ -36,6 +41,11 @@ def _require_utf8(url: bytes) -> None:
         ) from error
 
 
+# All digits become zeros, and all else spaces: long numbers are found in a tenth of the
+# time that an expression takes.
+_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG_NUMBER = b"0" * 19
+
 # Strings whose escaped surrogates come in pairs: others are no text that can be sent.
 _PAIRED_SURROGATES = re.compile(
     r"""(?: [^\\] | \\ (?: [^u] | u(?![dD][89a-fA-F])
@@ -49,6 +59,13 @@ _COOKIE = re.compile(rb"\ncookie:[ \t]*([^\r]*)", re.IGNORECASE)
 
 
 def _read_json(body: bytes) -> Any:
+    # orjson makes floats of integers beyond 64 bits. What it refuses may be valid
+    # nevertheless: what is deep, and floats beyond theirs.
+    if orjson is not None and body.translate(_DIGITS).find(_LONG_NUMBER) < 0:
+        try:
+            return orjson.loads(body)
+        except ValueError:
+            pass
     text = body.decode()
     if "\\ud" in text.lower() and not _PAIRED_SURROGATES.fullmatch(text):
         raise ValueError("a lone surrogate (RFC 8259, section 8.2)")
@@ -391,8 +408,11 @@ class Request(dict[str, Any]):
         limit = (self.endpoint.limits or self._parts.limits).body
         if content.length is not None and content.length > limit:
             raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        pieces = [piece async for piece in self._read_content(limit)]
-        self._body = b"".join(pieces)
+        if content.complete and content.received <= limit:  # most come with the head
+            self._body = content.take()
+        else:
+            pieces = [piece async for piece in self._read_content(limit)]
+            self._body = b"".join(pieces)
 
     async def read(self) -> bytes:
         """Load the body and return it, as `load_body()` does."""

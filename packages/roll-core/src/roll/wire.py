@@ -117,5 +117,8 @@ def _content_length(value: object) -> int:
 
 
 def chunk(data: bytes | bytearray | memoryview) -> bytes:
-    """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1)."""
+    """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1).
+
+    Three writes of parts, and `writelines`, are no quicker for a large one.
+    """
     return b"%x\r\n%b\r\n" % (len(data), bytes(data))

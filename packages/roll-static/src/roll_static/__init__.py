@@ -101,7 +101,7 @@ def static(
         content = entry.contents.get(coding)
         file = None
         if content is None and plan.sends and request.method == "GET":
-            variant, content, file = await open_in_thread(folder, variant)
+            variant, content, file = await open_in_thread(folder, variant, cache.room)
             if variant is not entry.variants[coding]:  # it has changed meanwhile
                 cache.forget(path)
                 plan = _plan(request, variant)

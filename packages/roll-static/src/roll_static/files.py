@@ -24,7 +24,7 @@ from .conditions import IDENTITY
 T = TypeVar("T")
 
 SMALL = 256 * 1024
-"""Bytes of the largest file that is read whole, at once."""
+"""Bytes of the largest file that is read whole, at once, also when it is not kept."""
 
 PIECES = 64 * 1024, 1024 * 1024
 """Bytes of the least and of the largest piece of other files.
@@ -267,10 +267,14 @@ class Folder:
             path, name, coding, status.st_size, modified, etag, fields, version
         )
 
-    def open(self, variant: Variant) -> Opened:
+    def open(self, variant: Variant, room: int) -> Opened:
         """Open a file, and read it when it is small.
 
         What is opened may have changed since it was found: it is described anew then.
+
+        Args:
+            variant: What was found.
+            room: Bytes up to which it is read whole, as others will want them, too.
 
         Raises:
             HttpError: 404, when it is gone; 503, when it shrinks while it is read, or
@@ -287,7 +291,7 @@ class Folder:
             found = self._describe(variant.path, variant.name, variant.coding, status)
             if found.version == variant.version:
                 found = variant
-            if found.size > SMALL:
+            if found.size > max(SMALL, room):
                 return Opened(found, None, file)
             content = file.read(found.size)
             if len(content) < found.size:
@@ -350,10 +354,10 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     return await loop.run_in_executor(None, function, *arguments)
 
 
-async def open_in_thread(folder: Folder, variant: Variant) -> Opened:
+async def open_in_thread(folder: Folder, variant: Variant, room: int) -> Opened:
     """Open a file off the loop; it is closed when nobody waits for it any more."""
     loop = asyncio.get_running_loop()
-    opening = loop.run_in_executor(None, folder.open, variant)
+    opening = loop.run_in_executor(None, folder.open, variant, room)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
