@@ -9,7 +9,7 @@ before a connection is made. Cut are, of what a request without a body comes by,
   compares: pieces that came, requests served;
 - sizes: of the target, of a field, of a head, the number of fields, and what came
   without making a message;
-- what is read ahead: the looks whether much came, and whether reading has to pause;
+- what is read ahead: the look whether reading has to pause;
 - the number of requests on a connection.
 
 Checks of bodies, forms and queries are not cut: such a request meets none. Framing, so
@@ -56,14 +56,9 @@ TARGET = 1.05
 # What is cut from each function: statements and operands of `or` with one of these
 # names; of an `if` whose condition has one, all but what its `else` does.
 CHECKS = {
-    ("reader", "MessageReader", "on_url"): {"limits"},
-    ("reader", "MessageReader", "on_headers_complete"): {"_progress", "_check_size"},
-    ("reader", "MessageReader", "_parse"): {
-        *("progress", "_progress", "_pending", "_unchecked", "limits", "most"),
-        "too_much",
-    },
-    ("protocol", "HttpProtocol", "data_received"): {"_held"},
-    ("protocol", "HttpProtocol", "_advance"): {"_held", "_reading_paused"},
+    ("reader", "MessageReader", "_make_request"): {"limits", "_progress", "_pending"},
+    ("reader", "MessageReader", "_read_fields"): {"limits"},
+    ("protocol", "HttpProtocol", "_read_on"): {"_reading_paused"},
     ("protocol", "HttpProtocol", "_frame"): {"requests"},
     ("protocol", "HttpProtocol", "_serve"): {"_served"},
 }

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 from roll import Limits, Roll
-from roll.reader import MessageReader
+from roll.reader import REMEMBERED, MessageReader
 
 HOST = b"Host: a\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -342,6 +342,41 @@ def test_fields_have_names_in_upper_case_and_values_without_outer_whitespace():
             (b"X-EMPTY", b""),
             (b"X_A", b"\xe9"),
         ]
+
+
+async def test_a_header_that_is_the_one_before_means_the_same():
+    long = b"X: " + b"a" * REMEMBERED + b"\r\n"
+    parts = {
+        GET: ("GET", b""),
+        GET.replace(b"GET", b"POST"): ("POST", b""),
+        POST + b"Content-Length: 2\r\n\r\nab": ("POST", b"ab"),
+        GET[:-2] + b"Content-Length: 2\r\n\r\ncd": ("GET", b"cd"),
+        POST + b"Content-Length: 3\r\n\r\nabc": ("POST", b"abc"),
+        CHUNKED + b"1\r\nx\r\n0\r\n\r\n": ("POST", b"x"),
+        GET[:-2] + UPGRADE + b"\r\n": ("GET", b""),
+        GET[:-2] + long + b"\r\n": ("GET", b""),
+    }
+    order = [part for first in parts for second in parts for part in (first, second)]
+    reader = Reader(app()).feed(b"".join(order))
+    assert reader.refused == []
+    assert [
+        (each.method, await content(each), each.fields) for each in reader.taken
+    ] == [(*parts[part], Reader(app()).feed(part).taken[0].fields) for part in order]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [b"Connection: close\r\n", b"Content-Length: 2\r\nExpect: 100-continue\r\n"],
+)
+def test_what_a_header_asks_for_is_not_forgotten(lines):
+    reader = Reader(app()).feed(GET, GET[:-2] + lines + b"\r\nab", GET)
+    first, second, *_ = reader.taken
+    assert (first.keep_alive, first.content) == (True, None)
+    if b"Expect" in lines:
+        assert second.content.expected
+    else:
+        assert not second.keep_alive
+        assert len(reader.taken) == 2
 
 
 def test_trailers_are_dropped():  # RFC 9112, 7.1.2

@@ -354,7 +354,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             await self._writable
 
     def _frame(self, request: Request, response: Response) -> Answer:
-        if response.status in wire.INTERIM:
+        if response._status in wire.INTERIM:
             return self._frame_switch(request, response)
         content = request.content
         requests = self.app.limits.requests
@@ -365,7 +365,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             or self._rest is not None  # its offer failed
             or (requests is not None and self._served + 1 >= requests)
         )
-        return frame(response, request.method, request.version, close, self.app.date)
+        return frame(response, request._method, request.version, close, self.app.date)
 
     def _frame_switch(self, request: Request, response: Response) -> Answer:
         if response.status != HTTPStatus.SWITCHING_PROTOCOLS or self.switch is None:

@@ -179,7 +179,7 @@ class MessageReader:
         if upgrading or head[end - 8 :] != self._usual:
             self._read_fields(request, head[end - 8 :], upgrading)
         elif self._usual_length:
-            request.content = Body(self, app.limits.buffer, self._usual_length)
+            request.content = self._make_body(self._usual_length)
         if not url.startswith(b"/") or url.find(b"#") >= 0:
             check_target(name, url)
         self._progress += 1
@@ -263,7 +263,7 @@ class MessageReader:
             request.keep_alive = False  # and what follows is not for us
         elif length != 0:
             waits = modern and known.get(b"EXPECT", b"").lower() == b"100-continue"
-            request.content = Body(self, self.app.limits.buffer, length, waits)
+            request.content = self._make_body(length, waits)
         if upgrading and modern and request.keep_alive:  # RFC 9110, section 7.8
             request.upgrade = _tokens(fields, b"UPGRADE")
             # Elsewhere the message is served as if there were no offer.
@@ -272,6 +272,9 @@ class MessageReader:
                 self._deaf = True
 
     # Bodies
+
+    def _make_body(self, length: int | None, waits: bool = False) -> Body:
+        return Body(self, self.app.limits.buffer, length, waits)
 
     def _await_body(self, request: Request, content: Body) -> None:
         """Let what follows be the body."""

@@ -359,7 +359,9 @@ class Request(dict[str, Any]):
             if self.app is None:
                 self._endpoint, self.variables = NOT_FOUND, {}
             else:
-                path = self.path if self._path is None else self._path
+                if self._path is None:
+                    self._read_target()
+                path: str = self._path  # type: ignore[assignment]  # it was read
                 found = self.app.find_endpoint(path, self._method)
                 self._endpoint, self.variables = found
         return self._endpoint

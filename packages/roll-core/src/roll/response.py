@@ -2,7 +2,6 @@
 
 import enum
 import json
-import uuid
 from collections.abc import Set
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,9 @@ _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatu
 
 def _encode_special(value: object) -> Any:
     """Write for the standard library what cannot be switched off in orjson."""
-    if isinstance(value, uuid.UUID):
+    from uuid import UUID  # it takes a tenth of the time in which roll is imported
+
+    if isinstance(value, UUID):
         return str(value)
     if isinstance(value, enum.Enum):
         return value.value
