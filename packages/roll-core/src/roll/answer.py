@@ -22,6 +22,7 @@ def frame(
     version: str = "1.1",
     close: bool = False,
     extra: str = "",
+    switches: bool = False,
 ) -> Answer:
     """Settle head and framing of an answer (RFC 9112, sections 6 and 9.3).
 
@@ -31,10 +32,12 @@ def frame(
         version: Of the request: HTTP/1.0 knows no chunks, and closes unless told.
         close: Whether the connection has to close in any case.
         extra: Lines of the server, such as `Date`, each with its CRLF.
+        switches: Whether another protocol takes the connection over.
 
     Raises:
         ValueError: The response would break HTTP: CR, LF or NUL in a field, a field
-            outside latin-1, or a Content-Length that is not the body's.
+            outside latin-1, a Content-Length that is not the body's, or a status that
+            only announces an answer.
     """
     status = response._status
     body = response.body
@@ -50,6 +53,8 @@ def frame(
     framing = ""
     if status in wire.BODILESS or (method == "CONNECT" and status < 300):
         body = None  # a tunnel has no length (RFC 9110, section 9.3.6)
+        if status in wire.INTERIM and not (switches and status == 101):
+            raise ValueError(f"{status} is not the status of a whole answer")
     elif streams:
         if length is None and version == "1.0":
             close = True

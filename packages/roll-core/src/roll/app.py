@@ -312,7 +312,11 @@ class Roll(_Parts, dict[str, Any]):
             if endpoint is not None:
                 if request.upgrade and "websocket" in request.upgrade:
                     _check_switches(endpoint)
-                await endpoint.run(request, response, **request.variables)
+                variables = request.variables
+                if variables:
+                    await endpoint.run(request, response, **variables)
+                else:
+                    await endpoint.run(request, response)
         except Exception as error:
             await self._answer_error(request, response, error)
         except asyncio.CancelledError as error:

@@ -177,7 +177,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """Read what came, and serve what is complete enough."""
         if self._deaf:
             return self._ignore(data)
-        self._hold(data)
+        if self._held:
+            self._hold(data)
+        else:
+            self._held = data
         self._read_on()
 
     def _read_on(self) -> None:
@@ -354,7 +357,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             await self._writable
 
     def _frame(self, request: Request, response: Response) -> Answer:
-        if response._status in wire.INTERIM:
+        if self.switch is not None and response._status in wire.INTERIM:
             return self._frame_switch(request, response)
         content = request.content
         requests = self.app.limits.requests
@@ -368,11 +371,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         return frame(response, request._method, request.version, close, self.app.date)
 
     def _frame_switch(self, request: Request, response: Response) -> Answer:
-        if response.status != HTTPStatus.SWITCHING_PROTOCOLS or self.switch is None:
-            raise ValueError(f"{response.status} is not the status of a whole answer")
         if not request.keep_alive or self._stopping:
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
-        return frame(response, extra=self.app.date)
+        return frame(response, extra=self.app.date, switches=True)
 
     def _can_skip(self, content: Body) -> bool:
         """Whether the connection outlives what is unread of a body."""

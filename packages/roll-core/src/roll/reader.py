@@ -103,8 +103,8 @@ class MessageReader:
     # Heads
 
     def _hold(self, data: bytes) -> None:
-        """Take what came."""
-        self._held = self._held[self._at :] + data if self._held else data
+        """Take what came behind what is held."""
+        self._held = self._held[self._at :] + data
         self._at = 0
 
     def _read_head(self) -> bool:

@@ -54,8 +54,8 @@ _PAIRED_SURROGATES = re.compile(
 )
 
 
-# A field begins behind a line's end, and its value holds none.
-_COOKIE = re.compile(rb"\ncookie:[ \t]*([^\r]*)", re.IGNORECASE)
+# A field begins behind a line's end, and its value holds none, nor whitespace around it.
+_COOKIE = re.compile(rb"\ncookie:[ \t]*([^\r]*[^\r \t])", re.IGNORECASE)
 
 
 def _read_json(body: bytes) -> Any:
@@ -268,8 +268,7 @@ class Request(dict[str, Any]):
         if self._cookies is None:
             if self._headers is None and self._fields is None:
                 # One field does not need them all.
-                values = [value.rstrip(b" \t") for value in _COOKIE.findall(self.head)]
-                header = b"; ".join(values).decode("latin-1")
+                header = b"; ".join(_COOKIE.findall(self.head)).decode("latin-1")
             else:
                 header = self._field("COOKIE")
             self._cookies = self._parts.Cookies.parse(header)

@@ -62,8 +62,12 @@ def head(
 
 
 def _write_cookies(cookies: Iterable[object]) -> str:
-    lines = [f"Set-Cookie: {cookie!s}\r\n" for cookie in cookies]
-    return _checked("".join(lines), len(lines))
+    lines = ""
+    for cookie in cookies:
+        value = str(cookie)
+        line = f"Set-Cookie: {value}\r\n"
+        lines += line if value.isprintable() else _checked(line, 1)
+    return lines
 
 
 @lru_cache(maxsize=256)  # an application has few of them: a third of the time
