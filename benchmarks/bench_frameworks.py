@@ -3,7 +3,7 @@
 Each peer has an environment of its own under .nox/bench-peers, made when it is first
 asked for, by uv from PyPI. What each serves is in frameworks/, what is asked for in
 suite/rows.py. Needs Linux, and wrk (`apt-get install wrk`) for all rows but
-uploads, downloads, idle connections and the cold start.
+uploads, downloads, WebSockets, idle connections and the cold start.
 
     nox -s bench -- frameworks --rows minimal,full --peers roll013,aiohttp
 
@@ -54,7 +54,7 @@ class Bench:
         self.folder = folder
         self.seconds = seconds
         self.results = {}
-        self.problems = ["WebSocket echo: not part of this benchmark yet"]
+        self.problems = []
 
     def fail(self, name, row, problem):
         """Name a problem, once."""
@@ -190,7 +190,7 @@ def main():
         write_files(bench.folder)
         if not shutil.which("wrk"):
             bench.problems.append("wrk is missing: only what does without is measured")
-            rows = [row for row in rows if row in {*STREAMS, *OTHERS}]
+            rows = [row for row in rows if row in {*STREAMS, *OTHERS, "echo"}]
         names = bench.install(names)
         os.sched_setaffinity(0, {choose_cpus()[1]})  # wrk inherits it
         asked = [row for row in rows if row in ROWS]

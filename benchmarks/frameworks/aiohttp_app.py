@@ -69,6 +69,15 @@ async def download(request):
     return response
 
 
+@routes.get("/echo")
+async def echo(request):
+    ws = web.WebSocketResponse()
+    await ws.prepare(request)
+    async for message in ws:
+        await ws.send_str(message.data)
+    return ws
+
+
 routes.static("/static", sys.argv[2])
 app = web.Application()
 app.add_routes(routes)

@@ -2,7 +2,15 @@
 
 import os
 
-from blacksheep import Application, Cookie, Response, StreamedContent, json
+from blacksheep import (
+    Application,
+    Cookie,
+    Response,
+    StreamedContent,
+    WebSocket,
+    WebSocketDisconnectError,
+    json,
+)
 
 PIECE = bytes(64 * 1024)
 PIECES = 1600
@@ -68,3 +76,13 @@ async def download():
 async def pieces():
     for _ in range(PIECES):
         yield PIECE
+
+
+@app.router.ws("/echo")
+async def echo(websocket: WebSocket):
+    await websocket.accept()
+    try:
+        while True:
+            await websocket.send_text(await websocket.receive_text())
+    except WebSocketDisconnectError:
+        pass

@@ -64,6 +64,16 @@ async def pieces():
         yield PIECE
 
 
+class Echo:
+    async def on_websocket(self, req, ws):
+        await ws.accept()
+        try:
+            while True:
+                await ws.send_text(await ws.receive_text())
+        except falcon.WebSocketDisconnected:
+            pass
+
+
 app = falcon.asgi.App()
 app.add_route("/hello/minimal", Minimal())
 app.add_route("/hello/with/{parameter}", Parameter())
@@ -73,6 +83,7 @@ app.add_route("/hello/full/with/{one}/and/{two}", Full())
 app.add_route("/json", Post())
 app.add_route("/upload", Upload())
 app.add_route("/download", Download())
+app.add_route("/echo", Echo())
 app.add_static_route("/static", sys.argv[2])
 uvicorn.run(
     app,

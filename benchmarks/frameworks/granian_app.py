@@ -78,7 +78,15 @@ STATIC = {
 }
 
 
+async def echo(proto):
+    ws = await proto.accept()
+    while (message := await ws.receive()).kind:  # 0 is the end
+        await ws.send_str(message.data)
+
+
 async def app(scope, proto):
+    if scope.proto == "ws":
+        return await echo(proto)
     if view := STATIC.get((scope.method, scope.path)):
         return await view(scope, proto)
     match scope.path.split("/"):

@@ -73,4 +73,10 @@ async def pieces():
         yield PIECE
 
 
+@app.websocket("/echo")
+async def echo(websocket):
+    while True:
+        await websocket.send_text(await websocket.receive_text())
+
+
 app.start(host="127.0.0.1", port=int(sys.argv[1]))

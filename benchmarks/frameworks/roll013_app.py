@@ -69,6 +69,12 @@ async def pieces():
         yield PIECE
 
 
+@app.route("/echo", protocol="websocket")
+async def echo(request, ws):
+    async for message in ws:
+        await ws.send(message)
+
+
 async def serve():
     app.loop = loop = asyncio.get_running_loop()
     await app.startup()

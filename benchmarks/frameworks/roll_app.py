@@ -1,8 +1,9 @@
-"""Roll, of this checkout, under simple_server: PORT, FOLDER, and `idle` if it is idle.
+"""Roll, of this checkout, under simple_server: PORT, and `idle` if it is idle.
 
 The other applications here are written after this one: the same paths and answers.
 """
 
+import os
 import sys
 
 from roll import Limits, Roll
@@ -17,7 +18,7 @@ class Idle(Roll):
 
 
 app = Idle() if "idle" in sys.argv else Roll()
-static(app, root=sys.argv[2])
+static(app, root=os.environ["FOLDER"])
 
 
 @app.route("/hello/minimal")
@@ -75,4 +76,11 @@ async def pieces():
         yield PIECE
 
 
-simple_server(app, port=int(sys.argv[1]), quiet=True)
+@app.route("/echo", protocol="websocket")
+async def echo(request, ws):
+    async for message in ws:
+        await ws.send(message)
+
+
+if __name__ == "__main__":
+    simple_server(app, port=int(sys.argv[1]), quiet=True)

@@ -69,6 +69,12 @@ async def download(request):
     await response.eof()
 
 
+@app.websocket("/echo")
+async def echo(request, ws):
+    async for message in ws:
+        await ws.send(message)
+
+
 if __name__ == "__main__":
     app.run(
         "127.0.0.1",

@@ -60,6 +60,11 @@ async def download(res, req):
         await res.send_chunk(PIECE, PIECES * len(PIECE))
 
 
+def echo(ws, message, opcode):
+    ws.send(message, opcode)
+
+
+app.ws("/echo", {"message": echo})
 app.get("/hello/minimal", minimal)
 app.get("/hello/with/:parameter", parameter)
 app.get("/hello/cookie", cookie)

@@ -5,7 +5,7 @@ import sys
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, StreamingResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 PIECE = bytes(64 * 1024)
@@ -63,6 +63,12 @@ async def pieces():
         yield PIECE
 
 
+async def echo(websocket):
+    await websocket.accept()
+    async for message in websocket.iter_text():
+        await websocket.send_text(message)
+
+
 app = Starlette(
     routes=[
         Route("/hello/minimal", minimal),
@@ -73,6 +79,7 @@ app = Starlette(
         Route("/json", post, methods=["POST"]),
         Route("/upload", upload, methods=["PUT"]),
         Route("/download", download),
+        WebSocketRoute("/echo", echo),
         Mount("/static", StaticFiles(directory=sys.argv[2])),
     ]
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "benchmarks" / "frameworks"
 ENVIRONMENTS = ROOT / ".nox" / "bench-peers"
-PACKAGES = ["roll-core[fast]", "roll-server", "roll-static"]
+PACKAGES = ["roll-core[fast]", "roll-server", "roll-static", "roll-websockets"]
 
 LIMIT = frozenset({"minimal", "idle", "start"})
 LIMIT_PIPELINED = LIMIT | {"pipelined"}
@@ -27,6 +27,7 @@ class Peer:
         imports: The module whose import is timed; None where there is nothing to it.
         command: What follows the interpreter, with {port} and {folder}.
         idle: What follows that to take many idle connections, past the defaults.
+        start: What follows the interpreter for a cold start, where that is another.
         python: Whether it is a Python framework under a Python server, for the targets.
         rows: The rows that it can serve; None for all.
         lacks: Rows that it cannot, and why.
@@ -41,6 +42,7 @@ class Peer:
     rows: frozenset[str] | None = None
     lacks: tuple[tuple[str, str], ...] = ()
     idle: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
 
     def misses(self, row):
@@ -61,9 +63,10 @@ PEERS = {
         title="Roll",
         requires=(),
         imports="roll",
-        command=("roll_app.py", "{port}", "{folder}"),
+        command=("roll_app.py", "{port}"),
         idle=("idle",),
-        shown=("roll-core", "httptools", "uvloop", "orjson"),
+        start=("-m", "roll_server", "run", "roll_app:app", "--port", "{port}"),
+        shown=("roll-core", "roll-websockets", "httptools", "uvloop", "orjson"),
     ),
     "roll013": Peer(
         title="Roll 0.13",

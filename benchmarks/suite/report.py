@@ -12,13 +12,14 @@ from .rows import OTHERS, ROWS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = PAGE.with_suffix(".svg")
-# Of a row: a title for requests and one for streams; whether more is better.
+# Of a row: a title; whether more is better.
 FIGURES = {
-    "rate": ("requests/s", "MiB/s", True),
-    "cpu": ("CPU, µs", "CPU, µs", False),
-    "p99": ("p99, ms", "p99, ms", False),
-    "rss": ("RSS, MiB", "RSS, MiB", False),
+    "rate": ("requests/s", True),
+    "cpu": ("CPU, µs", False),
+    "p99": ("p99, ms", False),
+    "rss": ("RSS, MiB", False),
 }
+RATES = {"upload": "MiB/s", "download": "MiB/s", "echo": "messages/s"}
 RATIOS = {"rate": "Roll's rate by that of", "cpu": "CPU time by Roll's, of"}
 STARTS = {"import": "import, ms", "answer": "first answer, ms"}
 INTRODUCTION = """\
@@ -31,12 +32,16 @@ measures, and writes this page; what is served is in `benchmarks/frameworks`.
 Each has an environment of its own with what PyPI gave on that day, one worker, no
 access log, and its default settings otherwise; aiohttp runs on uvloop, and Sanic's
 largest body is raised for the upload. Roll is installed as wheels, with its limits on.
-Answers are checked to agree before anything is timed.
+Answers are checked to agree before anything is timed. Roll's cold start is that of
+`roll run`, the others' that of the same server as elsewhere.
 
 The server has a CPU, and wrk, with 64 connections, another: those that had least to do
 when it began. All servers are started for a round, and asked in turn for one row after
 another; those that are not asked are stopped (SIGSTOP). Figures are medians of the
 rounds. wrk, too, has one CPU, which is what bounds the rates of the two limits.
+
+The WebSocket echo has 64 connections, and a message of 64 bytes in flight on each; its
+client is Python, on uvloop, which bounds the rates.
 
 CPU is what all processes of a server take for a request, by `/proc`, in ticks of 10 ms;
 RSS is what they hold after a row, and after the rows above it. Idle connections are
@@ -66,7 +71,7 @@ def ratio(results, name, row, figure):
     theirs = middle(results, name, row, figure)
     if not ours or not theirs:
         return None
-    more_is_better = figure in FIGURES and FIGURES[figure][2]
+    more_is_better = figure in FIGURES and FIGURES[figure][1]
     return ours / theirs if more_is_better else theirs / ours
 
 
@@ -105,10 +110,9 @@ def ratios_table(results, rows, figure):
 
 
 def row_table(results, row):
-    streamed = row in ("upload", "download")
     header = [ROWS[row].title]
-    for figure in FIGURES.values():
-        header += [figure[streamed], "ratio"]
+    for figure, (title, _) in FIGURES.items():
+        header += [RATES.get(row, title) if figure == "rate" else title, "ratio"]
     lines = []
     for name in measured(results, row):
         line = [PEERS[name].title]

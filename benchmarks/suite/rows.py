@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
+from .echo import WARM_UP, run_echo
 from .peers import APPS, PEERS, python_of
 from .servers import HOST, pin, run
 
@@ -89,6 +90,8 @@ ROWS = {
     ),
     "download": Row("download 100 MiB", "/download", size=SIZE),
 }
+# What is asked for otherwise.
+ROWS["echo"] = Row("WebSocket echo", "/echo")
 # What starts servers of its own, and is no request.
 OTHERS = {"idle": "idle connections", "start": "cold start"}
 
@@ -104,6 +107,8 @@ def check(row, port):
     Raises:
         RuntimeError: The answer is not what everybody has to answer.
     """
+    if row == "echo":  # its client looks at each
+        return
     wanted = ROWS[row]
     client = HTTPConnection(HOST, port, timeout=TIMEOUT)
     client.request(wanted.method, wanted.path, wanted.body, wanted.fields or {})
@@ -133,7 +138,12 @@ def measure(row, server, seconds):
         What it took by the names of FIGURES; rates are of requests, or of MiB.
     """
     before = server.cpu()
-    if row in STREAMS:
+    if row == "echo":
+        count, took = run_echo(HOST, server.port, CONNECTIONS, seconds)
+        figures = {"rate": count / took}
+        # What was sent to warm up took time, too.
+        count *= (took + WARM_UP) / took
+    elif row in STREAMS:
         count = STREAMED
         seconds = sum(STREAMS[row](server.port) for _ in range(STREAMED))
         figures = {"rate": STREAMED * SIZE / MIB / seconds}
@@ -254,7 +264,7 @@ def measure_start(name, folder):
     answers, imports, asyncios = [], [], []
     for _ in range(STARTS):
         started = time.perf_counter()
-        with run(name, folder) as server:
+        with run(name, folder, start=True) as server:
             check("minimal", server.port)
             answers.append(time.perf_counter() - started)
         if PEERS[name].imports:

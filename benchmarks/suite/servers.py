@@ -107,8 +107,14 @@ def pin():
 
 
 @contextmanager
-def run(name, folder, idle=False):
+def run(name, folder, idle=False, start=False):
     """Run the server of a peer; it listens when this is entered.
+
+    Args:
+        name: Of the peer.
+        folder: Of static files.
+        idle: Whether many connections are to be idle.
+        start: Whether its start is timed.
 
     Raises:
         RuntimeError: It does not start; the message ends with what it wrote.
@@ -116,7 +122,10 @@ def run(name, folder, idle=False):
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
     peer = PEERS[name]
-    options = [*peer.command, *(peer.idle if idle else ())]
+    if start and peer.start:
+        options = peer.start
+    else:
+        options = [*peer.command, *(peer.idle if idle else ())]
     command = [part.format(port=port, folder=folder) for part in options]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(

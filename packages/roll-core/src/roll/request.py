@@ -54,7 +54,7 @@ _PAIRED_SURROGATES = re.compile(
 )
 
 
-# A field begins behind a line's end, and its value holds none, nor whitespace around it.
+# A field begins behind a line end, and its value holds none, nor whitespace around it.
 _COOKIE = re.compile(rb"\ncookie:[ \t]*([^\r]*[^\r \t])", re.IGNORECASE)
 
 
