@@ -198,6 +198,10 @@ INVALID = {
     POST + b"Content-Length: \xb2\r\n\r\n": BAD,
     POST + b"Content-Length:\r\n\r\n": BAD,
     POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n": BAD,
+    POST + b"Content-Length: " + b"0" * 4400 + b"1\r\n\r\n": (
+        400,
+        "Malformed Content-Length",
+    ),
     POST + b"Transfer-Encoding: gzip\r\n\r\n": BAD,
     POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n": NOT_CHUNKED,
     POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n": BAD,
@@ -288,6 +292,8 @@ INVALID = {
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": UNKNOWN_METHOD,
     b" GET / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
     # What llhttp would let through: RFC 9112, 2.2, 2.3 and 3
+    b"GET /x\nFoo: HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
+    b"GET /x\n\r\n": UNKNOWN_VERSION,
     b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
     b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
     b"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
@@ -364,6 +370,33 @@ async def test_a_header_that_is_the_one_before_means_the_same():
     ] == [(*parts[part], Reader(app()).feed(part).taken[0].fields) for part in order]
 
 
+@pytest.mark.parametrize("value", [b"close", b"keep-alive", b"upgrade\r\nUpgrade: h2c"])
+def test_proxy_connection_means_nothing(value):  # llhttp takes it for Connection
+    data = GET[:-2] + b"Proxy-Connection: " + value + b"\r\n\r\n"
+    for pieces in in_every_way(data * 3):
+        reader = Reader(app()).feed(*pieces)
+        assert reader.refused == []
+        assert [(each.keep_alive, each.upgrade) for each in reader.taken] == (
+            [(True, ())] * 3
+        )
+
+
+@pytest.mark.parametrize(
+    ("data", "refused"),
+    [
+        (b"\r\n" * 3 + fields_of(*[b"X: 1\r\n"] * 99), []),
+        (b"\r\n" * 3 + fields_of(*[b"X: 1\r\n"] * 100), [TOO_LARGE]),
+        (b"\r\n" + GET.replace(b"/", b"/" + b"a" * 80_000, 1), [TOO_LONG]),
+        (fields_of(b"X: a" + b" " * 200_000 + b"\r\n"), [TOO_LARGE]),
+    ],
+)
+def test_limits_do_not_go_by_how_a_head_comes(data, refused):
+    sizes = (len(data), len(data) - 2, 7, 4096)
+    for size in sizes:
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        assert Reader(app()).feed(*pieces).refused == refused
+
+
 @pytest.mark.parametrize(
     "lines",
     [b"Connection: close\r\n", b"Content-Length: 2\r\nExpect: 100-continue\r\n"],
@@ -396,6 +429,7 @@ def test_trailers_are_dropped():  # RFC 9112, 7.1.2
         (b"1.0", b"", False),
         (b"1.0", b"Connection: keep-alive\r\n", True),
         (b"1.0", b"Connection: keep-alive, close\r\n", False),
+        (b"1.0", b"Connection: keep-alive\xa0\r\n", False),
         (b"1.0", b"Connection: close\r\nConnection: keep-alive\r\n", False),
         (b"1.1", b"Connection: close\r\nConnection: keep-alive\r\n", False),
     ],
@@ -592,7 +626,7 @@ def test_a_callback_that_fails_is_a_500_and_logged(caplog):
     reader = Broken(app()).feed(CHUNKED + b"1\r\nx\r\n0\r\n\r\n")
     assert reader.refused == [(500, "Internal Server Error")]
     assert caplog.record_tuples == [
-        ("roll", logging.ERROR, "A callback of the parser failed")
+        ("roll", logging.ERROR, "A message could not be read")
     ]
 
 

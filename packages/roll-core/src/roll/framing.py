@@ -14,6 +14,8 @@ _HOST = re.compile(
     rb"|\[[0-9A-Fa-f:.v]+\](?::[0-9]*)?"
 )
 
+_DIGITS = len(str(2**64))
+
 # An http URI has a host (RFC 9110, section 4.2.1), and no user (section 4.2.4).
 _ABSOLUTE = re.compile(
     rb"https?://(?:(?:[a-z0-9\-._~!$&'()*+,;=]|%[0-9a-f]{2})+"
@@ -96,11 +98,15 @@ def content_length(
 
     Raises:
         HttpError: 400, when Transfer-Encoding is not exactly `chunked`, or comes in
-            HTTP/1.0 (RFC 9112, section 6.1).
+            HTTP/1.0 (RFC 9112, section 6.1); or for a length of more digits than any
+            has, as llhttp takes zeros before it.
     """
     encoding = known.get(b"TRANSFER-ENCODING")
     if encoding is None:
-        return int(known.get(b"CONTENT-LENGTH", b"0"))
+        length = known.get(b"CONTENT-LENGTH", b"0")
+        if len(length) > _DIGITS:
+            raise HttpError(HTTPStatus.BAD_REQUEST, "Malformed Content-Length")
+        return int(length)
     given = sum(name == b"TRANSFER-ENCODING" for name, _ in fields)
     if encoding.lower() != b"chunked" or given > 1 or version == "1.0":
         raise HttpError(HTTPStatus.BAD_REQUEST, "Unsupported Transfer-Encoding")

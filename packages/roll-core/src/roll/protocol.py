@@ -188,6 +188,18 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._reading:
             return
         self._reading = True
+        try:
+            self._read_messages()
+        finally:
+            self._reading = False
+        if self._deaf or self._at == len(self._held):
+            self._held, self._at = b"", 0
+        if not self.busy:  # an idle connection holds on to nothing
+            self.request = self.response = self.task = None
+        if self._held or self._reading_paused or self._body_paused:
+            self._pace_reading()
+
+    def _read_messages(self) -> None:
         turn = TURN
         while True:
             if (
@@ -212,13 +224,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                 self._loop.call_soon(self._read_on)  # after what others have to do
                 break
             self._serve_next()  # its body may be still to come
-        self._reading = False
-        if self._deaf or self._at == len(self._held):
-            self._held, self._at = b"", 0
-        if not self.busy:  # an idle connection holds on to nothing
-            self.request = self.response = self.task = None
-        if self._held or self._reading_paused or self._body_paused:
-            self._pace_reading()
 
     def _pace_reading(self) -> None:
         """Take in only what can be read: not behind a message, nor for a full body."""

@@ -23,13 +23,18 @@ logger = logging.getLogger("roll")
 Fields = Sequence[tuple[bytes, bytes]]
 """Names in upper case and values, as received."""
 
+_HTTP_11, _HTTP_10 = b"HTTP/1.1\r", b"HTTP/1.0\r"
+
 # What says more than where a head ends. A field begins behind a line's end, and its
 # value holds none.
 _TELLING = re.compile(
-    rb"\n(host|connection|content-length|expect|transfer-encoding|upgrade)"
-    rb":[ \t]*([^\r]*)",
+    rb"\n(host|connection|content-length|expect|proxy-connection|transfer-encoding"
+    rb"|upgrade):[ \t]*([^\r]*)",
     re.IGNORECASE,
 )
+
+_USUAL = frozenset((b"HOST", b"CONNECTION", b"CONTENT-LENGTH"))
+"""What of it does not keep a header from being compared with the next one."""
 
 REMEMBERED = 1024
 """Bytes of a header up to which the next one is compared with it."""
@@ -132,8 +137,8 @@ class MessageReader:
                 self._make_request(head, upgrading)
             else:
                 self._keep_head(head)
-        except HttpError as error:
-            self._refuse(error, method_of(head))
+        except Exception as error:
+            self._refuse(_as_http_error(error), method_of(head))
             return True
         return complete
 
@@ -144,21 +149,27 @@ class MessageReader:
             self._at += 2
             self._count_waste(2)
             return
+        self._seen = len(head)
         limits = self.app.limits
+        head = head.lstrip(b"\r\n")
         _, _, line = head.partition(b"\r\n")[0].partition(b" ")
         if len(line.partition(b" ")[0]) > limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
         if len(head) > _most(limits) or head.count(b"\n") - 1 > limits.fields:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        self._seen = len(head)
 
     def _make_request(self, head: bytes, upgrading: bool) -> None:
-        """Check what llhttp leaves to us, and note the request to be served."""
+        """Check what llhttp leaves to us, and note the request to be served.
+
+        Args:
+            head: Whole.
+            upgrading: Whether llhttp sees CONNECT, or an offer to switch protocols.
+        """
         if head[0] <= 13:  # LF is 10, CR 13
             head = self._skip_lines(head)
             if not head:
                 return
-        end = head.find(b"\r\n")
+        end = head.find(b"\n")  # in HTTP/0.9, llhttp takes a bare one for a line's end
         pieces = head[:end].split(b" ")
         if len(pieces) != 3:  # llhttp takes more spaces, and HTTP/0.9 has no version
             status = (
@@ -176,8 +187,9 @@ class MessageReader:
         request.url = url
         request._method = name = method.decode()
         # The requests of a client hardly differ in their fields.
-        if upgrading or head[end - 8 :] != self._usual:
-            self._read_fields(request, head[end - 8 :], upgrading)
+        header = head[end - len(_HTTP_11) :]
+        if upgrading or header != self._usual:
+            self._read_fields(request, header)
         elif self._usual_length:
             request.content = self._make_body(self._usual_length)
         if not url.startswith(b"/") or url.find(b"#") >= 0:
@@ -208,26 +220,25 @@ class MessageReader:
         if self._pending > _most(self.app.limits):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def _read_fields(self, request: Request, header: bytes, upgrading: bool) -> None:
+    def _read_fields(self, request: Request, header: bytes) -> None:
         """Bound the header, and read what it says of the message's framing.
 
         Args:
             request: The rest of it is known.
             header: From the version on.
-            upgrading: Whether llhttp sees an offer to switch protocols, or CONNECT.
         """
         limits = self.app.limits
         if header.count(b"\n") > limits.fields + 2:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         # Most headers are smaller than one field may be: these are not counted.
-        if len(header) > min(limits.field, limits.head) and not _fit(
-            request.fields, (), limits
+        if len(header) > min(limits.field, limits.head) and not (
+            len(request.head) <= _most(limits) and _fit(request.fields, (), limits)
         ):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        version = header[:8]
-        if version == b"HTTP/1.0":
+        version = header[: len(_HTTP_11)]
+        if version == _HTTP_10:
             request.version = "1.0"
-        elif version != b"HTTP/1.1":  # RTSP and ICE are llhttp's, too
+        elif version != _HTTP_11:  # RTSP and ICE are llhttp's, too
             raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
         fields = [
             (name.upper(), value.rstrip(b" \t"))
@@ -235,26 +246,26 @@ class MessageReader:
         ]
         known = dict(fields)
         check_host(fields, known, request.version)
-        self._read_framing(request, fields, known, upgrading)
-        length = 0 if request.content is None else request.content.length
+        self._read_framing(request, fields, known)
+        if not request.keep_alive:
+            return
         if (
             request.version == "1.1"
-            and request.keep_alive
-            and length is not None
-            and len(header) <= REMEMBERED
-            and b"EXPECT" not in known
+            and known.keys() <= _USUAL
+            and known.get(b"CONNECTION", b"keep-alive").lower() == b"keep-alive"
         ):
-            self._usual, self._usual_length = header, length
+            if len(header) <= REMEMBERED:
+                self._usual = header
+                self._usual_length = int(known.get(b"CONTENT-LENGTH", b"0"))
+        else:  # llhttp may see an end of the connection where there is none
+            self._parser = HttpRequestParser(None)
 
     def _read_framing(
-        self,
-        request: Request,
-        fields: Fields,
-        known: Mapping[bytes, bytes],
-        upgrading: bool,
+        self, request: Request, fields: Fields, known: Mapping[bytes, bytes]
     ) -> None:
         """Read what the header says of a body, and of other protocols."""
         modern = request.version == "1.1"
+        connection: tuple[str, ...] = ()
         if b"CONNECTION" in known or not modern:
             connection = _tokens(fields, b"CONNECTION")
             request.keep_alive = keeps_alive(connection, request.version)
@@ -264,7 +275,8 @@ class MessageReader:
         elif length != 0:
             waits = modern and known.get(b"EXPECT", b"").lower() == b"100-continue"
             request.content = self._make_body(length, waits)
-        if upgrading and modern and request.keep_alive:  # RFC 9110, section 7.8
+        # RFC 9110, section 7.8; llhttp also goes by `Proxy-Connection`.
+        if "upgrade" in connection and modern and request.keep_alive:
             request.upgrade = _tokens(fields, b"UPGRADE")
             # Elsewhere the message is served as if there were no offer.
             if request.upgrade and _switches(request):
@@ -288,28 +300,29 @@ class MessageReader:
 
     def _read_body(self, request: Request) -> None:
         """Read the next piece of the body of *request*."""
-        if self._chunks is not None:
-            self._read_chunks(self._chunks)
-            return
         content: Body = request.content  # type: ignore[assignment]  # it has one
-        piece = self._held[self._at : self._at + content.missing]
-        self._at += len(piece)
-        self.on_body(piece)
-        if not content.missing:
-            self.on_message_complete()
+        try:
+            if self._chunks is not None:
+                self._read_chunks(self._chunks)
+            else:
+                piece = self._held[self._at : self._at + content.missing]
+                self._at += len(piece)
+                self.on_body(piece)
+                if not content.missing:
+                    self.on_message_complete()
+        except Exception as error:
+            self._refuse(_as_http_error(error))
 
     def _read_chunks(self, chunks: Chunks) -> None:
         progress, at = self._progress, self._at
-        try:
-            self._at = stop = chunks.feed(self._held, at)
-            if self._progress == progress:
-                self._count_waste(stop - at)
-            else:
-                self._pending = 0
-        except HttpParserError as error:
-            self._refuse(_as_http_error(error))
-        except HttpError as error:
-            self._refuse(error)
+        stop = chunks.feed(self._held, at)
+        if self._deaf:  # too much of it was unread
+            return
+        self._at = stop
+        if self._progress == progress:
+            self._count_waste(stop - at)
+        else:
+            self._pending = 0
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
@@ -354,7 +367,8 @@ def _tokens(fields: Fields, name: bytes) -> tuple[str, ...]:
     """Split the list of tokens in a field, in lower case (RFC 9110, section 5.6.1)."""
     values = [value for known, value in fields if known == name]
     tokens = b",".join(values).decode("latin-1").lower().split(",")
-    return tuple(token.strip() for token in tokens if token.strip())
+    stripped = (token.strip(" \t") for token in tokens)
+    return tuple(token for token in stripped if token)
 
 
 def _switches(request: Request) -> bool:
@@ -375,12 +389,13 @@ _PARSER_STATUSES = {
 }
 
 
-def _as_http_error(error: HttpParserError) -> HttpError:
-    """Find the answer to what the parser, or a callback of ours, raised."""
-    cause = error.__context__
-    if isinstance(cause, HttpError):
-        return cause
-    if cause is not None:
-        logger.error("A callback of the parser failed", exc_info=cause)
-        return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
-    return HttpError(_PARSER_STATUSES.get(str(error), HTTPStatus.BAD_REQUEST))
+def _as_http_error(error: BaseException) -> HttpError:
+    """Find the answer to what the parser, or a method of ours, raised."""
+    if isinstance(error, HttpParserError) and error.__context__ is not None:
+        error = error.__context__  # that of a callback
+    if isinstance(error, HttpError):
+        return error
+    if isinstance(error, HttpParserError):
+        return HttpError(_PARSER_STATUSES.get(str(error), HTTPStatus.BAD_REQUEST))
+    logger.error("A message could not be read", exc_info=error)
+    return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
