@@ -292,8 +292,8 @@ INVALID = {
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": UNKNOWN_METHOD,
     b" GET / HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_METHOD,
     # What llhttp would let through: RFC 9112, 2.2, 2.3 and 3
-    b"GET /x\nFoo: HTTP/1.1\r\nHost: a\r\n\r\n": UNKNOWN_VERSION,
-    b"GET /x\n\r\n": UNKNOWN_VERSION,
+    b"GET /x\nFoo: HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
+    b"GET /x\n\r\n": BAD,
     b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
     b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,
     b"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n": BAD,

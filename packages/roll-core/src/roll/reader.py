@@ -152,6 +152,7 @@ class MessageReader:
         self._seen = len(head)
         limits = self.app.limits
         head = head.lstrip(b"\r\n")
+        _check_line_end(head, head.find(b"\n"))
         _, _, line = head.partition(b"\r\n")[0].partition(b" ")
         if len(line.partition(b" ")[0]) > limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
@@ -169,15 +170,13 @@ class MessageReader:
             head = self._skip_lines(head)
             if not head:
                 return
-        end = head.find(b"\n")  # in HTTP/0.9, llhttp takes a bare one for a line's end
+        end = head.find(b"\n")
         pieces = head[:end].split(b" ")
         if len(pieces) != 3:  # llhttp takes more spaces, and HTTP/0.9 has no version
-            status = (
-                HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
-                if len(pieces) == 2
-                else HTTPStatus.BAD_REQUEST
-            )
-            raise HttpError(status)
+            _check_line_end(head, end)
+            if len(pieces) == 2:
+                raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            raise HttpError(HTTPStatus.BAD_REQUEST)
         method, url, _ = pieces
         app = self.app
         if len(url) > app.limits.target:
@@ -344,6 +343,12 @@ class MessageReader:
         request.content.finish()  # type: ignore[union-attr]  # it has one
         if not request.keep_alive:
             self._deaf = True
+
+
+def _check_line_end(head: bytes, end: int) -> None:
+    """Refuse a line feed alone, which llhttp takes behind a request of HTTP/0.9."""
+    if end > 0 and not head.endswith(b"\r", 0, end):
+        raise HttpError(HTTPStatus.BAD_REQUEST)
 
 
 def _most(limits: Limits) -> int:
