@@ -877,6 +877,20 @@ async def test_a_client_that_is_slow_to_read_the_last_answer_gets_more_time(app)
     assert transport.data == error("501 Not Implemented")
 
 
+@pytest.mark.parametrize("split", [1, 2])
+async def test_empty_lines_do_not_keep_a_connection_open(split):
+    transport = connect(App(head_timeout=3, keep_alive=3))
+    transport.feed(get())
+    for now in (10, 11, 12, 13, 14):
+        transport.feed(b"\r\n"[:split])
+        sweep(transport, now)
+        transport.feed(b"\r\n"[split:])
+        sweep(transport, now + 0.5)
+        assert (transport.is_closing() or transport.eof) is (now > 12)
+    assert transport.data in (OK, OK + error("408 Request Timeout"))
+    await transport.wait_closed()
+
+
 async def test_a_lingering_client_is_not_listened_to_for_ever():
     transport = connect(App(unread=1000), closes=False)
     transport.feed(b"\0")

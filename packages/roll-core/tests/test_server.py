@@ -530,6 +530,30 @@ def test_a_request_on_its_way_is_answered_and_its_answer_closes(run, size):
     run(main())
 
 
+@pytest.mark.parametrize("limits", [{}, {"requests": 1}])
+def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(run, limits):
+    async def main():
+        app = App(**limits)
+
+        @app.route("/large")
+        async def view(request, response):
+            response.body = b"x" * 3_000_000
+            if not limits:
+                response.headers["Connection"] = "close"
+
+        request = GET.replace(b"/", b"/large", 1)
+        async with (
+            serving(app) as server,
+            client(server, request + GET * 5000, limit=2**16) as (reader, writer),
+        ):
+            writer.write(GET * 5000)
+            await asyncio.sleep(0.1)  # all that is not read here waits there
+            answer = await timed(reader)
+            assert answer.endswith(b"x" * 3_000_000)
+
+    run(main())
+
+
 def test_what_came_but_is_not_read_keeps_a_connection(run):
     async def main():
         app = App()

@@ -1,7 +1,6 @@
 """Chunked bodies (RFC 9112, section 7.1), which llhttp reads."""
 
 from http import HTTPStatus
-from typing import Protocol
 
 from httptools import HttpRequestParser
 
@@ -11,45 +10,36 @@ END = b"\r\n\r\n"
 """What ends a head, and a chunked body: an empty line."""
 
 SLICE = 4 * 1024
-"""Bytes of chunks read before their reader may pause: they may be thousands."""
-
-Trailers = list[tuple[bytes, bytes]]
-"""Names and values of fields behind the last chunk, which are dropped."""
-
-
-class Receiver(Protocol):
-    """Who takes what is in the chunks."""
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-
-    def on_message_complete(self) -> None:
-        """Note its end."""
+"""Bytes of chunks read before their reader may pause."""
 
 
 class Chunks:
     """The chunks of one body.
 
     Args:
-        receiver: Takes what is in them.
         fields: How many trailers there may be.
     """
 
     __slots__ = (
         "_fields",
         "_parser",
+        "_parts",
         "_tail",
+        "complete",
         "on_body",
-        "on_message_complete",
         "trailers",
     )
 
-    def __init__(self, receiver: Receiver, fields: int) -> None:
-        self.on_body = receiver.on_body
-        self.on_message_complete = receiver.on_message_complete
-        self.trailers: Trailers = []
+    def __init__(self, fields: int) -> None:
+        self.complete = False
+        """Whether the last chunk came, and the trailers behind it."""
+        self.trailers: list[tuple[bytes, bytes]] = []
+        """Names and values of the fields behind the last chunk."""
         self._fields = fields
         self._tail = b""  # of what came before
+        self._parts: list[bytes] = []
+        # What httptools calls for each chunk: a body may have one for each byte.
+        self.on_body = self._parts.append
         self._parser = HttpRequestParser(self)
         # llhttp reads whole messages; behind one that closes it refuses whatever comes.
         self._parser.feed_data(
@@ -59,9 +49,10 @@ class Chunks:
         self.trailers.clear()  # these were no trailers
 
     def feed(self, data: bytes, at: int) -> int:
-        """Read some chunks, no further than the body may reach.
+        """Read some chunks, and nothing that is behind the body.
 
-        That is up to an empty line, which ends it unless it is in a chunk.
+        No piece that llhttp is given passes an empty line: that ends the body, unless
+        it is in a chunk.
 
         Args:
             data: What came.
@@ -71,23 +62,31 @@ class Chunks:
             Where the rest begins.
 
         Raises:
-            HttpParserError: They are malformed, or a callback has failed.
+            HttpParserError: They are malformed, or there are too many trailers.
         """
-        stop = min(at + SLICE, len(data))
-        across = (self._tail + data[at : at + 3]).find(END)
-        if across >= 0:  # it began in what came before
-            stop = at + across + 4 - len(self._tail)
-        else:
-            end = data.find(END, at, stop)
-            if end >= 0:
-                stop = end + 4
-        piece = data[at:stop]
-        self._tail = (self._tail + piece)[-3:]
-        self._parser.feed_data(piece)
-        return stop
+        before = len(self._tail)
+        piece = self._tail + data[at : at + SLICE]
+        start = before
+        while start < len(piece) and not self.complete:
+            end = piece.find(END, max(start - 3, 0))
+            stop = len(piece) if end < 0 else end + 4
+            self._parser.feed_data(piece[start:stop])
+            start = stop
+        self._tail = piece[max(start - 3, 0) : start]
+        return at + start - before
+
+    def take(self) -> bytes:
+        """Give what was in the chunks that were read; nothing of it is kept."""
+        body = b"".join(self._parts)
+        self._parts.clear()
+        return body
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a trailer."""
+        """Take a trailer, from httptools."""
         self.trailers.append((name, value.rstrip(b" \t")))
         if len(self.trailers) > self._fields:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        """Note the end, from httptools."""
+        self.complete = True

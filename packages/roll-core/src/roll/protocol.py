@@ -37,9 +37,9 @@ QUIET = 0.25
 """Seconds for a request that is on its way when the app shuts down: longer than most
 round trips."""
 
-TURN = 50
-"""Messages served before other connections have their turn: a read may bring thousands,
-and one takes some 20 microseconds at least."""
+TURN = 100
+"""Messages, and pieces of bodies, that are read before other connections have their
+turn: a read may bring thousands, and each takes some 20 microseconds at least."""
 
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
@@ -210,19 +210,18 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             ):
                 if self._next is None:
                     break
-            elif self._incoming is not None:
-                self._read_body(self._incoming)
-                if self._next is None or self._incoming is not None:
-                    continue
-            elif turn > 0:
+            elif turn <= 0:
+                if self._next is None:
+                    self._loop.call_soon(self._read_on)  # after what others have to do
+                    break
+            else:
                 turn -= 1
-                if not self._read_head():
+                if self._incoming is not None:
+                    self._read_body(self._incoming)
+                elif not self._read_head():
                     break
                 if self._next is None or self._incoming is not None:
                     continue
-            else:
-                self._loop.call_soon(self._read_on)  # after what others have to do
-                break
             self._serve_next()  # its body may be still to come
 
     def _pace_reading(self) -> None:
@@ -318,11 +317,20 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._served += 1
         content = request.content
         if not request.keep_alive:
-            self._close(linger=content is not None and not content.complete)
+            self._close(linger=self._more_comes(content))
         elif content is not None:
             content.discard()
         if not self._reading:  # else this was served at once, from within
             self._read_on()
+
+    def _more_comes(self, content: Body | None) -> bool:
+        """Whether input is left that nobody will read, or may come before all is sent."""
+        if content is not None and not content.complete:
+            return True
+        if self._deaf or self._transport is None:  # the client knew of the end
+            return False
+        unsent = self._transport.get_write_buffer_size()
+        return unsent > 0 or _unread(self._transport) > 0
 
     async def write(self) -> None:
         """Send the answer of the message being served.
@@ -540,7 +548,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return "body", self._progress, limits.body_timeout
         if self.busy:
             return "view", self._served, math.inf
-        if self._seen or not self._progress:
+        if self._seen or self._pending or not self._progress:
             return "head", self._served, limits.head_timeout
         return "idle", self._served, limits.keep_alive
 

@@ -153,8 +153,8 @@ class MessageReader:
         limits = self.app.limits
         head = head.lstrip(b"\r\n")
         _check_line_end(head, head.find(b"\n"))
-        _, _, line = head.partition(b"\r\n")[0].partition(b" ")
-        if len(line.partition(b" ")[0]) > limits.target:
+        _, _, line = head[: limits.target + 100].partition(b" ")  # no method is longer
+        if len(line.partition(b" ")[0].partition(b"\r")[0]) > limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
         if len(head) > _most(limits) or head.count(b"\n") - 1 > limits.fields:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -295,7 +295,7 @@ class MessageReader:
         self._incoming = request
         self._parser = HttpRequestParser(None)  # the old one waits for the body
         if content.length is None:
-            self._chunks = Chunks(self, self.app.limits.fields)
+            self._chunks = Chunks(self.app.limits.fields)
 
     def _read_body(self, request: Request) -> None:
         """Read the next piece of the body of *request*."""
@@ -313,15 +313,21 @@ class MessageReader:
             self._refuse(_as_http_error(error))
 
     def _read_chunks(self, chunks: Chunks) -> None:
-        progress, at = self._progress, self._at
-        stop = chunks.feed(self._held, at)
+        at = self._at
+        try:
+            self._at = chunks.feed(self._held, at)
+        finally:
+            body = chunks.take()
+            if body:
+                self.on_body(body)
         if self._deaf:  # too much of it was unread
             return
-        self._at = stop
-        if self._progress == progress:
-            self._count_waste(stop - at)
-        else:
+        if body:
             self._pending = 0
+        else:
+            self._count_waste(self._at - at)
+        if chunks.complete:
+            self.on_message_complete()
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body."""
