@@ -324,7 +324,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._read_on()
 
     def _more_comes(self, content: Body | None) -> bool:
-        """Whether input is left that nobody will read, or may come before all is sent."""
+        """Whether input is left that nobody reads, or may come before all is sent."""
         if content is not None and not content.complete:
             return True
         if self._deaf or self._transport is None:  # the client knew of the end
