@@ -21,7 +21,6 @@ RANKS = {
     # values in, values out: no socket opened, read or written
     "body": 1,
     "chunks": 1,
-    "spool": 1,
     "cookies": 1,
     "datastructures": 1,
     "events": 1,

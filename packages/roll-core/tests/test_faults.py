@@ -232,6 +232,20 @@ UNPARSABLE = {
 }
 
 
+async def test_a_parse_error_is_not_taken_for_what_a_view_handles(app):
+    @app.route("/handles", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        try:
+            raise HttpError(404, "something else")
+        except HttpError:
+            await asyncio.sleep(0)
+            response.body = await request.read()
+
+    data = post_chunks(*[b"x" * 5000] * 14, path="/handles")
+    data += b"ZZ\r\n"
+    assert await exchange(app, data) == (BAD, True)
+
+
 @ways
 @pytest.mark.parametrize("trailing", [b"", GET, b"\0\r\n\r\n"])
 @pytest.mark.parametrize("earlier", [0, 2])

@@ -412,11 +412,11 @@ def valid(draw, number):
     return Message(raw, (status, b"" if method == "HEAD" else text), ends)
 
 
-# Accepted, and so not among these: CR or LF alone before a request line, and more than
-# one space in it, which RFC 9112, sections 2.2 and 3, leave to the recipient.
 BAD_LINES = [
     *b"GET echo HTTP/1.1 | GET * HTTP/1.1 | GET http:///a HTTP/1.1".split(b" | "),
     *b"GET /echo HTTP/2.0 | GET /echo | BREW /echo HTTP/1.1 | \x16\3\1".split(b" | "),
+    *b"\rGET /echo HTTP/1.1 | \nGET /echo HTTP/1.1 | GET /\nX: HTTP/1.1".split(b" | "),
+    *b"GET  /echo HTTP/1.1 | GET /echo  HTTP/1.1 | GET /echo RTSP/1.0".split(b" | "),
     b"GET /%b HTTP/1.1" % (b"a" * 300),
 ]
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -623,7 +623,7 @@ def read_requests(sent):
     """Read requests as h11 does, up to the first that is bad or incomplete."""
     requests = []
     with suppress(h11.RemoteProtocolError):
-        while sent := sent.lstrip(b"\r\n"):  # more than h11 skips, see BAD_LINES
+        while sent := sent.lstrip(b"\r\n"):  # more than h11 skips
             server = h11.Connection(h11.SERVER)
             server.receive_data(sent)
             if not isinstance(request := server.next_event(), h11.Request):

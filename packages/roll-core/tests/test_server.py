@@ -530,8 +530,11 @@ def test_a_request_on_its_way_is_answered_and_its_answer_closes(run, size):
     run(main())
 
 
+@pytest.mark.parametrize("late", [1, 20_000])
 @pytest.mark.parametrize("limits", [{}, {"requests": 1}])
-def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(run, limits):
+def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(
+    run, limits, late
+):
     async def main():
         app = App(**limits)
 
@@ -544,10 +547,11 @@ def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(run, limit
         request = GET.replace(b"/", b"/large", 1)
         async with (
             serving(app) as server,
-            client(server, request + GET * 5000, limit=2**16) as (reader, writer),
+            client(server, request + GET * 2000, limit=2**16) as (reader, writer),
         ):
-            writer.write(GET * 5000)
-            await asyncio.sleep(0.1)  # all that is not read here waits there
+            await asyncio.sleep(0.1)
+            writer.write(GET * late)
+            await asyncio.sleep(0.1)  # what is not read here waits there
             answer = await timed(reader)
             assert answer.endswith(b"x" * 3_000_000)
 

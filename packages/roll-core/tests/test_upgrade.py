@@ -160,9 +160,14 @@ async def test_what_comes_while_the_handshake_waits_is_bounded():
     transport.feed(OFFER)
     transport.feed(b"x" * 1000)
     await asyncio.sleep(0)
-    assert not transport.is_closing()
+    assert transport.is_reading()
     transport.feed(b"x")
-    await transport.wait_closed()
+    assert not transport.is_reading()
+    app.gate.set()
+    await settle(transport)
+    assert transport.data == SWITCHED + b"x" * 1001
+    assert transport.is_reading()
+    await finish(transport)
 
 
 async def test_a_handshake_may_follow_other_requests(app):

@@ -10,7 +10,6 @@ from .errors import HttpError
 from .hookspecs import hookimpl
 from .limits import Limits
 from .matching import Routes
-from .multipart import Multipart
 from .protocol import HttpProtocol
 from .request import Request
 from .response import Response
@@ -39,9 +38,14 @@ __all__ = [
     "hookimpl",
 ]
 
+if TYPE_CHECKING:
+    from .multipart import Multipart
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
+        if name == "Multipart":
+            return Roll.Multipart
         if name not in ("ConnectionClosed", "WSProtocol"):
             raise AttributeError(f"module 'roll' has no attribute {name!r}")
         try:

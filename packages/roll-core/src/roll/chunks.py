@@ -73,6 +73,8 @@ class Chunks:
             self._parser.feed_data(piece[start:stop])
             start = stop
         self._tail = piece[max(start - 3, 0) : start]
+        if self.complete:
+            del self._parser  # it holds on to our methods
         return at + start - before
 
     def take(self) -> bytes:

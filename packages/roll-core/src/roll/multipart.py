@@ -13,8 +13,9 @@ read, the limits, and where content goes.
 """
 
 import re
+import tempfile
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from multipart import (  # type: ignore[import-untyped]
     MultipartError,
@@ -28,9 +29,6 @@ from multipart import (  # type: ignore[import-untyped]
 from .datastructures import Files, Form
 from .errors import HttpError
 from .limits import Limits
-
-if TYPE_CHECKING:
-    from .spool import File
 
 # RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
 # it is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value
@@ -46,6 +44,26 @@ _PARAMETER = re.compile(
 _PARAMETERS = 8
 _HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 _PATH_SEPARATOR = re.compile(r"[/\\]")
+
+
+class File(tempfile.SpooledTemporaryFile[bytes]):
+    """An uploaded file: a binary file object, on disk when it is large.
+
+    Args:
+        filename: As the client named it, without directories; maybe empty.
+        content_type: As the client declared it; `text/plain` when it did not
+            (RFC 7578, section 4.4).
+        spool: Bytes to keep in memory.
+    """
+
+    def __init__(self, filename: str, content_type: str, spool: int) -> None:
+        super().__init__(max_size=spool)
+        self.filename = filename
+        self.content_type = content_type
+
+    def __del__(self) -> None:
+        # A client that leaves is no bug of the view: no ResourceWarning.
+        self.close()
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotations
@@ -202,8 +220,6 @@ class Multipart:
         parameters = _parse_parameters(disposition, "form-data", "name")
         self._name = _read_text(_unquote(parameters["name"]))
         if "filename" in parameters:
-            from .spool import File  # when there is one: see there
-
             self._file = File(
                 _read_filename(parameters["filename"]),
                 fields.get("Content-Type", "text/plain").strip(" \t"),

@@ -243,7 +243,13 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._pending += len(data)
         if self._rest is not None:
             self._rest += data
-        if self._pending > self.app.limits.unread:
+        if self._pending <= self.app.limits.unread:
+            return
+        transport = cast(asyncio.Transport, self._transport)
+        if self.busy or _unsent(transport):  # an answer is not to be lost
+            self._reading_paused = True
+            transport.pause_reading()
+        else:
             self.abort()
 
     def on_headers_complete(self, request: Request) -> None:
@@ -324,13 +330,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._read_on()
 
     def _more_comes(self, content: Body | None) -> bool:
-        """Whether input is left that nobody reads, or may come before all is sent."""
+        """Whether input is left that nobody reads, or may come before much is sent."""
         if content is not None and not content.complete:
             return True
-        if self._deaf or self._transport is None:  # the client knew of the end
-            return False
-        unsent = self._transport.get_write_buffer_size()
-        return unsent > 0 or _unread(self._transport) > 0
+        if self._transport is None or (self._deaf and not self._pending):
+            return False  # a client that knew of the end, and kept to it
+        return _unsent(self._transport) > COPIED or _unread(self._transport) > 0
 
     async def write(self) -> None:
         """Send the answer of the message being served.
@@ -481,6 +486,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if linger and transport.can_write_eof():
             transport.write_eof()
             self._lingering = True
+            self._pending = 0
             self.resume_body()
         else:
             transport.close()

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
 
 from .body import Body
 from .chunks import END, Chunks
@@ -402,8 +407,9 @@ _PARSER_STATUSES = {
 
 def _as_http_error(error: BaseException) -> HttpError:
     """Find the answer to what the parser, or a method of ours, raised."""
-    if isinstance(error, HttpParserError) and error.__context__ is not None:
-        error = error.__context__  # that of a callback
+    # The context of any other may be what somebody handles who reads the body.
+    if isinstance(error, HttpParserCallbackError) and error.__context__ is not None:
+        error = error.__context__
     if isinstance(error, HttpError):
         return error
     if isinstance(error, HttpParserError):

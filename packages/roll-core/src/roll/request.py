@@ -14,11 +14,11 @@ from .datastructures import Files, Form, Headers, Query, parse_urlencoded
 from .errors import HttpError
 from .framing import read_fields
 from .limits import Limits
-from .multipart import Multipart
 from .routing import NOT_FOUND, Endpoint, Route
 
 if TYPE_CHECKING:
     from .app import Roll
+    from .multipart import Multipart
     from .protocol import HttpProtocol
 
 try:
@@ -75,6 +75,15 @@ def _read_json(body: bytes) -> Any:
 _decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
+class _LazyMultipart:
+    """Imports the class when it is asked for: a sixth of the time of `import roll`."""
+
+    def __get__(self, instance: object, owner: type) -> "type[Multipart]":
+        from .multipart import Multipart
+
+        return Multipart
+
+
 class Parts:
     """What a request is parsed into. Apps inherit these, and override some."""
 
@@ -82,7 +91,7 @@ class Parts:
     Form: ClassVar[type[Form]] = Form
     Files: ClassVar[type[Files]] = Files
     Cookies: ClassVar[type[Cookies]] = Cookies
-    Multipart: ClassVar[type[Multipart]] = Multipart
+    Multipart: "ClassVar[type[Multipart]]" = _LazyMultipart()  # type: ignore[assignment]
     Route: ClassVar[type[Route]] = Route
     limits: ClassVar[Limits] = Limits()
 
