@@ -188,8 +188,30 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._reading:
             return
         self._reading = True
+        turn = TURN
         try:
-            self._read_messages()
+            while True:
+                if (
+                    self._at == len(self._held)
+                    or self._deaf
+                    or self._body_paused
+                    or (self.busy and self._incoming is None)
+                ):
+                    if self._next is None:
+                        break
+                elif turn <= 0:
+                    if self._next is None:
+                        self._loop.call_soon(self._read_on)  # others have their turn
+                        break
+                else:
+                    turn -= 1
+                    if self._incoming is not None:
+                        self._read_body(self._incoming)
+                    elif not self._read_head():
+                        break
+                    if self._next is None or self._incoming is not None:
+                        continue
+                self._serve_next()  # its body may be still to come
         finally:
             self._reading = False
         if self._deaf or self._at == len(self._held):
@@ -198,31 +220,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.request = self.response = self.task = None
         if self._held or self._reading_paused or self._body_paused:
             self._pace_reading()
-
-    def _read_messages(self) -> None:
-        turn = TURN
-        while True:
-            if (
-                self._at == len(self._held)
-                or self._deaf
-                or self._body_paused
-                or (self.busy and self._incoming is None)
-            ):
-                if self._next is None:
-                    break
-            elif turn <= 0:
-                if self._next is None:
-                    self._loop.call_soon(self._read_on)  # after what others have to do
-                    break
-            else:
-                turn -= 1
-                if self._incoming is not None:
-                    self._read_body(self._incoming)
-                elif not self._read_head():
-                    break
-                if self._next is None or self._incoming is not None:
-                    continue
-            self._serve_next()  # its body may be still to come
 
     def _pace_reading(self) -> None:
         """Take in only what can be read: not behind a message, nor for a full body."""
