@@ -880,6 +880,19 @@ async def test_a_client_that_is_slow_to_read_the_last_answer_gets_more_time(app)
     assert transport.data == error("501 Not Implemented")
 
 
+@pytest.mark.parametrize("data", [get(), post(b"x"), post_chunks(b"x") + b"0\r\n\r\n"])
+async def test_an_idle_connection_is_closed_soon_whatever_came_before(data):
+    transport = connect(App(head_timeout=9, keep_alive=3))
+    for piece in data[:-5], data[-5:]:
+        transport.feed(piece)
+        await settle(transport)
+    sweep(transport, 10, 12)
+    assert not transport.is_closing()
+    sweep(transport, 13)
+    assert transport.is_closing()
+    await transport.wait_closed()
+
+
 @pytest.mark.parametrize("split", [1, 2])
 async def test_empty_lines_do_not_keep_a_connection_open(split):
     transport = connect(App(head_timeout=3, keep_alive=3))

@@ -350,6 +350,7 @@ class MessageReader:
             if trailers and not _fit(trailers, request.fields, self.app.limits):
                 raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             self._chunks = None
+            self._pending = 0
         self._incoming = None
         request.content.finish()  # type: ignore[union-attr]  # it has one
         if not request.keep_alive:
