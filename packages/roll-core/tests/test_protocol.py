@@ -897,6 +897,7 @@ async def test_an_idle_connection_is_closed_soon_whatever_came_before(data):
 async def test_empty_lines_do_not_keep_a_connection_open(split):
     transport = connect(App(head_timeout=3, keep_alive=3))
     transport.feed(get())
+    await settle(transport)
     for now in (10, 11, 12, 13, 14):
         transport.feed(b"\r\n"[:split])
         sweep(transport, now)
