@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 from roll import HttpError, Limits, Roll
+from roll.protocol import TURN
 from roll_testing import Transport, connect, exchange, settle
 
 HOST = b"Host: a\r\n"
@@ -1151,6 +1152,18 @@ async def test_thousands_of_messages_in_one_read_do_not_hold_the_loop(app):
     assert turns > 10  # each time others had their turn
     assert transport.data == OK * 5000
     await finish(transport)
+
+
+@pytest.mark.parametrize("earlier", [TURN - 3, TURN - 1, TURN])
+async def test_a_view_begins_before_its_body_has_come(app, earlier):
+    @app.route("/echo", methods=["POST"])
+    async def echo(request, response):
+        response.body = request.body
+
+    body = [b"x" * 10_000] * 4
+    data = post_chunks(*body, path="/echo") + b"0\r\n\r\n"
+    found, closed = await exchange(app, get() * earlier + data + get())
+    assert (found, closed) == (OK * earlier + answer(b"".join(body)) + OK, False)
 
 
 async def test_messages_in_one_read_are_parsed_as_they_are_served(app):

@@ -26,6 +26,7 @@ def encoder(request, monkeypatch):
 
 def test_a_response_may_be_made_by_hand():
     response = Response(None, None)
+    assert response.cookies is response.cookies
     assert (response.app, response.protocol) == (None, None)
     assert (response.status, response.headers, response.body) == (200, {}, b"")
     assert response.cookies == {}

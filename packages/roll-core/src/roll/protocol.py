@@ -459,11 +459,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def _write_refusal(self, error: HttpError, method: str) -> None:
         """Answer what could not be parsed; there are no events for it."""
-        if self._transport is not None:
-            response = Response(None, None)
-            set_error(response, error)
-            head, body, *_ = frame(response, method, close=True, extra=self.app.date)
-            self._transport.write(head + (body or b""))
+        response = Response(None, None)
+        set_error(response, error)
+        head, body, *_ = frame(response, method, close=True, extra=self.app.date)
+        cast(asyncio.Transport, self._transport).write(head + (body or b""))
         self._close(linger=True)
 
     # The end
