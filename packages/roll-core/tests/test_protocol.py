@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 from roll import HttpError, Limits, Roll
+from roll.chunks import SLICE
 from roll.protocol import TURN
 from roll_testing import Transport, connect, exchange, settle
 
@@ -1164,6 +1165,22 @@ async def test_a_view_begins_before_its_body_has_come(app, earlier):
     data = post_chunks(*body, path="/echo") + b"0\r\n\r\n"
     found, closed = await exchange(app, get() * earlier + data + get())
     assert (found, closed) == (OK * earlier + answer(b"".join(body)) + OK, False)
+
+
+async def test_a_large_body_in_one_read_does_not_hold_the_loop():
+    size = 2 * TURN * SLICE
+    app = App(unread=2 * size)
+    transport = connect(app)
+    protocol = transport.get_protocol()
+    protocol.data_received(post_chunks(b"x" * size, path="/ignore"))
+    left = len(protocol._held) - protocol._at
+    assert left > size / 4  # others have their turn
+    while protocol._held:
+        await asyncio.sleep(0)
+    transport.feed(b"0\r\n\r\n" + get())
+    await settle(transport)
+    assert transport.data == OK + OK
+    await finish(transport)
 
 
 async def test_messages_in_one_read_are_parsed_as_they_are_served(app):

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 from roll import Limits, Roll
+from roll.chunks import SLICE
 from roll.reader import REMEMBERED, MessageReader
 
 HOST = b"Host: a\r\n"
@@ -348,6 +349,28 @@ def test_fields_have_names_in_upper_case_and_values_without_outer_whitespace():
             (b"X-EMPTY", b""),
             (b"X_A", b"\xe9"),
         ]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"3c000\r\n" + b"\r\n" * (120 * 1024) + b"\r\n",
+        b"2\r\n\r\n\r\n" * 40_000,
+        b"1\r\nx\r\n" * 40_000,
+    ],
+)
+def test_chunks_are_delivered_by_the_slice(chunks):
+    # One call for each empty line, or each chunk, would hold the loop.
+    class Counting(Reader):
+        pieces = 0
+
+        def on_body(self, data):
+            self.pieces += 1
+            super().on_body(data)
+
+    reader = Counting(app()).feed(CHUNKED + chunks + b"0\r\n\r\n" + GET)
+    assert (len(reader.taken), reader.refused) == (2, [])
+    assert reader.pieces <= len(chunks) / SLICE + 2
 
 
 async def test_a_header_that_is_the_one_before_means_the_same():

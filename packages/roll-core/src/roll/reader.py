@@ -250,7 +250,7 @@ class MessageReader:
         ]
         known = dict(fields)
         check_host(fields, known, request.version)
-        self._read_framing(request, fields, known)
+        length = self._read_framing(request, fields, known)
         if not request.keep_alive:
             return
         if (
@@ -259,15 +259,18 @@ class MessageReader:
             and known.get(b"CONNECTION", b"keep-alive").lower() == b"keep-alive"
         ):
             if len(header) <= REMEMBERED:
-                self._usual = header
-                self._usual_length = int(known.get(b"CONTENT-LENGTH", b"0"))
+                self._usual, self._usual_length = header, length or 0
         else:  # llhttp may see an end of the connection where there is none
             self._parser = HttpRequestParser(None)
 
     def _read_framing(
         self, request: Request, fields: Fields, known: Mapping[bytes, bytes]
-    ) -> None:
-        """Read what the header says of a body, and of other protocols."""
+    ) -> int | None:
+        """Read what the header says of a body, and of other protocols.
+
+        Returns:
+            The size of the body, as `content_length` does.
+        """
         modern = request.version == "1.1"
         connection: tuple[str, ...] = ()
         if b"CONNECTION" in known or not modern:
@@ -286,6 +289,7 @@ class MessageReader:
             if request.upgrade and _switches(request):
                 self._rest = self._held[self._at :]
                 self._deaf = True
+        return length
 
     # Bodies
 
