@@ -38,6 +38,7 @@ RANKS = {
     "answer": 4,
     "reader": 4,
     # transports and entry points start here
+    "outbox": 5,
     "plugins": 5,
     "protocol": 5,
     # composition

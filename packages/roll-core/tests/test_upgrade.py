@@ -509,3 +509,13 @@ def test_a_protocol_may_check_the_extras_of_its_routes():
     with pytest.raises(ValueError, match="colour='red': there is none") as caught:
         app.route("/bad", protocol="websocket", colour="red")(view)
     assert "declared at" in caught.value.__notes__[0]
+
+
+async def test_the_switch_is_told_of_before_the_other_protocol_writes(app):
+    get = HEAD.replace(b"/x", b"/plain") + b"\r\n"
+    other, client = connect(app), connect(app)
+    other.feed(get)  # so that the switch is not the first answer of its round
+    client.feed(get + OFFER + b"ping")
+    await settle(client)
+    assert client.data == OK + SWITCHED + b"ping"
+    client.disconnect()

@@ -21,6 +21,7 @@ from .errors import HttpError
 from .events import Entry, bind, names, solve
 from .limits import Limits
 from .matching import Routes, UnreachableRouteError
+from .outbox import Outbox
 from .protocol import HttpProtocol
 from .request import Parts, Request
 from .response import Response, close_body, set_error
@@ -126,6 +127,7 @@ class Roll(_Parts, dict[str, Any]):
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._outbox: Outbox | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] | None = None
 
@@ -297,6 +299,12 @@ class Roll(_Parts, dict[str, Any]):
     def factory(self) -> HttpProtocol:
         """Make the protocol of a new connection, for `loop.create_server`."""
         return self.HttpProtocol(self)
+
+    def outbox(self, loop: asyncio.AbstractEventLoop) -> Outbox:
+        """Give what sends the answers of all connections in a loop, the running one."""
+        if self._outbox is None or self._outbox.loop is not loop:
+            self._outbox = Outbox(loop)
+        return self._outbox
 
     async def __call__(self, request: Request, response: Response) -> None:
         """Run one request: listeners and view, errors included."""

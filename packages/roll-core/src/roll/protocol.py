@@ -62,6 +62,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         "_lingering",
         "_loop",
         "_next",
+        "_outbox",
         "_reading",
         "_reading_paused",
         "_seen_mark",
@@ -116,6 +117,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """Start to serve a client."""
         self.transport = self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
+        self._outbox = self.app.outbox(self._loop)
         self._context = copy_context()
         # A client that left has no address any more, but what a Server accepted it by.
         self.peer = transport.get_extra_info("peername") or self.peer
@@ -281,7 +283,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def continue_body(self) -> None:
         """Ask for the body of a message with `Expect: 100-continue`."""
         if self._transport is not None:
-            self._transport.write(wire.CONTINUE)
+            self._outbox.send(self._transport, wire.CONTINUE)
 
     # From messages to answers
 
@@ -320,6 +322,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._served += 1
         content = request.content
         if not request.keep_alive:
+            self._outbox.flush()
             self._close(linger=self._more_comes(content))
         elif content is not None:
             content.discard()
@@ -358,14 +361,16 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         transport = self._transport
         if transport is None or body is None:
             if transport is not None:
-                transport.write(head)
+                self._outbox.send(transport, head)
             await close_body(response.body)
         elif type(body) is not bytes and hasattr(body, "__aiter__"):
+            self._outbox.flush()
             transport.write(head)
             await self._write_stream(transport, body, chunked, length)
         elif len(body) <= COPIED:
-            transport.write(head + body)
+            self._outbox.send(transport, head + body)
         else:
+            self._outbox.flush()
             transport.write(head)
             transport.write(bytes(body))  # it keeps what it is given, until it is sent
         if self._writable is not None:
@@ -439,6 +444,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if transport is None:
             return
         self._transport = None
+        self._outbox.flush()
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
         self.app.connections.discard(self)
@@ -462,7 +468,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         response = Response(None, None)
         set_error(response, error)
         head, body, *_ = frame(response, method, close=True, extra=self.app.date)
-        cast(asyncio.Transport, self._transport).write(head + (body or b""))
+        transport = cast(asyncio.Transport, self._transport)
+        self._outbox.send(transport, head + (body or b""))
         self._close(linger=True)
 
     # The end
@@ -479,6 +486,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
+        self._outbox.flush()
         if linger and transport.can_write_eof():
             transport.write_eof()
             self._lingering = True
@@ -492,6 +500,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._deaf = True
         self._drop_input()
         if self._transport is not None:
+            self._outbox.flush()
             self._transport.abort()
 
     def stop(self) -> None:

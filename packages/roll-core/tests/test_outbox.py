@@ -1,0 +1,222 @@
+"""When answers are sent: the first of a round of the loop at once, the others after."""
+
+import asyncio
+
+import pytest
+from roll import Roll, outbox
+from roll.outbox import HOLD_BYTES, Outbox
+from roll.protocol import COPIED
+from roll_testing import Transport, connect
+
+HEAD = "{} HTTP/1.1\r\nHost: a\r\n{}\r\n"
+GET = HEAD.format("GET /", "").encode()
+
+
+class Client(Transport):
+    """One that counts the writes that reach it."""
+
+    writes = 0
+
+    def write(self, data):
+        self.writes += 1
+        super().write(data)
+
+
+@pytest.fixture
+async def box():
+    return Outbox(asyncio.get_running_loop())
+
+
+@pytest.fixture
+async def clients():
+    return [Client(asyncio.Protocol()) for _ in range(3)]
+
+
+def received(clients):
+    return [client.data for client in clients]
+
+
+async def test_the_first_answer_of_a_round_goes_at_once_and_the_others_at_its_end(
+    box, clients
+):
+    for _ in range(2):  # the next round is as the one before
+        before = [len(client.data) for client in clients]
+        for client in clients:
+            box.send(client, b"x")
+        assert [len(client.data) for client in clients] == [before[0] + 1, *before[1:]]
+        await asyncio.sleep(0)
+        assert [len(client.data) for client in clients] == [n + 1 for n in before]
+
+
+async def test_a_round_ends_when_what_was_ready_has_run(box, clients):
+    loop = asyncio.get_running_loop()
+    for client in clients:
+        loop.call_soon(box.send, client, b"x")
+    loop.call_soon(lambda: box.send(clients[1], b"y"))
+    await asyncio.sleep(0)
+    assert received(clients) == [b"x", b"", b""]
+    await asyncio.sleep(0)
+    assert received(clients) == [b"x", b"xy", b"x"]
+
+
+async def test_answers_of_one_connection_go_in_one_write(box, clients):
+    box.send(clients[0], b"0")
+    for digit in b"123456":
+        box.send(clients[1], b"%c" % digit)
+    await asyncio.sleep(0)
+    assert received(clients) == [b"0", b"123456", b""]
+    assert [client.writes for client in clients] == [1, 1, 0]
+
+
+async def test_what_is_held_can_be_sent_before(box, clients):
+    for client in clients:
+        box.send(client, b"x")
+    box.flush()
+    assert received(clients) == [b"x"] * 3
+    box.flush()
+    await asyncio.sleep(0)
+    assert received(clients) == [b"x"] * 3
+
+
+async def test_no_more_is_held_than_a_transport_takes_before_it_pauses(box, clients):
+    one, two, _ = clients
+    box.send(one, b"x")
+    box.send(two, bytes(HOLD_BYTES))
+    assert not two.data
+    box.send(one, b"y")
+    assert (one.data, len(two.data)) == (b"xy", HOLD_BYTES)
+    box.send(two, bytes(HOLD_BYTES))  # counted anew
+    assert len(two.data) == HOLD_BYTES
+
+
+async def test_a_slow_view_is_not_waited_for(box, clients, monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(outbox, "monotonic", lambda: now)
+    for client in clients[:2]:
+        box.send(client, b"x")
+    assert received(clients) == [b"x", b"", b""]
+    now += 1.01 * outbox.HOLD_SECONDS
+    box.send(clients[2], b"x")
+    assert received(clients) == [b"x", b"x", b"x"]
+    box.send(clients[2], b"y")  # measured anew
+    assert received(clients) == [b"x", b"x", b"x"]
+
+
+async def test_who_has_left_gets_nothing_and_the_others_all(box, clients):
+    for client in [*clients, *clients]:
+        box.send(client, b"x")
+    clients[1].abort()
+    await asyncio.sleep(0)
+    assert received(clients) == [b"xx", b"", b"xx"]
+    assert clients[1].writes == 0
+
+
+# Connections
+
+BIG = bytes(100_000)
+HALF = bytes(COPIED // 2)
+SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall"
+
+
+@pytest.fixture
+def app():
+    app = Roll()
+
+    @app.route("/", methods=["GET", "HEAD", "POST"])
+    async def small(request, response):
+        response.body = request.body or b"small"
+
+    @app.route("/big")
+    async def big(request, response):
+        response.body = BIG
+
+    @app.route("/half")
+    async def half(request, response):
+        response.headers = dict.fromkeys(request.query, "close")
+        response.body = HALF
+
+    @app.route("/stream")
+    async def stream(request, response):
+        async def pieces():
+            yield b"piece"
+
+        response.body = pieces()
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("request_", "follows"),
+    [
+        (HEAD.format("HEAD /", ""), True),
+        (HEAD.format("GET /big", ""), True),
+        (HEAD.format("GET /stream", ""), True),
+        (HEAD.format("GET /none", ""), True),
+        (HEAD.format("POST /", "Content-Length: 2\r\nExpect: 100-continue\r\n"), True),
+        (HEAD.format("GET /", "Connection: close\r\n"), False),
+        (HEAD.format("GET /big", "Connection: close\r\n"), False),
+        (HEAD.format("GET /stream", "Connection: close\r\n"), False),
+        ("GET / HTTP/1.1\r\n\r\n", False),
+        ("\0", False),
+    ],
+)
+async def test_answers_keep_their_order(app, request_, follows):
+    other, alone, busy = (connect(app) for _ in range(3))
+    body = b"ok" if "Expect" in request_ else b""
+    for request in (GET, request_.encode(), body, GET):
+        alone.feed(request)
+        await settle()
+    other.feed(GET)  # so that nothing of the next is the first of its round
+    busy.feed(GET + request_.encode())
+    await settle()
+    busy.feed(body + GET)
+    await settle()
+    assert busy.data.startswith(SMALL + b"HTTP/1.1 ")
+    assert busy.data.endswith(SMALL) == follows
+    assert (busy.data, busy.is_closing()) == (alone.data, alone.is_closing())
+
+
+async def settle():
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_the_answers_before_one_that_is_cut_arrive(app):
+    @app.route("/cut")
+    async def cut(request, response):
+        request.protocol.abort()
+
+    other, client = connect(app), connect(app)
+    other.feed(GET)
+    client.feed(GET + GET + HEAD.format("GET /cut", "").encode())
+    await settle()
+    assert client.data == SMALL * 2
+
+
+async def test_what_is_held_counts_as_unsent_when_a_connection_ends(app):
+    other, client = connect(app), connect(app)
+    client.stall()
+    client.feed(HEAD.format("GET /half", "").encode())
+    await settle()
+    other.feed(GET)
+    client.feed(HEAD.format("GET /half?Connection=", "").encode())
+    await settle()
+    assert client.get_write_buffer_size() > COPIED
+    assert not client.is_closing()
+    client.drain()
+    await settle()
+    assert client.data.count(HALF) == 2
+    assert client.eof
+
+
+async def test_an_app_may_go_on_in_another_loop(app):
+    async def ask(rounds):
+        clients = [connect(app) for _ in range(3)]
+        for client in clients:
+            client.feed(GET)
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        return [client.data for client in clients]
+
+    await asyncio.to_thread(asyncio.run, ask(0))  # it ends before its round does
+    assert await asyncio.to_thread(asyncio.run, ask(10)) == [SMALL] * 3
