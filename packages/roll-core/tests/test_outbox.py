@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from roll import Roll, outbox
+from roll.answer import COPIED
 from roll.outbox import HOLD_BYTES, Outbox
-from roll.protocol import COPIED
 from roll_testing import Transport, connect
 
 HEAD = "{} HTTP/1.1\r\nHost: a\r\n{}\r\n"

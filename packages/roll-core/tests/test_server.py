@@ -99,7 +99,7 @@ async def serving(app, **options):
     server = Server(app, [sock], **options)
     await server.start()
     server.address = sock.getsockname()
-    app.date = ""
+    app.date = b""
     server._ticker.cancel()
     try:
         yield server
@@ -171,7 +171,7 @@ def test_a_server_sends_the_date_and_its_name_when_asked(run):
                 lines = (await timed(reader)).decode().split("\r\n")
         finally:
             await server.stop()
-        assert app.date == ""
+        assert app.date == b""
         assert lines[3:] == [lines[3], "Server: Roll", "", "ok"]
         name, _, value = lines[3].partition(": ")
         assert name == "Date"  # RFC 9110, 6.6.1
@@ -188,9 +188,9 @@ async def test_the_date_is_written_once_a_second(monkeypatch):
     server = Server(app, [bound()])
     await server.start()
     try:
-        assert app.date == "Date: a\r\n"
+        assert app.date == b"Date: a\r\n"
         await asyncio.sleep(1.1)
-        assert app.date == "Date: b\r\n"
+        assert app.date == b"Date: b\r\n"
     finally:
         await server.stop()
 

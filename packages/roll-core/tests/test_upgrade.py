@@ -201,7 +201,7 @@ async def test_the_new_protocol_stands_in_for_the_connection(app):
 
 
 async def test_the_date_is_sent_with_the_handshake(app):
-    app.date = "Date: x\r\n"
+    app.date = b"Date: x\r\n"
     data, _ = await exchange(app, OFFER)
     assert data == SWITCHED[:-2] + b"Date: x\r\n\r\n"
 

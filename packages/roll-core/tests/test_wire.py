@@ -6,7 +6,7 @@ from roll.cookies import Cookies
 
 
 def test_every_known_status_has_a_line_with_its_phrase():
-    assert wire.STATUS_LINES[404] == "HTTP/1.1 404 Not Found\r\n"
+    assert wire.STATUS_LINES[404] == b"HTTP/1.1 404 Not Found\r\n"
     assert wire.STATUS_LINES.keys() == set(HTTPStatus)
 
 
@@ -14,35 +14,47 @@ def test_the_statuses_without_a_body_are_1xx_204_and_304():  # RFC 9110, 6.4.1
     assert sorted(wire.BODILESS) == [100, 101, 102, 103, 204, 304]
 
 
-def test_a_head_is_a_status_line_then_cookies_then_fields_in_the_order_set():
-    cookies = Cookies()
-    cookies.set("a", "1")
+def test_fields_are_written_in_the_order_set():
     fields = {"X-B": "2", "X-A": 1}
-    assert wire.head(202, fields, cookies.values()) == (
-        "HTTP/1.1 202 Accepted\r\nSet-Cookie: a=1; Path=/\r\nX-B: 2\r\nX-A: 1\r\n",
-        None,
-        False,
+    assert wire.fields(202, fields) == (b"X-B: 2\r\nX-A: 1\r\n", None, False)
+
+
+def test_each_cookie_is_a_field():
+    jar = Cookies()
+    jar.set("a", "1")
+    jar.set("b", "\xe9")
+    assert wire.cookies(jar.values()) == (
+        b"Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=%C3%A9; Path=/\r\n"
     )
+
+
+@pytest.mark.parametrize("value", ["text/html", "", "\xe9", "a" * 5000])
+def test_a_content_type_is_written_as_other_fields(value):
+    assert wire.content_type(value) == wire.fields(200, {"Content-Type": value})[0]
+
+
+@pytest.mark.parametrize("evil", ["\r", "\n", "\r\nX: 1", "\0", "\u20ac"])
+def test_no_content_type_can_split_a_head(evil):
+    for _ in range(2):  # nothing of it is kept
+        with pytest.raises(ValueError, match=r"in a header|latin-1"):
+            wire.content_type(evil)
 
 
 @pytest.mark.parametrize("values", [["a", "b"], ("a", "b")])
 def test_a_list_or_tuple_becomes_repeated_lines(values):
-    assert wire.head(200, {"Vary": values}) == (
-        "HTTP/1.1 200 OK\r\nVary: a\r\nVary: b\r\n",
-        None,
-        False,
-    )
+    written = b"Vary: a\r\nVary: b\r\n"
+    assert wire.fields(200, {"Vary": values}) == (written, None, False)
 
 
 def test_an_empty_list_becomes_no_line():
-    assert wire.head(200, {"Vary": []}) == ("HTTP/1.1 200 OK\r\n", None, False)
+    assert wire.fields(200, {"Vary": []}) == (b"", None, False)
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "content-length"])
 def test_the_content_length_is_read_from_the_fields(name):
-    head = f"HTTP/1.1 200 OK\r\n{name}: 17\r\n"
-    assert wire.head(200, {name: 17}) == (head, 17, False)
-    assert wire.head(200, {name: "17"}) == (head, 17, False)
+    line = f"{name}: 17\r\n".encode()
+    assert wire.fields(200, {name: 17}) == (line, 17, False)
+    assert wire.fields(200, {name: "17"}) == (line, 17, False)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +62,8 @@ def test_the_content_length_is_read_from_the_fields(name):
     [(101, False), (204, False), (304, True), (200, True)],
 )
 def test_1xx_and_204_never_have_a_content_length(status, sent):  # RFC 9110, 8.6
-    lines, length, _ = wire.head(status, {"Content-Length": 3})
-    assert ("Content-Length" in lines) is sent
+    lines, length, _ = wire.fields(status, {"Content-Length": 3})
+    assert (b"Content-Length" in lines) is sent
     assert length == 3
 
 
@@ -67,7 +79,7 @@ def test_1xx_and_204_never_have_a_content_length(status, sent):  # RFC 9110, 8.6
     ],
 )
 def test_the_connection_field_says_whether_to_close(value, closes):  # RFC 9112, 9.6
-    assert wire.head(200, {"Connection": value})[2] is closes
+    assert wire.fields(200, {"Connection": value})[2] is closes
 
 
 @pytest.mark.parametrize("evil", ["\r", "\n", "\r\n", "\0", "\r\nX-Evil: 1"])
@@ -83,13 +95,13 @@ def test_the_connection_field_says_whether_to_close(value, closes):  # RFC 9112,
 )
 def test_no_field_can_split_a_head(fields, evil):  # RFC 9110, 5.5
     with pytest.raises(ValueError, match="CR, LF or NUL in a header"):
-        wire.head(200, fields(evil))
+        wire.fields(200, fields(evil))
 
 
 @pytest.mark.parametrize("evil", ["\r\n", "\n", "\0"])
 def test_no_cookie_can_split_a_head(evil):
     with pytest.raises(ValueError, match="CR, LF or NUL in a header"):
-        wire.head(200, {}, [f"a=1{evil}X: 1"])
+        wire.cookies([f"a=1{evil}X: 1"])
 
 
 @pytest.mark.parametrize(
@@ -97,18 +109,18 @@ def test_no_cookie_can_split_a_head(evil):
 )
 def test_a_content_length_is_ascii_digits(value):  # RFC 9110, 8.6
     with pytest.raises(ValueError, match="Content-Length is no number of bytes"):
-        wire.head(200, {"Content-Length": value})
+        wire.fields(200, {"Content-Length": value})
 
 
 def test_a_content_length_is_set_once():
     with pytest.raises(ValueError, match="Content-Length is set twice"):
-        wire.head(200, {"Content-Length": 1, "content-length": 1})
+        wire.fields(200, {"Content-Length": 1, "content-length": 1})
 
 
 @pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding"])
 def test_transfer_encoding_is_not_a_views_to_set(name):
     with pytest.raises(ValueError, match="not a view's to set"):
-        wire.head(200, {name: "chunked"})
+        wire.fields(200, {name: "chunked"})
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ class Roll(_Parts, dict[str, Any]):
         """The names of the sockets that Servers accept on, from `startup` on."""
         self.closing = asyncio.Event()
         """Set when the app starts to shut down."""
-        self.date = ""
+        self.date = b""
         """Lines that end every head: `Date` and `Server`, while a Server runs."""
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from . import wire
-from .answer import Answer, frame
+from .answer import COPIED, Answer, frame
 from .body import Body
 from .errors import HttpError
 from .reader import MessageReader, method_of
@@ -40,9 +40,6 @@ round trips."""
 TURN = 100
 """Messages, and pieces of bodies, that are read before other connections have their
 turn: a read may bring thousands, and each takes some 20 microseconds at least."""
-
-COPIED = 64 * 1024
-"""Bytes of a body up to which one write of head and body beats not copying it."""
 
 
 class HttpProtocol(MessageReader, asyncio.Protocol):
@@ -359,20 +356,20 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if content is not None:
             content.expected = False  # the client has its answer
         transport = self._transport
-        if transport is None or body is None:
+        if body is None:
             if transport is not None:
                 self._outbox.send(transport, head)
-            await close_body(response.body)
-        elif type(body) is not bytes and hasattr(body, "__aiter__"):
-            self._outbox.flush()
-            transport.write(head)
-            await self._write_stream(transport, body, chunked, length)
-        elif len(body) <= COPIED:
-            self._outbox.send(transport, head + body)
+            if type(response.body) is not bytes:
+                await close_body(response.body)
+        elif transport is None:
+            await close_body(body)
         else:
             self._outbox.flush()
             transport.write(head)
-            transport.write(bytes(body))  # it keeps what it is given, until it is sent
+            if hasattr(body, "__aiter__"):
+                await self._write_stream(transport, body, chunked, length)
+            else:  # the transport keeps what it is given, until it is sent
+                transport.write(bytes(body))
         if self._writable is not None:
             await self._writable
 
@@ -467,9 +464,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """Answer what could not be parsed; there are no events for it."""
         response = Response(None, None)
         set_error(response, error)
-        head, body, *_ = frame(response, method, close=True, extra=self.app.date)
-        transport = cast(asyncio.Transport, self._transport)
-        self._outbox.send(transport, head + (body or b""))
+        answer = frame(response, method, close=True, extra=self.app.date)
+        self._outbox.send(cast(asyncio.Transport, self._transport), answer[0])
         self._close(linger=True)
 
     # The end

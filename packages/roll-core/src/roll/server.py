@@ -7,8 +7,10 @@ import socket
 import ssl
 from collections.abc import Iterable
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from . import wire
 from .protocol import HttpProtocol
 from .tasks import EAGER
 
@@ -82,7 +84,7 @@ class Server:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
-        self.app.date = ""
+        self.app.date = b""
         self.app.addresses = []
 
     async def _open_the_last(self) -> None:
@@ -96,10 +98,10 @@ class Server:
 
     def _tick(self) -> None:
         """Write `Date` once a second instead of for each answer (RFC 9110, 6.6.1)."""
-        app = self.app
-        app.date = f"Date: {formatdate(usegmt=True)}\r\n"
-        if app.server_header is not None:
-            app.date += f"Server: {app.server_header}\r\n"
+        lines = {"Date": formatdate(usegmt=True)}
+        if self.app.server_header is not None:
+            lines["Server"] = self.app.server_header
+        self.app.date, *_ = wire.fields(HTTPStatus.OK, lines)
         loop = asyncio.get_running_loop()
         self._ticker = loop.call_later(1.0, self._tick)
 
