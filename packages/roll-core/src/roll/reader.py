@@ -175,14 +175,18 @@ class MessageReader:
             head = self._skip_lines(head)
             if not head:
                 return
-        end = head.find(b"\n")
-        pieces = head[:end].split(b" ")
-        if len(pieces) != 3:  # llhttp takes more spaces, and HTTP/0.9 has no version
-            _check_line_end(head, end)
-            if len(pieces) == 2:
-                raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-            raise HttpError(HTTPStatus.BAD_REQUEST)
-        method, url, _ = pieces
+        pieces = head.split(b" ", 2)
+        # The requests of a client hardly differ in their fields. What is known to begin
+        # with a version ends a request line, if that is one line.
+        known = (
+            not upgrading
+            and pieces[-1] == self._usual
+            and len(pieces) == 3
+            and pieces[1].find(b"\n") < 0
+        )
+        if not known:
+            _check_line(head)
+        method, url, header = pieces
         app = self.app
         if len(url) > app.limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
@@ -190,9 +194,7 @@ class MessageReader:
         request.head = head
         request.url = url
         request._method = name = method.decode()
-        # The requests of a client hardly differ in their fields.
-        header = head[end - len(_HTTP_11) :]
-        if upgrading or header != self._usual:
+        if not known:
             self._read_fields(request, header)
         elif self._usual_length:
             request.content = self._make_body(self._usual_length)
@@ -359,6 +361,20 @@ class MessageReader:
         request.content.finish()  # type: ignore[union-attr]  # it has one
         if not request.keep_alive:
             self._deaf = True
+
+
+def _check_line(head: bytes) -> None:
+    """Refuse a request line that is not of three words.
+
+    llhttp takes more spaces, and HTTP/0.9, which has no version.
+    """
+    end = head.find(b"\n")
+    spaces = head.count(b" ", 0, end)
+    if spaces != 2:
+        _check_line_end(head, end)
+        if spaces == 1:
+            raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        raise HttpError(HTTPStatus.BAD_REQUEST)
 
 
 def _check_line_end(head: bytes, end: int) -> None:
