@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from roll.body import Body
+from roll.body import LARGE, Body
 from roll.errors import HttpError
 
 
@@ -41,6 +41,29 @@ async def test_what_came_is_read_at_once_as_one():
     assert await body.read() == b"twothree"
     assert body.received == 11
     assert source.asked == []
+
+
+async def test_a_large_piece_comes_alone_and_is_not_copied():
+    body, source = make(buffer=2 * LARGE)
+    large = [bytes(LARGE), bytes(LARGE)]
+    for piece in (large[0], b"one", b"two", large[1]):
+        body.feed(piece)
+    assert source.asked == ["pause"]
+    assert await body.read() is large[0]
+    assert source.asked == ["pause", "resume"]
+    assert await body.read() == b"onetwo" + large[1]
+    body.feed(large[1])
+    assert await body.read() is large[1]
+
+
+async def test_reading_goes_on_when_there_is_room_again():
+    body, source = make(buffer=LARGE)
+    for _ in range(3):
+        body.feed(bytes(LARGE))
+    await body.read()
+    assert source.asked == ["pause"]
+    await body.read()
+    assert source.asked == ["pause", "resume"]
 
 
 async def test_after_the_last_byte_reading_gives_nothing():

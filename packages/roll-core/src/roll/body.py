@@ -7,6 +7,10 @@ PIECES = 1000
 """Pieces that may wait for the reader: each takes memory, however small it is."""
 
 
+LARGE = 16 * 1024
+"""Bytes of a piece from which on it is not joined with what came behind it."""
+
+
 class Source(Protocol):
     """Where a body comes from: what its reader may ask of the connection."""
 
@@ -113,6 +117,9 @@ class Body:
     async def read(self) -> bytes:
         """Take what is buffered, or wait for more; `b""` after the last byte.
 
+        Small pieces come as one. A large one comes alone: a copy of it takes as long as
+        to receive it.
+
         Raises:
             RuntimeError: Another task is waiting for this body already.
             HttpError: What `fail()` was given, when the rest cannot come.
@@ -123,7 +130,13 @@ class Body:
             if self.complete:
                 return b""
             await self._wait()
-        return self.take()
+        if len(self._chunks[0]) < LARGE:
+            return self.take()
+        data = self._chunks.pop(0)
+        self._size -= len(data)
+        if self._size <= self._buffer:
+            self._resume()
+        return data
 
     def take(self) -> bytes:
         """Take what is buffered; nothing of it is kept."""

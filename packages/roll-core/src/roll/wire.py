@@ -111,8 +111,10 @@ def _content_length(value: object) -> int:
 
 
 def chunk(data: bytes | bytearray | memoryview) -> bytes:
-    """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1).
+    """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1)."""
+    return b"".join(chunk_pieces(data))
 
-    Three writes of parts, and `writelines`, are no quicker for a large one.
-    """
-    return b"%x\r\n%b\r\n" % (len(data), bytes(data))
+
+def chunk_pieces(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
+    """Frame as `chunk` does, and copy nothing that is bytes already."""
+    return b"%x\r\n" % len(data), bytes(data), b"\r\n"
