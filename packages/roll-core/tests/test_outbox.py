@@ -68,6 +68,23 @@ async def test_answers_of_one_connection_go_in_one_write(box, clients):
     assert [client.writes for client in clients] == [1, 1, 0]
 
 
+async def test_pieces_go_in_one_write_at_once_or_when_the_round_ends(box, clients):
+    one, two, _ = clients
+    box.send_pieces(one, (b"1", b"2"))
+    box.send_pieces(two, (b"3", b"4", b"5"))
+    box.send_pieces(two, (b"6",))
+    assert received(clients) == [b"12", b"", b""]
+    await asyncio.sleep(0)
+    assert received(clients) == [b"12", b"3456", b""]
+    assert [client.writes for client in clients] == [1, 1, 0]
+
+
+async def test_no_more_is_held_of_pieces_either(box, clients):
+    box.send(clients[0], b"x")
+    box.send_pieces(clients[1], (bytes(HOLD_BYTES), b"x"))
+    assert len(clients[1].data) == HOLD_BYTES + 1
+
+
 async def test_what_is_held_can_be_sent_before(box, clients):
     for client in clients:
         box.send(client, b"x")
@@ -174,6 +191,60 @@ async def test_answers_keep_their_order(app, request_, follows):
     assert busy.data.startswith(SMALL + b"HTTP/1.1 ")
     assert busy.data.endswith(SMALL) == follows
     assert (busy.data, busy.is_closing()) == (alone.data, alone.is_closing())
+
+
+def framed(*pieces):
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+
+
+async def test_pieces_of_a_stream_that_come_without_a_wait_go_together(app):
+    gate = asyncio.Event()
+
+    @app.route("/pieces")
+    async def view(request, response):
+        async def pieces():
+            for piece in b"abcdef":
+                yield b"%c" % piece
+            await gate.wait()
+            yield b"g"
+
+        response.body = pieces()
+
+    protocol = app.factory()
+    client = Client(protocol)
+    protocol.connection_made(client)
+    client.feed(HEAD.format("GET /pieces", "").encode())
+    await settle()
+    assert client.data.endswith(framed(b"a", b"b", b"c", b"d", b"e", b"f"))
+    assert client.writes == 3  # the head, the first piece, the others
+    gate.set()
+    await settle()
+    assert client.data.endswith(framed(b"f", b"g") + b"0\r\n\r\n")
+    assert client.writes == 5
+
+
+async def test_nothing_is_held_for_a_client_that_is_slow(app):
+    made = []
+
+    @app.route("/pieces")
+    async def view(request, response):
+        async def pieces():
+            for _ in range(100):
+                made.append(1)
+                yield bytes(COPIED // 4)
+
+        response.body = pieces()
+
+    client = connect(app)
+    client.stall()
+    client.feed(HEAD.format("GET /pieces", "").encode())
+    await settle()
+    # asyncio's transports pause who writes above 64 KiB.
+    assert COPIED < client.get_write_buffer_size() < 2 * COPIED
+    assert len(made) == 4
+    client.drain()
+    await settle()
+    assert client.data.endswith(b"0\r\n\r\n")
 
 
 async def settle():

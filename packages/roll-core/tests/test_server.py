@@ -326,6 +326,35 @@ def test_a_buffer_that_a_stream_uses_again_arrives_as_it_was(run):
     run(main())
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("sizes", [[40_000] * 60, [10] * 5000, [5, 100_000, 7] * 20])
+def test_a_stream_arrives_however_its_pieces_are_sent(run, sizes, tls):
+    async def main():
+        app = App()
+        inside, outside = contexts() if tls else (None, None)
+        pieces = [os.urandom(size) for size in sizes]
+
+        @app.route("/pieces")
+        async def view(request, response):
+            response.body = in_turn(pieces)
+
+        async with serving(app, ssl=inside) as server:
+            request = CLOSE.replace(b"/", b"/pieces", 1)
+            async with client(server, request, ssl=outside) as (reader, _):
+                body = (await timed(reader)).partition(b"\r\n\r\n")[2]
+        chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
+        assert body == b"".join([*chunks, b"0\r\n\r\n"])
+
+    run(main())
+
+
+async def in_turn(pieces):
+    for number, piece in enumerate(pieces):
+        yield piece
+        if number % 50 == 49:  # the loop goes round
+            await asyncio.sleep(0)
+
+
 # Clients that leave, or do not read
 
 

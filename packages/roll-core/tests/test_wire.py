@@ -126,9 +126,12 @@ def test_transfer_encoding_is_not_a_views_to_set(name):
 @pytest.mark.parametrize(
     ("data", "framed"),
     [
-        (b"a", b"1\r\na\r\n"),
-        (bytearray(b"0123456789abcdef"), b"10\r\n0123456789abcdef\r\n"),
-        (memoryview(b"\r\n"), b"2\r\n\r\n\r\n"),
+        (b"a", (b"1\r\n", b"a", b"\r\n")),
+        (
+            bytearray(b"0123456789abcdef"),
+            (b"10\r\n", b"0123456789abcdef", b"\r\n"),
+        ),
+        (memoryview(b"\r\n"), (b"2\r\n", b"\r\n", b"\r\n")),
     ],
 )
 def test_a_chunk_has_its_size_in_hexadecimal(data, framed):  # RFC 9112, 7.1

@@ -42,10 +42,6 @@ TURN = 100
 turn: a read may bring thousands, and each takes some 20 microseconds at least."""
 
 
-GATHERED = 16 * 1024
-"""Bytes of a chunk from which on a write of its pieces beats a copy of it."""
-
-
 class HttpProtocol(MessageReader, asyncio.Protocol):
     """One connection: its messages are answered one after the other, in order.
 
@@ -413,7 +409,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     ) -> None:
         """Send the pieces of an async body as they come, and always close it."""
         left = math.inf if length is None else length
-        gathers = chunked and _gathers(transport)
         iterator = aiter(body)
         try:
             async for piece in iterator:
@@ -423,12 +418,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                 left -= len(data)
                 if left < 0:
                     raise ValueError(f"the body passes its {length} bytes")
-                if not (chunked and data):  # an empty chunk would be the last one
-                    transport.write(bytes(data))
-                elif gathers and len(data) >= GATHERED:
-                    transport.writelines(wire.chunk_pieces(data))
+                if chunked and data:  # an empty chunk would be the last one
+                    self._outbox.send_pieces(transport, wire.chunk(data))
                 else:
-                    transport.write(wire.chunk(data))
+                    self._outbox.send(transport, bytes(data))
+                if transport.get_write_buffer_size():  # the client is slow
+                    self._outbox.flush()
                 if self._writable is not None:
                     await self._writable
         finally:
@@ -438,7 +433,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._transport is None:
             return
         if chunked:
-            transport.write(wire.LAST_CHUNK)
+            self._outbox.send(transport, wire.LAST_CHUNK)
         elif length is not None and left:
             raise ValueError(f"the body lacks {left} of its {length} bytes")
 
@@ -574,18 +569,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT), method_of(head))
         else:
             self._close()
-
-
-def _gathers(transport: asyncio.Transport) -> bool:
-    """Whether `writelines` sends pieces without a copy, and pauses who writes.
-
-    asyncio's own copies them (3.11), or does not pause (3.12 before 3.12.9, 3.13 before
-    3.13.2), and is no quicker; with TLS each of them would be a record.
-    """
-    return (
-        type(transport).__module__ == "uvloop.loop"
-        and transport.get_extra_info("sslcontext") is None
-    )
 
 
 def _may_read(response: Response) -> bool:

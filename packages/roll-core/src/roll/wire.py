@@ -110,11 +110,10 @@ def _content_length(value: object) -> int:
     return int(digits)
 
 
-def chunk(data: bytes | bytearray | memoryview) -> bytes:
-    """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1)."""
-    return b"".join(chunk_pieces(data))
+def chunk(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
+    """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1).
 
-
-def chunk_pieces(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
-    """Frame as `chunk` does, and copy nothing that is bytes already."""
+    Returns:
+        Its pieces, so that what is bytes already is not copied.
+    """
     return b"%x\r\n" % len(data), bytes(data), b"\r\n"
