@@ -1,4 +1,8 @@
-"""socketify, on its own loop: PORT, FOLDER."""
+"""socketify, on its own loop: PORT, FOLDER, and `async` for coroutines as views.
+
+A plain function is quicker there, but cannot wait for anything, as all other views here
+could.
+"""
 
 import sys
 
@@ -64,12 +68,20 @@ def echo(ws, message, opcode):
     ws.send(message, opcode)
 
 
+def as_coroutine(view):
+    async def run(res, req):
+        view(res, req)
+
+    return run
+
+
+chosen = as_coroutine if "async" in sys.argv else lambda view: view
 app.ws("/echo", {"message": echo})
-app.get("/hello/minimal", minimal)
-app.get("/hello/with/:parameter", parameter)
-app.get("/hello/cookie", cookie)
-app.get("/hello/query", query)
-app.get("/hello/full/with/:one/and/:two", full)
+app.get("/hello/minimal", chosen(minimal))
+app.get("/hello/with/:parameter", chosen(parameter))
+app.get("/hello/cookie", chosen(cookie))
+app.get("/hello/query", chosen(query))
+app.get("/hello/full/with/:one/and/:two", chosen(full))
 app.post("/json", post)
 app.put("/upload", upload)
 app.get("/download", download)

@@ -156,7 +156,7 @@ PEERS = {
         requires=("uvloop",),
         imports=None,
         command=("bare_app.py", "{port}"),
-        rows=LIMIT,
+        rows=LIMIT | {"upload"},
         shown=("uvloop",),
     ),
     "httptools": Peer(

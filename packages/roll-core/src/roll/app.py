@@ -79,6 +79,9 @@ class Roll(_Parts, dict[str, Any]):
     compare by identity and are always true.
     """
 
+    # What each request asks for: of a dict with attributes they are the faster ones.
+    __slots__ = ("__dict__", "__weakref__", "date", "hooks", "routes")
+
     __hash__ = object.__hash__  # type: ignore[assignment]  # a dict's is None
 
     def __eq__(self, other: object) -> bool:

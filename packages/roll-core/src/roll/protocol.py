@@ -53,6 +53,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     """
 
     __slots__ = (
+        "_Response",
         "_body_paused",
         "_context",
         "_disconnected",
@@ -80,6 +81,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def __init__(self, app: "Roll") -> None:
         super().__init__(app)
+        self._Response = app.Response
         self.transport: asyncio.Transport | None = None
         """The connection, also once it is lost."""
         self._transport: asyncio.Transport | None = None  # not once it is lost
@@ -239,7 +241,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._pending += len(data)
         if self._rest is not None:
             self._rest += data
-        if self._pending <= self.app.limits.unread:
+        if self._pending <= self.limits.unread:
             return
         transport = cast(asyncio.Transport, self._transport)
         if self.busy or _unsent(transport):  # an answer is not to be lost
@@ -289,7 +291,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._next = None
         self.busy = True
         self.request = request
-        response = self.response = self.app.Response(self.app, self)
+        response = self.response = self._Response(self.app, self)
         # Not in the context of the request before, in whose task we may be.
         self.task = asyncio.Task(
             self._serve(request, response),
@@ -377,7 +379,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self.switch is not None and response._status in wire.INTERIM:
             return self._frame_switch(request, response)
         content = request.content
-        requests = self.app.limits.requests
+        requests = self.limits.requests
         close = (
             not request.keep_alive
             or self._stopping
@@ -398,7 +400,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return True
         if content.expected:  # the client may send the body, or may not
             return False
-        return content.missing <= self.app.limits.unread
+        return content.missing <= self.limits.unread
 
     async def _write_stream(
         self,
@@ -510,7 +512,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         self._stopping = True
         if self.busy:
             cast(Request, self.request).keep_alive = False
-        elif self.app.limits.shutdown > QUIET:
+        elif self.limits.shutdown > QUIET:
             self._loop.call_later(QUIET, self._stop_idle)
         else:
             self._close()
@@ -544,7 +546,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
         No request pays for timers: this looks at what the connection keeps anyway.
         """
-        limits = self.app.limits
+        limits = self.limits
         request = self._incoming
         transport = cast(asyncio.Transport, self.transport)
         if self._writable is not None or transport.is_closing():

@@ -2,9 +2,9 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from http import HTTPStatus
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPMethod, HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from httptools import (
     HttpParserCallbackError,
@@ -41,6 +41,8 @@ _TELLING = re.compile(
 _USUAL = frozenset((b"HOST", b"CONNECTION", b"CONTENT-LENGTH"))
 """What of it does not keep a header from being compared with the next one."""
 
+_NAMES = {method.encode(): method.value for method in HTTPMethod}
+
 REMEMBERED = 1024
 """Bytes of a header up to which the next one is compared with it."""
 
@@ -60,6 +62,7 @@ class MessageReader:
     """
 
     __slots__ = (
+        "_Request",
         "_at",
         "_chunks",
         "_deaf",
@@ -73,10 +76,14 @@ class MessageReader:
         "_usual",
         "_usual_length",
         "app",
+        "limits",
     )
 
     def __init__(self, app: "Roll") -> None:
         self.app = app
+        self.limits = app.limits
+        """Of the app, when the connection came; to ask the app for it takes longer."""
+        self._Request: Callable[[Roll, Any], Request] = app.Request
         self._parser = HttpRequestParser(None)
         self._held = b""  # what came, and is not all read
         self._at = 0  # where the rest of it begins
@@ -155,7 +162,7 @@ class MessageReader:
             self._count_waste(2)
             return
         self._seen = len(head)
-        limits = self.app.limits
+        limits = self.limits
         head = head.lstrip(b"\r\n")
         _check_line_end(head, head.find(b"\n"))
         _, _, line = head[: limits.target + 100].partition(b" ")  # no method is longer
@@ -171,29 +178,31 @@ class MessageReader:
             head: Whole.
             upgrading: Whether llhttp sees CONNECT, or an offer to switch protocols.
         """
-        if head[0] <= 13:  # LF is 10, CR 13
-            head = self._skip_lines(head)
-            if not head:
-                return
         pieces = head.split(b" ", 2)
+        name = _NAMES.get(pieces[0], "")
         # The requests of a client hardly differ in their fields. What is known to begin
         # with a version ends a request line, if that is one line.
         known = (
-            not upgrading
-            and pieces[-1] == self._usual
+            name != ""
             and len(pieces) == 3
+            and pieces[2] == self._usual
+            and not upgrading
             and pieces[1].find(b"\n") < 0
         )
         if not known:
+            head = self._skip_lines(head)
+            if not head:
+                return
             _check_line(head)
-        method, url, header = pieces
-        app = self.app
-        if len(url) > app.limits.target:
+            pieces = head.split(b" ", 2)
+            name = pieces[0].decode()
+        _, url, header = pieces
+        if len(url) > self.limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
-        request = app.Request(app, self)  # type: ignore[arg-type]  # half of it
+        request = self._Request(self.app, self)
         request.head = head
         request.url = url
-        request._method = name = method.decode()
+        request._method = name
         if not known:
             self._read_fields(request, header)
         elif self._usual_length:
@@ -223,7 +232,7 @@ class MessageReader:
     def _count_waste(self, size: int) -> None:
         """See that what comes makes a message some time."""
         self._pending += size
-        if self._pending > _most(self.app.limits):
+        if self._pending > _most(self.limits):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _read_fields(self, request: Request, header: bytes) -> None:
@@ -233,7 +242,7 @@ class MessageReader:
             request: The rest of it is known.
             header: From the version on.
         """
-        limits = self.app.limits
+        limits = self.limits
         if header.count(b"\n") > limits.fields + 2:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         # Most headers are smaller than one field may be: these are not counted.
@@ -296,7 +305,7 @@ class MessageReader:
     # Bodies
 
     def _make_body(self, length: int | None, waits: bool = False) -> Body:
-        return Body(self, self.app.limits.buffer, length, waits)
+        return Body(self, self.limits.buffer, length, waits)
 
     def _await_body(self, request: Request, content: Body) -> None:
         """Let what follows be the body."""
@@ -306,7 +315,7 @@ class MessageReader:
         self._incoming = request
         self._parser = HttpRequestParser(None)  # the old one waits for the body
         if content.length is None:
-            self._chunks = Chunks(self.app.limits.fields)
+            self._chunks = Chunks(self.limits.fields)
 
     def _read_body(self, request: Request) -> None:
         """Read the next piece of the body of *request*."""
@@ -345,7 +354,7 @@ class MessageReader:
         self._progress += 1
         content: Body = self._incoming.content  # type: ignore[union-attr, assignment]
         content.feed(data)
-        if content.discarded > self.app.limits.unread:
+        if content.discarded > self.limits.unread:
             self._skip_too_much()
 
     def on_message_complete(self) -> None:
@@ -353,7 +362,7 @@ class MessageReader:
         request: Request = self._incoming  # type: ignore[assignment]  # its body's
         if self._chunks is not None:
             trailers = self._chunks.trailers
-            if trailers and not _fit(trailers, request.fields, self.app.limits):
+            if trailers and not _fit(trailers, request.fields, self.limits):
                 raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             self._chunks = None
             self._pending = 0

@@ -244,8 +244,10 @@ class Request(dict[str, Any]):
             self._host = authority
             target = f"/{rest}" if slash else f"/{mark}{query}"
         path, _, self._query_string = target.partition("?")
-        self._path = path = unquote(path) if "%" in path else path
-        if path.isascii() and target.isascii():
+        self._path = path
+        if "%" in path:
+            self._path = path = unquote(path)
+        elif target.isascii():
             return
         if "\ufffd" in path or "\ufffd" in target:
             # Sent as such, or put there by us. What was decoded stays for listeners.
