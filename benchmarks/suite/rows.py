@@ -186,7 +186,7 @@ def connect(port):
 @functools.cache
 def sent():
     """Make what is uploaded: a client that copied it would take longer than servers."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115: until the process ends
+    file = tempfile.TemporaryFile()  # noqa: SIM115
     for _ in range(SIZE // MIB):
         file.write(bytes(MIB))
     file.flush()
