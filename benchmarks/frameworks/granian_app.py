@@ -1,12 +1,16 @@
-"""RSGI without a framework, under granian, which serves the folder itself."""
+"""RSGI without a framework, under granian, which serves the folder itself.
+
+Cookies, queries and JSON are the standard library's, but for those of `by_hand`: it
+cuts the cookie that is sent out of the field, and knows the one that it sets.
+"""
 
 import json
+from http.cookies import SimpleCookie
 from urllib.parse import parse_qs
 
 PIECE = bytes(64 * 1024)
 PIECES = 1600
 JSON = [("content-type", "application/json")]
-COOKIE = [*JSON, ("set-cookie", "bench=set; Path=/")]
 
 
 def write(proto, value, headers=JSON):
@@ -14,6 +18,17 @@ def write(proto, value, headers=JSON):
 
 
 def read_cookie(scope, name):
+    return SimpleCookie(scope.headers.get("cookie", ""))[name].value
+
+
+def set_cookie():
+    jar = SimpleCookie()
+    jar["bench"] = "set"
+    jar["bench"]["path"] = "/"
+    return [*JSON, ("set-cookie", jar["bench"].OutputString())]
+
+
+def cut_cookie(scope, name):
     for pair in scope.headers.get("cookie", "").split("; "):
         key, _, value = pair.partition("=")
         if key == name:
@@ -33,21 +48,21 @@ async def parameter(scope, proto, parameter):
     write(proto, {"parameter": parameter})
 
 
-async def cookie(scope, proto):
-    write(proto, {"cookie": read_cookie(scope, "test")}, COOKIE)
+async def cookie(scope, proto, read=read_cookie, make=set_cookie):
+    write(proto, {"cookie": read(scope, "test")}, make())
 
 
 async def query(scope, proto):
     write(proto, {"query": read_query(scope, "query")})
 
 
-async def full(scope, proto, one, two):
+async def full(scope, proto, one, two, read=read_cookie, make=set_cookie):
     answer = {
         "parameters": [one, two],
         "query": read_query(scope, "query"),
-        "cookie": read_cookie(scope, "test"),
+        "cookie": read(scope, "test"),
     }
-    write(proto, answer, COOKIE)
+    write(proto, answer, make())
 
 
 async def post(scope, proto):
@@ -96,3 +111,16 @@ async def app(scope, proto):
             await full(scope, proto, one, two)
         case _:
             proto.response_empty(404, [])
+
+
+SET = [*JSON, ("set-cookie", "bench=set; Path=/")]
+
+
+async def by_hand(scope, proto):
+    match scope.path.split("/"):
+        case ["", "hello", "cookie"]:
+            await cookie(scope, proto, cut_cookie, lambda: SET)
+        case ["", "hello", "full", "with", one, "and", two]:
+            await full(scope, proto, one, two, cut_cookie, lambda: SET)
+        case _:
+            await app(scope, proto)

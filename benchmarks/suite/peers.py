@@ -48,7 +48,7 @@ class Peer:
     def misses(self, row):
         """Tell why *row* is not asked for; empty where it is."""
         if self.rows is not None and row not in self.rows:
-            return "a limit has no other rows"
+            return "it has no other rows"
         return dict(self.lacks).get(row, "")
 
 
@@ -136,6 +136,14 @@ PEERS = {
         idle=GRANIAN_IDLE,
         shown=("granian", "uvloop"),
     ),
+    "granian-by-hand": Peer(
+        title="granian, by hand",
+        requires=("granian[uvloop]",),
+        imports="granian",
+        command=(*GRANIAN, "granian_app:by_hand"),
+        rows=frozenset({"cookie", "full"}),
+        shown=("granian", "uvloop"),
+    ),
     "robyn": Peer(
         title="Robyn",
         requires=("robyn",),
@@ -149,6 +157,14 @@ PEERS = {
         requires=("socketify",),
         imports="socketify",
         command=("socketify_app.py", "{port}", "{folder}"),
+        shown=("socketify",),
+    ),
+    "socketify-async": Peer(
+        title="socketify, async",
+        requires=("socketify",),
+        imports="socketify",
+        command=("socketify_app.py", "{port}", "{folder}", "async"),
+        rows=frozenset({"minimal", "parameter", "cookie", "query", "full"}),
         shown=("socketify",),
     ),
     "bare": Peer(
