@@ -252,7 +252,7 @@ class Roll(_Parts, dict[str, Any]):
                 endpoint = endpoints.get("GET")
             if endpoint is None:
                 endpoint = routing.refuse_method(endpoints)
-        return endpoint, variables or {}
+        return endpoint, {} if variables is None else variables
 
     def listen(
         self,

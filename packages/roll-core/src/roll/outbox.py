@@ -36,7 +36,8 @@ class Outbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._held: dict[asyncio.Transport, list[bytes]] = {}
+        # Most have said one thing: no list is made for it.
+        self._held: dict[asyncio.Transport, bytes | list[bytes]] = {}
         self._within = False  # a round that had an answer
         self._since = 0.0
         self._size = 0  # of what is held
@@ -47,11 +48,13 @@ class Outbox:
             self._begin()
             transport.write(data)
             return
-        pieces = self._held.get(transport)
-        if pieces is None:
-            self._held[transport] = [data]
+        before = self._held.get(transport)
+        if before is None:
+            self._held[transport] = data
+        elif isinstance(before, bytes):
+            self._held[transport] = [before, data]
         else:
-            pieces.append(data)
+            before.append(data)
         self._size += len(data)
         if self._size > HOLD_BYTES or monotonic() - self._since > HOLD_SECONDS:
             self.flush()
@@ -65,17 +68,19 @@ class Outbox:
             self._begin()
             _write(transport, pieces)
             return
-        *front, last = pieces
-        self._held.setdefault(transport, []).extend(front)
-        self._size += sum(map(len, front))
-        self.send(transport, last)
+        for piece in pieces:
+            self.send(transport, piece)
 
     def flush(self) -> None:
         """Write what is held, but for those who have left."""
         if self._held:
             held, self._held, self._size = self._held, {}, 0
             for transport, pieces in held.items():
-                if not transport.is_closing():
+                if transport.is_closing():
+                    continue
+                if isinstance(pieces, bytes):
+                    transport.write(pieces)
+                else:
                     _write(transport, pieces)
 
     def _begin(self) -> None:
@@ -90,9 +95,7 @@ class Outbox:
 
 
 def _write(transport: asyncio.Transport, pieces: Sequence[bytes]) -> None:
-    if len(pieces) == 1:
-        transport.write(pieces[0])
-    elif max(map(len, pieces)) >= LARGE and _gathers(transport):
+    if max(map(len, pieces)) >= LARGE and _gathers(transport):
         transport.writelines(pieces)
     else:
         transport.write(b"".join(pieces))
