@@ -128,6 +128,21 @@ async def test_who_has_left_gets_nothing_and_the_others_all(box, clients):
     assert clients[1].writes == 0
 
 
+async def test_a_write_that_fails_takes_no_other_answer_along(box, clients, caplog):
+    def fail(data):
+        raise RuntimeError("the handler is closed")
+
+    clients[1].write = fail
+    for client in clients:
+        box.send(client, b"x")
+    await asyncio.sleep(0)
+    assert received(clients) == [b"x", b"", b"x"]
+    assert clients[1].is_closing()
+    assert [record.message for record in caplog.records] == [
+        "An answer could not be written"
+    ]
+
+
 # Connections
 
 BIG = bytes(100_000)

@@ -1,8 +1,11 @@
 """Outbox: what one round of the loop has to say, sent together at its end."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from time import monotonic
+
+logger = logging.getLogger("roll")
 
 HOLD_SECONDS = 0.001
 """Seconds after which what is held goes with the next answer, before the round ends: a
@@ -78,10 +81,14 @@ class Outbox:
             for transport, pieces in held.items():
                 if transport.is_closing():
                     continue
-                if isinstance(pieces, bytes):
-                    transport.write(pieces)
-                else:
-                    _write(transport, pieces)
+                try:
+                    if isinstance(pieces, bytes):
+                        transport.write(pieces)
+                    else:
+                        _write(transport, pieces)
+                except Exception:  # the answers of others are not to be lost
+                    logger.exception("An answer could not be written")
+                    transport.abort()
 
     def _begin(self) -> None:
         self._within = True
