@@ -1,4 +1,4 @@
-"""HTTP/1.1 on an asyncio transport (RFC 9112); the only module that touches one."""
+"""HTTP/1.1 on an asyncio transport (RFC 9112); only outbox touches one beside it."""
 
 import asyncio
 import logging
