@@ -79,7 +79,8 @@ async def test_pieces_go_in_one_write_at_once_or_when_the_round_ends(box, client
     assert [client.writes for client in clients] == [1, 1, 0]
 
 
-async def test_no_more_is_held_of_pieces_either(box, clients):
+async def test_no_more_is_held_of_pieces_either(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "monotonic", lambda: 100.0)
     box.send(clients[0], b"x")
     box.send_pieces(clients[1], (bytes(HOLD_BYTES), b"x"))
     assert len(clients[1].data) == HOLD_BYTES + 1
@@ -95,7 +96,8 @@ async def test_what_is_held_can_be_sent_before(box, clients):
     assert received(clients) == [b"x"] * 3
 
 
-async def test_no_more_is_held_than_a_transport_takes_before_it_pauses(box, clients):
+async def test_what_is_held_is_bounded(box, clients, monkeypatch):
+    monkeypatch.setattr(outbox, "monotonic", lambda: 100.0)
     one, two, _ = clients
     box.send(one, b"x")
     box.send(two, bytes(HOLD_BYTES))
@@ -115,8 +117,47 @@ async def test_a_slow_view_is_not_waited_for(box, clients, monkeypatch):
     now += 1.01 * outbox.HOLD_SECONDS
     box.send(clients[2], b"x")
     assert received(clients) == [b"x", b"x", b"x"]
-    box.send(clients[2], b"y")  # measured anew
-    assert received(clients) == [b"x", b"x", b"x"]
+
+
+async def test_nothing_is_held_for_a_while_where_views_are_slow(
+    box, clients, monkeypatch
+):
+    now = 100.0
+    monkeypatch.setattr(outbox, "monotonic", lambda: now)
+    one, two, _ = clients
+    for _ in range(outbox.FEW - 1):
+        box.send(one, b"x")
+        now += outbox.HOLD_SECONDS / 5
+    assert len(one.data) == outbox.FEW - 1
+    box.send(two, b"x")
+    box.send_pieces(two, (b"1", b"2"))
+    assert two.data == b"x12"
+    await asyncio.sleep(0)
+    box.send_pieces(two, (b"3", b"4"))  # the first of its round
+    assert two.data == b"x1234"
+    await asyncio.sleep(0)
+    now += outbox.DIRECT_SECONDS
+    box.send(one, b"x")
+    box.send(two, b"y")
+    assert two.data == b"x1234"
+    await asyncio.sleep(0)
+    assert two.data == b"x1234y"
+
+
+async def test_many_quick_answers_in_a_millisecond_are_held_again(
+    box, clients, monkeypatch
+):
+    now = 100.0
+    monkeypatch.setattr(outbox, "monotonic", lambda: now)
+    one, two, _ = clients
+    for _ in range(2):
+        for _ in range(outbox.FEW + 2):
+            box.send(one, b"x")
+            now += outbox.HOLD_SECONDS / 8
+    before = len(one.data)
+    assert before > outbox.FEW
+    box.send(two, b"x")
+    assert (len(one.data), two.data) == (before, b"")
 
 
 async def test_who_has_left_gets_nothing_and_the_others_all(box, clients):
@@ -293,6 +334,19 @@ async def test_what_is_held_counts_as_unsent_when_a_connection_ends(app):
     await settle()
     assert client.data.count(HALF) == 2
     assert client.eof
+
+
+async def test_a_client_that_ends_its_side_gets_its_answers(app):
+    other, client = connect(app), connect(app)
+    other.feed(GET)
+    client.feed(GET + GET)
+    await asyncio.sleep(0)  # 3.11 serves in the next round
+    other.feed(GET)
+    client.feed(GET)
+    client.feed_eof()
+    await settle()
+    assert client.data.startswith(SMALL * 2)
+    assert client.is_closing()
 
 
 async def test_an_app_may_go_on_in_another_loop(app):

@@ -511,6 +511,26 @@ def test_a_protocol_may_check_the_extras_of_its_routes():
     assert "declared at" in caught.value.__notes__[0]
 
 
+async def test_a_slow_client_is_waited_for_before_the_switch(app):
+    @app.route("/large")
+    async def large(request, response):
+        response.body = bytes(60_000)
+
+    get = HEAD.replace(b"/x", b"/large") + b"\r\n"
+    client = connect(app)
+    client.stall()
+    client.feed(get * 3 + OFFER)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    # Who takes over would not be told that the transport has paused who writes.
+    assert app.seen == []
+    client.drain()
+    await settle(client)
+    assert app.seen == ["open"]
+    assert client.data.endswith(SWITCHED)
+    client.disconnect()
+
+
 async def test_the_switch_is_told_of_before_the_other_protocol_writes(app):
     get = HEAD.replace(b"/x", b"/plain") + b"\r\n"
     other, client = connect(app), connect(app)

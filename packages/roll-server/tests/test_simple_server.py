@@ -60,7 +60,8 @@ async def start():
 async def stop():
     print("shutdown listener", flush=True)
 
-simple_server(app, 0, quiet="quiet" in sys.argv)
+port = int(sys.argv[2]) if "quiet" in sys.argv else 0
+simple_server(app, port, quiet="quiet" in sys.argv)
 """
 
 
@@ -141,11 +142,24 @@ def test_a_second_signal_ends_at_once(run, number):
     assert process.returncode == -number
 
 
+def accepts(port):
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_quiet_prints_nothing(run):
-    process = run("quiet")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = run("quiet", str(port))
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
-    time.sleep(1)
+    deadline = time.monotonic() + 10
+    while not accepts(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     process.terminate()
     process.wait(10)
     assert process.stdout.read() == "shutdown listener\n"

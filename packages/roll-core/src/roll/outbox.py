@@ -8,8 +8,13 @@ from time import monotonic
 logger = logging.getLogger("roll")
 
 HOLD_SECONDS = 0.001
-"""Seconds after which what is held goes with the next answer, before the round ends: a
-view that blocks the loop costs others no more than its own time."""
+"""Seconds after which what is held goes with the next answer, before the round ends."""
+
+FEW = 8
+"""Answers meanwhile, below which views are so slow that holding them gains nothing."""
+
+DIRECT_SECONDS = 0.05
+"""Seconds for which answers go at once then."""
 
 HOLD_BYTES = 512 * 1024
 """Bytes beyond which what is held goes: it has a bound, and who does not read is
@@ -27,7 +32,8 @@ class Outbox:
     than the write: a quarter of all that a request costs. So the first answer of a
     round goes at once, as a client that is alone should not wait, and the others when
     the round ends. What one connection asked for in a row goes in one write, and so do
-    the pieces of a stream that come without a wait.
+    the pieces of a stream that come without a wait. Where views block the loop, all go
+    at once, as they would wait for the next view.
 
     Who writes to a transport or ends it, otherwise than by `send`, flushes before.
 
@@ -35,20 +41,35 @@ class Outbox:
         loop: The running loop.
     """
 
-    __slots__ = ("_held", "_since", "_size", "_within", "loop")
+    __slots__ = (
+        "_count",
+        "_direct_until",
+        "_held",
+        "_since",
+        "_size",
+        "_within",
+        "loop",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         # Most have said one thing: no list is made for it.
         self._held: dict[asyncio.Transport, bytes | list[bytes]] = {}
         self._within = False  # a round that had an answer
-        self._since = 0.0
-        self._size = 0  # of what is held
+        self._since = 0.0  # when the round began to answer, or was flushed
+        self._count = 0  # of what is held since then
+        self._size = 0  # likewise, in bytes
+        self._direct_until = 0.0  # nothing is held before
 
     def send(self, transport: asyncio.Transport, data: bytes) -> None:
         """Write *data*, within this round of the loop."""
         if not self._within:
             self._begin()
+            transport.write(data)
+            return
+        now = monotonic()
+        if now < self._direct_until:
+            self._since = now
             transport.write(data)
             return
         before = self._held.get(transport)
@@ -58,17 +79,22 @@ class Outbox:
             self._held[transport] = [before, data]
         else:
             before.append(data)
+        self._count += 1
         self._size += len(data)
-        if self._size > HOLD_BYTES or monotonic() - self._since > HOLD_SECONDS:
+        if now - self._since > HOLD_SECONDS:
+            if self._count < FEW:
+                self._direct_until = now + DIRECT_SECONDS
             self.flush()
-            self._since = monotonic()
+        elif self._size > HOLD_BYTES:
+            self.flush()
 
     def send_pieces(
         self, transport: asyncio.Transport, pieces: Sequence[bytes]
     ) -> None:
         """Write what is in pieces, one or more, as `send` does."""
-        if not self._within:
-            self._begin()
+        if not self._within or monotonic() < self._direct_until:
+            if not self._within:
+                self._begin()
             _write(transport, pieces)
             return
         for piece in pieces:
@@ -77,7 +103,9 @@ class Outbox:
     def flush(self) -> None:
         """Write what is held, but for those who have left."""
         if self._held:
-            held, self._held, self._size = self._held, {}, 0
+            held, self._held = self._held, {}
+            self._count = self._size = 0
+            self._since = monotonic()
             for transport, pieces in held.items():
                 if transport.is_closing():
                     continue

@@ -143,6 +143,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.task.cancel()
         self.app.forget(self)
 
+    def eof_received(self) -> None:
+        """Send what is held: the client sends no more, and the transport closes."""
+        self._outbox.flush()
+
     def pause_writing(self) -> None:
         """Make whoever writes wait: the client does not read."""
         self._writable = self._loop.create_future()
@@ -441,11 +445,13 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     async def _hand_over(self, switch: Switch) -> None:
         """Give the connection to the protocol that it was upgraded to."""
+        self._outbox.flush()
+        if self._writable is not None:  # the other protocol is not told of it
+            await self._writable
         transport, protocol = self._transport, switch.protocol
         if transport is None:
             return
         self._transport = None
-        self._outbox.flush()
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
         self.app.connections.discard(self)
