@@ -16,7 +16,7 @@ FEW = 8
 DIRECT_SECONDS = 0.05
 """Seconds for which answers go at once then."""
 
-HOLD_BYTES = 512 * 1024
+HOLD_BYTES = 128 * 1024
 """Bytes beyond which what is held goes: it has a bound, and who does not read is
 waited for."""
 
