@@ -249,6 +249,18 @@ async def test_answers_keep_their_order(app, request_, follows):
     assert (busy.data, busy.is_closing()) == (alone.data, alone.is_closing())
 
 
+async def test_the_buffers_of_a_client_that_reads_nothing_stay_below_320_kib(
+    app, monkeypatch
+):
+    monkeypatch.setattr(outbox, "monotonic", lambda: 100.0)
+    client = connect(app)
+    client.stall()
+    client.feed(HEAD.format("GET /half", "").encode() * 100)
+    await settle()
+    # 64 KiB, at which a transport pauses who writes, and one read.
+    assert COPIED < client.get_write_buffer_size() < (64 + 256) * 1024
+
+
 def framed(*pieces):
     return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
 

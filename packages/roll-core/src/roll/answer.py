@@ -60,7 +60,7 @@ def frame(
         and not close
         and method not in _BARE
         and status not in wire.BODILESS
-    ):  # what most answers are: a quarter of the time of what follows
+    ):  # what most answers are: one format instead of all that follows
         lines = wire.content_type(kind)
         return (
             b"%b%b%bContent-Length: %d\r\n%b\r\n%b"

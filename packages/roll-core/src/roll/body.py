@@ -8,7 +8,7 @@ PIECES = 1000
 
 
 LARGE = 16 * 1024
-"""Bytes of a piece from which on it is not joined with what came behind it."""
+"""Bytes of a piece from which on it is better not copied to stand beside others."""
 
 
 class Source(Protocol):

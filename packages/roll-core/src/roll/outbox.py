@@ -5,6 +5,8 @@ import logging
 from collections.abc import Sequence
 from time import monotonic
 
+from .body import LARGE
+
 logger = logging.getLogger("roll")
 
 HOLD_SECONDS = 0.001
@@ -19,9 +21,6 @@ DIRECT_SECONDS = 0.05
 HOLD_BYTES = 128 * 1024
 """Bytes beyond which what is held goes: it has a bound, and who does not read is
 waited for."""
-
-LARGE = 16 * 1024
-"""Bytes of a piece from which on it is better not copied to stand beside others."""
 
 
 class Outbox:
@@ -92,13 +91,16 @@ class Outbox:
         self, transport: asyncio.Transport, pieces: Sequence[bytes]
     ) -> None:
         """Write what is in pieces, one or more, as `send` does."""
-        if not self._within or monotonic() < self._direct_until:
-            if not self._within:
-                self._begin()
-            _write(transport, pieces)
+        now = monotonic()
+        if self._within and now >= self._direct_until:
+            for piece in pieces:
+                self.send(transport, piece)
             return
-        for piece in pieces:
-            self.send(transport, piece)
+        if self._within:
+            self._since = now
+        else:
+            self._begin()
+        _write(transport, pieces)
 
     def flush(self) -> None:
         """Write what is held, but for those who have left."""
