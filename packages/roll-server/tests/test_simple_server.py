@@ -160,6 +160,8 @@ def test_quiet_prints_nothing(run):
     while not accepts(port):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    # It listens before it catches signals, and answers after.
+    fetch(f"http://127.0.0.1:{port}")
     process.terminate()
     process.wait(10)
     assert process.stdout.read() == "shutdown listener\n"
