@@ -393,6 +393,30 @@ async def test_a_header_that_is_the_one_before_means_the_same():
     ] == [(*parts[part], Reader(app()).feed(part).taken[0].fields) for part in order]
 
 
+@pytest.mark.parametrize("body", [b"", b"ab"])
+async def test_request_lines_before_a_header_that_is_known_are_checked(body):
+    methods = b"DELETE GET HEAD OPTIONS PATCH POST PUT TRACE CONNECT PRI SOURCE get X"
+    targets = b"/ //a ///?? * a a:1 http://b/c?d /%41%zz?e=f&g=h+i[]|\\^~".split()
+    targets += [b"/" + bytes([byte]) + b"a" for byte in range(256)]
+    targets += [b"/a?" + bytes([byte]) for byte in range(256)]
+    targets += [b"", b"/" + b"a" * 8189, b"/" + b"a" * 8190]
+    lines = [b"%b %b HTTP/1.1\r\n" % (b"GET", target) for target in targets]
+    lines += [b"%b /a HTTP/1.1\r\n" % method for method in methods.split()]
+    lines += [b"CONNECT a:1 HTTP/1.1\r\n", b"OPTIONS * HTTP/1.1\r\n"]
+    lines += [b"GET / HTTP/1.0\r\n", b"GET /a\r\n", b"GET\r\n", b"HTTP/1.1\r\n"]
+    lines += [b"\r\nGET / HTTP/1.1\r\n", b"\nGET / HTTP/1.1\r\n", b" / HTTP/1.1\r\n"]
+    header = HOST + (b"Content-Length: 2\r\n" if body else b"") + b"\r\n"
+    for line in lines:
+        data = line + header + body
+        new = Reader(app()).feed(data)
+        known = Reader(app()).feed(b"POST / HTTP/1.1\r\n" + header + body, data)
+        assert (known.refused, known._deaf) == (new.refused, new._deaf), line
+        assert await messages(known) == [
+            ("POST", b"/", "1.1", body),
+            *await messages(new),
+        ], line
+
+
 @pytest.mark.parametrize("value", [b"close", b"keep-alive", b"upgrade\r\nUpgrade: h2c"])
 def test_proxy_connection_means_nothing(value):  # llhttp takes it for Connection
     data = GET[:-2] + b"Proxy-Connection: " + value + b"\r\n\r\n"

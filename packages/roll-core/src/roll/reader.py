@@ -41,7 +41,11 @@ _TELLING = re.compile(
 _USUAL = frozenset((b"HOST", b"CONNECTION", b"CONTENT-LENGTH"))
 """What of it does not keep a header from being compared with the next one."""
 
-_NAMES = {method.encode(): method.value for method in HTTPMethod}
+_NAMES = {name.encode(): name.value for name in HTTPMethod if name != "CONNECT"}
+"""Methods whose heads llhttp reads alike."""
+
+_PLAIN = bytes(range(ord("!"), ord("~") + 1)).replace(b"#", b"")
+"""What llhttp takes anywhere in a path and a query."""
 
 REMEMBERED = 1024
 """Bytes of a header up to which the next one is compared with it."""
@@ -53,7 +57,8 @@ class MessageReader:
     llhttp, by httptools, says whether a head is one. What it holds is then cut from its
     bytes, and most of it when somebody asks: a callback for each field would take
     longer than all else, and says nothing of what stands between them. So each feed
-    ends where a head does, and a body of known length is not parsed at all.
+    ends where a head does, and a body of known length is not parsed at all. Nor is a
+    head whose header is that of one before, and whose target holds nothing special.
 
     The other half, HttpProtocol, says what to do with a request and with an error.
 
@@ -134,11 +139,20 @@ class MessageReader:
         end = data.find(END, at + seen - 3 if seen > 3 else at) + 4
         complete = end > 3
         head = data[at:end] if complete else data[at:]
-        upgrading = False
+        pieces = head.split(b" ", 2) if complete and not seen else [b""]
+        # The requests of a client hardly differ in their fields: what llhttp has
+        # accepted on this connection it would accept again.
+        usual = (
+            pieces[-1] == self._usual
+            and pieces[0] in _NAMES
+            and pieces[1].startswith(b"/")
+            and not pieces[1].translate(None, _PLAIN)
+        )
         try:
-            self._parser.feed_data(memoryview(head)[seen:] if seen else head)
-        except HttpParserUpgrade:
-            upgrading = True
+            if not usual:
+                self._parser.feed_data(memoryview(head)[seen:] if seen else head)
+        except HttpParserUpgrade:  # it says so of CONNECT and of offers
+            pass
         except HttpParserError as error:
             self._refuse(_as_http_error(error), method_of(head))
             return True
@@ -146,7 +160,10 @@ class MessageReader:
         try:
             if complete:
                 self._at, self._seen = end, 0
-                self._make_request(head, upgrading)
+            if usual:
+                self._make_usual_request(head, pieces)
+            elif complete:
+                self._make_request(head)
             else:
                 self._keep_head(head)
         except Exception as error:
@@ -171,51 +188,40 @@ class MessageReader:
         if len(head) > _most(limits) or head.count(b"\n") - 1 > limits.fields:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def _make_request(self, head: bytes, upgrading: bool) -> None:
-        """Check what llhttp leaves to us, and note the request to be served.
-
-        Args:
-            head: Whole.
-            upgrading: Whether llhttp sees CONNECT, or an offer to switch protocols.
-        """
-        pieces = head.split(b" ", 2)
-        name = _NAMES.get(pieces[0], "")
-        # The requests of a client hardly differ in their fields. What is known to begin
-        # with a version ends a request line, if that is one line.
-        known = (
-            name != ""
-            and len(pieces) == 3
-            and pieces[2] == self._usual
-            and not upgrading
-            and pieces[1].find(b"\n") < 0
-        )
-        if not known:
-            head = self._skip_lines(head)
-            if not head:
-                return
-            _check_line(head)
-            pieces = head.split(b" ", 2)
-            name = pieces[0].decode()
-        _, url, header = pieces
-        if len(url) > self.limits.target:
-            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
-        request = self._Request(self.app, self)
-        request.head = head
-        request.url = url
-        request._method = name
-        if not known:
-            self._read_fields(request, header)
-        elif self._usual_length:
+    def _make_usual_request(self, head: bytes, pieces: Sequence[bytes]) -> None:
+        """Note a request whose header is the usual one."""
+        request = self._begin_request(head, _NAMES[pieces[0]], pieces[1])
+        if self._usual_length:
             request.content = self._make_body(self._usual_length)
-        if not url.startswith(b"/") or url.find(b"#") >= 0:
-            check_target(name, url)
-        self._progress += 1
-        self._pending = 0
+            self._incoming = request
+        self.on_headers_complete(request)
+
+    def _make_request(self, head: bytes) -> None:
+        """Check what llhttp leaves to us, and note the request to be served."""
+        head = self._skip_lines(head)
+        if not head:
+            return
+        _check_line(head)
+        name, url, header = head.split(b" ", 2)
+        request = self._begin_request(head, name.decode(), url)
+        self._read_fields(request, header)
+        check_target(request._method, url)
         if request.content is not None:
             self._await_body(request, request.content)
         elif not request.keep_alive:
             self._deaf = True
         self.on_headers_complete(request)
+
+    def _begin_request(self, head: bytes, method: str, url: bytes) -> Request:
+        if len(url) > self.limits.target:
+            raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
+        request = self._Request(self.app, self)
+        request.head = head
+        request.url = url
+        request._method = method
+        self._progress += 1
+        self._pending = 0
+        return request
 
     def _skip_lines(self, head: bytes) -> bytes:
         """Drop empty lines before a request line (RFC 9112, section 2.2).
