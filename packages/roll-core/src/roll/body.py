@@ -129,7 +129,14 @@ class Body:
                 raise self._error
             if self.complete:
                 return b""
-            await self._wait()
+            if self._waiter is not None:
+                raise RuntimeError("the body is being read by another task")
+            self.ask()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if len(self._chunks[0]) < LARGE:
             return self.take()
         data = self._chunks.pop(0)
@@ -145,16 +152,6 @@ class Body:
         self._size = 0
         self._resume()
         return data
-
-    async def _wait(self) -> None:
-        if self._waiter is not None:
-            raise RuntimeError("the body is being read by another task")
-        self.ask()
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def ask(self) -> None:
         """Tell a client that waits to send the body, unless it does already."""

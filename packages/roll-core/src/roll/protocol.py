@@ -184,6 +184,12 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return self._ignore(data)
         if self._held:
             self._hold(data)
+        elif (
+            self._incoming is not None
+            and not self._body_paused
+            and self._take_piece(data)
+        ):
+            return
         else:
             self._held = data
         self._read_on()
@@ -415,6 +421,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     ) -> None:
         """Send the pieces of an async body as they come, and always close it."""
         left = math.inf if length is None else length
+        transport.set_write_buffer_limits(1)
         iterator = aiter(body)
         try:
             async for piece in iterator:

@@ -323,6 +323,17 @@ class MessageReader:
         if content.length is None:
             self._chunks = Chunks(self.limits.fields)
 
+    def _take_piece(self, data: bytes) -> bool:
+        """Take *data* if it is all of a body, but not its end.
+
+        So is most of what comes of a large body: nothing else is to be looked for.
+        """
+        content: Body = self._incoming.content  # type: ignore[union-attr, assignment]
+        if content.missing <= len(data):  # or it is chunked
+            return False
+        self.on_body(data)
+        return True
+
     def _read_body(self, request: Request) -> None:
         """Read the next piece of the body of *request*."""
         content: Body = request.content  # type: ignore[assignment]  # it has one
