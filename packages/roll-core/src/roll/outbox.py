@@ -18,8 +18,8 @@ FEW = 8
 DIRECT_SECONDS = 0.05
 """Seconds for which answers go at once then."""
 
-HOLD_BYTES = 128 * 1024
-"""Bytes beyond which what is held goes: it has a bound, and who does not read is
+HOLD_BYTES = 256 * 1024
+"""Bytes at which what is held goes: it has a bound, and who does not read is
 waited for."""
 
 
@@ -84,7 +84,7 @@ class Outbox:
             if self._count < FEW:
                 self._direct_until = now + DIRECT_SECONDS
             self.flush()
-        elif self._size > HOLD_BYTES:
+        elif self._size >= HOLD_BYTES:
             self.flush()
 
     def send_pieces(

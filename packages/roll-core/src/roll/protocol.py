@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("roll")
 
+UNSENT = 1
+"""Bytes of a stream that may be unsent before its view waits: 0 would stop TLS."""
+
 LINGER = 2.0
 """Seconds for a client to read the last answer and close (RFC 9112, section 9.6)."""
 
@@ -420,6 +423,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         length: int | None,
     ) -> None:
         """Send the pieces of an async body as they come, and always close it."""
+        # A transport keeps all of what it has sent a part of: nothing is added to it.
+        transport.set_write_buffer_limits(UNSENT)
         left = math.inf if length is None else length
         transport.set_write_buffer_limits(1)
         iterator = aiter(body)
@@ -435,9 +440,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                     self._outbox.send_pieces(transport, wire.chunk(data))
                 else:
                     self._outbox.send(transport, bytes(data))
-                if transport.get_write_buffer_size():  # the client is slow
-                    self._outbox.flush()
                 if self._writable is not None:
+                    del piece, data  # they are kept until they are sent
                     await self._writable
         finally:
             await close_body(iterator)
@@ -449,6 +453,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self._outbox.send(transport, wire.LAST_CHUNK)
         elif length is not None and left:
             raise ValueError(f"the body lacks {left} of its {length} bytes")
+        transport.set_write_buffer_limits()  # what they were
 
     async def _hand_over(self, switch: Switch) -> None:
         """Give the connection to the protocol that it was upgraded to."""
