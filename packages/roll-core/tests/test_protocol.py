@@ -96,7 +96,7 @@ class App(Roll):
         response.body = b"%d" % sum(map(len, pieces))
 
     async def first(self, request, response):
-        response.body = await request.content.read()
+        response.body = await anext(request.content, b"")
 
     async def stream(self, request, response):
         response.body = self.pieces()

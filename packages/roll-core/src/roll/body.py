@@ -114,8 +114,12 @@ class Body:
         self._size = 0
         self._resume()
 
-    async def read(self) -> bytes:
-        """Take what is buffered, or wait for more; `b""` after the last byte.
+    def __aiter__(self) -> "Body":
+        """Iterate over what comes: no generator stands between it and its reader."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Take what is buffered, or wait for more.
 
         Small pieces come as one. A large one comes alone: a copy of it takes as long as
         to receive it.
@@ -128,7 +132,7 @@ class Body:
             if self._error is not None:
                 raise self._error
             if self.complete:
-                return b""
+                raise StopAsyncIteration
             if self._waiter is not None:
                 raise RuntimeError("the body is being read by another task")
             self.ask()
