@@ -46,7 +46,8 @@ another; those that are not asked are stopped (SIGSTOP). Figures are medians of 
 rounds. wrk, too, has one CPU, which is what bounds the rates of the two limits.
 
 An upload is sent from a file by `sendfile`, as a client that copied it would take
-longer than some servers. The bare protocol counts what comes.
+longer than some servers, and under the congestion control reno, as bbr, where it is the
+default, would send at a pace of its own. The bare protocol counts what comes.
 
 The WebSocket echo has 64 connections, and a message of 64 bytes in flight on each; its
 client is Python, on uvloop, which bounds the rates.
