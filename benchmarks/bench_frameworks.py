@@ -24,6 +24,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from suite import report
+from suite.loopback import isolate
 from suite.peers import PEERS, install
 from suite.rows import (
     OTHERS,
@@ -193,7 +194,8 @@ def main():
             bench.problems.append("wrk is missing: only what does without is measured")
             rows = [row for row in rows if row in {*STREAMS, *OTHERS, "echo"}]
         names = bench.install(names)
-        os.sched_setaffinity(0, {choose_cpus()[1]})  # wrk inherits it
+        isolate()  # not before: they come from PyPI
+        os.sched_setaffinity(0, choose_cpus()[1][:1])
         asked = [row for row in rows if row in ROWS]
         for number in range(arguments.rounds if asked else 0):
             print(f"round {number + 1} of {arguments.rounds}", flush=True)

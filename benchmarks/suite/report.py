@@ -7,6 +7,7 @@ import statistics
 from datetime import date
 from pathlib import Path
 
+from .loopback import control
 from .peers import PEERS, ROOT, versions
 from .rows import OTHERS, ROWS
 
@@ -41,13 +42,15 @@ and cookies are the standard library's there, and "by hand" the one cookie is cu
 of its field, and a constant is sent as the other.
 
 The server has a CPU, and wrk, with 64 connections, another: those that had least to do
-when it began. All servers are started for a round, and asked in turn for one row after
-another; those that are not asked are stopped (SIGSTOP). Figures are medians of the
-rounds. wrk, too, has one CPU, which is what bounds the rates of the two limits.
+when it began; for static files of 1 MiB wrk has two, if there are. All servers are
+started for a round, and asked in turn for one row after another; those that are not
+asked are stopped (SIGSTOP). Figures are medians of the rounds. wrk, too, has one CPU,
+which is what bounds the rates of the two limits.
 
-An upload is sent from a file by `sendfile`, as a client that copied it would take
-longer than some servers, and under the congestion control reno, as bbr, where it is the
-default, would send at a pace of its own. The bare protocol counts what comes.
+All connections are on a loopback of the suite's own, under the congestion control that
+is named below: bbr, where it is the default, would send at a pace of its own. An upload
+is sent from a file by `sendfile`, as a client that copied it would take longer than
+some servers. The bare protocol counts what comes.
 
 The WebSocket echo has 64 connections, and a message of 64 bytes in flight on each; its
 client is Python, on uvloop, which bounds the rates.
@@ -257,7 +260,7 @@ def circumstances(names, arguments, load):
     """Tell when, on what, by which command and with which versions."""
     lines = [
         f"- {date.today().isoformat()}, {machine()}; load before it: {load:.1f}",
-        f"- CPython {platform.python_version()}",
+        f"- CPython {platform.python_version()}; TCP's congestion control: {control()}",
         f"- `{' '.join(['nox -s bench -- frameworks', *arguments])}`",
     ]
     lines += [f"- {PEERS[name].title}: {', '.join(versions(name))}" for name in names]

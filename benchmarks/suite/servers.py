@@ -23,12 +23,12 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @functools.cache
 def choose_cpus():
-    """Give a CPU for the servers, and another for who asks them: the idlest two."""
+    """Give a CPU for the servers, and those for who asks them: the idlest first."""
     before = idle_times()
     time.sleep(1)
     after = idle_times()
     cpus = sorted(os.sched_getaffinity(0), key=lambda cpu: before[cpu] - after[cpu])
-    return cpus[0], cpus[min(1, len(cpus) - 1)]
+    return cpus[0], cpus[1:] or cpus
 
 
 def idle_times():
