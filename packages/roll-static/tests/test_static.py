@@ -1031,6 +1031,37 @@ async def test_a_fifo_in_the_place_of_a_file_is_not_waited_for(app, root, client
     assert (await client.get("/static/a.txt")).status == 404
 
 
+@pytest.mark.parametrize(("name", "opened"), [("kept.bin", 1), ("large.bin", 8)])
+async def test_what_many_ask_for_at_once_is_read_once(
+    app, root, client, monkeypatch, name, opened
+):
+    write(root / "kept.bin", bytes(cache.KEPT))
+    write(root / "large.bin", bytes(cache.KEPT + 1))
+    found = []
+    open_file = files.Folder.open
+
+    def spy(folder, variant, room):
+        found.append(variant.name)
+        time.sleep(0.05)
+        return open_file(folder, variant, room)
+
+    monkeypatch.setattr(files.Folder, "open", spy)
+    static(app, root=root, ttl=60)
+    answers = await asyncio.gather(*(client.get(f"/static/{name}") for _ in range(8)))
+    assert {answer.body for answer in answers} == {(root / name).read_bytes()}
+    assert found == [name] * opened
+
+
+async def test_who_waits_for_a_read_that_fails_reads_anew(app, root, client):
+    static(app, root=root, ttl=60)
+    assert (await client.head("/static/a.txt")).status == 200
+    (root / "a.txt").unlink()
+    answers = await asyncio.gather(*(client.get("/static/a.txt") for _ in range(4)))
+    assert [answer.status for answer in answers] == [404] * 4
+    write(root / "a.txt", TEXT)
+    assert (await client.get("/static/a.txt")).body == TEXT
+
+
 async def test_memory_of_what_was_found_is_bounded(app, root, client, monkeypatch):
     monkeypatch.setattr(cache, "ENTRIES", 2)
     monkeypatch.setattr(cache, "CONTENT", 50)

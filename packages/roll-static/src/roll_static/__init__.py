@@ -13,9 +13,9 @@ from weakref import WeakSet
 from roll import HttpError, Request, Response, Roll, hookimpl
 from roll.typing import Extension
 
-from .cache import Cache
+from .cache import Cache, Entry
 from .conditions import Plan, choose_coding, make_plan
-from .files import Folder, Pieces, Variant, in_thread, open_in_thread
+from .files import Folder, Opened, Pieces, Variant, in_thread, open_in_thread
 
 __all__ = ["HASHED", "static"]
 
@@ -81,6 +81,20 @@ def static(
     cache = Cache(_check_ttl(ttl))
     sending: WeakSet[Pieces] = WeakSet()
 
+    async def load(path: str, entry: Entry, coding: str) -> Opened:
+        """Open a file; what will be remembered is read once, whoever asks for it."""
+        variant = entry.variants[coding]
+        if variant.size > cache.room:
+            return await open_in_thread(folder, variant, cache.room)
+        async with entry.reading:
+            content = entry.contents.get(coding)
+            if content is not None:
+                return Opened(variant, content, None)
+            opened = await open_in_thread(folder, variant, cache.room)
+            if opened.variant is variant and opened.content is not None:
+                cache.keep(path, coding, opened.content)
+            return opened
+
     @app.route(f"{prefix}{{path:path}}", name=name)
     async def serve_file(request: Request, response: Response, path: str) -> None:
         entry = cache.get(path)
@@ -90,7 +104,7 @@ def static(
                 # Made of the names that were found, so that it leads nowhere else.
                 target = prefix + "/".join(folder.split(path)) + "/"
                 return _redirect(response, target, request.query_string)
-            entry = cache.add(path, variants)
+            entry = cache.get(path) or cache.add(path, variants)
         coding = choose_coding(request.headers.get("ACCEPT-ENCODING"), entry.sizes)
         if coding is None or len(entry.sizes) > 1:
             _add_vary(response)
@@ -101,12 +115,10 @@ def static(
         content = entry.contents.get(coding)
         file = None
         if content is None and plan.sends and request.method == "GET":
-            variant, content, file = await open_in_thread(folder, variant, cache.room)
+            variant, content, file = await load(path, entry, coding)
             if variant is not entry.variants[coding]:  # it has changed meanwhile
                 cache.forget(path)
                 plan = _plan(request, variant)
-            elif content is not None:
-                cache.keep(path, coding, content)
         if plan.sends and file is not None:
             response.body = Pieces(file, plan.start, plan.length, sending)
         elif plan.sends and content is not None:

@@ -1,5 +1,6 @@
 """What was found on the disk a moment ago."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 
@@ -21,12 +22,13 @@ Measured: 1 MiB that is remembered takes a third of the time of one sent in piec
 class Entry:
     """A file with its variants, and what was read of them."""
 
-    __slots__ = ("contents", "expires", "sizes", "variants")
+    __slots__ = ("contents", "expires", "reading", "sizes", "variants")
 
     def __init__(self, variants: Mapping[str, Variant], expires: float) -> None:
         self.variants = variants
         self.sizes = {coding: variant.size for coding, variant in variants.items()}
         self.contents: dict[str, bytes] = {}
+        self.reading = asyncio.Lock()  # so that who wants the same reads it once
         self.expires = expires
 
 
