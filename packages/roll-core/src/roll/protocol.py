@@ -426,7 +426,6 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         # A transport keeps all of what it has sent a part of: nothing is added to it.
         transport.set_write_buffer_limits(UNSENT)
         left = math.inf if length is None else length
-        transport.set_write_buffer_limits(1)
         iterator = aiter(body)
         try:
             async for piece in iterator:
