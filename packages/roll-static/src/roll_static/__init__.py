@@ -1,5 +1,6 @@
 """static: the files of a folder, well enough for a small site without a proxy."""
 
+import asyncio
 import math
 import os
 import re
@@ -84,16 +85,21 @@ def static(
     async def load(path: str, entry: Entry, coding: str) -> Opened:
         """Open a file; what will be remembered is read once, whoever asks for it."""
         variant = entry.variants[coding]
+        if coding in entry.reading:
+            await entry.reading[coding].wait()
+            if coding in entry.contents:
+                return Opened(variant, entry.contents[coding], None)
         if variant.size > cache.room:
             return await open_in_thread(folder, variant, cache.room)
-        async with entry.reading:
-            content = entry.contents.get(coding)
-            if content is not None:
-                return Opened(variant, content, None)
+        read = entry.reading[coding] = asyncio.Event()
+        try:
             opened = await open_in_thread(folder, variant, cache.room)
             if opened.variant is variant and opened.content is not None:
                 cache.keep(path, coding, opened.content)
             return opened
+        finally:
+            entry.reading.pop(coding, None)
+            read.set()
 
     @app.route(f"{prefix}{{path:path}}", name=name)
     async def serve_file(request: Request, response: Response, path: str) -> None:

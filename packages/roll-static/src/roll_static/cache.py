@@ -28,7 +28,9 @@ class Entry:
         self.variants = variants
         self.sizes = {coding: variant.size for coding, variant in variants.items()}
         self.contents: dict[str, bytes] = {}
-        self.reading = asyncio.Lock()  # so that who wants the same reads it once
+        # What is being read, set when it has been: no lock, which would wake one of
+        # those who wait in each round of the loop.
+        self.reading: dict[str, asyncio.Event] = {}
         self.expires = expires
 
 
