@@ -281,10 +281,10 @@ def test_roll_has_no_other_names():
         _ = roll.Rolll
 
 
-def test_import_roll_loads_no_plugin_and_no_extension():
+def test_import_roll_loads_no_plugin_no_extension_and_no_pluggy():
     code = (
-        "import sys, roll\n"
-        "print([name for name in sys.modules if name.startswith('roll_')])\n"
+        "import sys, roll; names = ('roll_', 'pluggy')\n"
+        "print([name for name in sys.modules if name.startswith(names)])\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout == "[]\n"

@@ -7,7 +7,6 @@ from .app import Roll
 from .cookies import Cookies
 from .datastructures import Files, Form, Multidict, Query
 from .errors import HttpError
-from .hookspecs import hookimpl
 from .limits import Limits
 from .matching import Routes
 from .protocol import HttpProtocol
@@ -39,6 +38,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .hookspecs import hookimpl
     from .multipart import Multipart
 
 if not TYPE_CHECKING:
@@ -46,6 +46,10 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name == "Multipart":
             return Roll.Multipart
+        if name == "hookimpl":  # pluggy is a tenth of what Roll imports
+            from .hookspecs import hookimpl
+
+            return hookimpl
         if name not in ("ConnectionClosed", "WSProtocol"):
             raise AttributeError(f"module 'roll' has no attribute {name!r}")
         try:

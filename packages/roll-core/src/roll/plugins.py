@@ -3,13 +3,12 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from . import hookspecs
 from .typing import Extension, Upgrade
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
+
+    import pluggy
 
 GROUP = "roll.plugins"
 """The entry point group in which packages name the module with their hooks."""
@@ -20,13 +19,17 @@ class PluginError(Exception):
 
 
 @functools.cache
-def manager() -> pluggy.PluginManager:
+def manager() -> "pluggy.PluginManager":
     """Load every installed plugin, once a process, when first asked for.
 
     Raises:
         PluginError: A plugin fails to import or to register, or an original `roll`
             (before 1.0) is installed beside roll-core.
     """
+    import pluggy
+
+    from . import hookspecs
+
     refuse_original()
     plugins = pluggy.PluginManager("roll")
     plugins.add_hookspecs(hookspecs)

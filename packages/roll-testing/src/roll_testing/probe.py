@@ -50,8 +50,10 @@ def describe_act(event: str, arguments: tuple[Any, ...]) -> str | None:
 
 def watch_import(module: str) -> dict[str, Any]:
     """Import *module*, and tell what that does, loads and costs."""
+    # What Roll loads is not the module's.
     import roll.extensions
-    import roll.typing  # noqa: F401  # what Roll loads is not the module's
+    import roll.typing  # noqa: F401
+    from roll import hookimpl  # noqa: F401
 
     known = {*map(_top, sys.modules), _top(module), *sys.stdlib_module_names}
     events: list[tuple[str, tuple[Any, ...]]] = []
