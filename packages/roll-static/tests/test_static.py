@@ -1052,6 +1052,32 @@ async def test_what_many_ask_for_at_once_is_read_once(
     assert found == [name] * opened
 
 
+@pytest.mark.parametrize("content", [TEXT[::-1], TEXT[1:], TEXT * 2])
+async def test_a_slow_read_leaves_nothing_to_the_file_that_came_after(
+    app, root, client, monkeypatch, content
+):
+    started, go = threading.Event(), threading.Event()
+    open_file = files.Folder.open
+
+    def read_slowly(folder, variant, room):
+        opened = open_file(folder, variant, room)
+        started.set()
+        go.wait(10)
+        return opened
+
+    monkeypatch.setattr(files.Folder, "open", read_slowly)
+    static(app, root=root, ttl=0.1)
+    slow = asyncio.create_task(client.get("/static/a.txt"))
+    await until(started.is_set)
+    await asyncio.sleep(0.11)
+    write(root / "new", content, date=DATE + 1).replace(root / "a.txt")
+    assert (await client.head("/static/a.txt")).status == 200  # found, and not read
+    go.set()
+    assert (await slow).body == TEXT
+    answer = await client.get("/static/a.txt")
+    assert (answer.status, answer.body) == (200, content)
+
+
 async def test_who_waits_for_a_read_that_fails_reads_anew(app, root, client):
     static(app, root=root, ttl=60)
     assert (await client.head("/static/a.txt")).status == 200
@@ -1079,16 +1105,26 @@ async def test_memory_of_what_was_found_is_bounded(app, root, client, monkeypatc
 def test_the_content_that_is_remembered_is_counted(monkeypatch):
     monkeypatch.setattr(cache, "CONTENT", 10)
     known = cache.Cache(60)
-    for path in "ab":
-        known.add(path, {})
-        known.keep(path, "gzip", b"123456")
-    known.keep("a", "gzip", b"1")
-    known.keep("nothing", "gzip", b"1")
-    assert known.get("a").contents == {"gzip": b"123456"}
-    assert known.get("b").contents == {}  # there was no room
+    first, second = (known.add(path, {}) for path in "ab")
+    for path, entry in [("a", first), ("b", second), ("a", first)]:
+        known.keep(path, entry, "gzip", b"123456")
+    assert first.contents == {"gzip": b"123456"}
+    assert second.contents == {}  # there was no room
     known.add("a", {})
-    known.keep("b", "gzip", b"123456")
-    assert known.get("b").contents == {"gzip": b"123456"}
+    known.keep("b", second, "gzip", b"123456")
+    assert second.contents == {"gzip": b"123456"}
+
+
+def test_what_was_read_of_an_entry_is_not_kept_by_the_next_one():
+    known = cache.Cache(60)
+    old = known.add("a", {})
+    new = known.add("a", {})
+    known.keep("a", old, "identity", b"old")
+    assert new.contents == {}
+    assert old.contents == {"identity": b"old"}  # who waits for it has the entry
+    assert known.room == cache.KEPT
+    known.forget("a")
+    assert known._size == 0
 
 
 def test_what_is_too_old_makes_room():
@@ -1103,9 +1139,9 @@ def test_what_is_too_old_makes_room():
 
 def test_a_large_content_is_not_remembered():
     known = cache.Cache(60)
-    known.add("a", {})
-    known.keep("a", "identity", bytes(cache.KEPT + 1))
-    assert known.get("a").contents == {}
+    entry = known.add("a", {})
+    known.keep("a", entry, "identity", bytes(cache.KEPT + 1))
+    assert entry.contents == {}
 
 
 # Descriptors, memory and the loop

@@ -95,7 +95,7 @@ def static(
         try:
             opened = await open_in_thread(folder, variant, cache.room)
             if opened.variant is variant and opened.content is not None:
-                cache.keep(path, coding, opened.content)
+                cache.keep(path, entry, coding, opened.content)
             return opened
         finally:
             entry.reading.pop(coding, None)

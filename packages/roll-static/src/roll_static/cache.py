@@ -72,13 +72,17 @@ class Cache:
         """Bytes of the largest content that would be remembered now."""
         return min(KEPT, CONTENT - self._size)
 
-    def keep(self, path: str, coding: str, content: bytes) -> None:
-        """Remember what was read of an entry, if there is room."""
-        entry = self._entries.get(path)
-        if entry is None or coding in entry.contents or len(content) > self.room:
+    def keep(self, path: str, entry: Entry, coding: str, content: bytes) -> None:
+        """Remember what was read of an entry, if there is room.
+
+        Another may have taken its place meanwhile, of a file that has changed: then it
+        is for those alone who have the entry, and wait for this.
+        """
+        if coding in entry.contents or len(content) > self.room:
             return
         entry.contents[coding] = content
-        self._size += len(content)
+        if self._entries.get(path) is entry:
+            self._size += len(content)
 
     def forget(self, path: str) -> None:
         """Drop what is known of a path."""
