@@ -24,14 +24,9 @@ def make(buffer=10, **options):
     return Body(source, buffer, **options), source
 
 
-async def read(body):
-    """The next piece; `b""` after the last one."""
-    return await anext(body, b"")
-
-
 async def reading(body):
     """A task that already waits for the body."""
-    task = asyncio.create_task(read(body))
+    task = asyncio.create_task(body.read())
     await asyncio.sleep(0)
     assert not task.done()
     return task
@@ -40,10 +35,10 @@ async def reading(body):
 async def test_what_came_is_read_at_once_as_one():
     body, source = make()
     body.feed(b"one")
-    assert await read(body) == b"one"
+    assert await body.read() == b"one"
     body.feed(b"two")
     body.feed(b"three")
-    assert await read(body) == b"twothree"
+    assert await body.read() == b"twothree"
     assert body.received == 11
     assert source.asked == []
 
@@ -54,20 +49,20 @@ async def test_a_large_piece_comes_alone_and_is_not_copied():
     for piece in (large[0], b"one", b"two", large[1]):
         body.feed(piece)
     assert source.asked == ["pause"]
-    assert await read(body) is large[0]
+    assert await body.read() is large[0]
     assert source.asked == ["pause", "resume"]
-    assert await read(body) == b"onetwo" + large[1]
+    assert await body.read() == b"onetwo" + large[1]
     body.feed(large[1])
-    assert await read(body) is large[1]
+    assert await body.read() is large[1]
 
 
 async def test_reading_goes_on_when_there_is_room_again():
     body, source = make(buffer=LARGE)
     for _ in range(3):
         body.feed(bytes(LARGE))
-    await read(body)
+    await body.read()
     assert source.asked == ["pause"]
-    await read(body)
+    await body.read()
     assert source.asked == ["pause", "resume"]
 
 
@@ -76,7 +71,7 @@ async def test_after_the_last_byte_reading_gives_nothing():
     body.feed(b"one")
     body.finish()
     assert body.complete
-    assert [await read(body) for _ in range(3)] == [b"one", b"", b""]
+    assert [await body.read() for _ in range(3)] == [b"one", b"", b""]
 
 
 async def test_a_reader_waits_for_a_piece():
@@ -101,7 +96,7 @@ async def test_a_full_buffer_pauses_the_source_once_until_it_is_read():
     body.feed(b"x")
     body.feed(b"x")
     assert source.asked == ["pause"]
-    assert await read(body) == b"x" * 12
+    assert await body.read() == b"x" * 12
     assert source.asked == ["pause", "resume"]
     body.feed(b"x" * 11)
     assert source.asked == ["pause", "resume", "pause"]
@@ -112,10 +107,10 @@ async def test_what_came_before_a_failure_is_read_first():
     body.feed(b"one")
     body.fail(HttpError(408))
     body.fail(HttpError(400))
-    assert await read(body) == b"one"
+    assert await body.read() == b"one"
     for _ in range(2):
         with pytest.raises(HttpError) as caught:
-            await read(body)
+            await body.read()
         assert caught.value.status == 408
 
 
@@ -131,7 +126,7 @@ async def test_a_complete_body_cannot_fail():
     body, _ = make()
     body.finish()
     body.fail(HttpError(400))
-    assert await read(body) == b""
+    assert await body.read() == b""
 
 
 async def test_a_discarded_body_keeps_nothing_and_counts_what_it_drops():
@@ -146,14 +141,14 @@ async def test_a_discarded_body_keeps_nothing_and_counts_what_it_drops():
     assert (body.received, body.discarded) == (7, 4)
     assert source.asked == ["pause", "resume"]
     body.finish()
-    assert await read(body) == b""
+    assert await body.read() == b""
 
 
 async def test_only_one_task_reads_at_a_time():
     body, _ = make()
     task = await reading(body)
     with pytest.raises(RuntimeError, match="being read by another task"):
-        await read(body)
+        await body.read()
     body.feed(b"one")
     assert await task == b"one"
 
@@ -165,7 +160,7 @@ async def test_a_reader_that_is_cancelled_loses_nothing():
     body.feed(b"one")
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await read(body) == b"one"
+    assert await body.read() == b"one"
 
 
 async def test_an_expected_body_is_asked_for_when_it_is_first_waited_for():
@@ -185,7 +180,7 @@ async def test_an_expected_body_is_asked_for_when_it_is_first_waited_for():
 async def test_an_expected_body_that_comes_unasked_is_not_asked_for():
     body, source = make(expected=True)  # RFC 9110, 10.1.1
     body.feed(b"one")
-    assert await read(body) == b"one"
+    assert await body.read() == b"one"
     task = await reading(body)
     body.finish()
     assert await task == b""
@@ -204,5 +199,5 @@ async def test_very_many_small_pieces_pause_the_source():
     assert source.asked == []
     body.feed(b"x")
     assert source.asked == ["pause"]
-    assert await read(body) == b"x" * 1001
+    assert await body.read() == b"x" * 1001
     assert source.asked == ["pause", "resume"]

@@ -102,7 +102,7 @@ class App(Roll):
 
     async def first(self, request, response):
         await self.gate.wait()
-        response.body = request.content and await anext(request.content, b"")
+        response.body = request.content and await request.content.read()
 
     async def stubborn(self, request, response):
         with suppress(asyncio.CancelledError):

@@ -1,5 +1,6 @@
 import asyncio
 import contextvars
+import errno
 import gc
 import logging
 import socket
@@ -96,7 +97,7 @@ class App(Roll):
         response.body = b"%d" % sum(map(len, pieces))
 
     async def first(self, request, response):
-        response.body = await anext(request.content, b"")
+        response.body = await request.content.read()
 
     async def stream(self, request, response):
         response.body = self.pieces()
@@ -932,6 +933,20 @@ async def test_a_transport_that_cannot_end_one_side_is_closed(app):
     transport.feed(b"\0")
     await transport.wait_closed()
     assert transport.data == error("501 Not Implemented")
+
+
+class Reset(Transport):
+    def write_eof(self):
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+async def test_a_client_that_has_reset_the_connection_is_not_waited_for(app, caplog):
+    transport = Reset(protocol := app.factory())  # as asyncio's own does
+    protocol.connection_made(transport)
+    transport.feed(b"\0")
+    await transport.wait_closed()
+    assert app.connections == set()
+    assert caplog.records == []
 
 
 # The end of the app

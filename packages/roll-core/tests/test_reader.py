@@ -67,7 +67,7 @@ async def content(request):
     if request.content is None:
         return b""
     pieces = []
-    while piece := await anext(request.content, b""):
+    while piece := await request.content.read():
         pieces.append(piece)
     return b"".join(pieces)
 

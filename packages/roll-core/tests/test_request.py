@@ -1,6 +1,7 @@
 """Request: the line, the header, the query and the body (SPEC 4)."""
 
 import asyncio
+import contextlib
 import io
 import json
 import sys
@@ -428,6 +429,8 @@ async def test_a_lazy_body_has_to_be_loaded(client, app, caplog):
         pytest.param(lambda request: _load_twice(request), id="load_body"),
         pytest.param(lambda request: _iterate(request), id="iteration"),
         pytest.param(lambda request: _load_then_iterate(request), id="both"),
+        pytest.param(lambda request: _load_before_the_first_piece(request), id="late"),
+        pytest.param(lambda request: _iterate_and_close(request), id="closing"),
     ],
 )
 async def test_a_lazy_body_is_read_by_the_view(client, app, read):
@@ -447,6 +450,17 @@ async def _load_twice(request):
 
 async def _iterate(request):
     return b"".join([piece async for piece in request])
+
+
+async def _load_before_the_first_piece(request):
+    pieces = aiter(request)
+    await request.load_body()
+    return b"".join([piece async for piece in pieces])
+
+
+async def _iterate_and_close(request):
+    async with contextlib.aclosing(aiter(request)) as pieces:
+        return b"".join([piece async for piece in pieces])
 
 
 async def _load_then_iterate(request):

@@ -114,12 +114,8 @@ class Body:
         self._size = 0
         self._resume()
 
-    def __aiter__(self) -> "Body":
-        """Iterate over what comes: no generator stands between it and its reader."""
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Take what is buffered, or wait for more.
+    async def read(self) -> bytes:
+        """Take what is buffered, or wait for more; `b""` after the last byte.
 
         Small pieces come as one. A large one comes alone: a copy of it takes as long as
         to receive it.
@@ -132,7 +128,7 @@ class Body:
             if self._error is not None:
                 raise self._error
             if self.complete:
-                raise StopAsyncIteration
+                return b""
             if self._waiter is not None:
                 raise RuntimeError("the body is being read by another task")
             self.ask()

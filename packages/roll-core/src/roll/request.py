@@ -423,7 +423,7 @@ class Request(dict[str, Any]):
         if content.complete and content.received <= limit:  # most come with the head
             self._body = content.take()
         else:
-            pieces = [piece async for piece in self._read_content(content, limit)]
+            pieces = [piece async for piece in self._read_content(limit)]
             self._body = b"".join(pieces)
 
     async def read(self) -> bytes:
@@ -438,21 +438,16 @@ class Request(dict[str, Any]):
             HttpError: 413, when the route has a `limits=` and the body passes it.
         """
         limits = self.endpoint.limits
-        if self._body is not None or self.content is None:
-            return self._read_loaded()
-        if limits is None:
-            return self.content
-        return self._read_content(self.content, limits.body)
+        return self._read_content(None if limits is None else limits.body)
 
-    async def _read_loaded(self) -> AsyncIterator[bytes]:
+    async def _read_content(self, limit: int | None) -> AsyncIterator[bytes]:
         if self._body:
             yield self._body
-
-    async def _read_content(self, content: Body, limit: int) -> AsyncIterator[bytes]:
-        async for piece in content:
-            if content.received > limit:
-                raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            yield piece
+        elif self._body is None and self.content is not None:
+            while piece := await self.content.read():
+                if limit is not None and self.content.received > limit:
+                    raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                yield piece
 
     # What the query and the body hold
 
