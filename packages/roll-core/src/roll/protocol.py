@@ -505,7 +505,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return
         self._outbox.flush()
         if linger and transport.can_write_eof():
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # asyncio's own, when the client has reset the connection
+                return transport.abort()
             self._lingering = True
             self._pending = 0
             self.resume_body()
