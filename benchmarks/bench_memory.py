@@ -19,8 +19,8 @@ moved for a while:
 What the system buffers for a socket is not a process's memory, and not in here.
 
 2026-11-21, a virtual machine with 4 CPUs, shared with other work, CPython 3.13.0,
-uvloop 0.23.0, KiB: an idle connection has 2.19 on uvloop, of which a bare protocol's
-are 1.22, and 3.29 on asyncio (2.72); a client that sends too much, 184 to 312.
+uvloop 0.23.0, KiB: an idle connection has 2.24 on uvloop, of which a bare protocol's
+are 1.22, and 3.34 on asyncio (2.72); a client that sends too much, 244 to 313.
 """
 
 import asyncio

@@ -47,8 +47,8 @@ started for a round, and asked in turn for one row after another; those that are
 asked are stopped (SIGSTOP). Figures are medians of the rounds. wrk, too, has one CPU,
 which is what bounds the rates of the two limits.
 
-All connections are on a loopback of the suite's own, under the congestion control that
-is named below: bbr, where it is the default, would send at a pace of its own. An upload
+All connections are on a loopback, of the suite's own where it may make one, under the
+congestion control that is named below: bbr would send at a pace of its own. An upload
 is sent from a file by `sendfile`, as a client that copied it would take longer than
 some servers. The bare protocol counts what comes.
 
