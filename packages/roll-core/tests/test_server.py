@@ -604,6 +604,51 @@ def test_what_came_but_is_not_read_keeps_a_connection(run):
     run(main())
 
 
+def ask_in_vain(address, count):
+    """Connect and ask, in a time in which nothing is accepted: the loop stands."""
+    socks = [socket.create_connection(address, timeout=3) for _ in range(count)]
+    for sock in socks:
+        sock.sendall(GET)
+    return socks
+
+
+@pytest.mark.parametrize(("room", "answered"), [(1000, 100), (10, 10)])
+def test_who_is_connected_when_it_stops_is_answered(run, room, answered):
+    """The system completes a connection before it is accepted, and takes requests."""
+
+    async def main():
+        async with serving(App(connections=room)) as server:
+            socks = ask_in_vain(server.address, 100)
+            await server.stop()
+        answers = []
+        for sock in socks:
+            with sock, suppress(ConnectionResetError):
+                answers.append(sock.recv(65536))
+        assert len(answers) == answered
+        assert set(answers) <= {CLOSED_OK, OK}
+
+    run(main())
+
+
+def test_who_is_connected_when_it_is_replaced_is_left_to_the_next(run):
+    async def main():
+        app = App()
+        async with serving(app) as server:
+            next_one = server.sockets[0].dup()
+            socks = ask_in_vain(server.address, 100)
+            await server.stop(replaced=True)
+        left = 0
+        with next_one, suppress(BlockingIOError):
+            while True:
+                next_one.accept()[0].close()
+                left += 1
+        assert left > 50  # some may have been accepted before
+        for sock in socks:
+            sock.close()
+
+    run(main())
+
+
 def test_who_gives_no_time_waits_for_no_request(run, caplog):
     async def main():
         app = App(shutdown=0.1)

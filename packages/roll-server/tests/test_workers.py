@@ -1,5 +1,6 @@
 """Workers: they share the sockets, are replaced without a request lost, and drain."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -12,7 +13,11 @@ import threading
 import time
 
 import pytest
+from roll import Roll
+from roll_server.children import REPLACED, Link
 from roll_server.exits import Exit
+from roll_server.serving import serve
+from roll_server.settings import Settings
 from roll_server.workers import Workers, choose_pause
 
 
@@ -209,6 +214,27 @@ def test_sighup_replaces_all_of_them_with_new_code(workers, folder, wait_until):
     wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
     assert not former & pids(running, 2, wait_until)
     assert running.stop() == 0
+
+
+@pytest.mark.parametrize(("word", "least", "most"), [(REPLACED, 50, 100), (b"", 0, 0)])
+def test_a_worker_leaves_who_waits_to_its_successor_alone(word, least, most):
+    """One that ends while a hundred clients are connected, and not yet accepted."""
+    ours, theirs = socket.socketpair()
+    ours.sendall(word)
+    ours.shutdown(socket.SHUT_WR)
+    with ours, theirs, socket.create_server(("127.0.0.1", 0)) as shared:
+        address = shared.getsockname()
+        clients = [socket.create_connection(address) for _ in range(100)]
+        serve(Settings(), Roll(), [shared.dup()], None, Link(theirs))
+        shared.setblocking(False)
+        left = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                shared.accept()[0].close()
+                left += 1
+        assert least <= left <= most
+        for client in clients:
+            client.close()
 
 
 def test_who_comes_when_all_stop_is_refused(workers, folder, wait_until):

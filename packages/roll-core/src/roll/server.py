@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -73,16 +74,24 @@ class Server:
         loop = asyncio.get_running_loop()
         for sock in self.sockets:
             sock.setblocking(False)
+        for sock in self.sockets:
             sock.listen(self.app.limits.backlog)
             self._acceptors.append(asyncio.Task(self._accept(sock), loop=loop, **EAGER))
 
-    async def stop(self) -> None:
-        """Stop accepting, let the app end its requests and shut it down."""
+    async def stop(self, replaced: bool = False) -> None:
+        """Stop accepting, let the app end its requests and shut it down.
+
+        Args:
+            replaced: Whether another server goes on with the same sockets. What waits
+                to be accepted is left to it; else it is accepted, and answered.
+        """
         for task in self._acceptors:
             task.cancel()
         if self._acceptors:
             await asyncio.wait(self._acceptors)
             self._acceptors.clear()
+            if not replaced:
+                self._accept_the_last()
         for sock in self.sockets:
             sock.close()
         if self._opening:
@@ -93,6 +102,15 @@ class Server:
             self._ticker = None
         self.app.date = b""
         self.app.addresses = []
+
+    def _accept_the_last(self) -> None:
+        """Accept who is connected: the system resets them when the sockets close."""
+        for sock in self.sockets:
+            with suppress(OSError):  # as when nobody is left
+                for _ in range(self.app.limits.backlog):
+                    if self._is_full():
+                        break
+                    self._make(*sock.accept())
 
     async def _open_the_last(self) -> None:
         """Wait for what was accepted: a client that is connected has maybe asked."""

@@ -127,7 +127,7 @@ async def _explaining(
     try:
         yield
     finally:
-        await server.stop()
+        await server.stop(replaced=True)
 
 
 def _keep_terminal() -> Callable[[], None]:

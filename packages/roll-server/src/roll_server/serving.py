@@ -34,7 +34,7 @@ class Keeper(Protocol):
         """Know that it answers, and how many seconds it drains at its end."""
 
     def stopping(self) -> bool:
-        """Know that it ends, and tell whether those who ask its health have to see."""
+        """Know that it ends, and tell whether nobody else answers on its sockets."""
 
 
 def serve(
@@ -67,6 +67,7 @@ async def _serve(
 ) -> None:
     stop = asyncio.Event()
     keeper.watch(stop)
+    replaced = False
     try:
         try:
             await server.start()
@@ -75,11 +76,12 @@ async def _serve(
             raise StartError(message, Exit.STARTUP, error) from error
         keeper.ready(server.app, seconds)
         await stop.wait()
-        if keeper.stopping():
+        replaced = not keeper.stopping()
+        if not replaced:
             drain()
             await asyncio.sleep(seconds)
     finally:
-        await server.stop()
+        await server.stop(replaced)
 
 
 RELOAD_SHUTDOWN = 0.1
