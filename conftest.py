@@ -1,5 +1,6 @@
 """Runs the Python blocks of the docs and the READMEs, each page from top to bottom."""
 
+from hypothesis import HealthCheck, settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
@@ -14,3 +15,12 @@ pytest_collect_file = Sybil(
     patterns=["docs/*.md", "docs/*/*.md", "README.md", "packages/*/README.md"],
     setup=name_the_page,
 ).pytest()
+
+# An example may take as long as a slow machine needs.
+settings.register_profile(
+    "untimed",
+    parent=settings(),  # under CI, another one than elsewhere
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("untimed")

@@ -26,6 +26,7 @@ RANKS = {
     "events": 1,
     "framing": 1,
     "hookspecs": 1,
+    "jsontext": 1,
     "patterns": 1,
     "routing": 1,
     "tasks": 1,

@@ -3,14 +3,9 @@
 import asyncio
 import contextlib
 import io
-import json
-import sys
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from roll import HttpError, Limits, Request, Roll
-from roll import request as module
 from roll.datastructures import Form, Query
 
 
@@ -216,58 +211,6 @@ def test_a_query_that_cannot_be_read_is_400(url, message):
 )
 def test_json_reads_escapes(body, expected):
     assert made_of(body).json == expected
-
-
-numbers = st.integers() | st.floats() | st.integers(-(2**70), 2**70)
-values = st.recursive(
-    st.none() | st.booleans() | numbers | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-)
-texts = st.builds(json.dumps, values, ensure_ascii=st.booleans()).filter(
-    lambda text: not any("\ud800" <= char <= "\udfff" for char in text)
-)
-
-
-def read_json(body):
-    try:
-        return repr(made_of(body).json)
-    except HttpError as error:
-        return int(error.status)
-
-
-@given(
-    st.one_of(
-        texts.map(str.encode),
-        st.binary(),
-        st.lists(
-            st.sampled_from(
-                [b'"', b"\\", b"\\u", b"d83d", b"[", b"]", b",", b"1e", b"-"]
-            )
-            | st.sampled_from(
-                [b"0", b"999", b"9" * 19, b".", b" ", b"NaN", b"\xff", b"n"]
-            )
-        ).map(b"".join),
-    )
-)
-@example(b"1" + b"0" * 19)
-@example(b"-" + b"9" * 19)
-@example(b"1e400")
-@example(b"[" * 2000 + b"]" * 2000)
-@example(b'{"a": 1, "a": 2}')
-def test_json_is_read_the_same_with_and_without_orjson(body):
-    pytest.importorskip("orjson", reason="orjson is not installed")
-    found = read_json(body)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "orjson", None)
-        assert read_json(body) == found
-
-
-def test_roll_does_without_orjson(monkeypatch):
-    source = module.__spec__.loader.get_source("roll.request")
-    monkeypatch.setitem(sys.modules, "orjson", None)
-    namespace = {"__name__": "roll.request_without_orjson", "__package__": "roll"}
-    exec(compile(source, module.__file__, "exec"), namespace)
-    assert namespace["_read_json"](b"[1, 2]") == [1, 2]
 
 
 def test_json_is_read_once():

@@ -1,27 +1,10 @@
 """Response: status, headers, cookies, every kind of body (SPEC 5)."""
 
-import dataclasses
-import datetime
-import enum
-import json
-import sys
-import uuid
 from http import HTTPStatus
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from roll import HttpError, Response
-from roll import response as module
-from roll.response import close_body, encode_body, encode_json, set_error
-
-
-@pytest.fixture(params=["orjson", "standard library"])
-def encoder(request, monkeypatch):
-    if request.param == "orjson":
-        pytest.importorskip("orjson", reason="orjson is not installed")
-    else:
-        monkeypatch.setattr(module, "orjson", None)
+from roll.response import close_body, encode_body, set_error
 
 
 def test_a_response_may_be_made_by_hand():
@@ -173,10 +156,6 @@ def test_json_has_one_type_however_it_was_written_before():
     }
 
 
-class Colour(enum.Enum):
-    RED = "red"
-
-
 async def test_json_is_compact_and_has_a_type(client, app):
     @app.route("/")
     async def view(request, response):
@@ -187,80 +166,6 @@ async def test_json_is_compact_and_has_a_type(client, app):
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
         b'Content-Length: 17\r\n\r\n{"hello":"world"}'
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (
-            {"é": ["\u2028", None, True, 1.5, "\x7f\x1f"]},
-            '{"é":["\u2028",null,true,1.5,"\x7f\\u001f"]}',
-        ),
-        ({1: 2, None: 3}, '{"1":2,"null":3}'),
-        ((1, 2), "[1,2]"),
-        (2**70, str(2**70)),
-        (HTTPStatus.OK, "200"),
-        (Colour.RED, '"red"'),
-        ([uuid.UUID(int=1)], '["00000000-0000-0000-0000-000000000001"]'),
-        (1e-4, "0.0001"),
-    ],
-    ids=repr,
-)
-def test_json_is_the_same_with_and_without_orjson(encoder, value, expected):
-    assert encode_json(value) == expected.encode()
-
-
-@dataclasses.dataclass
-class Point:
-    x: int = 1
-
-
-@pytest.mark.parametrize(
-    "value",
-    [datetime.datetime.now(datetime.UTC), datetime.date.today(), Point(), {1}, b"b"],
-    ids=lambda value: type(value).__name__,
-)
-def test_json_refuses_the_same_with_and_without_orjson(encoder, value):
-    with pytest.raises(TypeError):
-        encode_json({"value": value})
-
-
-def test_json_refuses_a_lone_surrogate(encoder):
-    with pytest.raises(ValueError, match="surrogate"):
-        encode_json("\ud800")
-
-
-def test_json_refuses_what_holds_itself(encoder):
-    value = []
-    value.append(value)
-    with pytest.raises((ValueError, RecursionError)):
-        encode_json(value)
-
-
-simple = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.text(st.characters(codec="utf-8"))
-    | st.floats(-1e15, 1e15).filter(lambda x: x == 0 or abs(x) >= 1e-4),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner)
-    ),
-)
-
-
-@given(simple)
-def test_json_writes_the_same_bytes_with_and_without_orjson(value):
-    expected = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    assert encode_json(value) == expected
-
-
-def test_roll_does_without_orjson(monkeypatch):
-    source = module.__spec__.loader.get_source("roll.response")
-    monkeypatch.setitem(sys.modules, "orjson", None)
-    namespace = {"__name__": "roll.response_without_orjson", "__package__": "roll"}
-    exec(compile(source, module.__file__, "exec"), namespace)
-    assert namespace["encode_json"]([1, 2]) == b"[1,2]"
 
 
 # Errors

@@ -576,6 +576,20 @@ def test_a_worker_ends_after_its_requests_and_loses_none(gunicorn):
     server.says(r"Autorestarting worker after [567] requests", 3)
 
 
+def test_a_worker_that_is_replaced_leaves_who_waits_to_the_next(gunicorn):
+    server = gunicorn("--max-requests", "20")
+    former = server.json()["pid"]
+    server.signal(signal.SIGSTOP, former)  # so that all wait together
+    connections = [server.connect() for _ in range(300)]
+    for connection in connections:
+        connection.request("GET", "/")
+    server.signal(signal.SIGCONT, former)
+    answers = [json.loads(one.getresponse().read()) for one in connections]
+    for connection in connections:
+        connection.close()
+    assert 20 <= [answer["pid"] for answer in answers].count(former) < 200
+
+
 FORMAT = "%(h)s %(u)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(b)s %(f)s %(a)s %({x-y}i)s"
 
 

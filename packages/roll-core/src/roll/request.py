@@ -1,11 +1,10 @@
 """Request: one message from a client, parsed on demand."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 from .body import Body
@@ -13,6 +12,7 @@ from .cookies import Cookies
 from .datastructures import Files, Form, Headers, Query, parse_urlencoded
 from .errors import HttpError
 from .framing import read_fields
+from .jsontext import decode_json
 from .limits import Limits
 from .routing import NOT_FOUND, Endpoint, Route
 
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from .app import Roll
     from .multipart import Multipart
     from .protocol import HttpProtocol
-
-try:
-    import orjson
-except ImportError:
-    orjson = None  # type: ignore[assignment]
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON (RFC 8259, section 6)")
 
 
 def _require_utf8(url: bytes) -> None:
@@ -41,38 +32,8 @@ def _require_utf8(url: bytes) -> None:
         ) from error
 
 
-# All digits become zeros, and all else spaces: long numbers are found in a tenth of the
-# time that an expression takes.
-_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
-_LONG_NUMBER = b"0" * 19
-
-# Strings whose escaped surrogates come in pairs: others are no text that can be sent.
-_PAIRED_SURROGATES = re.compile(
-    r"""(?: [^\\] | \\ (?: [^u] | u(?![dD][89a-fA-F])
-        | u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2} ) )*+""",
-    re.DOTALL | re.VERBOSE,
-)
-
-
 # A field begins behind a line end, and its value holds none, nor whitespace around it.
 _COOKIE = re.compile(rb"\ncookie:[ \t]*([^\r]*[^\r \t])", re.IGNORECASE)
-
-
-def _read_json(body: bytes) -> Any:
-    # orjson makes floats of integers beyond 64 bits. What it refuses may be valid
-    # nevertheless: what is deep, and floats beyond theirs.
-    if orjson is not None and body.translate(_DIGITS).find(_LONG_NUMBER) < 0:
-        try:
-            return orjson.loads(body)
-        except ValueError:
-            pass
-    text = body.decode()
-    if "\\ud" in text.lower() and not _PAIRED_SURROGATES.fullmatch(text):
-        raise ValueError("a lone surrogate (RFC 8259, section 8.2)")
-    return _decode_json(text)
-
-
-_decode_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 class _LazyMultipart:
@@ -506,7 +467,7 @@ class Request(dict[str, Any]):
             return self._json
         except AttributeError:
             try:
-                self._json = _read_json(self.body)
+                self._json = decode_json(self.body)
             except (ValueError, RecursionError) as error:
                 raise HttpError(
                     HTTPStatus.BAD_REQUEST, "Unparsable JSON body"

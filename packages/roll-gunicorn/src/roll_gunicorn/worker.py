@@ -39,6 +39,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._hurries = False
+        self._replaced = False  # by a worker that the arbiter starts for it
         self._logs_access = settings.logs_access(self.cfg)
 
     @classmethod
@@ -88,7 +89,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         await server.start()
         self.booted = True
         await self._stop.wait()
-        stopping = asyncio.create_task(server.stop())
+        stopping = asyncio.create_task(server.stop(self._replaced))
         await asyncio.wait([stopping], timeout=self.cfg.graceful_timeout)
         if stopping.done():
             await stopping
@@ -114,6 +115,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         self.nr += 1
         if self.nr == self.max_requests:
             self.log.info("Autorestarting worker after %d requests", self.nr)
+            self._replaced = True
             self.handle_exit()
         if self._logs_access:
             self.log.access(
