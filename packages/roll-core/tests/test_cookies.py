@@ -226,7 +226,7 @@ def test_subclasses_parse_to_themselves():
 )
 def test_64_kib_of_anything_take_no_time(piece):
     header = piece * (65536 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()
     Cookies.parse(header)
     Cookies.parse(f'a="{header}"')
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

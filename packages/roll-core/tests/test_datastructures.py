@@ -206,13 +206,13 @@ def test_too_many_fields_have_their_own_status():
 @pytest.mark.parametrize("piece", ["%41", "a%41", "%", "%z", "=", "+", "é%41"])
 def test_a_mebibyte_of_urlencoded_data_takes_no_time(piece):
     text = piece * (2**20 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()
     assert list(map(len, parse_urlencoded(text, 1000).values())) == [1]
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_mebibyte_of_separators_is_refused_in_no_time():
     text = "&" * 2**20
-    start = time.perf_counter()
+    start = time.process_time()
     assert refusal(parse_urlencoded, text, 1000) == (400, "Too many fields")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

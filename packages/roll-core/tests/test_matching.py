@@ -345,9 +345,9 @@ def test_a_path_begins_with_a_slash(pattern):
 def test_no_path_takes_long(pattern, path):
     routes = Routes()
     routes.add(pattern)
-    started = time.perf_counter()
+    started = time.process_time()
     assert routes.match(path) == (None, {})
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_many_patterns_together_do_not_take_long():
@@ -356,15 +356,15 @@ def test_many_patterns_together_do_not_take_long():
         routes.add(f"/{{a}}-{{b}}-{{c}}-{number}")
         routes.add(f"/{{a}}-{{b}}.x{number}")
     routes.match("/")
-    started = time.perf_counter()
+    started = time.process_time()
     assert routes.match("/" + "-" * 226) == (None, {})
     assert routes.match("/" + "-" * 1900 + ".x") == (None, {})
-    assert time.perf_counter() - started < 0.5  # each alone: some 10 ms
+    assert time.process_time() - started < 0.5  # each alone: some 10 ms
 
 
 def test_ten_thousand_routes_are_added_in_linear_time():
     routes = Routes()
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(2500):
         routes.add(f"/a{number}/{{x}}")
         routes.add(f"/{{x}}/b{number}")
@@ -372,7 +372,7 @@ def test_ten_thousand_routes_are_added_in_linear_time():
         routes.add(f"/static/{number}")
     assert routes.match("/api/1/c2499/7")[1] == {"x": "1", "y": 7}
     assert routes.match("/zz/b2499")[1] == {"x": "zz"}
-    assert time.perf_counter() - started < 30  # quadratic: minutes
+    assert time.process_time() - started < 30  # quadratic: minutes
 
 
 def test_autoroutes_itself_can_take_the_place_of_the_matcher():

