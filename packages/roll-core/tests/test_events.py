@@ -471,6 +471,31 @@ async def test_an_error_listener_that_raises_gives_a_500(client, app, caplog):
     assert "in the listener" in caplog.text
 
 
+@pytest.mark.parametrize("worse", [False, True])
+async def test_an_answer_that_cannot_be_sent_is_told_to_listeners(
+    client, app, caplog, worse
+):
+    seen = []
+
+    @app.route("/")
+    async def view(request, response):
+        response.headers["X-Split"] = "a\r\nb"
+
+    @app.listen("error")
+    async def note(request, response, error):
+        seen.append(error)
+        response.json = "split"
+        if worse:
+            response.headers["X-Worse"] = "\n"
+
+    answer = await client.get("/")
+    assert answer.status == 500
+    assert answer.body == (b"Internal Server Error" if worse else b'"split"')
+    assert "X-SPLIT" not in answer.headers
+    (error,) = seen
+    assert isinstance(error.__context__, ValueError)
+
+
 async def test_an_error_listener_may_change_the_answer(client, app):
     @app.listen("error")
     async def as_json(request, response, error):

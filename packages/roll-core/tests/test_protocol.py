@@ -12,7 +12,7 @@ import pytest
 from roll import HttpError, Limits, Roll
 from roll.chunks import SLICE
 from roll.outbox import HOLD_BYTES
-from roll.protocol import TURN
+from roll.protocol import PIECE, STREAM_TURN, TURN
 from roll_testing import Transport, connect, exchange, settle
 
 HOST = b"Host: a\r\n"
@@ -559,6 +559,26 @@ async def test_a_large_body_that_may_change_is_copied(app):
     await finish(transport)
 
 
+@pytest.mark.parametrize(("size", "count"), [(65536, 512), (1, 10_000)])
+async def test_a_stream_that_never_waits_gives_others_their_turn(app, size, count):
+    app["pieces"] = [b"x" * size] * count
+    turns = 0
+
+    async def take_turns():
+        nonlocal turns
+        while "closed" not in app.seen:
+            await asyncio.sleep(0)
+            turns += 1
+
+    taking = asyncio.create_task(take_turns())
+    transport = connect(app)
+    transport.feed(get("/stream"))
+    await taking
+    await settle(transport)
+    assert turns > 0.9 * count * (size + PIECE) / STREAM_TURN
+    await finish(transport)
+
+
 # A client that does not read
 
 
@@ -685,6 +705,65 @@ async def test_a_stream_that_fails_ends_what_waits_behind_it(app, caplog):
     await transport.wait_closed()
     assert transport.data == chunks()
     assert app.seen == ["open", "closed"]
+
+
+@pytest.mark.parametrize("start", [(), (b"one",)])
+async def test_a_stream_that_fails_takes_no_answer_before_it_along(app, caplog, start):
+    app["pieces"] = [*start, ValueError("a bug")]
+
+    @app.route("/large")
+    async def large(request, response):
+        response.body = b"x" * 50_000
+
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get("/large") + get("/stream") + get())
+    await asyncio.sleep(0.01)
+    transport.drain()
+    await transport.wait_closed()
+    before = answer(b"x" * 50_000)
+    assert transport.data == before + chunks(*start).removesuffix(b"0\r\n\r\n")
+
+
+class Aborting(Transport):
+    """It tells whether the connection was broken, not ended."""
+
+    aborted = False
+
+    def abort(self):
+        self.aborted = True
+        super().abort()
+
+
+@pytest.mark.parametrize(("version", "aborted"), [("1.0", True), ("1.1", False)])
+async def test_a_stream_that_fails_never_looks_whole(app, caplog, version, aborted):
+    app["pieces"] = [b"one", ValueError("a bug")]
+    protocol = app.factory()
+    transport = Aborting(protocol)
+    protocol.connection_made(transport)
+    transport.feed(get("/stream", version=version))
+    await transport.wait_closed()
+    # Without chunks, the end of the connection would be that of the body.
+    assert transport.aborted is aborted
+    assert not transport.data.endswith(b"0\r\n\r\n")
+
+
+# Methods that a listener overrides
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant", "size"), [("GET", "HEAD", 2), ("HEAD", "GET", 0)]
+)
+async def test_an_answer_has_a_body_by_the_method_that_was_sent(app, sent, meant, size):
+    @app.listen("headers")
+    def override(request, response):
+        request.method = request.headers.get("X-Method", request.method)
+
+    transport = connect(app)
+    transport.feed(get("/", f"X-Method: {meant}", method=sent) + get())
+    await settle(transport)
+    assert transport.data == OK[: len(OK) - 2 + size] + OK
+    await finish(transport)
 
 
 # Timeouts: the loop's sweep is played by calls of check()

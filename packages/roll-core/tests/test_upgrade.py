@@ -475,18 +475,19 @@ async def test_a_client_gone_while_the_handshake_is_written_is_not_handed_over(a
     assert (app.seen, app.connections) == ([], set())
 
 
-async def test_a_request_that_a_listener_sends_to_an_upgrade_is_switched(app):
+@pytest.mark.parametrize("early", [b"", b"zero"])
+async def test_a_request_that_a_listener_sends_to_an_upgrade_is_switched(app, early):
     @app.listen("request")
     async def reroute(request, response):
         if request.path == "/plain":
             request.path = "/x"
 
     transport = connect(app)
-    transport.feed(OFFER.replace(b"/x", b"/plain"))
+    transport.feed(OFFER.replace(b"/x", b"/plain") + early)
     await settle(transport)
     transport.feed(b"one")
     await settle(transport)
-    assert transport.data == SWITCHED + b"one"
+    assert transport.data == SWITCHED + early + b"one"
     await finish(transport)
 
 

@@ -329,16 +329,16 @@ class Roll(_Parts, dict[str, Any]):
                 else:
                     await endpoint.run(request, response)
         except Exception as error:
-            await self._answer_error(request, response, error)
+            await self.answer_error(request, response, error)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
-            await self._answer_error(request, response, error)
+            await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
                 await self._run(hooks["response"], request, response)
             except Exception as error:
-                await self._answer_error(request, response, error)
+                await self.answer_error(request, response, error)
 
     async def _prepare(self, request: Request, response: Response) -> Endpoint | None:
         """Load the body, and run what listens before the view.
@@ -374,7 +374,7 @@ class Roll(_Parts, dict[str, Any]):
                 return result
         return None
 
-    async def _answer_error(
+    async def answer_error(
         self, request: Request, response: Response, error: BaseException
     ) -> None:
         """Make an error the answer, and tell the `error` listeners."""

@@ -44,6 +44,13 @@ TURN = 100
 """Messages, and pieces of bodies, that are read before other connections have their
 turn: a read may bring thousands, and each takes some 20 microseconds at least."""
 
+STREAM_TURN = 2**20
+"""Bytes of a stream that are sent before others have their turn, where neither its view
+nor its client lets it wait."""
+
+PIECE = 4096
+"""Bytes that a piece counts for beside its own, as it takes time, however small."""
+
 
 class HttpProtocol(MessageReader, asyncio.Protocol):
     """One connection: its messages are answered one after the other, in order.
@@ -328,7 +335,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             raise
         except BaseException:
             logger.exception("%s %r was cut short", request.method, request.url)
-            self.abort()
+            if request.version == "1.0":  # the end of the connection may be the body's
+                return self.abort()
+            request.keep_alive = False  # the answers before it are sent
         finally:
             self.busy = False
         self._served += 1
@@ -362,9 +371,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         try:
             answer = self._frame(request, response)
         except Exception as error:
-            await close_body(response.body)
-            self.app.replace(request, response, error)
-            answer = self._frame(request, response)
+            answer = await self._frame_error(request, response, error)
         head, body, chunked, length, close = answer
         if close:
             request.keep_alive = False
@@ -400,7 +407,22 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             or self._rest is not None  # its offer failed
             or (requests is not None and self._served + 1 >= requests)
         )
-        return frame(response, request._method, request.version, close, self.app.date)
+        method, version = request.sent_method, request.version
+        return frame(response, method, version, close, self.app.date)
+
+    async def _frame_error(
+        self, request: Request, response: Response, error: Exception
+    ) -> Answer:
+        """Frame a 500 in place of what cannot be sent."""
+        await close_body(response.body)
+        response.reset()
+        await self.app.answer_error(request, response, error)
+        try:
+            return self._frame(request, response)
+        except Exception as second:  # nor can what listeners made of it
+            await close_body(response.body)
+            self.app.replace(request, response, second)
+            return self._frame(request, response)
 
     def _frame_switch(self, request: Request, response: Response) -> Answer:
         if not request.keep_alive or self._stopping:
@@ -426,6 +448,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         # A transport keeps all of what it has sent a part of: nothing is added to it.
         transport.set_write_buffer_limits(UNSENT)
         left = math.inf if length is None else length
+        turn = STREAM_TURN
         iterator = aiter(body)
         try:
             async for piece in iterator:
@@ -439,9 +462,14 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                     self._outbox.send_pieces(transport, wire.chunk(data))
                 else:
                     self._outbox.send(transport, bytes(data))
+                turn -= PIECE + len(data)
                 if self._writable is not None:
                     del piece, data  # they are kept until they are sent
                     await self._writable
+                    turn = STREAM_TURN
+                elif turn <= 0:
+                    await asyncio.sleep(0)
+                    turn = STREAM_TURN
         finally:
             await close_body(iterator)
             if iterator is not body:
@@ -462,6 +490,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         transport, protocol = self._transport, switch.protocol
         if transport is None:
             return
+        # What is held is behind an offer that only a listener has made one.
+        rest = self._held[self._at :] if self._rest is None else self._rest
+        self._drop_input()
         self._transport = None
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
@@ -471,8 +502,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             protocol.connection_made(transport)
             if self._reading_paused:
                 transport.resume_reading()
-            if self._rest:
-                protocol.data_received(self._rest)
+            if rest:
+                protocol.data_received(rest)
             await protocol.run(switch.view, switch.variables)
         except BaseException:
             transport.abort()

@@ -218,7 +218,7 @@ class MessageReader:
         request = self._Request(self.app, self)
         request.head = head
         request.url = url
-        request._method = method
+        request.sent_method = request._method = method
         self._progress += 1
         self._pending = 0
         return request

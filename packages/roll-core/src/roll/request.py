@@ -92,6 +92,7 @@ class Request(dict[str, Any]):
         "head",
         "keep_alive",
         "protocol",
+        "sent_method",
         "upgrade",
         "url",
         "variables",
@@ -103,6 +104,8 @@ class Request(dict[str, Any]):
     _query_string: str
     _remote_addr: str | None
     _scheme: str
+    sent_method: str
+    """The method as received: by it the client reads the answer, whatever is set."""
     variables: dict[str, Any]
     """The values of the route's placeholders; set once `endpoint` was read."""
 
