@@ -24,6 +24,7 @@ RANKS = {
     "cookies": 1,
     "datastructures": 1,
     "events": 1,
+    "files": 1,
     "framing": 1,
     "hookspecs": 1,
     "jsontext": 1,

@@ -1,4 +1,5 @@
 import gc
+import os
 import time
 from types import SimpleNamespace
 
@@ -435,13 +436,36 @@ def test_files_are_spooled_to_disk_above_a_size():
     parser.feed_data(body(part(b"1234", FILE), part(b"12345", FILE)))
     parser.finish()
     small, large = files.list("f")
-    assert (small._rolled, large._rolled) == (False, True)
+    assert (small.content.on_disk, large.content.on_disk) == (False, True)
     assert (small.tell(), large.tell()) == (0, 0)
     assert (small.read(2), large.read()) == (b"12", b"12345")
     assert large.seek(1) == 1
     assert large.read() == b"2345"
     files.close()
     assert (small.closed, large.closed) == (True, True)
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no /proc/self/fd")
+def test_the_files_of_a_form_take_one_descriptor():
+    before = descriptors()
+    parser = Multipart(app(spool=10))
+    _, files = parser.initialize(TYPE)
+    contents = [b"%d" % number * 20 for number in range(500)]
+    parser.feed_data(body(*[part(content, FILE) for content in contents]))
+    parser.finish()
+    assert descriptors() == before + 1
+    found = files.list("f")
+    assert [file.read() for file in found] == contents
+    for file in found[1:]:
+        file.close()
+    assert found[0].seek(0) == 0
+    assert found[0].read() == contents[0]
+    files.close()
+    assert descriptors() == before
 
 
 def test_a_file_that_nobody_closes_warns_of_nothing():

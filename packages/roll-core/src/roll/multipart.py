@@ -13,7 +13,6 @@ read, the limits, and where content goes.
 """
 
 import re
-import tempfile
 from http import HTTPStatus
 from typing import Any
 
@@ -28,6 +27,7 @@ from multipart import (  # type: ignore[import-untyped]
 
 from .datastructures import Files, Form
 from .errors import HttpError
+from .files import Content, Disk, File
 from .limits import Limits
 
 # RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
@@ -44,26 +44,6 @@ _PARAMETER = re.compile(
 _PARAMETERS = 8
 _HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
 _PATH_SEPARATOR = re.compile(r"[/\\]")
-
-
-class File(tempfile.SpooledTemporaryFile[bytes]):
-    """An uploaded file: a binary file object, on disk when it is large.
-
-    Args:
-        filename: As the client named it, without directories; maybe empty.
-        content_type: As the client declared it; `text/plain` when it did not
-            (RFC 7578, section 4.4).
-        spool: Bytes to keep in memory.
-    """
-
-    def __init__(self, filename: str, content_type: str, spool: int) -> None:
-        super().__init__(max_size=spool)
-        self.filename = filename
-        self.content_type = content_type
-
-    def __del__(self) -> None:
-        # A client that leaves is no bug of the view: no ResourceWarning.
-        self.close()
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotations
@@ -108,6 +88,7 @@ class Multipart:
         self._complete = False
         self._name = ""
         self._text = bytearray()
+        self._disk = Disk()
         self._file: File | None = None
 
     def initialize(self, content_type: str) -> tuple[Form, Files]:
@@ -220,11 +201,9 @@ class Multipart:
         parameters = _parse_parameters(disposition, "form-data", "name")
         self._name = _read_text(_unquote(parameters["name"]))
         if "filename" in parameters:
-            self._file = File(
-                _read_filename(parameters["filename"]),
-                fields.get("Content-Type", "text/plain").strip(" \t"),
-                self.limits.spool,
-            )
+            name = _read_filename(parameters["filename"])
+            kind = fields.get("Content-Type", "text/plain").strip(" \t")
+            self._file = File(name, kind, Content(self._disk, self.limits.spool))
             return
         self._fields_left -= 1
         if self._fields_left < 0:
@@ -236,7 +215,7 @@ class Multipart:
             self._file_bytes_left -= len(data)
             if self._file_bytes_left < 0:
                 raise _too_large("Files too large")
-            self._file.write(data)
+            self._file.content.add(data)
         else:
             self._field_bytes_left -= len(data)
             if self._field_bytes_left < 0:
@@ -245,7 +224,6 @@ class Multipart:
 
     def _end_part(self) -> None:
         if self._file is not None:
-            self._file.seek(0)
             self.files.setdefault(self._name, []).append(self._file)
             self._file = None
         else:

@@ -481,7 +481,7 @@ class Request(dict[str, Any]):
         """Load a form of a lazy route; a multipart one is parsed while it streams.
 
         Files may take `Limits.upload` bytes together. They are written, off the loop,
-        to temporary files once larger than `Limits.spool`.
+        to one temporary file, each once it is larger than `Limits.spool`.
 
         Raises:
             HttpError: 400, when it does not parse; 413, when it passes a limit.

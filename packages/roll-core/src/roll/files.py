@@ -1,0 +1,168 @@
+"""Uploaded files: the small in memory, all others of a form in one file on disk."""
+
+import io
+import os
+import tempfile
+import threading
+from typing import Any
+
+BUFFER = 1024
+"""Bytes that a file reads at once for who asks for less; a form may have a thousand."""
+
+
+class Disk:
+    """One temporary file for the files of a form: each would cost a descriptor.
+
+    It is there while one of these is open, and takes no name. They may be read in
+    several threads.
+    """
+
+    def __init__(self) -> None:
+        self._file: io.FileIO | None = None
+        self._size = 0
+        self._users = 0
+        # One of them may be collected as garbage, and leave, within any call.
+        self._lock = threading.RLock()
+
+    def join(self) -> int:
+        """Keep it open for one file more: the position of its first byte."""
+        with self._lock:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+                self._size = 0
+            self._users += 1
+            return self._size
+
+    def leave(self) -> None:
+        """Close it, unless other files are open."""
+        with self._lock:
+            self._users -= 1
+            if not self._users and self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def append(self, data: bytes | bytearray) -> None:
+        """Write *data* behind what is there.
+
+        Raises:
+            OSError: The disk is full, for one.
+        """
+        file: io.FileIO = self._file  # type: ignore[assignment]  # who joined opened it
+        with self._lock, memoryview(data) as rest:
+            file.seek(self._size)
+            done = 0
+            while done < len(rest):
+                done += file.write(rest[done:])
+            self._size += done
+
+    def read_into(self, buffer: memoryview, position: int) -> int:
+        """Fill *buffer* from *position* on: the bytes that were read."""
+        file: io.FileIO = self._file  # type: ignore[assignment]
+        with self._lock:
+            file.seek(position)
+            return file.readinto(buffer)
+
+
+class Content(io.RawIOBase):
+    """The bytes of one file, which come one after the other before any is read.
+
+    Args:
+        disk: Where they are once they are many.
+        spool: Bytes to keep in memory.
+    """
+
+    def __init__(self, disk: Disk, spool: int) -> None:
+        super().__init__()
+        self._disk = disk
+        self._spool = spool
+        self._memory = bytearray()
+        self._start: int | None = None  # on the disk
+        self._size = 0
+        self._at = 0
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether they were too many for memory."""
+        return self._start is not None
+
+    def add(self, data: bytes) -> None:
+        """Put *data* behind what came before.
+
+        Raises:
+            OSError: The disk is full, for one.
+        """
+        self._size += len(data)
+        if self._size <= self._spool:
+            self._memory += data
+            return
+        if self._start is None:
+            self._start = self._disk.join()
+            self._disk.append(self._memory)
+            self._memory = bytearray()
+        self._disk.append(data)
+
+    def close(self) -> None:
+        """Give its bytes up."""
+        if not self.closed:
+            super().close()
+            if self._start is not None:
+                self._disk.leave()
+
+    def readable(self) -> bool:
+        """Whether it can be read: it can."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether it can be read from any position: it can."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position, as of any file.
+
+        Raises:
+            ValueError: It is before the start, or the file is closed.
+        """
+        self._require_open()
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}
+        position = start[whence] + offset
+        if position < 0:
+            raise ValueError(f"{position} is before the start of the file")
+        self._at = position
+        return position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what fits into *buffer*: the bytes that were read, 0 at the end.
+
+        Raises:
+            ValueError: The file is closed.
+        """
+        self._require_open()
+        with memoryview(buffer).cast("B") as view:
+            size = max(0, min(len(view), self._size - self._at))
+            if self._start is not None:
+                size = self._disk.read_into(view[:size], self._start + self._at)
+            else:
+                view[:size] = self._memory[self._at : self._at + size]
+        self._at += size
+        return size
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise ValueError("the file is closed")
+
+
+class File(io.BufferedReader):
+    """An uploaded file: a binary file object, on disk when it is large.
+
+    Args:
+        filename: As the client named it, without directories; maybe empty.
+        content_type: As the client declared it; `text/plain` when it did not
+            (RFC 7578, section 4.4).
+        content: Its bytes.
+    """
+
+    def __init__(self, filename: str, content_type: str, content: Content) -> None:
+        super().__init__(content, BUFFER)
+        self.filename = filename
+        self.content_type = content_type
+        self.content = content
