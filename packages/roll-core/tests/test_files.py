@@ -80,7 +80,7 @@ def test_a_closed_file_cannot_be_read():
     for spool in (1, 100):
         file = make(b"content", spool=spool)
         file.close()
-        file.close()
+        file.content.close()
         for call in (file.read, lambda file=file: file.seek(0), file.content.readall):
             with pytest.raises(ValueError, match="closed"):
                 call()

@@ -107,9 +107,7 @@ class Server:
         """Accept who is connected: the system resets them when the sockets close."""
         for sock in self.sockets:
             with suppress(OSError):  # as when nobody is left
-                for _ in range(self.app.limits.backlog):
-                    if self._is_full():
-                        break
+                while not self._is_full():
                     self._make(*sock.accept())
 
     async def _open_the_last(self) -> None:
