@@ -160,6 +160,21 @@ def test_proxies_are_read_before_any_other_listener(folder):
     assert second is print
 
 
+@pytest.mark.parametrize("options", [{}, {"before": "proxy"}, {"before": "logger"}])
+def test_proxies_are_read_first_whatever_listens_later(options):
+    app = Roll()
+    app.listen("headers")(print)
+    settings = Settings(trusted_proxies=("127.0.0.1",), log_format="short")
+    configure(app, settings)
+
+    @app.listen("headers", **options)
+    async def later(request, response): ...
+
+    modules = [call.__module__ for call in app.hooks["headers"]]
+    assert modules[0] == "roll_proxy"
+    assert sorted(modules[1:]) == sorted(["builtins", "roll_logger", __name__])
+
+
 def test_requests_are_logged(run):
     running = run("shop", "--port", 0, "--log-format", "short")
     running.get()

@@ -120,10 +120,13 @@ def _do_nothing() -> None:
 
 def _trust_proxies(app: Roll, trusted: tuple[str, ...]) -> None:
     """Let proxies say who the client is, before any other listener reads it."""
-    former = app.hooks.get("headers", ())
+    calls, entries = app.hooks.pop("headers", ()), app.listeners.pop("headers", [])
     extensions.proxy_headers(app, trusted=trusted)
-    added = [call for call in app.hooks["headers"] if call not in former]
-    app.hooks["headers"] = (*added, *former)
+    app.hooks["headers"] += calls
+    # Whoever listens later has all put in order anew, from the entries. Nobody can ask
+    # to run before one that has no module.
+    first = [entry._replace(module=None) for entry in app.listeners["headers"]]
+    app.listeners["headers"] = [*first, *entries]
 
 
 class Alone:
