@@ -163,6 +163,77 @@ def test_the_pause_grows_while_no_successor_can_start(workers, folder, wait_unti
     assert running.stop() == 0  # it is not waited for
 
 
+HANG = """
+@app.listen("startup")
+async def hang():
+    if os.path.exists("hang"):
+        print("hangs", flush=True)
+        await asyncio.sleep(120)
+"""
+
+
+def test_a_successor_that_hangs_does_not_delay_those_of_others(
+    workers, folder, wait_until
+):
+    with (folder / "shop.py").open("a") as shop:
+        shop.write(HANG)
+    running = workers()
+    one, other = pids(running, 2, wait_until)
+    (folder / "hang").touch()
+    os.kill(one, signal.SIGKILL)
+    running.wait_for("hangs")
+    (folder / "hang").unlink()
+    os.kill(other, signal.SIGKILL)
+    running.wait_for(f"worker {other} was ended by SIGKILL")
+    assert int(running.get("/pid")) not in (one, other)
+    running.send(signal.SIGTERM)
+    assert running.stop(signal.SIGINT) > 128  # the one that hangs is not waited for
+
+
+@pytest.fixture
+def impatient(workers):
+    """Start workers that have less than a minute to answer."""
+
+    def start(patience):
+        code = (
+            "from roll_server import __main__, workers\n"
+            f"workers.PATIENCE = {patience}\n__main__.main()"
+        )
+        options = ["run", "shop", "--port", "0", "--workers", "2"]
+        return workers(args=[sys.executable, "-W", "error", "-c", code, *options])
+
+    return start
+
+
+def test_a_successor_that_hangs_is_killed_and_another_one_starts(
+    impatient, folder, wait_until
+):
+    with (folder / "shop.py").open("a") as shop:
+        shop.write(HANG)
+    running = impatient(3)
+    former = pids(running, 2, wait_until)
+    (folder / "hang").touch()
+    os.kill(min(former), signal.SIGKILL)
+    running.wait_for("hangs")
+    (folder / "hang").unlink()
+    running.send(signal.SIGHUP)
+    running.wait_for(" does not answer after ")
+    running.wait_for("has no successor: that was ended by SIGKILL; another starts in")
+    running.wait_for("the workers are replaced")
+    wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
+    assert len(pids(running, 2, wait_until)) == 2
+    assert running.stop() == 0
+
+
+def test_successors_have_time_where_the_first_ones_took_it(impatient, folder):
+    with (folder / "shop.py").open("a") as shop:
+        shop.write("app.listen('startup')(lambda: asyncio.sleep(1))\n")
+    running = impatient(0.1)
+    running.send(signal.SIGHUP)
+    running.wait_for("the workers are replaced")
+    assert running.stop() == 0
+
+
 def test_a_worker_that_was_steady_is_soon_replaced():
     assert choose_pause(8, 59) == 8
     assert choose_pause(8, 61) == 0.5

@@ -20,6 +20,9 @@ LONGEST_PAUSE = 30.0
 STEADY = 60.0
 """Seconds after which a crash is not taken for one more of the same."""
 
+PATIENCE = 60.0
+"""Seconds for a successor to answer, or three times what the slowest start took."""
+
 
 class Workers:
     """Keeps a number of workers running.
@@ -41,8 +44,10 @@ class Workers:
         self._all: set[Child] = set()
         self._seconds = 0.0
         """What an end may take."""
-        self._changing = asyncio.Lock()
-        """Held by who replaces a worker."""
+        self._slowest = 0.0
+        """What a start took."""
+        self._changing = [asyncio.Lock() for _ in range(count)]
+        """Each seat's own, held by who replaces the worker there."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
@@ -63,16 +68,24 @@ class Workers:
             self._seat(seat, outcome, FIRST_PAUSE)
         return 0
 
-    async def _start(self) -> Child | Failed:
+    async def _start(self, patience: float | None = None) -> Child | Failed:
+        """Start one, and wait until it answers; no longer than some seconds."""
         try:
             child = await Child.start(self._sockets, self._environment)
         except OSError as error:
             say(f"no process can be started: {error}")
             return Failed(Exit.FAILED, str(error))
         self._all.add(child)
-        outcome = await child.outcome()
+        try:
+            async with asyncio.timeout(patience):
+                outcome = await child.outcome()
+        except TimeoutError:
+            say(f"worker {child.pid} does not answer after {child.age:.0f} s")
+            child.kill()
+            outcome = Failed(await child.ended(), "")
         if isinstance(outcome, Ready):
             self._seconds = max(self._seconds, outcome.seconds)
+            self._slowest = max(self._slowest, child.age)
             return child
         self._all.discard(child)
         return outcome
@@ -100,10 +113,10 @@ class Workers:
 
     async def _replace(self, seat: int, child: Child, pause: float) -> Failed | None:
         """Put a new worker on the seat of *child*, unless another did, or it fails."""
-        async with self._changing:
+        async with self._changing[seat]:
             if self._seats[seat] is not child:
                 return None
-            outcome = await self._start()
+            outcome = await self._start(max(PATIENCE, 3 * self._slowest))
             if isinstance(outcome, Failed):
                 return outcome
             self._seat(seat, outcome, pause)
