@@ -257,6 +257,23 @@ def test_a_name_with_an_address_that_is_taken_leaves_nothing_open(monkeypatch):
             bind("both", 0, 1)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+        # RFC 3849 has it for documentation: nobody's, with IPv6 and without.
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 0, 0, 0)),
+    ],
+    ids=["repeated", "absent"],
+)
+def test_an_address_that_comes_twice_or_is_absent_is_left_out(monkeypatch, address):
+    ours = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: [address, ours])
+    (sock,) = bind("localhost", 0, 1)
+    with sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+
+
 def has_ipv6():
     try:
         with socket.socket(socket.AF_INET6) as sock:

@@ -6,9 +6,14 @@ import socket
 import stat
 from pathlib import Path
 
+ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""What a system says of an address that it has not, such as ::1 without IPv6."""
+
 
 def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     """Listen on every address that *host* means, all with the same port.
+
+    Of several, those that this machine has not are left out.
 
     Raises:
         OSError: An address cannot be had; the message names it.
@@ -16,12 +21,22 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     if not (isinstance(port, int) and 0 <= port < 1 << 16):
         raise ValueError(f"port={port!r}: give a number from 0 to 65535")
     sockets: list[socket.socket] = []
+    absent: list[OSError] = []
     try:
-        for family, _, _, _, address in socket.getaddrinfo(
+        found = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        )
+        for family, _, _, _, address in dict.fromkeys(found):  # a resolver may repeat
             name = (address[0], port or _port(sockets), *address[2:])
-            sockets.append(socket.create_server(name, family=family, backlog=backlog))
+            try:
+                sock = socket.create_server(name, family=family, backlog=backlog)
+                sockets.append(sock)
+            except OSError as error:
+                if error.errno not in ABSENT:
+                    raise
+                absent.append(error)
+        if not sockets:
+            raise absent[0]
     except OSError as error:
         for sock in sockets:
             sock.close()
