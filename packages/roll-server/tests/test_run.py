@@ -56,9 +56,7 @@ def test_it_listens_on_a_unix_socket_and_removes_it(run, folder):
     path = folder / "app.sock"
     running = run("shop", "--uds", path)
     running.wait_for(f"Rolling on unix:{path}\n")
-    client = socket.socket(socket.AF_UNIX)
-    client.connect(str(path))
-    assert ask(client).endswith(b"\r\n\r\nfirst")
+    assert ask(connect(path)).endswith(b"\r\n\r\nfirst")
     second = run("shop", "--uds", path)
     assert second.wait() == Exit.ADDRESS
     assert f"cannot listen on {path}: Address already in use" in second.output
@@ -73,6 +71,42 @@ def test_a_unix_socket_that_nobody_listens_on_is_replaced(run, folder):
         left.bind(str(path))
     running = run("shop", "--uds", path)
     running.wait_for("Rolling on unix:")
+
+
+def test_a_unix_socket_of_a_successor_is_not_removed(run, folder, wait_until):
+    path = folder / "app.sock"
+    running = run("shop", "--uds", path)
+    running.wait_for("Rolling on unix:")
+    with connect(path) as client:
+        client.sendall(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
+        running.wait_for("gate waits")
+        running.send(signal.SIGTERM)
+        wait_until(lambda: is_refused(path), "the end of the socket")
+        successor = run("shop", "--uds", path)
+        successor.wait_for("Rolling on unix:")
+        (folder / "open").touch()
+        assert running.wait() == 0
+    assert ask(connect(path)).endswith(b"\r\n\r\nfirst")
+    path.unlink()
+    assert successor.stop() == 0  # it does not matter that it is gone
+
+
+def connect(path):
+    client = socket.socket(socket.AF_UNIX)
+    try:
+        client.connect(str(path))
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def is_refused(path):
+    try:
+        connect(path).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_a_file_that_is_no_socket_is_left_alone(run, folder):

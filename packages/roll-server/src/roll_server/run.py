@@ -115,12 +115,15 @@ def listening(
     """
     with _addresses():
         found = passed or _listen(settings)
+    path = None if passed else settings.uds
+    bound = path and sockets.identify(path)
     try:
         with _closing(found):
             yield found
     finally:
-        if settings.uds is not None and settings.fd is None and not passed:
-            settings.uds.unlink(missing_ok=True)
+        # While this one answered the rest, another may have listened there anew.
+        if path and bound == sockets.identify(path):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -91,6 +91,16 @@ def _remove_stale(path: Path) -> None:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
+def identify(path: Path) -> tuple[int, int, int] | None:
+    """Tell a file from those that have its path later; None when there is none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    # The time, too: a file may get the inode of one that was just removed.
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
 def adopt(descriptor: int) -> socket.socket:
     """Take a socket that this process has inherited, and listen on it.
 
