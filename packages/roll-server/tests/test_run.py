@@ -73,6 +73,23 @@ def test_a_unix_socket_that_nobody_listens_on_is_replaced(run, folder):
     running.wait_for("Rolling on unix:")
 
 
+def test_a_unix_socket_that_is_stuck_is_in_use(run, folder):
+    path = folder / "app.sock"
+    with contextlib.ExitStack() as stack:
+        stuck = stack.enter_context(socket.socket(socket.AF_UNIX))
+        stuck.bind(str(path))
+        stuck.listen(0)
+        with contextlib.suppress(BlockingIOError):  # when no more can wait
+            while True:
+                client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(str(path))
+        running = run("shop", "--uds", path)
+        assert running.wait() == Exit.ADDRESS
+    assert f"cannot listen on {path}: Address already in use" in running.output
+    assert path.exists()
+
+
 def test_a_unix_socket_of_a_successor_is_not_removed(run, folder, wait_until):
     path = folder / "app.sock"
     running = run("shop", "--uds", path)

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -83,8 +84,11 @@ def _remove_stale(path: Path) -> None:
     if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
         return
     with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
         try:
-            client.connect(os.fspath(path))
+            # Too many wait already where it would block.
+            with suppress(BlockingIOError):
+                client.connect(os.fspath(path))
         except ConnectionRefusedError:
             path.unlink()
         else:
