@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from roll_server.exits import StartError
-from roll_server.settings import OPTIONS, Settings, resolve
+from roll_server.settings import OPTIONS, Settings, read_env_file, resolve
 
 HALF = "0.5"
 
@@ -217,6 +217,21 @@ def test_an_env_file_sets_what_the_environment_does_not(monkeypatch):
     settings = resolve({})
     assert (settings.port, settings.host) == (2, "::1")
     assert (os.environ["SHOP_DSN"], os.environ["EMPTY"]) == ("a b", "")
+
+
+def test_values_of_an_env_file_name_others(monkeypatch):
+    monkeypatch.setenv("SHOP_USER", "meg")
+    monkeypatch.setenv("SHOP_HOST", "elsewhere")
+    Path("local.env").write_text(
+        "SHOP_HOST=db\n"
+        "SHOP_DSN=postgres://${SHOP_USER}@${SHOP_HOST}/${SHOP_NAME:-shop}${SHOP_NO}\n"
+        "SHOP_RAW='$SHOP_HOST'\n"
+    )
+    assert read_env_file(Path("local.env")) == {
+        "SHOP_HOST": "db",
+        "SHOP_DSN": "postgres://meg@db/shop",
+        "SHOP_RAW": "$SHOP_HOST",
+    }
 
 
 def test_a_variable_of_an_env_file_that_means_nothing_is_refused(monkeypatch):

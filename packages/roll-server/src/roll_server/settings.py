@@ -5,6 +5,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -240,26 +241,24 @@ def _refuse_unknown(what: str, given: Iterable[str], known: list[str]) -> None:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Read lines of `NAME=value`, as python-dotenv does.
+    """Read lines of `NAME=value`, as python-dotenv does, with `${NAME}` in values.
 
     Raises:
         StartError: The file cannot be read, or a line is none of them.
     """
+    from dotenv import dotenv_values
     from dotenv.parser import parse_stream
 
     try:
-        with path.open(encoding="utf-8") as file:
-            lines = list(parse_stream(file))
+        text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise _wrong(f"the env file {path} cannot be read: {error}") from error
-    found: dict[str, str] = {}
-    for line in lines:
+    # dotenv_values goes on where a line is wrong.
+    for line in parse_stream(StringIO(text)):
         if line.error or (line.key and line.value is None):
             where = f"line {line.original.line} of the env file {path}"
             raise _wrong(f"{where} is no NAME=value")
-        if line.key:
-            found[line.key] = cast(str, line.value)
-    return found
+    return cast(dict[str, str], dotenv_values(stream=StringIO(text)))
 
 
 def _check(settings: Settings) -> None:
