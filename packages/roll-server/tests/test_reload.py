@@ -190,6 +190,22 @@ def test_the_project_and_the_env_file_are_watched_and_read_again(
     assert "did you mean 'port'?" in shown
 
 
+@pytest.mark.parametrize("name", ["pyproject.toml", "settings/local.env"])
+def test_settings_outside_of_the_folders_are_watched_however_they_are_saved(
+    reloading, folder, name
+):
+    (folder / "src").mkdir()
+    (folder / "settings").mkdir()
+    (folder / "settings" / "local.env").write_text("\n")
+    (folder / "pyproject.toml").write_text("\n")
+    running = reloading("--reload-dir", "src", "--env-file", "settings/local.env")
+    for times in (1, 2, 3):
+        saved = (folder / name).with_suffix(".new")
+        saved.write_text(f"# {times}\n")
+        saved.replace(folder / name)
+        running.wait_for(f"{Path(name).name} changed\n", times)
+
+
 def test_other_folders_are_watched_and_other_files_are_not(
     run, folder, tmp_path_factory, wait_until
 ):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roll import Limits, Request, Response, Roll, Server
 
@@ -16,6 +17,11 @@ from .loop import stop_on_signals
 from .serving import announce, say
 from .settings import PROJECT, Settings
 from .sockets import is_local
+
+if TYPE_CHECKING:
+    from watchfiles.main import FileChange
+
+    Changes = AsyncIterator[set[FileChange]]
 
 PATIENCE = 0.5
 """Seconds for a child to clean up before it is killed."""
@@ -37,13 +43,17 @@ async def reload(
     set_terminal_back = _keep_terminal()
     async with asyncio.TaskGroup() as group:  # when files cannot be watched, all ends
         group.create_task(_pass_on(stop, wake))
-        watching = group.create_task(_watch(settings, wake))
+        watching = [
+            group.create_task(_follow_changes(changes, wake))
+            for changes in _watch(settings)
+        ]
         announce(sockets, context is not None, ", and anew when a file changes")
         while not stop.is_set():
             wake.clear()
             await _run(sockets, context, environment, wake)
             set_terminal_back()
-        watching.cancel()
+        for task in watching:
+            task.cancel()
 
 
 async def _pass_on(stop: asyncio.Event, wake: asyncio.Event) -> None:
@@ -51,21 +61,32 @@ async def _pass_on(stop: asyncio.Event, wake: asyncio.Event) -> None:
     wake.set()
 
 
-async def _watch(settings: Settings, wake: asyncio.Event) -> None:
-    """Set *wake* at each change of code or settings."""
+def _watch(settings: Settings) -> list["Changes"]:
+    """Look for changes of code, and of settings."""
     from watchfiles import Change, DefaultFilter, awatch
 
     files = [path.resolve() for path in (PROJECT, settings.env_file) if path]
     is_source = DefaultFilter()
 
-    def concerns(change: Change, path: str) -> bool:
-        if Path(path) in files:
-            return True
+    def is_code(change: Change, path: str) -> bool:
         return path.endswith(".py") and is_source(change, path)
 
-    watched = [path.resolve() for path in settings.reload_dir]
-    watched += [path for path in files if path.exists()]
-    async for changes in awatch(*watched, watch_filter=concerns):
+    def is_setting(change: Change, path: str) -> bool:
+        return Path(path) in files
+
+    code = [path.resolve() for path in settings.reload_dir]
+    # Not the files themselves: of one that is saved by renaming another, as editors do,
+    # nothing would be seen from then on.
+    folders = {path.parent for path in files}
+    return [
+        awatch(*code, watch_filter=is_code),
+        awatch(*folders, watch_filter=is_setting, recursive=False),
+    ]
+
+
+async def _follow_changes(found: "Changes", wake: asyncio.Event) -> None:
+    """Set *wake* at each change."""
+    async for changes in found:
         names = sorted({Path(path).name for _, path in changes})
         say(f"{', '.join(names)} changed")
         wake.set()
