@@ -117,6 +117,11 @@ def entry(module, before=(), after=()):
         ([entry("a"), entry("b"), entry("c", before=["a", "b"])], "cab"),
         ([entry("a", before="missing"), entry("b", after="gone")], "ab"),
         ([entry("a", after="a"), entry("b")], "ab"),
+        ([entry("a"), entry("b"), entry("c", before="a")], "cab"),
+        ([entry("a"), entry("b"), entry("c", before="b")], "acb"),
+        ([entry("a", after="c"), entry("b"), entry("c"), entry("d")], "bcad"),
+        ([entry("a"), entry("b"), entry("c", before="a", after="b")], "bca"),
+        ([entry("a"), entry("b"), entry("c", "a"), entry("d", "c")], "dcab"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

@@ -83,10 +83,16 @@ class Entry(NamedTuple):
     after: tuple[str, ...]
 
 
+Owned = tuple[Entry, str | None]
+"""A listener, and the name of the plugin that it belongs to."""
+
+
 def solve(
     event: str, entries: Sequence[Entry], owner: Callable[[str], str | None]
 ) -> tuple[Listener, ...]:
     """Order listeners: as they were added, but for what `before` and `after` ask.
+
+    Only who asks is moved: to just before the first of the others, or behind the last.
 
     Args:
         event: The name of the event, for the message.
@@ -102,23 +108,29 @@ def solve(
     waiting = [(entry, owner(entry.module or "")) for entry in entries]
     ordered: list[Listener] = []
     while waiting:
-        ready = next((one for one in waiting if not _must_wait(one, waiting)), None)
-        if ready is None:
-            circle = ", ".join(f"{name} ({one.module})" for one, name in waiting)
-            raise ValueError(f"before= and after= of {event!r} go in circles: {circle}")
-        waiting.remove(ready)
-        ordered.append(ready[0].call)
+        one = next((each for each in waiting if not _waits(each, waiting)), waiting[0])
+        passed = [one]
+        while other := next((each for each in waiting if _precedes(each, one)), None):
+            if other in passed:
+                circle = ", ".join(f"{name} ({one.module})" for one, name in waiting)
+                raise ValueError(
+                    f"before= and after= of {event!r} go in circles: {circle}"
+                )
+            passed.append(one := other)
+        waiting.remove(one)
+        ordered.append(one[0].call)
     return tuple(ordered)
 
 
-def _must_wait(
-    one: tuple[Entry, str | None], waiting: Sequence[tuple[Entry, str | None]]
-) -> bool:
-    entry, name = one
-    return any(
-        other is not entry and (other_name in entry.after or name in other.before)
-        for other, other_name in waiting
-    )
+def _waits(one: Owned, waiting: Sequence[Owned]) -> bool:
+    """Whether a listener asks to run after another that is not in its place yet."""
+    return any(name in one[0].after for each, name in waiting if each is not one[0])
+
+
+def _precedes(one: Owned, other: Owned) -> bool:
+    """Whether *one* has to run before *other*."""
+    (entry, name), (later, later_name) = one, other
+    return entry is not later and (name in later.after or later_name in entry.before)
 
 
 def names(wish: str | Sequence[str]) -> tuple[str, ...]:
