@@ -775,6 +775,25 @@ async def test_what_comes_after_our_close_is_dropped(app, join):
     assert (got, peer.frames) == ([], [(CLOSE, NORMAL)])
 
 
+async def test_a_message_that_our_close_overtakes_is_dropped(app, join):
+    got = []
+
+    @app.ws()
+    async def view(request, ws):
+        await ws.recv()
+        peer.send(0x01, b"over")
+        peer.transport.feed(rest[:7])
+        ws.start_close()
+        peer.transport.feed(rest[7:])
+        got.extend([message async for message in ws])
+
+    rest = join.frame(0x80, b"taken") + join.frame(CLOSE, NORMAL)
+    peer = await join()
+    peer.text("go")
+    await app.ended()
+    assert (got, peer.frames) == ([], [(CLOSE, NORMAL)])
+
+
 @pytest.mark.parametrize(
     ("attributes", "size", "kept"),
     [({"MAX_QUEUE": 4}, 1, 4), ({"READ_LIMIT": 100}, 60, 2)],
