@@ -988,6 +988,40 @@ async def test_a_client_that_reads_no_pongs_is_not_read(app, join):
     assert frames == [(PONG, b"x" * 100)] * 100
 
 
+async def in_one(ws):
+    await ws.send("x")
+
+
+async def in_fragments(ws):
+    await ws.send(Pieces("x"))
+
+
+async def in_pings(ws):
+    await ws.ping()
+
+
+@pytest.mark.parametrize("send", [in_one, in_fragments, in_pings])
+@pytest.mark.parametrize("extras", [{}, {"compression": "deflate"}])
+async def test_who_goes_on_when_the_client_has_left_is_told(app, join, send, extras):
+    sent = []
+
+    @app.ws("/", **extras)
+    async def view(request, ws):
+        await ws.recv()
+        peer.transport.reset()
+        try:
+            while len(sent) < 1000:  # nothing but this may give way to others
+                await send(ws)
+                sent.append("sent")
+        except ConnectionClosedError:
+            sent.append(ws.close_code)
+
+    peer = await join(Sec_WebSocket_Extensions="permessage-deflate")
+    peer.text("go")
+    await app.ended()
+    assert sent in ([1006], ["sent", 1006])
+
+
 # Keep-alive; the app's own sweep calls check()
 
 

@@ -90,7 +90,7 @@ class FrameReader(ABC):
 
     def __init__(self, protocol: ServerProtocol) -> None:
         self._protocol = protocol
-        self._open = True  # no Close was sent or received
+        self._open = True  # no Close was sent or received, and the client is there
         self._plain = not protocol.extensions  # and no extension
         self._starts = STARTS if self._plain else DEFLATED_STARTS
         self._held: bytearray | None = None  # what came, and is not read yet

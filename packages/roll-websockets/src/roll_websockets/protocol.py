@@ -244,7 +244,7 @@ class WSProtocol(Connection):
     def _write(self, text: bool, data: bytes) -> None:
         """Write a whole message."""
         if self._plain:
-            self._transport.write(serialize(TEXT if text else BINARY, data))
+            self._put(serialize(TEXT if text else BINARY, data))
         else:
             send = self._protocol.send_text if text else self._protocol.send_binary
             send(data)
@@ -266,7 +266,7 @@ class WSProtocol(Connection):
         if self._writable is not None or self._streaming is not None:
             return False
         if self._plain:
-            self._transport.write(frame)
+            self._put(frame)
         else:
             self._write(text, data)
         return True
