@@ -1,13 +1,14 @@
 """What a view does with a WebSocket, on bytes."""
 
 import asyncio
+import errno
 import logging
 
 import pytest
 import roll
 import roll_websockets
 from roll.plugins import protocol_class
-from roll_testing import exchange
+from roll_testing import Transport, exchange
 from roll_websockets import frames
 from websockets.exceptions import (
     ConcurrencyError,
@@ -1020,6 +1021,41 @@ async def test_who_goes_on_when_the_client_has_left_is_told(app, join, send, ext
     peer.text("go")
     await app.ended()
     assert sent in ([1006], ["sent", 1006])
+
+
+class Reset(Transport):
+    def write_eof(self):
+        self._writing_eof = True
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+@pytest.mark.parametrize("last", [b"\x83\x80", b"\x81\x81"], ids=["opcode", "text"])
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_client_that_resets_as_it_is_failed_ends_the_connection(
+    app, join, caplog, last, early
+):
+    caplog.set_level(logging.INFO, "roll")
+    errors = []
+
+    @app.ws()
+    async def view(request, ws):
+        try:
+            while True:
+                await ws.send(await ws.recv())
+        except Exception as error:
+            errors.append(type(error))
+            raise
+
+    frames = join.frame(TEXT, b"one") + last + bytes(4) + b"\xff"
+    if early:
+        peer = await join(rest=frames, transport=Reset)  # as asyncio's own does
+    else:
+        peer = await join(transport=Reset)
+        peer.transport.feed(frames)
+    await app.ended()
+    assert errors == [ConnectionClosedError]
+    assert app.events == ["connect", "view", "disconnect"]
+    assert caplog.records == []
 
 
 # Keep-alive; the app's own sweep calls check()

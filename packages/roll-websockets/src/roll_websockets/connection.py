@@ -231,7 +231,10 @@ class Connection(FrameReader, asyncio.Protocol):
         elif self._ends_cleanly() or not transport.can_write_eof():
             transport.close()
         else:  # it still sends: with a reset, it would not see our Close
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # asyncio's own, when the client has reset the connection
+                transport.abort()
 
     def _ends_cleanly(self) -> bool:
         """Whether nothing comes after this: a Close on both sides, or the end."""
