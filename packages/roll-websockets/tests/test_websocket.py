@@ -1023,6 +1023,27 @@ async def test_who_goes_on_when_the_client_has_left_is_told(app, join, send, ext
     assert sent in ([1006], ["sent", 1006])
 
 
+@pytest.mark.parametrize("send", [in_one, in_fragments])
+async def test_a_view_that_sends_in_a_loop_gives_way_to_others(app, join, send):
+    turns = []
+
+    async def others():
+        while True:
+            turns.append(None)
+            await asyncio.sleep(0)
+
+    @app.ws()
+    async def view(request, ws):
+        waiting = asyncio.create_task(others())
+        for _ in range(5000):
+            await send(ws)
+        waiting.cancel()
+
+    peer = await join()
+    await peer.until(lambda: peer.frames[-1:] == [(CLOSE, NORMAL)])
+    assert len(turns) >= 5000 // frames.TURN
+
+
 class Reset(Transport):
     def write_eof(self):
         self._writing_eof = True

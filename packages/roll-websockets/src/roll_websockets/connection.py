@@ -8,7 +8,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from . import handshake
-from .frames import FrameReader
+from .frames import TURN, FrameReader
 
 KEEP_ALIVE = b"keep-alive"
 """What our own pings carry."""
@@ -70,6 +70,7 @@ class Connection(FrameReader, asyncio.Protocol):
         "_task",
         "_timer",
         "_transport",
+        "_turn",
         "_unsent",
         "_waiter",
         "_writable",
@@ -113,6 +114,7 @@ class Connection(FrameReader, asyncio.Protocol):
         self._pinged = False
         self._mark = self._loop.time()
         self._unsent = 0  # when it was looked at last
+        self._turn = TURN  # what may be written before others have theirs
 
     # The transport
 
@@ -221,6 +223,7 @@ class Connection(FrameReader, asyncio.Protocol):
 
     def _put(self, data: bytes) -> None:
         """Write, or end our side when there is nothing to write."""
+        self._turn -= 1
         transport = self._transport
         if transport.is_closing():
             # The client has left, and we are about to be told. The transport would log
