@@ -55,8 +55,8 @@ def parse(data):
 class Peer:
     """A client that has sent its handshake."""
 
-    def __init__(self, app, path="/", rest=b"", **headers):
-        self.transport = Transport(protocol := app.factory())
+    def __init__(self, app, path="/", rest=b"", transport=Transport, **headers):
+        self.transport = transport(protocol := app.factory())
         protocol.connection_made(self.transport)
         self.transport.feed(handshake(path, **headers) + rest)
 
@@ -156,8 +156,8 @@ async def join(app):
     """Give a function that opens a WebSocket of `app`."""
     peers = []
 
-    async def open_peer(path="/", rest=b"", **headers):
-        peer = Peer(app, path, rest, **headers)
+    async def open_peer(path="/", rest=b"", **options):
+        peer = Peer(app, path, rest, **options)
         peers.append(peer)
         await peer.until(lambda: peer.transport.data)
         await asyncio.sleep(0)

@@ -1,13 +1,14 @@
 """What a view does with a WebSocket, on bytes."""
 
 import asyncio
+import errno
 import logging
 
 import pytest
 import roll
 import roll_websockets
 from roll.plugins import protocol_class
-from roll_testing import exchange
+from roll_testing import Transport, exchange
 from roll_websockets import frames
 from websockets.exceptions import (
     ConcurrencyError,
@@ -775,6 +776,25 @@ async def test_what_comes_after_our_close_is_dropped(app, join):
     assert (got, peer.frames) == ([], [(CLOSE, NORMAL)])
 
 
+async def test_a_message_that_our_close_overtakes_is_dropped(app, join):
+    got = []
+
+    @app.ws()
+    async def view(request, ws):
+        await ws.recv()
+        peer.send(0x01, b"over")
+        peer.transport.feed(rest[:7])
+        ws.start_close()
+        peer.transport.feed(rest[7:])
+        got.extend([message async for message in ws])
+
+    rest = join.frame(0x80, b"taken") + join.frame(CLOSE, NORMAL)
+    peer = await join()
+    peer.text("go")
+    await app.ended()
+    assert (got, peer.frames) == ([], [(CLOSE, NORMAL)])
+
+
 @pytest.mark.parametrize(
     ("attributes", "size", "kept"),
     [({"MAX_QUEUE": 4}, 1, 4), ({"READ_LIMIT": 100}, 60, 2)],
@@ -967,6 +987,96 @@ async def test_a_client_that_reads_no_pongs_is_not_read(app, join):
     peer.transport.drain()
     frames = await peer.received(100)
     assert frames == [(PONG, b"x" * 100)] * 100
+
+
+async def in_one(ws):
+    await ws.send("x")
+
+
+async def in_fragments(ws):
+    await ws.send(Pieces("x"))
+
+
+async def in_pings(ws):
+    await ws.ping()
+
+
+@pytest.mark.parametrize("send", [in_one, in_fragments, in_pings])
+@pytest.mark.parametrize("extras", [{}, {"compression": "deflate"}])
+async def test_who_goes_on_when_the_client_has_left_is_told(app, join, send, extras):
+    sent = []
+
+    @app.ws("/", **extras)
+    async def view(request, ws):
+        await ws.recv()
+        peer.transport.reset()
+        try:
+            while len(sent) < 1000:  # nothing but this may give way to others
+                await send(ws)
+                sent.append("sent")
+        except ConnectionClosedError:
+            sent.append(ws.close_code)
+
+    peer = await join(Sec_WebSocket_Extensions="permessage-deflate")
+    peer.text("go")
+    await app.ended()
+    assert sent in ([1006], ["sent", 1006])
+
+
+@pytest.mark.parametrize("send", [in_one, in_fragments])
+async def test_a_view_that_sends_in_a_loop_gives_way_to_others(app, join, send):
+    turns = []
+
+    async def others():
+        while True:
+            turns.append(None)
+            await asyncio.sleep(0)
+
+    @app.ws()
+    async def view(request, ws):
+        waiting = asyncio.create_task(others())
+        for _ in range(5000):
+            await send(ws)
+        waiting.cancel()
+
+    peer = await join()
+    await peer.until(lambda: peer.frames[-1:] == [(CLOSE, NORMAL)])
+    assert len(turns) >= 5000 // frames.TURN
+
+
+class Reset(Transport):
+    def write_eof(self):
+        self._writing_eof = True
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+@pytest.mark.parametrize("last", [b"\x83\x80", b"\x81\x81"], ids=["opcode", "text"])
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_client_that_resets_as_it_is_failed_ends_the_connection(
+    app, join, caplog, last, early
+):
+    caplog.set_level(logging.INFO, "roll")
+    errors = []
+
+    @app.ws()
+    async def view(request, ws):
+        try:
+            while True:
+                await ws.send(await ws.recv())
+        except Exception as error:
+            errors.append(type(error))
+            raise
+
+    frames = join.frame(TEXT, b"one") + last + bytes(4) + b"\xff"
+    if early:
+        peer = await join(rest=frames, transport=Reset)  # as asyncio's own does
+    else:
+        peer = await join(transport=Reset)
+        peer.transport.feed(frames)
+    await app.ended()
+    assert errors == [ConnectionClosedError]
+    assert app.events == ["connect", "view", "disconnect"]
+    assert caplog.records == []
 
 
 # Keep-alive; the app's own sweep calls check()

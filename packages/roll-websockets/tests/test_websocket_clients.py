@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import socket
+import struct
 import threading
 
 import aiohttp
@@ -113,6 +115,21 @@ async def test_clients_that_vanish_leave_nothing(server, app):
         while app.connections or asyncio.all_tasks() != tasks:
             await asyncio.sleep(0.01)
     assert app["ended"] == [1006] * 200
+
+
+@pytest.mark.parametrize("frame", [b"\x89\x80", b"\x81\x80"], ids=["ping", "text"])
+@pytest.mark.parametrize("path", ["/", "/deflate"])
+async def test_clients_that_reset_are_not_logged(server, app, caplog, path, frame):
+    client = await connect(server.wsl + path)
+    sock = client.transport.get_extra_info("socket")
+    # Both within one round of the loop: the server reads them before it knows.
+    os.write(sock.fileno(), (frame + bytes(4)) * 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.transport.abort()
+    async with asyncio.timeout(10):
+        while app.connections:
+            await asyncio.sleep(0.01)
+    assert caplog.records == []
 
 
 @contextlib.contextmanager

@@ -210,6 +210,46 @@ async def test_what_a_message_inflates_to_is_bounded(app, join, fragments):
     assert got == []
 
 
+@pytest.mark.parametrize("split", [None, 1, 7])
+async def test_what_comes_after_our_close_is_not_inflated(app, join, split):
+    codes = []
+
+    @app.ws("/", compression="deflate")
+    async def view(request, ws):
+        await ws.close()
+        codes.append(ws.close_code)
+
+    peer = await join(Sec_WebSocket_Extensions=OFFER)
+    rest = b"".join(
+        join.frame(*one)
+        for one in [
+            (0xC2, b"nothing that was deflated"),
+            (0x41, b"nor was" + b"x" * 200),
+            (0x89, b"?"),
+            (0x80, b"this" + b"x" * 70_000),
+            (CLOSE, b"\x0b\xb9"),
+        ]
+    )
+    for start in range(0, len(rest), split or len(rest)):
+        peer.transport.feed(rest[start : start + (split or len(rest))])
+    await app.ended()
+    assert peer.frames == [(CLOSE, b"\x03\xe8"), (0x8A, b"?")]
+    assert codes == [3001]
+
+
+@pytest.mark.parametrize("size", [2**10, 2**16, 2**20])
+async def test_what_messages_inflate_to_at_once_is_bounded(app, join, size):
+    @app.ws("/", compression="deflate")
+    async def view(request, ws):
+        await ws.wait_closed()
+
+    peer = await join(Sec_WebSocket_Extensions=OFFER)
+    (ws,) = app.connections
+    peer.transport.feed(join.frame(0xC2, deflate_alone(b"\0" * size)) * 200)
+    assert size <= ws._size <= ws.READ_LIMIT + size
+    assert not peer.transport.is_reading()
+
+
 async def test_many_messages_that_inflate_pause_reading_one_by_one(app, join):
     gate = asyncio.Event()
     most = []

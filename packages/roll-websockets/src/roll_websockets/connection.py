@@ -8,7 +8,7 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from . import handshake
-from .frames import FrameReader
+from .frames import TURN, FrameReader
 
 KEEP_ALIVE = b"keep-alive"
 """What our own pings carry."""
@@ -70,6 +70,7 @@ class Connection(FrameReader, asyncio.Protocol):
         "_task",
         "_timer",
         "_transport",
+        "_turn",
         "_unsent",
         "_waiter",
         "_writable",
@@ -113,6 +114,7 @@ class Connection(FrameReader, asyncio.Protocol):
         self._pinged = False
         self._mark = self._loop.time()
         self._unsent = 0  # when it was looked at last
+        self._turn = TURN  # what may be written before others have theirs
 
     # The transport
 
@@ -211,19 +213,31 @@ class Connection(FrameReader, asyncio.Protocol):
                 ping.future.set_result(now - ping.sent)
 
     def _flush(self) -> None:
-        protocol, transport = self._protocol, self._transport
-        for data in protocol.data_to_send():
-            if data:
-                transport.write(data)
-            elif self._ends_cleanly() or not transport.can_write_eof():
-                transport.close()
-            else:  # it still sends: with a reset, it would not see our Close
-                transport.write_eof()
-        if self._open and protocol.state is not State.OPEN:
+        for data in self._protocol.data_to_send():
+            self._put(data)
+        if self._open and self._protocol.state is not State.OPEN:
             self._open = self._plain = False
-            self._timer = self._loop.call_later(self.TIMEOUT, transport.abort)
+            self._timer = self._loop.call_later(self.TIMEOUT, self._transport.abort)
             if self._paused:  # its Close comes after what is held
                 self._loop.call_soon(self._read_on)
+
+    def _put(self, data: bytes) -> None:
+        """Write, or end our side when there is nothing to write."""
+        self._turn -= 1
+        transport = self._transport
+        if transport.is_closing():
+            # The client has left, and we are about to be told. The transport would log
+            # each write, and have nobody wait: a view could go on forever.
+            self._open = self._plain = False
+        elif data:
+            transport.write(data)
+        elif self._ends_cleanly() or not transport.can_write_eof():
+            transport.close()
+        else:  # it still sends: with a reset, it would not see our Close
+            try:
+                transport.write_eof()
+            except OSError:  # asyncio's own, when the client has reset the connection
+                transport.abort()
 
     def _ends_cleanly(self) -> bool:
         """Whether nothing comes after this: a Close on both sides, or the end."""

@@ -83,17 +83,19 @@ class FrameReader(ABC):
         "_pieces",
         "_plain",
         "_protocol",
+        "_skips",
         "_starts",
         "_text",
     )
 
     def __init__(self, protocol: ServerProtocol) -> None:
         self._protocol = protocol
-        self._open = True  # no Close was sent or received
+        self._open = True  # no Close was sent or received, and the client is there
         self._plain = not protocol.extensions  # and no extension
         self._starts = STARTS if self._plain else DEFLATED_STARTS
         self._held: bytearray | None = None  # what came, and is not read yet
-        self._owed = 0  # bytes that the parser waits for, of a frame it has begun
+        self._owed = 0  # bytes that are still to come of a frame that has begun
+        self._skips = False  # whether nobody wants them
         self._paused = False
         self._pieces = bytearray()  # of a message that is not complete
         self._text = False  # whether it is text
@@ -149,7 +151,8 @@ class FrameReader(ABC):
         if self._owed:
             position = min(self._owed, end)
             self._owed -= position
-            self._feed(data[:position])
+            if not self._skips:
+                self._feed(data[:position])
         turn = TURN
         while position < end and not self._paused:
             start, position = position, self._read_frame(data, position, end)
@@ -168,7 +171,7 @@ class FrameReader(ABC):
         first, second = data[start], data[start + 1]
         if first not in self._starts or second < MASKED:
             # The parser fails, at once or when it has the frame, and drops the rest.
-            self._owed = sys.maxsize
+            self._owed, self._skips = sys.maxsize, False
             self._feed(data[start:])
             return end
         length = second - MASKED
@@ -200,7 +203,10 @@ class FrameReader(ABC):
             protocol.current_size = None
         stop = min(stop, end)
         self._owed = body + length - stop
-        self._feed(data[start:stop])
+        # Messages after a Close are of no use: they are not even inflated.
+        self._skips = not self._open and not first & Opcode.CLOSE
+        if not self._skips:
+            self._feed(data[start:stop])
         return stop
 
     def _feed(self, data: bytes | bytearray) -> None:
@@ -230,7 +236,7 @@ class FrameReader(ABC):
                 self._pieces = bytearray(frame.data)
 
     def _take(self, text: bool, data: bytes | bytearray) -> None:
-        if not self._open:  # what comes after a Close is of no use
+        if not self._open:  # a message that a Close has overtaken
             return
         if not text:
             self._deliver(bytes(data))

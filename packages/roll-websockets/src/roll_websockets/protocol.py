@@ -18,7 +18,7 @@ from websockets.protocol import State
 
 from . import handshake
 from .connection import Connection, Ping
-from .frames import BINARY, TEXT, serialize
+from .frames import BINARY, TEXT, TURN, serialize
 
 logger = logging.getLogger("roll")
 
@@ -156,7 +156,7 @@ class WSProtocol(Connection):
         if not self._open:
             raise await self._closed()
         self._write(text, data)
-        if self._writable is not None:
+        if self._writable is not None or self._turn <= 0:
             await self._drain()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -244,7 +244,7 @@ class WSProtocol(Connection):
     def _write(self, text: bool, data: bytes) -> None:
         """Write a whole message."""
         if self._plain:
-            self._transport.write(serialize(TEXT if text else BINARY, data))
+            self._put(serialize(TEXT if text else BINARY, data))
         else:
             send = self._protocol.send_text if text else self._protocol.send_binary
             send(data)
@@ -266,7 +266,7 @@ class WSProtocol(Connection):
         if self._writable is not None or self._streaming is not None:
             return False
         if self._plain:
-            self._transport.write(frame)
+            self._put(frame)
         else:
             self._write(text, data)
         return True
@@ -281,7 +281,10 @@ class WSProtocol(Connection):
         self._transport.abort()
 
     async def _drain(self) -> None:
-        """Wait for the client to read."""
+        """Wait for the client to read, and let others have their turn."""
+        if self._turn <= 0:
+            self._turn = TURN
+            await asyncio.sleep(0)
         while self._writable is not None:
             await asyncio.shield(self._writable)
         if not self._open:
