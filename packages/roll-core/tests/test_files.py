@@ -15,7 +15,7 @@ KIB = 1024
 
 
 def make(content, disk=None, spool=10):
-    raw = Content(disk or Disk(), spool)
+    raw = Content(disk or Disk(1000), spool)
     for start in range(0, len(content), 7000):
         raw.add(content[start : start + 7000])
     return File("a.txt", "text/plain", raw)
@@ -34,7 +34,7 @@ def make(content, disk=None, spool=10):
     ),
 )
 def test_a_file_reads_as_any_other(content, spool, calls):
-    disk = Disk()
+    disk = Disk(1000)
     with (
         make(b"before" * 10, disk),
         make(content, disk, spool) as file,
@@ -63,7 +63,7 @@ def test_it_can_be_read_as_text_and_hashed():
 
 
 def test_files_of_one_disk_are_read_in_threads():
-    disk = Disk()
+    disk = Disk(1000)
     contents = [bytes([number]) * 100_000 for number in range(8)]
     files = [make(content, disk) for content in contents]
 
@@ -89,8 +89,24 @@ def test_a_closed_file_cannot_be_read():
 
 
 def test_a_disk_is_opened_again_for_who_comes_when_all_have_left():
-    disk = Disk()
+    disk = Disk(1000)
     for _ in range(2):
         with make(b"x" * 100, disk) as file:
             assert file.content.on_disk
             assert file.read() == b"x" * 100
+
+
+def test_files_that_are_many_for_memory_go_to_disk():
+    disk = Disk(25)
+    files = [make(b"x" * 10, disk) for _ in range(4)]
+    assert [file.content.on_disk for file in files] == [False, False, True, True]
+    assert [file.read() for file in files] == [b"x" * 10] * 4
+
+
+def test_what_a_file_had_in_memory_is_free_for_others_once_it_is_on_disk():
+    disk = Disk(25)
+    file = Content(disk, 20)
+    file.add(b"x" * 20)
+    assert disk.memory == 5
+    file.add(b"x")
+    assert (disk.memory, file.on_disk, file.readall()) == (25, True, b"x" * 21)

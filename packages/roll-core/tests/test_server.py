@@ -2,6 +2,7 @@ import asyncio
 import gc
 import logging
 import os
+import select
 import socket
 import ssl
 import struct
@@ -18,6 +19,8 @@ SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
 STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LAZY = b"POST /lazy HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+LAZY += bytes(200_000)
 CLOSED_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 TIMEOUT = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -487,6 +490,51 @@ def test_a_client_that_never_closes_is_cut_off(run, monkeypatch):
             await timed(reader)  # the server's side has ended
             assert len(app.connections) == 1
             await until(lambda: not app.connections)
+
+    run(main())
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells of it")
+@pytest.mark.parametrize("data", [SLOW * 2, LAZY], ids=["pipelined", "unread"])
+def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
+    run, data, monkeypatch
+):
+    monkeypatch.setattr(protocol, "LINGER", 0.1)
+
+    async def main():
+        app = App(keep_alive=0.1)
+
+        @app.route("/lazy", methods=["POST"], lazy_body=True)
+        async def lazy(request, response):
+            app.seen.append("started")
+            await request.disconnected()
+
+        async with serving(app) as server, client(server, data) as (_, writer):
+            await until(lambda: app.seen)
+            (connection,) = app.connections
+            await until(lambda: connection._reading_paused)
+            await asyncio.sleep(0.3)
+            assert app.connections == {connection}  # its client waits
+            writer.close()
+            await until(lambda: not app.connections)
+
+    run(main())
+
+
+def test_a_tls_client_that_answers_no_alert_is_not_waited_for(run, monkeypatch):
+    monkeypatch.setattr(protocol, "LINGER", 0.1)
+
+    async def main():
+        inside, outside = contexts()
+        app = App(keep_alive=0.1)
+        async with (
+            serving(app, ssl=inside) as server,
+            client(server, GET, ssl=outside, server_hostname="") as (reader, writer),
+        ):
+            assert await reader.readexactly(len(OK)) == OK
+            writer.transport.pause_reading()
+            await until(lambda: not app.connections)  # asyncio's own patience is 30 s
+            writer.transport.abort()
 
     run(main())
 

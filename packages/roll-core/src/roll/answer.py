@@ -1,5 +1,6 @@
 """Answer: how a response goes on the wire, and whether the connection outlives it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from . import wire
@@ -7,6 +8,9 @@ from .response import Response, encode_body
 
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
+
+_SERVERS = frozenset({"date", "server"})
+"""Fields that a server adds, unless a view has set them: neither is sent twice."""
 
 _BARE = frozenset({"HEAD", "CONNECT"})
 """Methods whose answers may have no body."""
@@ -98,7 +102,18 @@ def frame(
             framing += b"Connection: close\r\n"
     elif version == "1.0":
         framing += b"Connection: keep-alive\r\n"
+    if extra and not _SERVERS.isdisjoint(map(str.lower, headers)):
+        extra = _leave_out(extra, headers)
     head = b"".join((start, cookies, lines, framing, extra, b"\r\n"))
     if body is not None and not streams and len(body) <= COPIED:
         head, body = head + body, None
     return head, body, chunked, length, close
+
+
+def _leave_out(extra: bytes, headers: Iterable[str]) -> bytes:
+    """Drop the lines that have the name of one of *headers*."""
+    names = {name.lower().encode("latin-1", "replace") for name in headers}
+    lines = extra.splitlines(keepends=True)
+    return b"".join(
+        line for line in lines if line.partition(b":")[0].lower() not in names
+    )

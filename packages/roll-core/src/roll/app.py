@@ -33,7 +33,7 @@ from .routing import (
     RouteTable,
     caller,
 )
-from .tasks import EAGER
+from .tasks import EAGER, is_cancelled
 from .typing import Listener, Upgrade, View
 from .upgrade import handshake
 
@@ -132,6 +132,7 @@ class Roll(_Parts, dict[str, Any]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outbox: Outbox | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._starting: asyncio.Event | None = None  # while `startup` listeners run
         self._gone: asyncio.Future[None] | None = None
 
     # Building
@@ -328,16 +329,12 @@ class Roll(_Parts, dict[str, Any]):
                     await endpoint.run(request, response, **variables)
                 else:
                     await endpoint.run(request, response)
-        except Exception as error:
-            await self.answer_error(request, response, error)
-        except asyncio.CancelledError as error:
-            if _is_cancelled():
-                raise
+        except (Exception, asyncio.CancelledError) as error:
             await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
                 await self._run(hooks["response"], request, response)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 await self.answer_error(request, response, error)
 
     async def _prepare(self, request: Request, response: Response) -> Endpoint | None:
@@ -377,14 +374,19 @@ class Roll(_Parts, dict[str, Any]):
     async def answer_error(
         self, request: Request, response: Response, error: BaseException
     ) -> None:
-        """Make an error the answer, and tell the `error` listeners."""
+        """Make an error the answer, and tell the `error` listeners.
+
+        A CancelledError is raised again, unless another task than this was cancelled.
+        """
+        _pass_on_cancelling(error)
         try:
             await close_body(response.body)
             http_error = self._as_http_error(request, error)
             set_error(response, http_error)
             listeners = self.hooks.get("error", ())
             await self._run(listeners, request, response, http_error)
-        except Exception as failure:
+        except (Exception, asyncio.CancelledError) as failure:
+            _pass_on_cancelling(failure)
             set_error(response, self._as_http_error(request, failure))
 
     def _as_http_error(self, request: Request, error: BaseException) -> HttpError:
@@ -460,17 +462,23 @@ class Roll(_Parts, dict[str, Any]):
         When one of them raises, the app has not started: it may be tried again, and
         `shutdown` does nothing.
         """
+        if self._starting is not None:  # for another server
+            await self._starting.wait()
         if self._sweeper is not None:
             return
         self._loop = asyncio.get_running_loop()
         if self.closing.is_set():  # a start again, maybe in another loop
             self.closing = asyncio.Event()
         self._watch()
+        self._starting = asyncio.Event()
         try:
             await self.hook("startup")
         except BaseException:
             self._unwatch()
             raise
+        finally:
+            self._starting.set()
+            self._starting = None
 
     async def shutdown(self) -> None:
         """End connections, then run the `shutdown` listeners, once.
@@ -488,9 +496,11 @@ class Roll(_Parts, dict[str, Any]):
                 await self._drain()
         except TimeoutError:
             await self._cut()
-        await self.hook("shutdown")
-        await self._wait_for_tasks(self._tasks, self.limits.shutdown)
-        self._unwatch()
+        try:
+            await self.hook("shutdown")
+        finally:
+            await self._wait_for_tasks(self._tasks, self.limits.shutdown)
+            self._unwatch()
 
     async def _drain(self) -> None:
         while self.connections:
@@ -576,10 +586,9 @@ def _check_switches(endpoint: Endpoint) -> None:
         raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
 
 
-def _is_cancelled() -> bool:
-    """Whether a CancelledError is meant for us: not what another task ended with."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+def _pass_on_cancelling(error: BaseException) -> None:
+    if isinstance(error, asyncio.CancelledError) and is_cancelled():
+        raise error
 
 
 _PARTS = ("Query", "Form", "Files", "Request", "Response", "Cookies", "Multipart")

@@ -153,6 +153,11 @@ class Body:
         self._resume()
         return data
 
+    def put_back(self, pieces: list[bytes]) -> None:
+        """Take back what was read, in order; it is read again before the rest."""
+        self._chunks[:0] = pieces
+        self._size += sum(map(len, pieces))
+
     def ask(self) -> None:
         """Tell a client that waits to send the body, unless it does already."""
         if self.expected:

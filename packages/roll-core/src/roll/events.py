@@ -31,9 +31,17 @@ def bind(event: str, listener: Listener) -> Listener:
     them by name. Any other gets them by position, whatever its names.
 
     Raises:
-        TypeError: The listener cannot take the arguments of a documented event, or is
-            a coroutine function where nobody could await it.
+        TypeError: The listener cannot be called, or not with the arguments of a
+            documented event, or is a coroutine function where nobody could await it,
+            or a generator function, which nobody iterates over.
     """
+    if not callable(listener):
+        raise TypeError(f"{listener!r} cannot listen to {event!r}: give a function")
+    if inspect.isgeneratorfunction(listener) or inspect.isasyncgenfunction(listener):
+        raise TypeError(
+            f"{listener!r} cannot listen to {event!r}: it yields, and nothing of it "
+            "would run; make it two listeners"
+        )
     if event == "route:add" and inspect.iscoroutinefunction(listener):
         raise TypeError(f"{listener!r} cannot listen to {event!r}: make it a plain def")
     arguments = EVENTS.get(event)

@@ -15,9 +15,14 @@ class Disk:
 
     It is there while one of these is open, and takes no name. They may be read in
     several threads.
+
+    Args:
+        memory: Bytes that files may keep in memory, together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int) -> None:
+        self.memory = memory
+        """Bytes that files may still keep in memory, together."""
         self._file: io.FileIO | None = None
         self._size = 0
         self._users = 0
@@ -92,12 +97,14 @@ class Content(io.RawIOBase):
             OSError: The disk is full, for one.
         """
         self._size += len(data)
-        if self._size <= self._spool:
-            self._memory += data
-            return
         if self._start is None:
+            if self._size <= self._spool and len(data) <= self._disk.memory:
+                self._disk.memory -= len(data)
+                self._memory += data
+                return
             self._start = self._disk.join()
             self._disk.append(self._memory)
+            self._disk.memory += len(self._memory)
             self._memory = bytearray()
         self._disk.append(data)
 

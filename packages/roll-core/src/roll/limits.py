@@ -48,7 +48,8 @@ class Limits:
     upload: int = 32 * MIB
     """Bytes of all the files that `request.load_form()` takes; 413 past it."""
     spool: int = 64 * KIB
-    """Bytes of an uploaded file kept in memory; written to disk past it."""
+    """Bytes of an uploaded file kept in memory; written to disk past it, or where the
+    files of a form have more than `body` there."""
 
     head_timeout: float = 10
     """Seconds for a complete head, from its first byte or the accept; 408 past it."""

@@ -88,7 +88,7 @@ class Multipart:
         self._complete = False
         self._name = ""
         self._text = bytearray()
-        self._disk = Disk()
+        self._disk = Disk(self.limits.body)
         self._file: File | None = None
 
     def initialize(self, content_type: str) -> tuple[Form, Files]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import select
 import sys
 from collections.abc import AsyncIterable
 from contextvars import copy_context
@@ -16,7 +17,7 @@ from .errors import HttpError
 from .reader import MessageReader, method_of
 from .request import Request
 from .response import Response, close_body, encode_body, set_error
-from .tasks import EAGER
+from .tasks import EAGER, is_cancelled
 from .upgrade import Switch
 
 try:
@@ -34,7 +35,11 @@ UNSENT = 1
 """Bytes of a stream that may be unsent before its view waits: 0 would stop TLS."""
 
 LINGER = 2.0
-"""Seconds for a client to read the last answer and close (RFC 9112, section 9.6)."""
+"""Seconds for a client to read the last answer and close (RFC 9112, section 9.6); and
+for what it has sent to be read, when it has left."""
+
+ALERT = 80
+"""Bytes of the alert by which TLS ends a connection, at most (RFC 8446, section 6.1)."""
 
 QUIET = 0.25
 """Seconds for a request that is on its way when the app shuts down: longer than most
@@ -180,9 +185,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     async def disconnected(self) -> None:
         """Wait until the client is gone."""
-        if self._transport is None:
-            return
         if self._disconnected is None:
+            if self._transport is None:
+                return
             self._disconnected = self._loop.create_future()
         await asyncio.shield(self._disconnected)
 
@@ -321,19 +326,23 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         )
 
     async def _serve(self, request: Request, response: Response) -> None:
+        self.task = asyncio.current_task()  # an eager one is not assigned yet
         try:
             await self.app.__call__(request, response)  # half the time of `app(...)`
             await self.write()
-            if self.switch is not None and request.keep_alive:
-                return await self._hand_over(self.switch)
-        except asyncio.CancelledError:
-            self.abort()
-            await close_body(response.body)
-            raise
+            if self.switch is not None:
+                switch, self.switch = self.switch, None
+                # A listener may have refused it since.
+                if request.keep_alive and response._status in wire.INTERIM:
+                    return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
             raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                self.abort()
+                await close_body(response.body)
+                raise
             logger.exception("%s %r was cut short", request.method, request.url)
             if request.version == "1.0":  # the end of the connection may be the body's
                 return self.abort()
@@ -452,7 +461,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         iterator = aiter(body)
         try:
             async for piece in iterator:
-                if self._transport is None:  # the view goes on, its client has left
+                # The view may go on when its client has left. Only then is told of that
+                # what writes: the transport would log each piece.
+                if self._transport is None or transport.is_closing():
                     return
                 data = encode_body(piece)
                 left -= len(data)
@@ -494,6 +505,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         rest = self._held[self._at :] if self._rest is None else self._rest
         self._drop_input()
         self._transport = None
+        if self._disconnected is None:
+            self._disconnected = self._loop.create_future()
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
         self.app.connections.discard(self)
@@ -511,6 +524,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         finally:
             transport.close()  # nobody is left to do so
             self.app.forget(protocol)
+            if not self._disconnected.done():
+                self._disconnected.set_result(None)
 
     def _write_refusal(self, error: HttpError, method: str) -> None:
         """Answer what could not be parsed; there are no events for it."""
@@ -601,9 +616,14 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         request = self._incoming
         transport = cast(asyncio.Transport, self.transport)
         if self._writable is not None or transport.is_closing():
-            return "write", _unsent(transport), limits.write_timeout
+            unsent = _unsent(transport)
+            if unsent <= ALERT and self.secure and transport.is_closing():
+                return "linger", unsent, LINGER  # TLS waits for the client's alert
+            return "write", unsent, limits.write_timeout
         if self._lingering:
             return "linger", _unsent(transport), LINGER
+        if self._reading_paused and _has_left(transport):
+            return "linger", self._served + self._progress, LINGER
         if request is not None and request.content is not None:
             if self._reading_paused or request.content.expected:
                 return "view", self._served, math.inf
@@ -643,6 +663,20 @@ def _unsent(transport: asyncio.Transport) -> int:
 def _unread(transport: asyncio.Transport) -> int:
     """Count the bytes that came and are not read yet, as far as it is known."""
     return _queued(transport, "FIONREAD")
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Whether the client has ended its side, where reading is paused: as far as known.
+
+    What it had sent may be unread still.
+    """
+    sock = transport.get_extra_info("socket")
+    # Only Linux tells. A socket that is closed has no descriptor any more.
+    if sock is None or sock.fileno() < 0 or not hasattr(select, "POLLRDHUP"):
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _queued(transport: asyncio.Transport, queue: str) -> int:

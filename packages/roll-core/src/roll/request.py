@@ -104,8 +104,6 @@ class Request(dict[str, Any]):
     _query_string: str
     _remote_addr: str | None
     _scheme: str
-    sent_method: str
-    """The method as received: by it the client reads the answer, whatever is set."""
     variables: dict[str, Any]
     """The values of the route's placeholders; set once `endpoint` was read."""
 
@@ -136,6 +134,8 @@ class Request(dict[str, Any]):
         self.head = b""
         """The request line and the header, as received."""
         self._method = "GET"
+        self.sent_method = "GET"
+        """The method as received: by it the client reads its answer."""
         self._body: bytes | None = None
         self._endpoint: Endpoint | None = None
         self._path: str | None = None
@@ -181,14 +181,14 @@ class Request(dict[str, Any]):
     @property
     def query_string(self) -> str:
         """The query as received, without its `?`."""
-        if self._path is None:
-            self._read_target()
+        self._know_target()
         return self._query_string
 
     @query_string.setter
     def query_string(self, query_string: str) -> None:
         self._know_target()
         self._query_string = query_string
+        self._query = None
 
     def _know_target(self) -> None:
         """Read the target before what it says is overridden, not after."""
@@ -387,7 +387,13 @@ class Request(dict[str, Any]):
         if content.complete and content.received <= limit:  # most come with the head
             self._body = content.take()
         else:
-            pieces = [piece async for piece in self._read_content(limit)]
+            pieces: list[bytes] = []
+            try:
+                async for piece in self._read_content(limit):
+                    pieces.append(piece)  # noqa: PERF401 # what came is not to be lost
+            except asyncio.CancelledError:
+                content.put_back(pieces)
+                raise
             self._body = b"".join(pieces)
 
     async def read(self) -> bytes:
@@ -486,6 +492,8 @@ class Request(dict[str, Any]):
         Raises:
             HttpError: 400, when it does not parse; 413, when it passes a limit.
         """
+        if hasattr(self, "_form"):
+            return
         if self._body is not None or not self._is_multipart:
             await self.load_body()
             return
@@ -495,9 +503,11 @@ class Request(dict[str, Any]):
             async for piece in self:
                 await asyncio.to_thread(parser.feed_data, piece)
             parser.finish()
-        except BaseException:
+        except Exception:
             parser.close()
             raise
+        # One that is cancelled may be at work in its thread still: it closes all when
+        # it is collected.
         self._form, self._files = form, files
 
     def _parse_form(self) -> None:

@@ -96,12 +96,14 @@ class Server:
             sock.close()
         if self._opening:
             await self._open_the_last()
-        await self.app.shutdown()
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
-        self.app.date = b""
-        self.app.addresses = []
+        try:
+            await self.app.shutdown()
+        finally:
+            if self._ticker is not None:
+                self._ticker.cancel()
+                self._ticker = None
+            self.app.date = b""
+            self.app.addresses = []
 
     def _accept_the_last(self) -> None:
         """Accept who is connected: the system resets them when the sockets close."""
