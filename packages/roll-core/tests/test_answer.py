@@ -208,6 +208,14 @@ def test_lines_of_the_server_end_the_head():
     )
 
 
+def test_a_line_of_the_server_gives_way_to_the_views():  # RFC 9110, 5.3
+    lines = b"Date: now\r\nServer: roll\r\n"
+    head = answer(headers={"date": "then", "X": "y"}, extra=lines).head
+    assert head.lower().count(b"date:") == 1
+    assert b"\r\ndate: then\r\n" in head
+    assert b"\r\nServer: roll\r\n" in head
+
+
 def test_cookies_come_before_the_fields():
     response = Response(None, None)
     response.headers["X"] = "1"

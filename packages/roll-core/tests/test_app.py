@@ -261,6 +261,22 @@ async def test_a_task_of_the_view_that_was_cancelled_is_a_500(client, app, caplo
     assert "CancelledError" in caplog.text
 
 
+@pytest.mark.parametrize("event", ["response", "error"])
+async def test_a_task_of_a_listener_that_was_cancelled_is_a_500(
+    client, app, caplog, event
+):
+    @app.listen(event)
+    async def wait_for_a_task(request, response, error=None):
+        task = asyncio.create_task(asyncio.sleep(10))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    answer = await client.get("/none")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert "CancelledError" in caplog.text
+
+
 async def test_another_offer_on_a_plain_route_is_ignored_but_websocket_is_501(
     client, app
 ):

@@ -86,6 +86,25 @@ def test_a_coroutine_function_cannot_listen_to_route_add(app):
         app.listen("route:add")(wrong)
 
 
+@pytest.mark.parametrize("event", ["startup", "request", "mine"])
+def test_what_yields_cannot_listen(app, event):
+    async def lifespan():
+        yield
+
+    def context():
+        yield
+
+    for listener in (lifespan, context):
+        with pytest.raises(TypeError, match="it yields"):
+            app.listen(event)(listener)
+    assert event not in app.hooks
+
+
+def test_what_cannot_be_called_cannot_listen(app):
+    with pytest.raises(TypeError, match="5 cannot listen to 'mine': give a function"):
+        app.listen("mine")(5)
+
+
 def test_listen_returns_the_function(app):
     def listener(response, request): ...
 
@@ -537,6 +556,34 @@ async def test_startup_and_shutdown_run_once(app):
     for _ in range(2):
         await app.shutdown()
     assert seen == ["startup", "shutdown"]
+
+
+async def test_who_starts_an_app_meanwhile_waits_until_it_has_started(app):
+    seen = []
+
+    @app.listen("startup")
+    async def connect():
+        await asyncio.sleep(0.01)
+        seen.append("connected")
+
+    await asyncio.gather(app.startup(), app.startup())
+    assert seen == ["connected"]
+    await app.shutdown()
+
+
+async def test_a_shutdown_listener_that_raises_leaves_an_app_that_can_start(app):
+    seen = []
+    app.listen("startup")(record(seen, "startup"))
+
+    @app.listen("shutdown")
+    async def fail():
+        raise OSError("the disk is gone")
+
+    for _ in range(2):
+        await app.startup()
+        with pytest.raises(OSError, match="the disk is gone"):
+            await app.shutdown()
+    assert seen == ["startup"] * 2
 
 
 async def test_an_app_may_start_again(app):

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import contextvars
 import errno
 import gc
@@ -746,6 +747,89 @@ async def test_a_stream_that_fails_never_looks_whole(app, caplog, version, abort
     # Without chunks, the end of the connection would be that of the body.
     assert transport.aborted is aborted
     assert not transport.data.endswith(b"0\r\n\r\n")
+
+
+async def test_a_stream_that_waits_for_a_cancelled_task_is_cut_and_logged(app, caplog):
+    task = asyncio.create_task(asyncio.sleep(10))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    @app.route("/waits")
+    async def view(request, response):
+        async def pieces():
+            yield b"one"
+            await task
+
+        response.body = pieces()
+
+    transport = connect(app)
+    transport.feed(get("/waits"))
+    await transport.wait_closed()
+    assert transport.data == chunks(b"one").removesuffix(b"0\r\n\r\n")
+    assert "was cut short" in caplog.text
+
+
+async def test_a_stream_ends_when_its_connection_is_about_to(app):
+    seen = []
+
+    @app.route("/endless")
+    async def view(request, response):
+        async def pieces():
+            for number in range(1000):
+                if number == 1:
+                    request.protocol.transport.close()
+                seen.append(number)
+                yield b"x"
+
+        response.body = pieces()
+
+    transport = connect(app)
+    transport.feed(get("/endless"))
+    await transport.wait_closed()
+    assert seen == [0, 1]
+
+
+async def test_the_task_of_a_message_is_that_of_its_view(app):
+    tasks = []
+
+    @app.route("/task")
+    async def view(request, response):
+        tasks.append((request.protocol.task, asyncio.current_task()))
+
+    transport = connect(app)
+    transport.feed(get("/task") * 2)
+    await settle(transport)
+    assert [task is current for task, current in tasks] == [True, True]
+    await finish(transport)
+
+
+async def test_a_body_that_was_being_loaded_is_loaded_again_from_its_start(app):
+    @app.route("/patient", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(request.load_body(), 0.01)
+        app.seen.append("late")
+        response.body = await request.read()
+
+    transport = connect(app)
+    message = post(b"0123456789", "/patient")
+    transport.feed(message[:-5])
+    await until(lambda: app.seen == ["late"])
+    transport.feed(message[-5:])
+    await settle(transport)
+    assert transport.data == answer(b"0123456789")
+    await finish(transport)
+
+
+async def test_a_request_made_by_hand_can_be_answered(app):
+    transport = connect(app)
+    protocol = transport.get_protocol()
+    protocol.request = app.Request(app, protocol)
+    protocol.response = app.Response(app, protocol)
+    protocol.response.body = b"ok"
+    await protocol.write()
+    assert transport.data == OK
+    await finish(transport)
 
 
 # Methods that a listener overrides

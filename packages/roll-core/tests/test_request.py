@@ -453,6 +453,17 @@ async def test_load_form_loads_an_urlencoded_form_and_a_loaded_one(client, app):
     assert answer.body == b"1"
 
 
+async def test_load_form_may_be_called_again(client, app):
+    @app.route("/", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        await request.load_form()
+        await request.load_form()
+        response.body = request.form.get("a")
+
+    answer = await client.post("/", body=PARTS, content_type=MULTIPART)
+    assert answer.body == b"1"
+
+
 async def test_load_form_closes_its_files_when_the_form_is_cut(client, app):
     @app.route("/", methods=["POST"], lazy_body=True)
     async def view(request, response):

@@ -388,6 +388,51 @@ async def test_a_switch_that_is_cancelled_aborts_the_connection(app):
     assert transport.data == SWITCHED
 
 
+@pytest.mark.parametrize("path", [b"/plain", b"/x"])
+async def test_a_handshake_that_a_listener_refuses_is_not_handed_over(app, path):
+    @app.listen("headers")
+    async def reroute(request, response):
+        request.path = "/x"
+
+    @app.listen("response")
+    async def refuse(request, response):
+        raise HttpError(403)
+
+    transport = connect(app)
+    transport.feed(OFFER.replace(b"/x", path))
+    await settle(transport)
+    assert transport.data.startswith(b"HTTP/1.1 403 ")
+    assert app.seen == []
+    await finish(transport)
+
+
+async def test_disconnected_waits_for_the_end_of_an_upgraded_connection(app):
+    noticed = []
+
+    async def watch(request):
+        await request.disconnected()
+        noticed.append("left")
+
+    @app.listen("headers")
+    async def start(request, response):
+        app.keep(asyncio.create_task(watch(request)))
+
+    @app.route("/y", protocol="websocket")
+    async def view(request, connection):
+        app.keep(asyncio.create_task(watch(request)))
+        await connection.came.get()
+
+    transport = connect(app)
+    transport.feed(OFFER.replace(b"/x", b"/y"))
+    await settle(transport)
+    assert noticed == []
+    transport.feed(b"go")
+    await transport.wait_closed()
+    async with asyncio.timeout(5):
+        while len(noticed) < 2:
+            await asyncio.sleep(0)
+
+
 async def test_an_upgraded_connection_is_checked_by_the_sweep():
     app = App(keep_alive=0.04)
     await app.startup()

@@ -39,7 +39,7 @@ LINGER = 2.0
 for what it has sent to be read, when it has left."""
 
 ALERT = 80
-"""Bytes of the alert by which TLS ends a connection, at most (RFC 8446, section 6.1)."""
+"""Bytes at most of the alert by which TLS ends (RFC 8446, section 6.1)."""
 
 QUIET = 0.25
 """Seconds for a request that is on its way when the app shuts down: longer than most
