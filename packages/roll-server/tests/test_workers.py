@@ -328,6 +328,54 @@ def is_refused(address):
     return False
 
 
+WAIT = """
+@app.listen("startup")
+async def wait():
+    print("startup listener", flush=True)
+    while os.path.exists("hold"):
+        await asyncio.sleep(0.02)
+"""
+
+
+def test_sighup_replaces_the_successor_of_a_crashed_worker_too(
+    workers, folder, wait_until
+):
+    source = (folder / "shop.py").read_text() + WAIT
+    (folder / "shop.py").write_text(source)
+    running = workers()
+    former = pids(running, 2, wait_until)
+    (folder / "hold").touch()
+    with contextlib.suppress(ConnectionError, http.client.HTTPException):
+        running.get("/crash")
+    running.wait_for("startup listener", 3)  # it has read the old code
+    (folder / "shop.py").write_text(source.replace('"first"', '"second"'))
+    running.send(signal.SIGHUP)
+    time.sleep(0.5)  # where that is too short, it is replaced as any other
+    (folder / "hold").unlink()
+    running.wait_for("the workers are replaced")
+    wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
+
+    def all_are_new():
+        seen = {}
+        while len(seen) < 2:
+            seen.update([pid_and_text(running)])
+        return set(seen.values()) == {"second"}  # one of the others may end yet
+
+    wait_until(all_are_new)
+    assert running.stop() == 0
+
+
+def pid_and_text(running):
+    """Ask one worker, by one connection."""
+    client = http.client.HTTPConnection(*running.address, timeout=60)
+    with contextlib.closing(client):
+        answers = []
+        for path in ("/pid", "/"):
+            client.request("GET", path)
+            answers.append(client.getresponse().read().decode())
+        return tuple(answers)
+
+
 def test_former_workers_go_on_when_new_ones_cannot_start(workers, folder, wait_until):
     running = workers()
     former = pids(running, 2, wait_until)

@@ -78,8 +78,9 @@ def encode_json(value: Any) -> bytes:
     With orjson installed it is quicker and accepts the same objects: what else orjson
     knows (datetimes, dataclasses) is refused, what it refuses (large integers, keys
     that are no strings) goes to the standard library. Two things differ: NaN and
-    infinities are `null` with orjson, and without it `NaN` and `Infinity`, which is no
-    JSON; floats below 0.0001 are `0.00001` with it, and without it `1e-05`.
+    infinities are `null` with orjson, and `NaN` and `Infinity`, which is no JSON, in
+    what the standard library writes; floats below 0.0001 are `0.00001` with orjson, and
+    `1e-05` without.
 
     Raises:
         TypeError: *value* holds what JSON cannot.

@@ -115,15 +115,19 @@ class Child:
     Args:
         process: The process.
         channel: Our end of the channel.
+        started: The loop's time, in seconds, from which on it may have read its code.
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, channel: socket.socket
+        self,
+        process: asyncio.subprocess.Process,
+        channel: socket.socket,
+        started: float,
     ) -> None:
         self._process = process
         self._channel = channel
         self.pid = process.pid
-        self._started = asyncio.get_running_loop().time()
+        self.started = started
 
     @classmethod
     async def start(
@@ -134,6 +138,7 @@ class Child:
         Raises:
             OSError: The system has no room for one more process.
         """
+        started = asyncio.get_running_loop().time()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
@@ -147,7 +152,7 @@ class Child:
             except OSError:
                 ours.close()
                 raise
-        return cls(process, ours)
+        return cls(process, ours, started)
 
     async def outcome(self) -> Ready | Failed:
         """Wait until it answers, or has ended instead."""
@@ -186,7 +191,7 @@ class Child:
     @property
     def age(self) -> float:
         """Seconds since it was started."""
-        return asyncio.get_running_loop().time() - self._started
+        return asyncio.get_running_loop().time() - self.started
 
     async def end(self, seconds: float, replaced: bool = False) -> None:
         """Tell it to end, and kill it when it has not after some *seconds*."""

@@ -124,11 +124,14 @@ class Workers:
 
     async def replace(self) -> None:
         """Replace one worker after the other, each when its successor answers."""
-        for seat, child in sorted(self._seats.items()):
-            if await self._replace(seat, child, FIRST_PAUSE):
-                say("a new worker cannot start; the former ones go on")
-                return
-            self._run(self._retire(child))
+        asked = asyncio.get_running_loop().time()
+        for seat in sorted(self._seats):
+            # A worker that took the place of a crashed one meanwhile has old code, too.
+            while (child := self._seats[seat]).started < asked:
+                if await self._replace(seat, child, FIRST_PAUSE):
+                    say("a new worker cannot start; the former ones go on")
+                    return
+                self._run(self._retire(child))
         say("the workers are replaced")
 
     async def _retire(self, child: Child) -> None:
