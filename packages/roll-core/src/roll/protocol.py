@@ -461,9 +461,9 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         iterator = aiter(body)
         try:
             async for piece in iterator:
-                # The view may go on when its client has left. Only then is told of that
-                # what writes: the transport would log each piece.
-                if self._transport is None or transport.is_closing():
+                if transport.is_closing():  # it would log each piece that is written
+                    await self.disconnected()
+                if self._transport is None:  # the view goes on, its client has left
                     return
                 data = encode_body(piece)
                 left -= len(data)

@@ -181,7 +181,8 @@ class Request(dict[str, Any]):
     @property
     def query_string(self) -> str:
         """The query as received, without its `?`."""
-        self._know_target()
+        if self._path is None:
+            self._read_target()
         return self._query_string
 
     @query_string.setter
