@@ -9,7 +9,7 @@ import threading
 import urllib.error
 
 import pytest
-from roll import Limits, Roll
+from roll import Limits, Roll, extensions
 from roll_server.exits import Exit, StartError
 from roll_server.loading import load
 from roll_server.serving import configure
@@ -224,6 +224,30 @@ def test_proxies_are_read_first_whatever_listens_later(options):
     modules = [call.__module__ for call in app.hooks["headers"]]
     assert modules[0] == "roll_proxy"
     assert sorted(modules[1:]) == sorted(["builtins", "roll_logger", __name__])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "proxy_headers",
+            Settings(trusted_proxies=("127.0.0.1",)),
+            "this app has proxy_headers: call `proxy_headers` once, with all that is "
+            "trusted",
+        ),
+        (
+            "logger",
+            Settings(log_format="short"),
+            "this app has a logger: call `logger` once, or lines are twice",
+        ),
+    ],
+)
+def test_what_the_application_has_done_itself_is_refused(name, settings, message):
+    app = Roll()
+    getattr(extensions, name)(app)
+    with pytest.raises(StartError) as caught:
+        configure(app, settings)
+    assert (caught.value.message, caught.value.exit_code) == (message, Exit.SETTINGS)
 
 
 def test_requests_are_logged(run):
