@@ -528,3 +528,23 @@ def test_the_file_of_an_application_is_told_from_its_module(run):
     running = run("shop.py", "--port", 0)
     assert running.wait() == Exit.APPLICATION
     assert running.output.endswith("the application in it, as in shop:app\n")
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ("notes.py", "notes:app"),
+        ("./notes.py:app", "notes:app"),
+        ("shops/../shops/notes.py", "shops.notes:app"),
+        ("{folder}/shops/notes.py", "shops.notes:app"),
+        ("../notes.py", "notes:app, in the folder {above}"),
+    ],
+)
+def test_a_file_has_its_module_suggested(tmp_path, monkeypatch, where, wanted):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(StartError) as caught:
+        load(where.format(folder=tmp_path))
+    assert caught.value.message.partition("as in ")[2] == wanted.format(
+        above=tmp_path.parent
+    )
