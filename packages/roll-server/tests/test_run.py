@@ -257,6 +257,28 @@ def test_requests_are_logged(run):
 
 
 @pytest.mark.parametrize(
+    ("level", "times"), [("NOTSET", [0, 1]), ("DEBUG", [1, 1]), ("ERROR", [0, 0])]
+)
+def test_a_level_that_the_application_has_set_stays(run, folder, level, times):
+    with (folder / "shop.py").open("a") as file:
+        file.write(f"""
+import logging
+logging.getLogger("roll").setLevel(logging.{level})
+
+@app.route("/broken")
+async def broken(request, response):
+    raise ZeroDivisionError("nothing")
+""")
+    running = run("shop", "--port", 0, "--log-format", "short")
+    with pytest.raises(urllib.error.HTTPError):
+        running.get("/broken")
+    running.wait_for("ZeroDivisionError('nothing')")
+    running.stop()
+    lines = ["Traceback (most recent call last):", "GET /broken\n"]
+    assert [running.output.count(line) for line in lines] == times
+
+
+@pytest.mark.parametrize(
     ("settings", "name", "distribution"),
     [
         (Settings(log_format="short"), "logger", "roll-logger"),
