@@ -788,3 +788,10 @@ def test_a_mistake_in_an_option_says_what_to_do(app, options, kind, message):
         proxy_headers(app, **options)
     assert str(caught.value) == message
     assert app.hooks.get("headers", ()) == ()
+
+
+async def test_a_second_call_is_refused_and_trusts_nobody_else(app, client):
+    proxy_headers(app, trusted=["10.0.0.0/8"])
+    with pytest.raises(ValueError, match="this app has proxy_headers: call `proxy_"):
+        proxy_headers(app, trusted=["127.0.0.1"])
+    assert await ask(client, X_Forwarded_For="203.0.113.7") == PEER

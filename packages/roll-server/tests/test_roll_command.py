@@ -56,6 +56,16 @@ def test_it_says_what_it_can_do(roll):
     assert " Begin something new, from templates.\n" in done.stdout
 
 
+def test_it_tells_the_versions_of_itself_and_of_the_core(roll):
+    versions = [metadata.version(name) for name in ("roll-server", "roll-core")]
+    done = roll("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "roll-server {}, roll-core {}\n".format(*versions),
+        "",
+    )
+
+
 def test_it_is_installed_as_a_script():
     points = metadata.distribution("roll-server").entry_points
     (point,) = points.select(group="console_scripts")

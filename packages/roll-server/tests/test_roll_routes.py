@@ -81,6 +81,38 @@ def test_a_path_is_explained(shop, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("target", "path", "name"),
+    [
+        ("/u/Zo%C3%AB", "/u/Zoë", "Zoë"),
+        ("/u/Zoë", "/u/Zoë", "Zoë"),
+        ("/%75/a+b?page=2", "/u/a+b", "a+b"),
+        ("/u/what%3F?/?", "/u/what?", "what?"),
+    ],
+)
+def test_a_path_is_decoded_as_requests_are(shop, target, path, name):
+    status, output = ask(shop, "--explain", target)
+    assert status == 0
+    assert output.startswith(f"{path} leads to /u/{{name}} with name={name!r}:\n")
+
+
+@pytest.mark.parametrize("target", ["/u/caf%E9", "/u/caf\udce9"])
+def test_a_path_that_does_not_decode_is_a_400(shop, target):
+    wanted = "The path does not decode as UTF-8: it is answered with 400.\n"
+    assert ask(shop, "--explain", target) == (1, wanted)
+
+
+def test_where_none_answers_each_says_why(shop):
+    assert ask(shop, "--explain", "/nowhere") == (
+        1,
+        "/nowhere leads nowhere: it is answered with 404.\n"
+        "None answers:\n"
+        "  /          '' does not take 'nowhere'\n"
+        "  /u/{name}  'u' does not take 'nowhere'\n"
+        "  /u/me      'u' does not take 'nowhere'\n",
+    )
+
+
+@pytest.mark.parametrize(
     ("pattern", "path", "reason"),
     [
         ("/a/b/c", "/a", "the path ends before 'b/c'"),

@@ -9,7 +9,7 @@ import threading
 import urllib.error
 
 import pytest
-from roll import Limits, Roll
+from roll import Limits, Roll, extensions
 from roll_server.exits import Exit, StartError
 from roll_server.loading import load
 from roll_server.serving import configure
@@ -226,10 +226,56 @@ def test_proxies_are_read_first_whatever_listens_later(options):
     assert sorted(modules[1:]) == sorted(["builtins", "roll_logger", __name__])
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        (
+            "proxy_headers",
+            Settings(trusted_proxies=("127.0.0.1",)),
+            "this app has proxy_headers: call `proxy_headers` once, with all that is "
+            "trusted",
+        ),
+        (
+            "logger",
+            Settings(log_format="short"),
+            "this app has a logger: call `logger` once, or lines are twice",
+        ),
+    ],
+)
+def test_what_the_application_has_done_itself_is_refused(name, settings, message):
+    app = Roll()
+    getattr(extensions, name)(app)
+    with pytest.raises(StartError) as caught:
+        configure(app, settings)
+    assert (caught.value.message, caught.value.exit_code) == (message, Exit.SETTINGS)
+
+
 def test_requests_are_logged(run):
     running = run("shop", "--port", 0, "--log-format", "short")
     running.get()
     running.wait_for("GET /\n")
+
+
+@pytest.mark.parametrize(
+    ("level", "times"), [("NOTSET", [0, 1]), ("DEBUG", [1, 1]), ("ERROR", [0, 0])]
+)
+def test_a_level_that_the_application_has_set_stays(run, folder, level, times):
+    with (folder / "shop.py").open("a") as file:
+        file.write(f"""
+import logging
+logging.getLogger("roll").setLevel(logging.{level})
+
+@app.route("/broken")
+async def broken(request, response):
+    raise ZeroDivisionError("nothing")
+""")
+    running = run("shop", "--port", 0, "--log-format", "short")
+    with pytest.raises(urllib.error.HTTPError):
+        running.get("/broken")
+    running.wait_for("ZeroDivisionError('nothing')")
+    running.stop()
+    lines = ["Traceback (most recent call last):", "GET /broken\n"]
+    assert [running.output.count(line) for line in lines] == times
 
 
 @pytest.mark.parametrize(
@@ -504,3 +550,23 @@ def test_the_file_of_an_application_is_told_from_its_module(run):
     running = run("shop.py", "--port", 0)
     assert running.wait() == Exit.APPLICATION
     assert running.output.endswith("the application in it, as in shop:app\n")
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ("notes.py", "notes:app"),
+        ("./notes.py:app", "notes:app"),
+        ("shops/../shops/notes.py", "shops.notes:app"),
+        ("{folder}/shops/notes.py", "shops.notes:app"),
+        ("../notes.py", "notes:app, in the folder {above}"),
+    ],
+)
+def test_a_file_has_its_module_suggested(tmp_path, monkeypatch, where, wanted):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(StartError) as caught:
+        load(where.format(folder=tmp_path))
+    assert caught.value.message.partition("as in ")[2] == wanted.format(
+        above=tmp_path.parent
+    )

@@ -684,6 +684,28 @@ async def test_a_range_past_the_end_is_416(served, client, value):
 
 
 @pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/static/a.txt", {"Range": "bytes=99-"}, 416),
+        ("/static/a.txt", {"If-Match": '"x"'}, 412),
+        ("/static/a.txt", {"Accept-Encoding": "identity;q=0"}, 406),
+        ("/static/absent", {}, 404),
+    ],
+)
+async def test_error_listeners_give_each_error_its_form(
+    served, app, client, path, headers, status
+):
+    @app.listen("error")
+    async def write_page(request, response, error):
+        response.body = f"<h1>{error.status.value}</h1>"
+
+    response = await client.get(path, headers=headers)
+    assert (response.status, response.text) == (status, f"<h1>{status}</h1>")
+    length = "bytes */21" if status == 416 else None
+    assert response.headers.get("Content-Range") == length
+
+
+@pytest.mark.parametrize(
     ("value", "status"),
     [("bytes=0-", 416), ("bytes=-0", 416), ("bytes=-5", 200)],
 )

@@ -20,6 +20,9 @@ from roll.typing import Extension
 
 __all__ = ["proxy_headers"]
 
+KEY = "roll_proxy"
+"""Under it an app keeps that it reads what proxies say."""
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -105,12 +108,19 @@ def proxy_headers(
     Raises:
         TypeError: *trusted* or *headers* is no list of strings.
         ValueError: *trusted* is empty, trusts everybody, or has what is no address or
-            network; *headers* is empty, or has other names or both kinds.
+            network; *headers* is empty, or has other names or both kinds; or the app
+            reads what proxies say already.
     """
     entries = _list("trusted", trusted, "the addresses of your proxies")
     networks = [_parse_network(entry) for entry in entries if entry != UNIX]
     trusts_unix = UNIX in entries
     read_hops = _reader(_list("headers", headers, "the fields that your proxy sets"))
+    if KEY in app:
+        raise ValueError(
+            "this app has proxy_headers: call `proxy_headers` once, with all that is "
+            "trusted"
+        )
+    app[KEY] = True
 
     def is_trusted(address: Address | None) -> bool:
         return address is not None and any(address in network for network in networks)

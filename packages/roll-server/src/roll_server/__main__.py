@@ -1,6 +1,7 @@
 """The `roll` command: its own subcommands, and those of the installed packages."""
 
 import sys
+from importlib import metadata
 
 import click
 from roll.plugins import PluginError, manager
@@ -42,6 +43,10 @@ def make_commands() -> Commands:
         PluginError: An installed package cannot be loaded, or gives a name twice.
     """
     commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
+    core = metadata.version("roll-core")
+    click.version_option(
+        package_name="roll-server", message=f"roll-server %(version)s, roll-core {core}"
+    )(commands)
     for command in (check, new, plugins, routes, run):
         commands.add_command(command)
     manager().hook.roll_commands(commands=commands)

@@ -1,8 +1,10 @@
 """Loading: from `module:name` to an application."""
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -73,10 +75,9 @@ def load(where: str, factory: bool = False) -> Roll:
 
 def _import(where: str, name: str) -> ModuleType:
     if name.endswith(".py"):
-        module = name.removesuffix(".py").replace("/", ".")
         raise _wrong(
             f"{where!r} is a file: name its module, and the application in it, as in "
-            f"{module}:app"
+            f"{_suggest(name)}"
         )
     if not all(part.isidentifier() for part in name.split(".")):
         raise _wrong(
@@ -94,6 +95,14 @@ def _import(where: str, name: str) -> ModuleType:
         raise _wrong(
             f"{where} cannot be imported: {describe_error(error)}", error
         ) from error
+
+
+def _suggest(file: str) -> str:
+    """Write what to say instead of a file."""
+    path = Path(os.path.abspath(file)).with_suffix("")
+    if path.is_relative_to(Path.cwd()):
+        return f"{'.'.join(path.relative_to(Path.cwd()).parts)}:app"
+    return f"{path.name}:app, in the folder {path.parent}"
 
 
 def _find(where: str, module: ModuleType, attribute: str) -> Any:

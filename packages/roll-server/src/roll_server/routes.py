@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from roll import Roll
+from roll import HttpError, Roll
 
 from .columns import columns, describe
 from .loading import add_application, load_from
@@ -28,9 +28,14 @@ def routes(path: str | None, **flags: Any) -> None:
         return
     if not path.startswith("/"):
         raise click.BadParameter("begin with a slash", param_hint="--explain")
-    for line in explain(app, path):
+    try:
+        decoded = decode(app, path)
+    except HttpError:
+        click.echo("The path does not decode as UTF-8: it is answered with 400.")
+        sys.exit(1)
+    for line in explain(app, decoded):
         click.echo(line)
-    if not app.routes.match(path)[0]:
+    if not app.routes.match(decoded)[0]:
         sys.exit(1)
 
 
@@ -39,8 +44,19 @@ def _rows(app: Roll) -> Iterator[tuple[str, str, str, str]]:
         yield ",".join(methods), path, describe(view), where
 
 
+def decode(app: Roll, target: str) -> str:
+    """Give the path of what a client sends: percent-decoded, without its query.
+
+    Raises:
+        HttpError: 400, when it does not decode as UTF-8.
+    """
+    request = app.Request(app, None)
+    request.url = target.encode("utf-8", "surrogateescape")
+    return request.path
+
+
 def explain(app: Roll, path: str) -> Iterator[str]:
-    """Tell which route answers *path*, without its query, and why others do not."""
+    """Tell which route answers *path*, as it is decoded, and why others do not."""
     endpoints, variables = app.routes.match(path)
     found = None
     if endpoints:
@@ -55,7 +71,7 @@ def explain(app: Roll, path: str) -> Iterator[str]:
     paths = dict.fromkeys(each.path for each in app.declarations)
     others = [each for each in paths if each != found]
     if others:
-        yield "The others do not answer:"
+        yield "The others do not answer:" if found else "None answers:"
     yield from columns((other, _refuse(app, other, path)) for other in others)
 
 

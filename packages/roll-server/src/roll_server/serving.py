@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import logging
 import signal
 import socket
 import ssl
@@ -106,7 +107,9 @@ def configure(app: Roll, settings: Settings) -> Callable[[], None]:
         if settings.trusted_proxies:
             _trust_proxies(app, settings.trusted_proxies)
         if settings.log_format is not None:
-            extensions.logger(app, level="INFO", format=settings.log_format)
+            # A level that the application has set stays.
+            level = logging.getLogger("roll").level or logging.INFO
+            extensions.logger(app, level=level, format=settings.log_format)
         if settings.health is not None:
             return add_health(app, settings.health)
     except (ImportError, TypeError, ValueError) as error:

@@ -149,9 +149,13 @@ def _set_head(response: Response, plan: Plan, variant: Variant) -> None:
     """Set status and header.
 
     Raises:
-        HttpError: 412, when the client's preconditions fail.
+        HttpError: 412, when the client's preconditions fail; 416, when the range is
+            past the end.
     """
-    if plan.status == HTTPStatus.PRECONDITION_FAILED:
+    if plan.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        # The core keeps this field for a 416 (RFC 9110, section 15.5.17).
+        response.headers["Content-Range"] = f"bytes */{variant.size}"
+    if plan.status >= HTTPStatus.BAD_REQUEST:
         raise HttpError(plan.status)
     response.status = plan.status
     headers = response.headers
@@ -159,12 +163,6 @@ def _set_head(response: Response, plan: Plan, variant: Variant) -> None:
         for name in ("ETag", "Cache-Control"):
             if name in variant.fields:
                 headers[name] = variant.fields[name]
-    elif plan.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        # No HttpError: its answer would go without Content-Range (section 15.5.17).
-        headers["Content-Range"] = f"bytes */{variant.size}"
-        headers["Content-Type"] = "text/plain; charset=utf-8"
-        headers["X-Content-Type-Options"] = "nosniff"
-        response.body = "Range Not Satisfiable"
     else:
         headers.update(variant.fields)
         headers["Content-Length"] = plan.length
