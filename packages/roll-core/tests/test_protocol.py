@@ -688,6 +688,21 @@ async def test_a_view_can_wait_for_its_client_to_leave(app):
     await until(lambda: app.seen == ["left"])
 
 
+async def test_a_client_that_has_left_before_is_not_waited_for(app):
+    @app.route("/late", on_disconnect="finish")
+    async def view(request, response):
+        await app.gate.wait()
+        await request.disconnected()
+        app.seen.append("left")
+
+    transport = connect(app)
+    transport.feed(get("/late"))
+    await asyncio.sleep(0.01)
+    await finish(transport)
+    app.gate.set()
+    await until(lambda: app.seen == ["left"])
+
+
 async def test_a_view_that_is_cancelled_aborts_the_connection(app):
     transport = connect(app)
     transport.feed(get("/slow") + get())

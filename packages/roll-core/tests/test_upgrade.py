@@ -416,6 +416,7 @@ async def test_disconnected_waits_for_the_end_of_an_upgraded_connection(app):
     @app.listen("headers")
     async def start(request, response):
         app.keep(asyncio.create_task(watch(request)))
+        await asyncio.sleep(0)
 
     @app.route("/y", protocol="websocket")
     async def view(request, connection):

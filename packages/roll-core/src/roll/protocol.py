@@ -524,8 +524,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         finally:
             transport.close()  # nobody is left to do so
             self.app.forget(protocol)
-            if not self._disconnected.done():
-                self._disconnected.set_result(None)
+            self._disconnected.set_result(None)
 
     def _write_refusal(self, error: HttpError, method: str) -> None:
         """Answer what could not be parsed; there are no events for it."""
