@@ -460,7 +460,8 @@ class Roll(_Parts, dict[str, Any]):
         """Run the `startup` listeners, once, and begin to watch the connections.
 
         When one of them raises, the app has not started: it may be tried again, and
-        `shutdown` does nothing.
+        `shutdown` does nothing. Who calls this meanwhile, for another server, waits for
+        them: no `startup` listener may.
         """
         if self._starting is not None:  # for another server
             await self._starting.wait()
