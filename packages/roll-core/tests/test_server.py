@@ -494,6 +494,8 @@ def test_a_client_that_never_closes_is_cut_off(run, monkeypatch):
     run(main())
 
 
+# Elsewhere a client that leaves is noticed once reading goes on: nothing to install
+# would tell of it before.
 @pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells of it")
 @pytest.mark.parametrize("data", [SLOW * 2, LAZY], ids=["pipelined", "unread"])
 def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
