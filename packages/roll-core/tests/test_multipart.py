@@ -519,6 +519,7 @@ def test_a_parser_may_be_closed_at_any_time():
 
 MEBIBYTE = 2**20
 PARAMETERS = "".join(f"; x{i}=1" for i in range(400))
+BLANKS = " " * 8000
 
 
 @pytest.mark.parametrize("split", [2**16, 2**21])
@@ -550,10 +551,32 @@ def test_a_mebibyte_of_line_breaks_takes_no_time(content, split):
         (body(*[part(b"", "form-data; name=a" + ';x="\\"' * 600)] * 200), UNPARSABLE),
         (body(*[part(b"", "form-data; name=a" + ";x=\\" * 900)] * 200), UNPARSABLE),
         (body(*[part(b"", "form-data; name=a" + PARAMETERS)] * 200), UNPARSABLE),
+        (body(part(b"", f'form-data; name="a"; x={BLANKS[:4000]}"')), UNPARSABLE),
+        (body(part(b"", f'form-data; name="a"{BLANKS[:4000]}"')), UNPARSABLE),
     ],
 )
 @pytest.mark.parametrize("split", [1024, 2**16, 2**21])
 def test_a_mebibyte_of_hostile_input_is_refused_in_no_time(data, error, split):
     start = time.process_time()
     assert refusal(*pieces(data, split)) == error
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        f';boundary={BLANKS}"',
+        f";boundary{BLANKS}x",
+        f";{BLANKS}boundary",
+        f';boundary="B"{BLANKS}"',
+        f';boundary=B{BLANKS}x{BLANKS}"',
+        ';boundary="' + "\\" * 8000,
+        ";boundary=" + "B" * 8000 + '"',
+        ";" + "b" * 8000,
+        ";" * 8000,
+    ],
+)
+def test_a_field_of_hostile_parameters_is_refused_in_no_time(parameters):
+    start = time.process_time()
+    assert refusal(content_type="multipart/form-data" + parameters) == UNPARSABLE
     assert time.process_time() - start < 1

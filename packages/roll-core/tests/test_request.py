@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import time
 
 import pytest
 from roll import HttpError, Limits, Request, Roll
@@ -174,6 +175,28 @@ def test_cookies_come_from_all_cookie_fields():
     request = make(fields=[(b"COOKIE", b"a=1; b=2"), (b"COOKIE", b"c=3")])
     assert request.cookies == {"a": "1", "b": "2", "c": "3"}
     assert request.cookies is request.cookies
+
+
+def of_head(*lines):
+    """A request as it comes: nothing of its header has been read."""
+    request = Request(None, None)
+    request.head = b"\r\n".join([b"GET / HTTP/1.1", b"Host: h", *lines, b"", b""])
+    return request
+
+
+@pytest.mark.parametrize("blanks", [b"", b" ", b"\t \t", b" " * 8000])
+def test_cookies_are_cut_from_a_header_that_nobody_has_read(blanks):
+    lines = [
+        b"X-Cookie: x=1",
+        b"cookie:" + blanks + b"a=1; b=2" + blanks,
+        b"Cookie:" + blanks,
+        b"COOKIE:c=3",
+        b"Cookie2: d=4",
+    ]
+    start = time.process_time()
+    assert of_head(*lines).cookies == {"a": "1", "b": "2", "c": "3"}
+    assert of_head(b"Cookie:" + blanks).cookies == {}
+    assert time.process_time() - start < 0.1
 
 
 # The query

@@ -33,10 +33,14 @@ from .limits import Limits
 # RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
 # it is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value
 # without quotes ends at a semicolon: `filename=my file.txt` is not cut at its space.
+# What is repeated is given up nowhere: blanks may stand in three places, and a field of
+# them alone would be tried in all ways to divide it.
 _PARAMETER = re.compile(
     r"""
-    ; [ \t]* (?P<name> [!#$%&'*+.^_`|~0-9A-Za-z-]+ ) [ \t]*
-    = [ \t]* (?P<value> "(?:[^"\\]|\\.)*+" | "[^"]*" | [^";]* ) [ \t]* (?= ; | \Z )
+    ; [ \t]*+ (?P<name> [!#$%&'*+.^_`|~0-9A-Za-z-]++ ) [ \t]*+
+    = [ \t]*+ (?:
+        (?P<quoted> "(?:[^"\\]|\\.)*+" | "[^"]*+" ) [ \t]*+ | (?P<plain> [^";]*+ )
+    ) (?= ; | \Z )
     """,
     re.VERBOSE,
 )
@@ -252,7 +256,7 @@ def _parse_parameters(field: str, kind: str, required: str) -> dict[str, str]:
         name = match["name"].lower()
         if name in parameters or len(parameters) == _PARAMETERS:
             raise _unparsable()
-        parameters[name] = match["value"].rstrip(" \t")
+        parameters[name] = match["quoted"] or match["plain"].rstrip(" \t")
         position = match.end()
     rest = field[position:].strip("; \t")
     if rest or found != kind or required not in parameters:

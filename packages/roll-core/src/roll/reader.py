@@ -34,7 +34,7 @@ _HTTP_11, _HTTP_10 = b"HTTP/1.1\r", b"HTTP/1.0\r"
 # value holds none.
 _TELLING = re.compile(
     rb"\n(host|connection|content-length|expect|proxy-connection|transfer-encoding"
-    rb"|upgrade):[ \t]*([^\r]*)",
+    rb"|upgrade):[ \t]*+([^\r]*+)",
     re.IGNORECASE,
 )
 

@@ -32,8 +32,8 @@ def _require_utf8(url: bytes) -> None:
         ) from error
 
 
-# A field begins behind a line end, and its value holds none, nor whitespace around it.
-_COOKIE = re.compile(rb"\ncookie:[ \t]*([^\r]*[^\r \t])", re.IGNORECASE)
+# A field begins behind a line end, and its value holds none.
+_COOKIE = re.compile(rb"\ncookie:([^\r]*+)", re.IGNORECASE)
 
 
 class _LazyMultipart:
@@ -244,7 +244,8 @@ class Request(dict[str, Any]):
         if self._cookies is None:
             if self._headers is None and self._fields is None:
                 # One field does not need them all.
-                header = b"; ".join(_COOKIE.findall(self.head)).decode("latin-1")
+                values = [value.strip(b" \t") for value in _COOKIE.findall(self.head)]
+                header = b"; ".join(filter(None, values)).decode("latin-1")
             else:
                 header = self._field("COOKIE")
             self._cookies = self._parts.Cookies.parse(header)
