@@ -554,7 +554,8 @@ async def test_json_of_5000_digits_or_100000_levels_is_400(app, body, split):
 
 # What an application hands on splits the head of its answer
 
-SPLITTING = ["\r\n", "\n", "\r", "\0", "\u010d\u010a"]  # whose low bytes are \r and \n
+# The low bytes of the last two characters are \r and \n.
+SPLITTING = ["\r\n", "\n", "\r", "\0", "\x01", "\x1b[2J", "\x7f", "\u010d\u010a"]
 PLACES = {
     "a name": lambda response, text: response.headers.update({text: "a"}),
     "a value": lambda response, text: response.headers.update({"X": text}),
@@ -585,6 +586,44 @@ async def test_what_would_split_a_head_is_a_500_and_never_sent(
 
     assert await exchange(app, get("/split") + GET) == (INTERNAL + OK, False)
     assert len(caplog.messages) == 1
+
+
+async def test_the_log_names_the_field_that_cannot_be_sent_and_shows_none(app, caplog):
+    caplog.set_level(logging.DEBUG, "roll")
+
+    @app.listen("response")
+    async def spoil(request, response):
+        if request.path == "/none":
+            response.headers["X-Token"] = "hidden"
+            response.cookies.set("session", "hidden")
+            response.headers["X-Spoilt"] = "hidden\nhidden"
+
+    assert await exchange(app, get("/none") + GET) == (INTERNAL + OK, False)
+    assert "X-Spoilt" in caplog.text
+    assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "X Y", "X:", "X\xe9"])
+async def test_a_field_whose_name_is_no_token_is_a_500(app, name, caplog):
+    @app.listen("response")
+    async def spoil(request, response):
+        if request.path == "/none":
+            response.headers[name] = "hidden"
+
+    assert await exchange(app, get("/none") + GET) == (INTERNAL + OK, False)
+    assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize("value", [b"hidden", None, ["a", b"hidden"]])
+async def test_a_field_whose_value_is_bytes_or_none_is_a_500(app, value, caplog):
+    @app.listen("response")
+    async def spoil(request, response):
+        if request.path == "/none":
+            response.headers["X-Token"] = value
+
+    assert await exchange(app, get("/none") + GET) == (INTERNAL + OK, False)
+    assert "X-Token" in caplog.text
+    assert "hidden" not in caplog.text
 
 
 @pytest.mark.parametrize("event", ["headers", "request", "response", "error"])

@@ -36,7 +36,7 @@ def test_a_content_type_is_written_as_other_fields(value):
 @pytest.mark.parametrize("evil", ["\r", "\n", "\r\nX: 1", "\0", "\u20ac"])
 def test_no_content_type_can_split_a_head(evil):
     for _ in range(2):  # nothing of it is kept
-        with pytest.raises(ValueError, match=r"in a header|latin-1"):
+        with pytest.raises(ValueError, match="latin-1"):
             wire.content_type(evil)
 
 
@@ -82,33 +82,93 @@ def test_the_connection_field_says_whether_to_close(value, closes):  # RFC 9112,
     assert wire.fields(200, {"Connection": value})[2] is closes
 
 
-@pytest.mark.parametrize("evil", ["\r", "\n", "\r\n", "\0", "\r\nX-Evil: 1"])
+CONTROLS = [*map(chr, range(0x20)), "\x7f"]
+CONTROLS.remove("\t")
+
+
+@pytest.mark.parametrize("evil", [*CONTROLS, "\r\nX-Evil: 1", "\u20ac", "\ud800"])
 @pytest.mark.parametrize(
     "fields",
     [
         lambda evil: {"X": f"a{evil}b"},
-        lambda evil: {f"X{evil}Y": "a"},
+        lambda evil: {"X": evil},
         lambda evil: {"X": ["a", f"b{evil}"]},
-        lambda evil: {"Location": evil},
-        lambda evil: {"X": evil, "Y": "b"},
+        lambda evil: {"Location": evil, "X": "a"},
+        lambda evil: {"Content-Length": "3", "X": f"b{evil}"},
     ],
 )
-def test_no_field_can_split_a_head(fields, evil):  # RFC 9110, 5.5
-    with pytest.raises(ValueError, match="CR, LF or NUL in a header"):
-        wire.fields(200, fields(evil))
+def test_no_value_holds_a_control_or_what_latin_1_lacks(fields, evil):  # RFC 9110, 5.5
+    with pytest.raises(ValueError, match="a control character") as caught:
+        wire.fields(200, {"Authorization": "secret", **fields(evil)})
+    assert str(caught.value).startswith(("the header 'X' ", "the header 'Location' "))
+    assert evil not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None  # that would show the text, too
 
 
-@pytest.mark.parametrize("evil", ["\r\n", "\n", "\0"])
+def test_a_value_may_hold_tabs_and_what_latin_1_has():
+    value = "a\tb\x80\xa0\xe9\xff"
+    assert wire.fields(200, {"X": value})[0] == f"X: {value}\r\n".encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "X Y",
+        "X:",
+        ":X",
+        "X\t",
+        " X",
+        "X ",
+        "X\r\nY",
+        "X\0",
+        "X\xe9",
+        "X\u20ac",
+        "(X)",
+    ],
+)
+def test_a_name_is_a_token(name):  # RFC 9110, 5.1
+    with pytest.raises(ValueError, match="is not a token") as caught:
+        wire.fields(200, {"Authorization": "secret", name: "hidden"})
+    assert repr(name) in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"X": b"hidden"}, "the header 'X' is bytes: give a string"),
+        ({"X": ["a", b"hidden"]}, "the header 'X' is bytes: give a string"),
+        ({"X": bytearray(b"a")}, "the header 'X' is bytearray: give a string"),
+        ({"X": None}, "the header 'X' is NoneType: give a string"),
+        ({"X": (None,)}, "the header 'X' is NoneType: give a string"),
+        ({b"X": "hidden"}, "the header name b'X' is not a string"),
+        ({None: "hidden"}, "the header name None is not a string"),
+        ({1: "hidden"}, "the header name 1 is not a string"),
+    ],
+)
+def test_names_and_values_are_text(headers, message):
+    for _ in range(2):  # nothing of it is kept
+        with pytest.raises(TypeError) as caught:
+            wire.fields(200, headers)
+        assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("evil", [*CONTROLS, "\r\n", "\u20ac"])
 def test_no_cookie_can_split_a_head(evil):
-    with pytest.raises(ValueError, match="CR, LF or NUL in a header"):
-        wire.cookies([f"a=1{evil}X: 1"])
+    with pytest.raises(ValueError, match="a control character") as caught:
+        wire.cookies([f"a=secret{evil}X: 1"])
+    assert str(caught.value).startswith("the header 'Set-Cookie: a' ")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "value", ["", "-1", "+1", "1 ", "0x1", "1.0", "1,1", "\u0661", None, [1], 1.5, b"1"]
 )
 def test_a_content_length_is_ascii_digits(value):  # RFC 9110, 8.6
-    with pytest.raises(ValueError, match="Content-Length is no number of bytes"):
+    with pytest.raises(ValueError, match="Content-Length is not a number of bytes"):
         wire.fields(200, {"Content-Length": value})
 
 
@@ -119,7 +179,7 @@ def test_a_content_length_is_set_once():
 
 @pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding"])
 def test_transfer_encoding_is_not_a_views_to_set(name):
-    with pytest.raises(ValueError, match="not a view's to set"):
+    with pytest.raises(ValueError, match="Transfer-Encoding cannot be set"):
         wire.fields(200, {name: "chunked"})
 
 

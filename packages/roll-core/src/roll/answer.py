@@ -46,9 +46,10 @@ def frame(
         switches: Whether another protocol takes the connection over.
 
     Raises:
-        ValueError: The response would break HTTP: CR, LF or NUL in a field, a field
-            outside latin-1, a Content-Length that is not the body's, or a status that
-            only announces an answer.
+        ValueError: The response would break HTTP: a field that `wire.fields` refuses, a
+            Content-Length that is not the body's, or a status that only announces an
+            answer.
+        TypeError: A name or a value of a field is not text.
     """
     status = response._status
     start = wire.STATUS_LINES[status]
