@@ -330,11 +330,15 @@ class Roll(_Parts, dict[str, Any]):
                 else:
                     await endpoint.run(request, response)
         except (Exception, asyncio.CancelledError) as error:
+            if _cancels(error):
+                raise
             await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
                 await self._run(hooks["response"], request, response)
             except (Exception, asyncio.CancelledError) as error:
+                if _cancels(error):
+                    raise
                 await self.answer_error(request, response, error)
 
     async def _prepare(self, request: Request, response: Response) -> Endpoint | None:
@@ -376,9 +380,9 @@ class Roll(_Parts, dict[str, Any]):
     ) -> None:
         """Make an error the answer, and tell the `error` listeners.
 
-        A CancelledError is raised again, unless another task than this was cancelled.
+        Raises:
+            CancelledError: This task was cancelled meanwhile.
         """
-        _pass_on_cancelling(error)
         try:
             await close_body(response.body)
             http_error = self._as_http_error(request, error)
@@ -386,7 +390,8 @@ class Roll(_Parts, dict[str, Any]):
             listeners = self.hooks.get("error", ())
             await self._run(listeners, request, response, http_error)
         except (Exception, asyncio.CancelledError) as failure:
-            _pass_on_cancelling(failure)
+            if _cancels(failure):
+                raise
             set_error(response, self._as_http_error(request, failure))
 
     def _as_http_error(self, request: Request, error: BaseException) -> HttpError:
@@ -587,9 +592,13 @@ def _check_switches(endpoint: Endpoint) -> None:
         raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
 
 
-def _pass_on_cancelling(error: BaseException) -> None:
-    if isinstance(error, asyncio.CancelledError) and is_cancelled():
-        raise error
+def _cancels(error: BaseException) -> bool:
+    """Whether this task is to end; not so where it met the end of a cancelled one.
+
+    Such an error is raised again where it was caught. In a function that was given it,
+    the traceback would hold on to the error, and that to the traceback.
+    """
+    return isinstance(error, asyncio.CancelledError) and is_cancelled()
 
 
 _PARTS = ("Query", "Form", "Files", "Request", "Response", "Cookies", "Multipart")

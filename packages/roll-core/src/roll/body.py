@@ -3,6 +3,8 @@
 import asyncio
 from typing import Protocol
 
+from .errors import HttpError
+
 PIECES = 1000
 """Pieces that may wait for the reader: each takes memory, however small it is."""
 
@@ -72,7 +74,7 @@ class Body:
         self._chunks: list[bytes] = []
         self._size = 0
         self._paused = False
-        self._error: BaseException | None = None
+        self._error: HttpError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -101,8 +103,8 @@ class Body:
         self.complete = True
         self._wake()
 
-    def fail(self, error: BaseException) -> None:
-        """Let the reader fail with *error* once it has read what came before."""
+    def fail(self, error: HttpError) -> None:
+        """Let the reader fail as *error* says once it has read what came before."""
         if not self.complete and self._error is None:
             self._error = error
             self._wake()
@@ -126,7 +128,8 @@ class Body:
         """
         while not self._chunks:
             if self._error is not None:
-                raise self._error
+                # Each reader gets its own: a traceback would hold on to this body.
+                raise HttpError(self._error.status, self._error.message)
             if self.complete:
                 return b""
             if self._waiter is not None:

@@ -13,6 +13,7 @@ read, the limits, and where content goes.
 """
 
 import re
+import threading
 from http import HTTPStatus
 from typing import Any
 
@@ -90,6 +91,8 @@ class Multipart:
         self._opening = b""
         self._start = b""
         self._complete = False
+        self._closed = False
+        self._feeding = threading.Lock()
         self._name = ""
         self._text = bytearray()
         self._disk = Disk(self.limits.body)
@@ -133,13 +136,17 @@ class Multipart:
             HttpError: 400, when the body is malformed; 413, when it passes a limit.
         """
         try:
-            self._feed(data)
+            with self._feeding:
+                self._feed(data)
         except MultipartError as error:
-            self.close()
+            self._closed = True
             raise _unparsable() from error
         except BaseException:
-            self.close()
+            self._closed = True
             raise
+        finally:
+            if self._closed:  # maybe by another thread, meanwhile
+                self.close()
 
     def finish(self) -> None:
         """End the body. Files are at their start then. An error closes them.
@@ -154,7 +161,18 @@ class Multipart:
             raise _unparsable() from error
 
     def close(self) -> None:
-        """Give up: close all files, and take nothing more."""
+        """Give up: close all files, and take nothing more.
+
+        While another thread is in `feed_data`, that thread closes them at its end.
+        """
+        self._closed = True
+        if self._feeding.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._feeding.release()
+
+    def _close(self) -> None:
         if self._parser is not None:
             self._parser.close(check_complete=False)
         if self._file is not None:

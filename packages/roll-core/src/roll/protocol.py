@@ -143,9 +143,10 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """Cancel what still works for a client that is gone."""
         self._transport = self._chunks = None  # that one holds on to our methods
         self._drop_input()
-        if self._incoming is not None and self._incoming.content is not None:
+        request, self._incoming = self._incoming, None
+        if request is not None and request.content is not None:
             gone = HttpError(HTTPStatus.BAD_REQUEST, "The client left")
-            self._incoming.content.fail(gone)
+            request.content.fail(gone)
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         if self._disconnected is not None and not self._disconnected.done():
@@ -349,6 +350,8 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             request.keep_alive = False  # the answers before it are sent
         finally:
             self.busy = False
+            # With what was raised, a task holds on to its frames, and to us.
+            self.request = self.response = self.task = None
         self._served += 1
         content = request.content
         if not request.keep_alive:

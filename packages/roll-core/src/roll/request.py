@@ -505,11 +505,9 @@ class Request(dict[str, Any]):
             async for piece in self:
                 await asyncio.to_thread(parser.feed_data, piece)
             parser.finish()
-        except Exception:
+        except BaseException:  # when cancelled, a thread may still be at work
             parser.close()
             raise
-        # One that is cancelled may be at work in its thread still: it closes all when
-        # it is collected.
         self._form, self._files = form, files
 
     def _parse_form(self) -> None:

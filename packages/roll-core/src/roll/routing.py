@@ -187,12 +187,16 @@ def bounded(view: View, seconds: float) -> View:
         try:
             async with asyncio.timeout(seconds) as timeout:
                 await view(request, response, **variables)
+            if timeout.expired():  # and the view has answered instead of ending
+                raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
         except TimeoutError as error:
             if not timeout.expired():
                 raise
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
-        if timeout.expired():  # and the view has answered instead of ending
-            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
+        finally:
+            # It knows the task, which holds on to what it was cancelled with, and
+            # that, by its traceback, to this frame.
+            del timeout
 
     return run
 
