@@ -15,45 +15,47 @@ CORE = PACKAGES / "roll-core" / "src" / "roll"
 RANKS = {
     # import nothing from Roll
     "errors": 0,
-    "expressions": 0,
     "limits": 0,
+    "routing.expressions": 0,
+    "tasks": 0,
     "typing": 0,
     # values in, values out: no socket opened, read or written
-    "body": 1,
-    "chunks": 1,
     "cookies": 1,
     "datastructures": 1,
     "events": 1,
-    "files": 1,
-    "framing": 1,
+    "forms.files": 1,
     "hookspecs": 1,
+    "http11.body": 1,
+    "http11.chunks": 1,
+    "http11.framing": 1,
+    "http11.upgrade": 1,
+    "http11.writer": 1,
     "jsontext": 1,
-    "patterns": 1,
-    "routing": 1,
-    "tasks": 1,
-    "upgrade": 1,
-    "wire": 1,
-    "matching": 2,
-    "multipart": 2,
+    "routing.endpoints": 1,
+    "routing.patterns": 1,
+    "routing.table": 1,
+    "routing.matching": 2,
+    "forms.multipart": 2,
     "request": 3,
     "response": 3,
-    "answer": 4,
-    "reader": 4,
+    "http11.answer": 4,
+    "http11.parser": 4,
     # transports and entry points start here
-    "outbox": 5,
+    "http11.outbox": 5,
     "plugins": 5,
-    "protocol": 5,
+    "http11.connection": 6,
     # composition
-    "app": 6,
-    "extensions": 6,
-    "server": 6,
+    "app": 7,
+    "extensions": 7,
+    "server": 7,
     # older names of what other packages hold, and the public names
-    "testing": 7,
-    "worker": 7,
-    "__init__": 8,
+    "testing": 8,
+    "worker": 8,
+    "__init__": 9,
 }
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {"roll.extensions", "roll.plugins", "roll.typing"}
+FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.
 SHIMS = {"testing": "roll_testing", "worker": "roll_gunicorn"}
 
@@ -65,10 +67,9 @@ def imports(tree: ast.AST, package: str) -> list[tuple[str, str | None]]:
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            # Packages are one level deep, so `.` is always the package.
-            parts = [package if node.level else None, node.module]
-            module = ".".join(filter(None, parts))
-            found += [(module, alias.name) for alias in node.names]
+            parts = package.split(".")[: -(node.level - 1) or None]
+            module = ".".join([*(parts if node.level else []), node.module or ""])
+            found += [(module.strip("."), alias.name) for alias in node.names]
     return found
 
 
@@ -81,18 +82,24 @@ class NoTypeChecking(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def run_time_imports(path: Path) -> list[tuple[str, str | None]]:
-    return imports(NoTypeChecking().visit(ast.parse(path.read_text())), "roll")
+def name_of(path: Path) -> str:
+    """Name a module of the core as in RANKS."""
+    name = ".".join(path.relative_to(CORE).with_suffix("").parts)
+    return name.removesuffix(".__init__")
 
 
-def core_modules_imported(path: Path) -> set[str]:
+def run_time_imports(path: Path, package: str) -> list[tuple[str, str | None]]:
+    return imports(NoTypeChecking().visit(ast.parse(path.read_text())), package)
+
+
+def core_modules_imported(path: Path, package: str = "roll") -> set[str]:
     """Name the modules of `roll` that one of them imports, `__init__` for the names."""
     found = set()
-    for module, name in run_time_imports(path):
+    for module, name in run_time_imports(path, package):
         top, _, below = module.partition(".")
         if top == "roll":
-            inner = below.partition(".")[0] or name
-            found.add(inner if inner in RANKS or below else "__init__")
+            inner = f"{below}.{name}".strip(".")
+            found.add(inner if inner in RANKS else below or "__init__")
     return found
 
 
@@ -116,32 +123,37 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+MODULES = [path for path in modules(CORE) if name_of(path) not in FOLDERS]
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+@every_module
 def test_every_module_has_a_rank(path):
-    assert path.stem in RANKS, (
-        f"{path.name} has no rank: add {path.stem!r} to RANKS in tests/test_layers.py, "
-        "above everything that it imports"
+    assert name_of(path) in RANKS, (
+        f"{path.name} has no rank: add {name_of(path)!r} to RANKS in "
+        "tests/test_layers.py, above everything that it imports"
     )
 
 
-@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+@every_module
 def test_a_module_imports_only_from_lower_ranks(path):
-    rank = RANKS.get(path.stem, max(RANKS.values()))
+    rank = RANKS[name_of(path)]
+    package = ".".join(["roll", *path.relative_to(CORE).parts[:-1]])
     too_high = {
         name: RANKS[name]
-        for name in core_modules_imported(path)
-        if RANKS.get(name, -1) >= rank
+        for name in core_modules_imported(path, package) - FOLDERS
+        if RANKS[name] >= rank
     }
     assert not too_high, (
         f"{path.name} has rank {rank}; import names for annotations under TYPE_CHECKING"
     )
 
 
-@pytest.mark.parametrize("path", modules(CORE), ids=lambda path: path.stem)
+@every_module
 def test_only_a_shim_of_the_core_imports_another_package(path):
-    found = {module.partition(".")[0] for module, _ in run_time_imports(path)}
+    found = {module.partition(".")[0] for module, _ in run_time_imports(path, "roll")}
     others = {name for name in found if name.startswith("roll_")}
-    assert others <= {SHIMS.get(path.stem)}
+    assert others <= {SHIMS.get(name_of(path))}
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=relative_to_packages)

@@ -2,7 +2,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from roll import Response
-from roll.answer import COPIED, frame
+from roll.http11.answer import COPIED, frame
 
 
 class Answer(NamedTuple):

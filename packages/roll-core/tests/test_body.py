@@ -1,8 +1,8 @@
 import asyncio
 
 import pytest
-from roll.body import LARGE, Body
 from roll.errors import HttpError
+from roll.http11.body import LARGE, Body
 
 
 class Source:

@@ -2,7 +2,7 @@ import re
 import time
 
 import pytest
-from roll import expressions
+from roll.routing import expressions
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from roll.files import Content, Disk, File
+from roll.forms.files import Content, Disk, File
 
 KIB = 1024
 

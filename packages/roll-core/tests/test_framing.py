@@ -1,6 +1,6 @@
 import pytest
 from roll import HttpError
-from roll.framing import check_host, check_target, content_length
+from roll.http11.framing import check_host, check_target, content_length
 
 
 def hosts(*values, version="1.1"):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import h11
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from roll import Limits, Roll, outbox
+from roll import Limits, Roll
+from roll.http11 import outbox
 from roll_testing import Transport
 
 EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "150"))  # 5000 and more for a night

@@ -14,8 +14,8 @@ import tracemalloc
 
 import pytest
 from roll import Files, HttpError, HttpProtocol, Limits, Request, Response, Roll, Server
-from roll.body import Body
-from roll.multipart import Multipart
+from roll.forms.multipart import Multipart
+from roll.http11.body import Body
 
 KIB = 1024
 PATIENCE = 10

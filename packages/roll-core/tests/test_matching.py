@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roll import Roll, Routes
-from roll.matching import UnreachableRouteError
+from roll.routing.matching import UnreachableRouteError
 
 
 def match(patterns, path):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from roll.datastructures import Files, Form
 from roll.errors import HttpError
+from roll.forms.multipart import Multipart
 from roll.limits import Limits
-from roll.multipart import Multipart
 
 TYPE = "multipart/form-data; boundary=B"
 UNPARSABLE = (400, "Unparsable multipart body")

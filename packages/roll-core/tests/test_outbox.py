@@ -3,9 +3,10 @@
 import asyncio
 
 import pytest
-from roll import Roll, outbox
-from roll.answer import COPIED
-from roll.outbox import HOLD_BYTES, Outbox
+from roll import Roll
+from roll.http11 import outbox
+from roll.http11.answer import COPIED
+from roll.http11.outbox import HOLD_BYTES, Outbox
 from roll_testing import Transport, connect
 
 HEAD = "{} HTTP/1.1\r\nHost: a\r\n{}\r\n"

@@ -11,9 +11,9 @@ import textwrap
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll.chunks import SLICE
-from roll.outbox import HOLD_BYTES
-from roll.protocol import PIECE, STREAM_TURN, TURN
+from roll.http11.chunks import SLICE
+from roll.http11.connection import PIECE, STREAM_TURN, TURN
+from roll.http11.outbox import HOLD_BYTES
 from roll_testing import Transport, connect, exchange, settle
 
 HOST = b"Host: a\r\n"

@@ -2,8 +2,8 @@ import logging
 
 import pytest
 from roll import Limits, Roll
-from roll.chunks import SLICE
-from roll.reader import REMEMBERED, MessageReader
+from roll.http11.chunks import SLICE
+from roll.http11.parser import REMEMBERED, MessageReader
 
 HOST = b"Host: a\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

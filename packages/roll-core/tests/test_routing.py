@@ -5,7 +5,8 @@ import re
 
 import pytest
 from roll import HTTP_METHODS, Limits, Roll, Routes, RouteTable
-from roll.routing import caller, handlers
+from roll.routing.endpoints import handlers
+from roll.routing.table import caller
 
 
 async def view(request, response, **variables):

@@ -12,7 +12,8 @@ from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 
 import pytest
-from roll import Limits, Roll, Server, protocol
+from roll import Limits, Roll, Server
+from roll.http11 import connection as protocol
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -7,12 +7,13 @@ from .app import Roll
 from .cookies import Cookies
 from .datastructures import Files, Form, Multidict, Query
 from .errors import HttpError
+from .http11.connection import HttpProtocol
 from .limits import Limits
-from .matching import Routes
-from .protocol import HttpProtocol
 from .request import Request
 from .response import Response
-from .routing import HTTP_METHODS, Route, RouteTable
+from .routing.endpoints import HTTP_METHODS, Route
+from .routing.matching import Routes
+from .routing.table import RouteTable
 from .server import Server
 
 __all__ = [
@@ -38,8 +39,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .forms.multipart import Multipart
     from .hookspecs import hookimpl
-    from .multipart import Multipart
 
 if not TYPE_CHECKING:
 

@@ -16,26 +16,25 @@ from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
-from . import plugins, routing
+from . import plugins
 from .errors import HttpError
 from .events import Entry, bind, names, solve
+from .http11.connection import HttpProtocol
+from .http11.outbox import Outbox
+from .http11.upgrade import handshake
 from .limits import Limits
-from .matching import Routes, UnreachableRouteError
-from .outbox import Outbox
-from .protocol import HttpProtocol
 from .request import Parts, Request
 from .response import Response, close_body, set_error
-from .routing import (
+from .routing import endpoints as routing
+from .routing.endpoints import (
     NOT_FOUND,
     Declaration,
-    Draft,
     Endpoint,
-    RouteTable,
-    caller,
 )
+from .routing.matching import Routes, UnreachableRouteError
+from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import EAGER, is_cancelled
 from .typing import Listener, Upgrade, View
-from .upgrade import handshake
 
 logger = logging.getLogger("roll")
 
@@ -164,7 +163,7 @@ class Roll(_Parts, dict[str, Any]):
             AttributeError: `methods` is given with a class.
             TypeError: The view cannot take a request and a response.
         """
-        routing.check_path(path)
+        check_path(path)
         draft = Draft(path, methods, protocol, lazy_body, extras, caller())
 
         def declare(view: V) -> V:

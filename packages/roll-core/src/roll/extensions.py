@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .routing import HTTP_METHODS
+from .routing.endpoints import HTTP_METHODS
 
 __all__ = ["HTTP_METHODS"]
 

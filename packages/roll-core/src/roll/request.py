@@ -7,19 +7,19 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
-from .body import Body
 from .cookies import Cookies
 from .datastructures import Files, Form, Headers, Query, parse_urlencoded
 from .errors import HttpError
-from .framing import read_fields
+from .http11.body import Body
+from .http11.framing import read_fields
 from .jsontext import decode_json
 from .limits import Limits
-from .routing import NOT_FOUND, Endpoint, Route
+from .routing.endpoints import NOT_FOUND, Endpoint, Route
 
 if TYPE_CHECKING:
     from .app import Roll
-    from .multipart import Multipart
-    from .protocol import HttpProtocol
+    from .forms.multipart import Multipart
+    from .http11.connection import HttpProtocol
 
 
 def _require_utf8(url: bytes) -> None:
@@ -40,7 +40,7 @@ class _LazyMultipart:
     """Imports the class when it is asked for: a sixth of the time of `import roll`."""
 
     def __get__(self, instance: object, owner: type) -> "type[Multipart]":
-        from .multipart import Multipart
+        from .forms.multipart import Multipart
 
         return Multipart
 

@@ -10,7 +10,7 @@ from .jsontext import encode_json
 
 if TYPE_CHECKING:
     from .app import Roll
-    from .protocol import HttpProtocol
+    from .http11.connection import HttpProtocol
 
 # A dict instead of HTTPStatus(value): a quarter of the time, at each answer.
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}

@@ -11,8 +11,8 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from . import wire
-from .protocol import HttpProtocol
+from .http11 import writer
+from .http11.connection import HttpProtocol
 from .tasks import EAGER
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Server:
         lines = {"Date": formatdate(usegmt=True)}
         if self.app.server_header is not None:
             lines["Server"] = self.app.server_header
-        self.app.date, *_ = wire.fields(HTTPStatus.OK, lines)
+        self.app.date, *_ = writer.fields(HTTPStatus.OK, lines)
         loop = asyncio.get_running_loop()
         self._ticker = loop.call_later(1.0, self._tick)
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from .errors import HttpError
+from ..errors import HttpError
 
 PIECES = 1000
 """Pieces that may wait for the reader: each takes memory, however small it is."""

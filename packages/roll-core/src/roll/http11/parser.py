@@ -13,15 +13,15 @@ from httptools import (
     HttpRequestParser,
 )
 
+from ..errors import HttpError
+from ..limits import Limits
+from ..request import Request
 from .body import Body
 from .chunks import END, Chunks
-from .errors import HttpError
 from .framing import check_host, check_target, content_length, keeps_alive
-from .limits import Limits
-from .request import Request
 
 if TYPE_CHECKING:
-    from .app import Roll
+    from ..app import Roll
 
 logger = logging.getLogger("roll")
 

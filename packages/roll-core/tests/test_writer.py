@@ -1,60 +1,60 @@
 from http import HTTPStatus
 
 import pytest
-from roll import wire
 from roll.cookies import Cookies
+from roll.http11 import writer
 
 
 def test_every_known_status_has_a_line_with_its_phrase():
-    assert wire.STATUS_LINES[404] == b"HTTP/1.1 404 Not Found\r\n"
-    assert wire.STATUS_LINES.keys() == set(HTTPStatus)
+    assert writer.STATUS_LINES[404] == b"HTTP/1.1 404 Not Found\r\n"
+    assert writer.STATUS_LINES.keys() == set(HTTPStatus)
 
 
 def test_the_statuses_without_a_body_are_1xx_204_and_304():  # RFC 9110, 6.4.1
-    assert sorted(wire.BODILESS) == [100, 101, 102, 103, 204, 304]
+    assert sorted(writer.BODILESS) == [100, 101, 102, 103, 204, 304]
 
 
 def test_fields_are_written_in_the_order_set():
     fields = {"X-B": "2", "X-A": 1}
-    assert wire.fields(202, fields) == (b"X-B: 2\r\nX-A: 1\r\n", None, False)
+    assert writer.fields(202, fields) == (b"X-B: 2\r\nX-A: 1\r\n", None, False)
 
 
 def test_each_cookie_is_a_field():
     jar = Cookies()
     jar.set("a", "1")
     jar.set("b", "\xe9")
-    assert wire.cookies(jar.values()) == (
+    assert writer.cookies(jar.values()) == (
         b"Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=%C3%A9; Path=/\r\n"
     )
 
 
 @pytest.mark.parametrize("value", ["text/html", "", "\xe9", "a" * 5000])
 def test_a_content_type_is_written_as_other_fields(value):
-    assert wire.content_type(value) == wire.fields(200, {"Content-Type": value})[0]
+    assert writer.content_type(value) == writer.fields(200, {"Content-Type": value})[0]
 
 
 @pytest.mark.parametrize("evil", ["\r", "\n", "\r\nX: 1", "\0", "\u20ac"])
 def test_no_content_type_can_split_a_head(evil):
     for _ in range(2):  # nothing of it is kept
         with pytest.raises(ValueError, match="latin-1"):
-            wire.content_type(evil)
+            writer.content_type(evil)
 
 
 @pytest.mark.parametrize("values", [["a", "b"], ("a", "b")])
 def test_a_list_or_tuple_becomes_repeated_lines(values):
     written = b"Vary: a\r\nVary: b\r\n"
-    assert wire.fields(200, {"Vary": values}) == (written, None, False)
+    assert writer.fields(200, {"Vary": values}) == (written, None, False)
 
 
 def test_an_empty_list_becomes_no_line():
-    assert wire.fields(200, {"Vary": []}) == (b"", None, False)
+    assert writer.fields(200, {"Vary": []}) == (b"", None, False)
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "content-length"])
 def test_the_content_length_is_read_from_the_fields(name):
     line = f"{name}: 17\r\n".encode()
-    assert wire.fields(200, {name: 17}) == (line, 17, False)
-    assert wire.fields(200, {name: "17"}) == (line, 17, False)
+    assert writer.fields(200, {name: 17}) == (line, 17, False)
+    assert writer.fields(200, {name: "17"}) == (line, 17, False)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_content_length_is_read_from_the_fields(name):
     [(101, False), (204, False), (304, True), (200, True)],
 )
 def test_1xx_and_204_never_have_a_content_length(status, sent):  # RFC 9110, 8.6
-    lines, length, _ = wire.fields(status, {"Content-Length": 3})
+    lines, length, _ = writer.fields(status, {"Content-Length": 3})
     assert (b"Content-Length" in lines) is sent
     assert length == 3
 
@@ -79,7 +79,7 @@ def test_1xx_and_204_never_have_a_content_length(status, sent):  # RFC 9110, 8.6
     ],
 )
 def test_the_connection_field_says_whether_to_close(value, closes):  # RFC 9112, 9.6
-    assert wire.fields(200, {"Connection": value})[2] is closes
+    assert writer.fields(200, {"Connection": value})[2] is closes
 
 
 CONTROLS = [*map(chr, range(0x20)), "\x7f"]
@@ -99,7 +99,7 @@ CONTROLS.remove("\t")
 )
 def test_no_value_holds_a_control_or_what_latin_1_lacks(fields, evil):  # RFC 9110, 5.5
     with pytest.raises(ValueError, match="a control character") as caught:
-        wire.fields(200, {"Authorization": "secret", **fields(evil)})
+        writer.fields(200, {"Authorization": "secret", **fields(evil)})
     assert str(caught.value).startswith(("the header 'X' ", "the header 'Location' "))
     assert evil not in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -108,7 +108,7 @@ def test_no_value_holds_a_control_or_what_latin_1_lacks(fields, evil):  # RFC 91
 
 def test_a_value_may_hold_tabs_and_what_latin_1_has():
     value = "a\tb\x80\xa0\xe9\xff"
-    assert wire.fields(200, {"X": value})[0] == f"X: {value}\r\n".encode("latin-1")
+    assert writer.fields(200, {"X": value})[0] == f"X: {value}\r\n".encode("latin-1")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_value_may_hold_tabs_and_what_latin_1_has():
 )
 def test_a_name_is_a_token(name):  # RFC 9110, 5.1
     with pytest.raises(ValueError, match="is not a token") as caught:
-        wire.fields(200, {"Authorization": "secret", name: "hidden"})
+        writer.fields(200, {"Authorization": "secret", name: "hidden"})
     assert repr(name) in str(caught.value)
     assert "hidden" not in str(caught.value)
 
@@ -152,14 +152,14 @@ def test_a_name_is_a_token(name):  # RFC 9110, 5.1
 def test_names_and_values_are_text(headers, message):
     for _ in range(2):  # nothing of it is kept
         with pytest.raises(TypeError) as caught:
-            wire.fields(200, headers)
+            writer.fields(200, headers)
         assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("evil", [*CONTROLS, "\r\n", "\u20ac"])
 def test_no_cookie_can_split_a_head(evil):
     with pytest.raises(ValueError, match="a control character") as caught:
-        wire.cookies([f"a=secret{evil}X: 1"])
+        writer.cookies([f"a=secret{evil}X: 1"])
     assert str(caught.value).startswith("the header 'Set-Cookie: a' ")
     assert "secret" not in str(caught.value)
 
@@ -169,18 +169,18 @@ def test_no_cookie_can_split_a_head(evil):
 )
 def test_a_content_length_is_ascii_digits(value):  # RFC 9110, 8.6
     with pytest.raises(ValueError, match="Content-Length is not a number of bytes"):
-        wire.fields(200, {"Content-Length": value})
+        writer.fields(200, {"Content-Length": value})
 
 
 def test_a_content_length_is_set_once():
     with pytest.raises(ValueError, match="Content-Length is set twice"):
-        wire.fields(200, {"Content-Length": 1, "content-length": 1})
+        writer.fields(200, {"Content-Length": 1, "content-length": 1})
 
 
 @pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding"])
 def test_transfer_encoding_is_not_a_views_to_set(name):
     with pytest.raises(ValueError, match="Transfer-Encoding cannot be set"):
-        wire.fields(200, {name: "chunked"})
+        writer.fields(200, {name: "chunked"})
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_transfer_encoding_is_not_a_views_to_set(name):
     ],
 )
 def test_a_chunk_has_its_size_in_hexadecimal(data, framed):  # RFC 9112, 7.1
-    assert wire.chunk(data) == framed
+    assert writer.chunk(data) == framed
 
 
 def test_the_last_chunk_is_empty_and_has_no_trailers():  # RFC 9112, 7.1
-    assert wire.LAST_CHUNK == b"0\r\n\r\n"
+    assert writer.LAST_CHUNK == b"0\r\n\r\n"
 
 
 def test_a_continue_is_a_whole_head():  # RFC 9110, 15.2.1
-    assert wire.CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert writer.CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -26,10 +26,10 @@ from multipart import (  # type: ignore[import-untyped]
     content_disposition_unquote,
 )
 
-from .datastructures import Files, Form
-from .errors import HttpError
+from ..datastructures import Files, Form
+from ..errors import HttpError
+from ..limits import Limits
 from .files import Content, Disk, File
-from .limits import Limits
 
 # RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
 # it is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 
-from .errors import HttpError
+from ..errors import HttpError
 
 # uri-host of RFC 3986, section 3.2.2, and an optional port: a registered name or an
 # IPv4 address, or an IP literal in brackets. Empty when the target has no authority.

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from httptools import HttpRequestParser
 
-from .errors import HttpError
+from ..errors import HttpError
 
 END = b"\r\n\r\n"
 """What ends a head, and a chunked body: an empty line."""

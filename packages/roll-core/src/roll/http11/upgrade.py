@@ -3,8 +3,8 @@
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from .errors import HttpError
-from .typing import Upgrade, View
+from ..errors import HttpError
+from ..typing import Upgrade, View
 
 
 class Switch(NamedTuple):

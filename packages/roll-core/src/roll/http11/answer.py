@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from . import wire
-from .response import Response, encode_body
+from ..response import Response, encode_body
+from . import writer
 
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
@@ -46,15 +46,14 @@ def frame(
         switches: Whether another protocol takes the connection over.
 
     Raises:
-        ValueError: The response would break HTTP: a field that `wire.fields` refuses, a
-            Content-Length that is not the body's, or a status that only announces an
-            answer.
+        ValueError: The response would break HTTP: `writer.fields` refuses a field, the
+            Content-Length is not the body's, or the status only announces an answer.
         TypeError: A name or a value of a field is not text.
     """
     status = response._status
-    start = wire.STATUS_LINES[status]
+    start = writer.STATUS_LINES[status]
     headers = response.headers
-    cookies = wire.cookies(response._cookies.values()) if response._cookies else b""
+    cookies = writer.cookies(response._cookies.values()) if response._cookies else b""
     body = response.body
     if (
         type(body) is bytes
@@ -64,9 +63,9 @@ def frame(
         and version == "1.1"
         and not close
         and method not in _BARE
-        and status not in wire.BODILESS
+        and status not in writer.BODILESS
     ):  # what most answers are: one format instead of all that follows
-        lines = wire.content_type(kind)
+        lines = writer.content_type(kind)
         return (
             b"%b%b%bContent-Length: %d\r\n%b\r\n%b"
             % (start, cookies, lines, len(body), extra, body),
@@ -78,13 +77,13 @@ def frame(
     streams = hasattr(body, "__aiter__")
     if not streams:
         body = encode_body(body)
-    lines, length, closes = wire.fields(status, headers)
+    lines, length, closes = writer.fields(status, headers)
     close = close or closes
     chunked = False
     framing = b""
-    if status in wire.BODILESS or (method == "CONNECT" and status < 300):
+    if status in writer.BODILESS or (method == "CONNECT" and status < 300):
         body = None  # a tunnel has no length (RFC 9110, section 9.3.6)
-        if status in wire.INTERIM and not (switches and status == 101):
+        if status in writer.INTERIM and not (switches and status == 101):
             raise ValueError(f"{status} is not the status of a whole answer")
     elif streams:
         if length is None and version == "1.0":

@@ -10,14 +10,14 @@ from contextvars import copy_context
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from . import wire
+from ..errors import HttpError
+from ..request import Request
+from ..response import Response, close_body, encode_body, set_error
+from ..tasks import EAGER, is_cancelled
+from . import writer
 from .answer import COPIED, Answer, frame
 from .body import Body
-from .errors import HttpError
-from .reader import MessageReader, method_of
-from .request import Request
-from .response import Response, close_body, encode_body, set_error
-from .tasks import EAGER, is_cancelled
+from .parser import MessageReader, method_of
 from .upgrade import Switch
 
 try:
@@ -27,7 +27,7 @@ except ImportError:  # they are Unix's
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from .app import Roll
+    from ..app import Roll
 
 logger = logging.getLogger("roll")
 
@@ -308,7 +308,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     def continue_body(self) -> None:
         """Ask for the body of a message with `Expect: 100-continue`."""
         if self._transport is not None:
-            self._outbox.send(self._transport, wire.CONTINUE)
+            self._outbox.send(self._transport, writer.CONTINUE)
 
     # From messages to answers
 
@@ -334,7 +334,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             if self.switch is not None:
                 switch, self.switch = self.switch, None
                 # A listener may have refused it since.
-                if request.keep_alive and response._status in wire.INTERIM:
+                if request.keep_alive and response._status in writer.INTERIM:
                     return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
@@ -408,7 +408,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             await self._writable
 
     def _frame(self, request: Request, response: Response) -> Answer:
-        if self.switch is not None and response._status in wire.INTERIM:
+        if self.switch is not None and response._status in writer.INTERIM:
             return self._frame_switch(request, response)
         content = request.content
         requests = self.limits.requests
@@ -473,7 +473,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
                 if left < 0:
                     raise ValueError(f"the body passes its {length} bytes")
                 if chunked and data:  # an empty chunk would be the last one
-                    self._outbox.send_pieces(transport, wire.chunk(data))
+                    self._outbox.send_pieces(transport, writer.chunk(data))
                 else:
                     self._outbox.send(transport, bytes(data))
                 turn -= PIECE + len(data)
@@ -491,7 +491,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if self._transport is None:
             return
         if chunked:
-            self._outbox.send(transport, wire.LAST_CHUNK)
+            self._outbox.send(transport, writer.LAST_CHUNK)
         elif length is not None and left:
             raise ValueError(f"the body lacks {left} of its {length} bytes")
         transport.set_write_buffer_limits()  # what they were

@@ -1,16 +1,15 @@
-"""Routes: which view answers a path and a method."""
+"""Endpoints: what answers a path and a method, ready to run."""
 
 import asyncio
 import inspect
 import math
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from .errors import HttpError
-from .limits import Limits
-from .typing import View
+from ..errors import HttpError
+from ..limits import Limits
+from ..typing import View
 
 HTTP_METHODS = (
     "GET",
@@ -35,8 +34,6 @@ _OTHER_METHODS = frozenset([
 ])
 # fmt: on
 
-V = TypeVar("V")
-
 
 class Route(NamedTuple):
     """What was found for a request.
@@ -47,17 +44,6 @@ class Route(NamedTuple):
 
     payload: dict[str, Any] | None
     vars: dict[str, Any]
-
-
-class Draft(NamedTuple):
-    """What `route(...)` was called with, and where; it waits for its view."""
-
-    path: str
-    methods: Iterable[str] | str | None
-    protocol: str
-    lazy_body: bool
-    extras: dict[str, Any]
-    where: str
 
 
 class Declaration(NamedTuple):
@@ -134,16 +120,6 @@ async def _not_found(request: Any, response: Any) -> None:
 
 NOT_FOUND = Endpoint(_not_found, lazy_body=True, found=False)
 """The endpoint of every path that no route matches."""
-
-
-def check_path(path: Any) -> None:
-    """Require a string: a view is given when the parentheses are left out.
-
-    Raises:
-        TypeError: It is none.
-    """
-    if not isinstance(path, str):
-        raise TypeError(f"route({path!r}): give a path, as in @app.route('/')")
 
 
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
@@ -314,58 +290,3 @@ def _signature(view: Any) -> inspect.Signature | None:
         return None
     except TypeError:
         raise TypeError(f"{view!r} is no view: it cannot be called") from None
-
-
-def caller(depth: int = 2) -> str:
-    """Name the file and the line of the function *depth* calls up from here."""
-    frame = sys._getframe(depth)
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _shortcut(method: str) -> Callable[..., Callable[[V], V]]:
-    def shortcut(
-        self: "RouteTable",
-        path: str,
-        protocol: str = "http",
-        lazy_body: bool = False,
-        **extras: Any,
-    ) -> Callable[[V], V]:
-        check_path(path)
-        draft = Draft(path, [method], protocol, lazy_body, extras, caller())
-        return self._collect(draft)
-
-    shortcut.__doc__ = f"Declare a view for {method}; the rest is as in `route`."
-    return shortcut
-
-
-class RouteTable:
-    """Routes declared without an app, for `app.include(table, prefix)`."""
-
-    def __init__(self) -> None:
-        self.declared: list[tuple[Draft, Any]] = []
-        """What was declared, and its view, in order."""
-
-    def route(
-        self,
-        path: str,
-        methods: Iterable[str] | str | None = None,
-        protocol: str = "http",
-        lazy_body: bool = False,
-        **extras: Any,
-    ) -> Callable[[V], V]:
-        """Declare a view, with the arguments of `Roll.route`; returns it unchanged."""
-        check_path(path)
-        return self._collect(
-            Draft(path, methods, protocol, lazy_body, extras, caller())
-        )
-
-    get, head, post, put, patch, delete, options = map(
-        _shortcut, ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-    )
-
-    def _collect(self, draft: Draft) -> Callable[[V], V]:
-        def collect(view: V) -> V:
-            self.declared.append((draft, view))
-            return view
-
-        return collect

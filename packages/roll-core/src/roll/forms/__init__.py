@@ -1,0 +1,1 @@
+"""Forms: `multipart/form-data`, and the files in it."""

@@ -1,0 +1,1 @@
+"""Routing: patterns, and which route fits a path."""

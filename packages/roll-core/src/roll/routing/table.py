@@ -1,0 +1,83 @@
+"""RouteTable: routes declared without an app, and what a declaration says."""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+V = TypeVar("V")
+
+
+class Draft(NamedTuple):
+    """What `route(...)` was called with, and where; it waits for its view."""
+
+    path: str
+    methods: Iterable[str] | str | None
+    protocol: str
+    lazy_body: bool
+    extras: dict[str, Any]
+    where: str
+
+
+def check_path(path: Any) -> None:
+    """Require a string: a view is given when the parentheses are left out.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"route({path!r}): give a path, as in @app.route('/')")
+
+
+def caller(depth: int = 2) -> str:
+    """Name the file and the line of the function *depth* calls up from here."""
+    frame = sys._getframe(depth)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _shortcut(method: str) -> Callable[..., Callable[[V], V]]:
+    def shortcut(
+        self: "RouteTable",
+        path: str,
+        protocol: str = "http",
+        lazy_body: bool = False,
+        **extras: Any,
+    ) -> Callable[[V], V]:
+        check_path(path)
+        draft = Draft(path, [method], protocol, lazy_body, extras, caller())
+        return self._collect(draft)
+
+    shortcut.__doc__ = f"Declare a view for {method}; the rest is as in `route`."
+    return shortcut
+
+
+class RouteTable:
+    """Routes declared without an app, for `app.include(table, prefix)`."""
+
+    def __init__(self) -> None:
+        self.declared: list[tuple[Draft, Any]] = []
+        """What was declared, and its view, in order."""
+
+    def route(
+        self,
+        path: str,
+        methods: Iterable[str] | str | None = None,
+        protocol: str = "http",
+        lazy_body: bool = False,
+        **extras: Any,
+    ) -> Callable[[V], V]:
+        """Declare a view, with the arguments of `Roll.route`; returns it unchanged."""
+        check_path(path)
+        return self._collect(
+            Draft(path, methods, protocol, lazy_body, extras, caller())
+        )
+
+    get, head, post, put, patch, delete, options = map(
+        _shortcut, ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    )
+
+    def _collect(self, draft: Draft) -> Callable[[V], V]:
+        def collect(view: V) -> V:
+            self.declared.append((draft, view))
+            return view
+
+        return collect
