@@ -31,6 +31,7 @@ RANKS = {
     "http11.upgrade": 1,
     "http11.writer": 1,
     "jsontext": 1,
+    "peers": 1,
     "routing.endpoints": 1,
     "routing.patterns": 1,
     "routing.table": 1,
@@ -54,7 +55,7 @@ RANKS = {
     "__init__": 9,
 }
 # What other packages may import, beside the public names of `roll` itself.
-PUBLIC_MODULES = {"roll.extensions", "roll.plugins", "roll.typing"}
+PUBLIC_MODULES = {"roll.extensions", "roll.peers", "roll.plugins", "roll.typing"}
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.
 SHIMS = {"testing": "roll_testing", "worker": "roll_gunicorn"}

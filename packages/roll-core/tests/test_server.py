@@ -22,6 +22,7 @@ CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LAZY = b"POST /lazy HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
 LAZY += bytes(200_000)
+CLOSES = b"\r\nConnection: close\r\n\r\n"
 CLOSED_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 TIMEOUT = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -498,9 +499,14 @@ def test_a_client_that_never_closes_is_cut_off(run, monkeypatch):
 # Elsewhere a client that leaves is noticed once reading goes on: nothing to install
 # would tell of it before.
 @pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells of it")
-@pytest.mark.parametrize("data", [SLOW * 2, LAZY], ids=["pipelined", "unread"])
+@pytest.mark.parametrize("leave", [reset, asyncio.StreamWriter.close])
+@pytest.mark.parametrize(
+    "data",
+    [SLOW * 2, LAZY, SLOW.replace(b"\r\n\r\n", CLOSES) + bytes(400_000)],
+    ids=["pipelined", "unread", "ignored"],
+)
 def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
-    run, data, monkeypatch
+    run, data, leave, monkeypatch
 ):
     monkeypatch.setattr(protocol, "LINGER", 0.1)
 
@@ -518,7 +524,7 @@ def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
             await until(lambda: connection._reading_paused)
             await asyncio.sleep(0.3)
             assert app.connections == {connection}  # its client waits
-            writer.close()
+            leave(writer)
             await until(lambda: not app.connections)
 
     run(main())

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, ClassVar, NamedTuple, cast
 
 from roll import Request, Response, Roll
+from roll.peers import has_left
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
@@ -52,7 +53,8 @@ class Connection(FrameReader, asyncio.Protocol):
     PING_INTERVAL: ClassVar[float | None] = 20
     """Without a byte from the client before it gets a ping; None sends none."""
     PING_TIMEOUT: ClassVar[float] = 20
-    """For a byte after that ping; past it the connection closes with 1011."""
+    """For a byte after that ping; past it the connection closes with 1011. While
+    reading is paused, for the next ping: it fails when the client has gone."""
     COMPRESSION: ClassVar[str | None] = None
     """`"deflate"` agrees to permessage-deflate (RFC 7692) when a client offers it."""
 
@@ -60,6 +62,7 @@ class Connection(FrameReader, asyncio.Protocol):
         "_app",
         "_ended",
         "_heard",
+        "_left_at",
         "_loop",
         "_mark",
         "_messages",
@@ -112,6 +115,7 @@ class Connection(FrameReader, asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._heard = True  # since _mark
         self._pinged = False
+        self._left_at: float | None = None  # its end was seen before it was read
         self._mark = self._loop.time()
         self._unsent = 0  # when it was looked at last
         self._turn = TURN  # what may be written before others have theirs
@@ -143,7 +147,8 @@ class Connection(FrameReader, asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
-            self._timer = self._loop.call_later(self.TIMEOUT, self._task.cancel)
+            since = self._loop.time() if self._left_at is None else self._left_at
+            self._timer = self._loop.call_at(since + self.TIMEOUT, self._task.cancel)
         for waiter in (self._waiter, self._writable, self._ended):
             _wake(waiter)
         self._writable = None
@@ -252,10 +257,19 @@ class Connection(FrameReader, asyncio.Protocol):
         """Look whether the client is still there; *now* is the loop's time."""
         if not self._open:
             return
-        if self._writable is not None:
+        if self._paused and has_left(self._transport):
+            self._check_leaving(now)
+        elif self._writable is not None:
             self._check_writing(now)
-        elif self.PING_INTERVAL is not None and not self._paused:
+        elif self.PING_INTERVAL is not None:
             self._check_reading(now, self.PING_INTERVAL)
+
+    def _check_leaving(self, now: float) -> None:
+        """Give a view time for what it has not received yet, as after any end."""
+        if self._left_at is None:
+            self._left_at = now
+        elif now - self._left_at >= self.TIMEOUT:
+            self._transport.abort()
 
     def _check_writing(self, now: float) -> None:
         unsent = self._transport.get_write_buffer_size()
@@ -271,7 +285,7 @@ class Connection(FrameReader, asyncio.Protocol):
             self._mark = now
         elif now - self._mark >= (self.PING_TIMEOUT if self._pinged else interval):
             self._mark = now
-            if self._pinged:
+            if self._pinged and not self._paused:  # else its pong may be unread
                 self._protocol.fail(CloseCode.INTERNAL_ERROR, "no answer to a ping")
             else:
                 self._pinged = True

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import select
 import sys
 from collections.abc import AsyncIterable
 from contextvars import copy_context
@@ -11,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import HttpError
+from ..peers import has_left
 from ..request import Request
 from ..response import Response, close_body, encode_body, set_error
 from ..tasks import EAGER, is_cancelled
@@ -624,7 +624,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             return "write", unsent, limits.write_timeout
         if self._lingering:
             return "linger", _unsent(transport), LINGER
-        if self._reading_paused and _has_left(transport):
+        if self._reading_paused and has_left(transport):
             return "linger", self._served + self._progress, LINGER
         if request is not None and request.content is not None:
             if self._reading_paused or request.content.expected:
@@ -665,20 +665,6 @@ def _unsent(transport: asyncio.Transport) -> int:
 def _unread(transport: asyncio.Transport) -> int:
     """Count the bytes that came and are not read yet, as far as it is known."""
     return _queued(transport, "FIONREAD")
-
-
-def _has_left(transport: asyncio.Transport) -> bool:
-    """Whether the client has ended its side, where reading is paused: as far as known.
-
-    What it had sent may be unread still.
-    """
-    sock = transport.get_extra_info("socket")
-    # Only Linux tells. A socket that is closed has no descriptor any more.
-    if sock is None or sock.fileno() < 0 or not hasattr(select, "POLLRDHUP"):
-        return False
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLRDHUP)
-    return bool(poll.poll(0))
 
 
 def _queued(transport: asyncio.Transport, queue: str) -> int:
