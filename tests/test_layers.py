@@ -16,6 +16,7 @@ RANKS = {
     # import nothing from Roll
     "errors": 0,
     "limits": 0,
+    "logs": 0,
     "routing.expressions": 0,
     "tasks": 0,
     "typing": 0,
@@ -55,7 +56,9 @@ RANKS = {
     "__init__": 9,
 }
 # What other packages may import, beside the public names of `roll` itself.
-PUBLIC_MODULES = {"roll.extensions", "roll.peers", "roll.plugins", "roll.typing"}
+PUBLIC_MODULES = {
+    *("roll.extensions", "roll.logs", "roll.peers", "roll.plugins", "roll.typing"),
+}
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.
 SHIMS = {"testing": "roll_testing", "worker": "roll_gunicorn"}

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from roll import Request, Roll
+from roll_gunicorn.access import environ
 
 APP = """
 import asyncio, os, sys, time
@@ -618,6 +620,12 @@ def test_the_access_log_has_a_line_a_request(gunicorn, request_line, logged):
     server.says("<<.*>>")
     (line,) = re.findall("<<(.*)>>", server.text)
     assert line == f"127.0.0.1 - {request_line} {logged} r\\x85 \\\\ \\xe9"
+
+
+def test_a_method_that_a_listener_takes_from_a_client_is_escaped():
+    request = Request(Roll(), None)
+    request.url, request.method = b"/", "a\n\u2028"
+    assert environ(request)["REQUEST_METHOD"] == r"A\x0a\xe2\x80\xa8"
 
 
 def test_a_client_that_leaves_is_logged(gunicorn):

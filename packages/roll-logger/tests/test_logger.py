@@ -1049,3 +1049,28 @@ def test_a_formatter_that_a_handler_brings_is_kept(app):
 def test_a_class_of_other_things_is_no_handler(app, kind):
     with pytest.raises(TypeError, match=r"give a class of handlers"):
         logger(app, handler=kind)
+
+
+async def test_what_loggers_below_ours_get_cannot_look_like_a_line(app, client, capsys):
+    class Short(logging.Formatter):
+        def format(self, record):
+            return f"{record.levelname} {super().format(record)}"
+
+    def make():
+        handler = logging.StreamHandler()
+        handler.setFormatter(Short())
+        return handler
+
+    logger(app, handler=make)
+
+    @app.route("/")
+    async def view(request, response):
+        try:
+            raise ValueError("no\nGET /fake")
+        except ValueError:
+            logging.getLogger("roll.shop").exception("not\nGET /fake")
+
+    await client.get("/")
+    lines = capsys.readouterr().err.splitlines()
+    found = [line for line in lines if not line.startswith("  ")]
+    assert found == ["INFO GET /", "ERROR not"]

@@ -54,9 +54,9 @@ async def test_the_traceback_of_a_500_is_printed(app, client, capsys):
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("Traceback (most recent call last):\n")
+    assert err.startswith("  Traceback (most recent call last):\n")
     assert 'raise ValueError("the reason")' in err
-    assert err.endswith("\nValueError: the reason\n")
+    assert err.endswith("\n  ValueError: the reason\n")
 
 
 async def test_a_500_that_a_view_raises_itself_is_printed(app, client, capsys):
@@ -107,6 +107,24 @@ async def test_causes_and_groups_are_printed_whole(app, client, capsys):
     err = capsys.readouterr().err
     for part in ("ValueError: one", "KeyError: 'two'", "direct cause", "three"):
         assert part in err
+
+
+async def test_no_line_begins_with_what_a_client_sent(app, client, capsys):
+    traceback(app)
+
+    @app.route("/item")
+    async def view(request, response):
+        raise ValueError("no such item: " + request.query.get("name"))
+
+    await client.get("/item?name=x%0aGET%20/admin%0d%0a%1b%5b2JPOST%20/fake")
+    lines = capsys.readouterr().err.split("\n")
+    assert lines.pop() == ""
+    assert [line for line in lines if line[:2] != "  "] == []
+    assert lines[-3:] == [
+        "  ValueError: no such item: x",
+        r"  GET /admin\r",
+        r"  \x1b[2JPOST /fake",
+    ]
 
 
 async def test_control_characters_are_escaped(app, client, capsys):

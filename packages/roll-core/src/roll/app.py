@@ -23,6 +23,7 @@ from .http11.connection import HttpProtocol
 from .http11.outbox import Outbox
 from .http11.upgrade import handshake
 from .limits import Limits
+from .logs import describe, logger
 from .request import Parts, Request
 from .response import Response, close_body, set_error
 from .routing import endpoints as routing
@@ -35,8 +36,6 @@ from .routing.matching import Routes, UnreachableRouteError
 from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import EAGER, is_cancelled
 from .typing import Listener, Upgrade, View
-
-logger = logging.getLogger("roll")
 
 CLEANUP = 1.0
 """Seconds for cancelled tasks to clean up at shutdown."""
@@ -396,9 +395,9 @@ class Roll(_Parts, dict[str, Any]):
     def _as_http_error(self, request: Request, error: BaseException) -> HttpError:
         if isinstance(error, HttpError):
             return error
-        # Quoted, so that a text with line feeds is one line of the log.
         trace = error if logger.isEnabledFor(logging.DEBUG) else None
-        logger.error("%s %s: %r", request.method, request.url, error, exc_info=trace)
+        what = describe(error)
+        logger.error("%s %s: %s", request.method, request.url, what, exc_info=trace)
         wrapper = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
         wrapper.__context__ = error
         return wrapper

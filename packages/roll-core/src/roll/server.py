@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import socket
 import ssl
 from collections.abc import Iterable
@@ -13,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from .http11 import writer
 from .http11.connection import HttpProtocol
+from .logs import logger
 from .tasks import EAGER
 
 if TYPE_CHECKING:
     from .app import Roll
-
-logger = logging.getLogger("roll")
 
 BATCH = 16
 """Connections accepted in a row, before others have their turn."""

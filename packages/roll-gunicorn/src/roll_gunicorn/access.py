@@ -88,7 +88,7 @@ def environ(request: Request) -> dict[str, Any]:
         "RAW_URI": raw,
         "PATH_INFO": path,
         "QUERY_STRING": query,
-        "REQUEST_METHOD": request.method,
+        "REQUEST_METHOD": _escape(request.method.encode()),  # a listener may set it
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "REMOTE_ADDR": _escape((request.remote_addr or "-").encode()),
     }

@@ -6,10 +6,10 @@ lowest level holds; and when the last app ends, all is as it was before the firs
 """
 
 import logging
-import re
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+
+from roll.logs import QUOTING
 
 LOGGER = logging.getLogger("roll")
 
@@ -29,24 +29,6 @@ class RequestIdFilter(logging.Filter):
 
 
 _REQUEST_ID = RequestIdFilter()
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-class TraceFormatter(logging.Formatter):
-    """Sets the lines of a traceback in, without control characters.
-
-    What an exception says may be a client's: it cannot look like a line of its own.
-    """
-
-    def formatException(self, ei: Any) -> str:  # logging's name
-        """Format a traceback."""
-        lines = super().formatException(ei).split("\n")
-        return "\n".join(f"  {_CONTROL.sub(_escape, line)}" for line in lines)
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
 
 
 class Output:
@@ -84,6 +66,7 @@ class Output:
         self.handler = self._make() if twin is None else twin.handler
         if self.handler is not None:
             self.handler.addFilter(_REQUEST_ID)
+            self.handler.addFilter(QUOTING)  # of what `roll.x` logs, too
             LOGGER.addHandler(self.handler)
         if not others:
             Output.former = Output.ours = LOGGER.level
@@ -103,6 +86,7 @@ class Output:
         ):
             LOGGER.removeHandler(handler)
             handler.removeFilter(_REQUEST_ID)
+            handler.removeFilter(QUOTING)
             if handler is not self.source:  # what we have made is ours to close
                 handler.close()
         _settle_level()
@@ -115,8 +99,6 @@ class Output:
             raise TypeError(
                 f"{self.source!r} has made {handler!r}, which is no handler"
             )
-        if handler.formatter is None:
-            handler.setFormatter(TraceFormatter())
         return handler
 
 

@@ -1,24 +1,21 @@
 """traceback: where a 500 comes from."""
 
-import logging
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.logs import format_traceback, logger
 from roll.typing import Extension
 
 __all__ = ["traceback"]
 
-_logger = logging.getLogger("roll")
-
-# What a terminal would obey, or take for another line, but for line feeds and tabs.
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-
 
 def traceback(app: Roll, page: bool = False) -> None:
     """Print the traceback of each 500 of *app* to the standard error stream.
+
+    Its lines are indented, and control characters in them escaped: what it says may be
+    a client's.
 
     With *page*, for development alone, a browser on the same machine gets it as a page,
     too, with the request and the listeners. It is never shown when the connection, the
@@ -41,17 +38,10 @@ def traceback(app: Roll, page: bool = False) -> None:
         request: Request, response: Response, error: HttpError
     ) -> None:
         if error.status == 500:
-            print(_CONTROLS.sub(_escape, format_error(error)), end="", file=sys.stderr)
+            print(format_traceback(find_cause(error)), file=sys.stderr)
 
     if page:
         _show_pages(app)
-
-
-def format_error(error: HttpError) -> str:
-    """Write the traceback of what has become a 500."""
-    from traceback import format_exception
-
-    return "".join(format_exception(find_cause(error)))
 
 
 def find_cause(error: HttpError) -> BaseException:
@@ -59,10 +49,6 @@ def find_cause(error: HttpError) -> BaseException:
     if error.__traceback__ is None and error.__context__ is not None:
         return error.__context__
     return error
-
-
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
 
 
 def _show_pages(app: Roll) -> None:
@@ -75,7 +61,7 @@ def _show_pages(app: Roll) -> None:
     def look_for_public_address(name: Any) -> None:
         nonlocal public
         if public is None and (public := public_address(name)) is not None:
-            _logger.error(
+            logger.error(
                 "traceback(page=True) shows no page from now on: requests come to %s, "
                 "which others can reach. Listen on 127.0.0.1 to develop, and leave "
                 "page=True out elsewhere",
@@ -104,7 +90,7 @@ def _show_pages(app: Roll) -> None:
         if reason is None:
             write_page(app, request, response, error)
         else:
-            _logger.warning("traceback(page=True) shows no page: %s", reason)
+            logger.warning("traceback(page=True) shows no page: %s", reason)
 
 
 @hookimpl

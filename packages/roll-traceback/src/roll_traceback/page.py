@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from html import escape
 from inspect import unwrap
-from traceback import walk_tb
+from traceback import format_exception, walk_tb
 from typing import Any
 
 from roll import HttpError, Request, Response, Roll
 
-from . import find_cause, format_error
+from . import find_cause
 
 LONGEST = 100_000
 """Characters of a traceback that are shown."""
@@ -73,7 +73,7 @@ def write_page(
     """Make the page the answer to a request."""
     hide = _hider(request)
     cause = find_cause(error)
-    trace = _shorten(hide(format_error(error)))
+    trace = _shorten(hide("".join(format_exception(cause))))
     target = f"{request.method} {request.url.decode('utf-8', 'backslashreplace')}"
     fields = _table(
         (name, value if name in _SHOWN else HIDDEN)

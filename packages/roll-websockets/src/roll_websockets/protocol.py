@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Self, cast
 
+from roll.logs import describe, logger
 from roll.typing import View
 from websockets.exceptions import (
     ConcurrencyError,
@@ -19,8 +20,6 @@ from websockets.protocol import State
 from . import handshake
 from .connection import Connection, Ping
 from .frames import BINARY, TEXT, TURN, serialize
-
-logger = logging.getLogger("roll")
 
 FAREWELL = 0.5
 """Seconds for the closing handshake when the view is cancelled."""
@@ -378,10 +377,10 @@ class WSProtocol(Connection):
         await view(self.request, self, **variables)
 
     def _report(self, error: BaseException) -> CloseCode:
-        # As the core reports errors: quoted, and with a traceback for debugging alone.
+        # As the core reports errors: with a traceback for debugging alone.
         trace = error if logger.isEnabledFor(logging.DEBUG) else None
         url = self.request.url
-        logger.error("WebSocket %s: %r", url, error, exc_info=trace)
+        logger.error("WebSocket %s: %s", url, describe(error), exc_info=trace)
         return CloseCode.INTERNAL_ERROR
 
     async def _finish(self, code: CloseCode) -> None:

@@ -1,7 +1,6 @@
 """HTTP/1.1 on an asyncio transport (RFC 9112); only outbox touches one beside it."""
 
 import asyncio
-import logging
 import math
 import sys
 from collections.abc import AsyncIterable
@@ -10,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import HttpError
+from ..logs import logger
 from ..peers import has_left
 from ..request import Request
 from ..response import Response, close_body, encode_body, set_error
@@ -28,8 +28,6 @@ except ImportError:  # they are Unix's
 
 if TYPE_CHECKING:
     from ..app import Roll
-
-logger = logging.getLogger("roll")
 
 UNSENT = 1
 """Bytes of a stream that may be unsent before its view waits: 0 would stop TLS."""

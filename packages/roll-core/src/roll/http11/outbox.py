@@ -1,13 +1,11 @@
 """Outbox: what one round of the loop has to say, sent together at its end."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from time import monotonic
 
+from ..logs import logger
 from .body import LARGE
-
-logger = logging.getLogger("roll")
 
 HOLD_SECONDS = 0.001
 """Seconds after which what is held goes with the next answer, before the round ends."""

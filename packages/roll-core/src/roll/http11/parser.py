@@ -1,6 +1,5 @@
 """From bytes to requests (RFC 9112): what llhttp checks, and what it leaves open."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
@@ -15,6 +14,7 @@ from httptools import (
 
 from ..errors import HttpError
 from ..limits import Limits
+from ..logs import logger
 from ..request import Request
 from .body import Body
 from .chunks import END, Chunks
@@ -22,8 +22,6 @@ from .framing import check_host, check_target, content_length, keeps_alive
 
 if TYPE_CHECKING:
     from ..app import Roll
-
-logger = logging.getLogger("roll")
 
 Fields = Sequence[tuple[bytes, bytes]]
 """Names in upper case and values, as received."""

@@ -1,0 +1,71 @@
+"""Logs: whatever a client has sent, it cannot pass for a line, nor steer a terminal."""
+
+import logging
+import re
+import traceback
+from contextlib import suppress
+
+# A terminal may obey all but these, or take it for the end of a line.
+_UNUSUAL = re.compile(r"[^\t\n -~]")
+
+INDENT = "  "
+"""What lines begin with that are not the first of a message."""
+
+
+def quote(text: str) -> str:
+    """Escape what cannot be printed, other than tabs, and indent all but one line."""
+    return _UNUSUAL.sub(_escape, text).replace("\n", f"\n{INDENT}")
+
+
+def _escape(found: re.Match[str]) -> str:
+    char = found[0]
+    return char if char.isprintable() else char.encode("unicode_escape").decode()
+
+
+def format_traceback(error: BaseException) -> str:
+    """Write a traceback, quoted; each of its lines is indented.
+
+    Without that, what an exception says could be a line of its own: it may be a
+    client's, as may its notes, and what others of its group or context say.
+    """
+    return INDENT + quote("".join(traceback.format_exception(error)).rstrip("\n"))
+
+
+def describe(error: BaseException) -> str:
+    """Write an exception as `repr` does, but without the data that did not decode.
+
+    That may be a whole body, or a token.
+    """
+    if isinstance(error, UnicodeError):
+        return f"{type(error).__name__}({str(error)!r})"
+    return repr(error)
+
+
+class Quoting(logging.Filter):
+    """Quotes the message and the traceback of each record; no record is dropped.
+
+    Formatters use the text of a traceback that is there. The exception is still in the
+    record, for whoever collects errors.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Quote a record, before any handler formats it."""
+        with suppress(Exception):  # handlers fail likewise, and report it
+            message = record.getMessage()
+            quoted = quote(message)
+            if quoted != message:
+                record.msg, record.args = quoted, ()
+            if record.exc_info and record.exc_info[1] is not None:
+                record.exc_text = format_traceback(record.exc_info[1])
+        return True
+
+
+QUOTING = Quoting()
+"""The one that is in use."""
+
+logger = logging.getLogger("roll")
+"""What Roll and its extensions log to."""
+
+# asyncio's reports exceptions that nobody waits for: a view's tasks may raise them.
+for _logger in (logger, logging.getLogger("asyncio")):
+    _logger.addFilter(QUOTING)
