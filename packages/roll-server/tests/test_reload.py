@@ -59,16 +59,21 @@ def serves(running, text):
     return ask(running) == text
 
 
-def failure(running):
+def failure(running, uds=None, **fields):
     """Ask for a page: what is on it, when it is a failure to start.
 
     A request to a child that is ended may be cut, when it comes late.
     """
-    host, port = running.address
+    host, port = running.address if uds is None else ("localhost", 80)
     client = http.client.HTTPConnection(host, port, timeout=60)
     with contextlib.closing(client):
         try:
-            client.request("GET", "/")
+            if uds is not None:
+                client.sock = socket.socket(socket.AF_UNIX)
+                client.sock.settimeout(60)
+                client.sock.connect(str(uds))
+            headers = {name.replace("_", "-"): fields[name] for name in fields}
+            client.request("GET", "/", headers=headers)
             answer = client.getresponse()
             body = answer.read().decode()
         except ConnectionError:
@@ -170,6 +175,30 @@ def test_the_cause_is_not_shown_to_others(run, folder, wait_until):
     running = run("shop", "--host", "0.0.0.0", "--port", 0, "--reload")
     running.wait_for("OSError: no disk")
     shown = wait_until(lambda: failure(running), "the page")
+    assert shown == "The application cannot start; the terminal says why.\n"
+
+
+def test_the_cause_is_shown_to_a_browser_on_this_machine_alone(run, folder, wait_until):
+    (folder / "shop.py").write_text("raise OSError('no disk')\n")
+    running = run("shop", "--port", 0, "--reload")
+    assert "OSError: no disk" in wait_until(lambda: failure(running), "the page")
+    others = [
+        {"Host": "evil.test"},
+        {"X_Forwarded_For": "192.0.2.1"},
+        {"Forwarded": "for=192.0.2.1"},
+        {"Origin": "http://evil.test"},
+    ]
+    said = "The application cannot start; the terminal says why.\n"
+    assert [failure(running, **fields) for fields in others] == [said] * 4
+    assert "OSError: no disk" in failure(running, Host="localhost:3579")
+
+
+def test_the_cause_is_not_shown_on_a_unix_socket(run, folder, tmp_path, wait_until):
+    (folder / "shop.py").write_text("raise OSError('no disk')\n")
+    path = tmp_path / "shop.sock"
+    running = run("shop", "--uds", path, "--reload")
+    running.wait_for("OSError: no disk")
+    shown = wait_until(lambda: failure(running, path), "the page")
     assert shown == "The application cannot start; the terminal says why.\n"
 
 

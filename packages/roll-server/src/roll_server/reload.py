@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roll import Limits, Request, Response, Roll, Server
+from roll.peers import refusal
 
 from .children import Child, Failed, describe_end
 from .loop import stop_on_signals
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from watchfiles.main import FileChange
 
     Changes = AsyncIterator[set[FileChange]]
+
+ELSEWHERE = "The application cannot start; the terminal says why."
+"""What is told to all who may not be a browser on this machine."""
 
 PATIENCE = 0.5
 """Seconds for a child to clean up before it is killed."""
@@ -130,9 +134,8 @@ class Explanation(Roll):
 async def _explaining(
     sockets: list[socket.socket], context: ssl.SSLContext | None, reason: str
 ) -> AsyncIterator[None]:
-    if not all(is_local(sock) for sock in sockets):
-        reason = "The application cannot start; the terminal says why."
     app = Explanation()
+    local = all(is_local(sock) for sock in sockets)
 
     @app.listen("headers")
     def explain(request: Request, response: Response) -> bool:
@@ -140,7 +143,8 @@ async def _explaining(
         response.headers["Content-Type"] = "text/plain; charset=utf-8"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
-        response.body = f"{reason}\n"
+        shown = local and refusal(request) is None
+        response.body = f"{reason if shown else ELSEWHERE}\n"
         return True
 
     server = Server(app, [sock.dup() for sock in sockets], context)

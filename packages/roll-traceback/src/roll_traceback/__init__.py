@@ -6,6 +6,7 @@ from typing import Any
 
 from roll import HttpError, Request, Response, Roll, hookimpl
 from roll.logs import format_traceback, logger
+from roll.peers import is_loopback, local_name, refusal
 from roll.typing import Extension
 
 __all__ = ["traceback"]
@@ -53,14 +54,14 @@ def find_cause(error: HttpError) -> BaseException:
 
 def _show_pages(app: Roll) -> None:
     """Answer each 500 with a page, to those who may see it."""
-    from .local import local_name, public_address, refusal
     from .page import write_page
 
     public: str | None = None
 
     def look_for_public_address(name: Any) -> None:
         nonlocal public
-        if public is None and (public := public_address(name)) is not None:
+        if public is None and isinstance(name, tuple) and not is_loopback(name):
+            public = str(name[0])
             logger.error(
                 "traceback(page=True) shows no page from now on: requests come to %s, "
                 "which others can reach. Listen on 127.0.0.1 to develop, and leave "
