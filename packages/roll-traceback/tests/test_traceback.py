@@ -3,8 +3,11 @@
 import asyncio
 import functools
 import html
+import json
 import re
 import socket
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote
 
 import pytest
 from roll import HttpError, Request, Response, Roll, Server
@@ -272,6 +275,104 @@ async def test_secrets_are_hidden_wherever_they_stand(app, client):
         row = f"<tr><th>{name.upper()}</th><td>[hidden]</td></tr>"
         assert row.encode() in answer.body
     assert b"<tr><th>HOST</th><td>127.0.0.1:3579</td></tr>" in answer.body
+
+
+def basic(text):
+    return "Basic " + b64encode(text.encode()).decode()
+
+
+NESTED = quote(b64encode(b'{"user": ["me", {"key": "s3cr\\u00e9t"}], "n": 12345678}'))
+JWT = ".".join(
+    urlsafe_b64encode(part).decode().rstrip("=")
+    for part in (b'{"alg":"HS256"}', b'{"sub":"s3cret@\xc3\xbf?"}', b"\x00\xff" * 16)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        # as it is, or a part of it
+        ("X-Api-Key", "s3cret", "s3cret"),
+        ("Cookie", "a=1; b=s3cret", "s3cret"),
+        ("Authorization", "Bearer s3cret", "s3cret"),
+        ("Authorization", 'Digest username="me", response="s3cret"', "s3cret"),
+        ("Authorization", f"Bearer {JWT}", JWT.rpartition(".")[2]),
+        ("Cookie", "id=s3cret-payload:1s3cret:s3cret-signature", "s3cret-signature"),
+        # decoded
+        ("Cookie", "a=s3%20cr%C3%A9t", "s3 cr\xe9t"),
+        ("Cookie", "a=s3+cr%C3%A9t", "s3 cr\xe9t"),
+        ("Cookie", "form=user%3Dme%26key%3Ds3cret", "s3cret"),
+        ("Cookie", r'a="s3\"cr\303\251t"', 's3"cr\xc3\xa9t'),
+        ("Cookie", r'a="s3\"cr\303\251t"', 's3"cr\xe9t'),
+        ("X-Api-Key", "s3cr\xc3\xa9t", "s3cr\xe9t"),
+        ("Authorization", basic("me:s3cret"), "me:s3cret"),
+        ("Authorization", basic("me:s3:cret"), "s3:cret"),
+        ("Authorization", basic("me:s3cr\xe9t"), "s3cr\xe9t"),
+        ("Authorization", basic("me:s3cr\xe9t"), "s3cr\xc3\xa9t"),
+        ("Authorization", basic("me:s3cret").rstrip("="), "s3cret"),
+        ("Cookie", f"a={NESTED}", "s3cr\xe9t"),
+        ("Cookie", f"a={NESTED}", "12345678"),
+        ("Authorization", f"Bearer {JWT}", "s3cret@\xff?"),
+        ("Cookie", "a=s3cret%0asec0nd", "sec0nd"),
+        # encoded
+        ("Cookie", "a=s3%27cr%22et%5c", repr("s3'cr\"et\\")[1:-1]),
+        ("Cookie", "a=s3%27cret", "s3\\'cret"),
+        ("Cookie", "a=s3%5ccret", repr(["s3\\cret"])[2:-2]),
+        ("Cookie", "a=s3%5ccret", repr(repr("s3\\cret"))[2:-2]),
+        ("Cookie", "a=s3cr%C3%A9t", "s3cr\\xe9t"),
+        ("Cookie", "a=s3cr%C3%A9t", "s3cr\\xc3\\xa9t"),
+        ("Cookie", "a=s3cr%C3%A9t", json.dumps("s3cr\xe9t")[1:-1]),
+        ("Cookie", "a=s3%22cret", json.dumps('s3"cret')[1:-1]),
+        ("Cookie", "a=s3%3Ccret", "s3&lt;cret"),
+        ("Cookie", "a=s3%2F%20cret", "s3/%20cret"),
+        ("Cookie", "a=s3%2f%20cret", "s3%2F+cret"),
+        ("Authorization", basic("me:s3cret"), b64encode(b"s3cret").decode()),
+        ("Authorization", basic("me:s3cret"), b"s3cret".hex()),
+        ("Authorization", f"Bearer {JWT}", repr(b"\x00\xff" * 16)[2:-1]),
+    ],
+)
+async def test_a_secret_is_hidden_however_it_is_decoded(
+    app, client, name, value, shown
+):
+    traceback(app, page=True)
+
+    @app.route("/")
+    async def view(request, response):
+        raise ValueError(f"<<{shown}>>")
+
+    answer = await client.get("/", headers={**BROWSER, name: value})
+    assert is_page(answer)
+    text = html.unescape(answer.body.decode())
+    assert re.findall("ValueError: <<(.*)>>", text) == ["[hidden]"]
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 5000, '"', '{"', "=", "abcde", "a" * 41, "%", "\\", "\xff\xfe"]
+)
+async def test_what_cannot_be_decoded_is_hidden_as_it_is(app, client, value):
+    traceback(app, page=True)
+
+    @app.route("/")
+    async def view(request, response):
+        raise ValueError(f"<<{request.headers['X-KEY']}>>")
+
+    fields = {**BROWSER, "X-Key": value, "Cookie": "a=[true,null,2]"}
+    answer = await client.get("/", headers=fields)
+    text = html.unescape(answer.body.decode())
+    shown = "[hidden]" if len(value) >= 4 else value
+    assert re.findall("ValueError: <<(.*)>>", text) == [shown]
+
+
+async def test_nothing_is_shown_of_a_request_with_too_many_secrets(app, client):
+    traceback(app, page=True)
+    fields = {
+        f"X-Key-{number}": ";".join(f"a=secret-{number}-{n}" for n in range(500))
+        for number in range(5)
+    }
+    answer = await client.get("/broken", headers={**BROWSER, **fields})
+    assert is_page(answer)
+    assert b"the reason" not in answer.body
+    assert b"<pre>[hidden]</pre>" in answer.body
 
 
 async def test_values_of_variables_are_not_shown(app, client):

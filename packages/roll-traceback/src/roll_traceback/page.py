@@ -1,7 +1,7 @@
 """The page: a traceback, the request and the listeners, as HTML without any script."""
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from html import escape
 from inspect import unwrap
@@ -11,14 +11,10 @@ from typing import Any
 from roll import HttpError, Request, Response, Roll
 
 from . import find_cause
+from .hiding import HIDDEN, make_hider
 
 LONGEST = 100_000
 """Characters of a traceback that are shown."""
-
-SHORTEST = 4
-"""Characters of a hidden value from which it is looked for in what is shown."""
-
-HIDDEN = "[hidden]"
 
 # All others may be secrets: of them the name is shown.
 _SHOWN = frozenset(
@@ -71,14 +67,12 @@ def write_page(
     app: Roll, request: Request, response: Response, error: HttpError
 ) -> None:
     """Make the page the answer to a request."""
-    hide = _hider(request)
+    fields = [*request.headers.items()]
+    hide = make_hider(value for name, value in fields if name not in _SHOWN)
     cause = find_cause(error)
     trace = _shorten(hide("".join(format_exception(cause))))
     target = f"{request.method} {request.url.decode('utf-8', 'backslashreplace')}"
-    fields = _table(
-        (name, value if name in _SHOWN else HIDDEN)
-        for name, value in request.headers.items()
-    )
+    rows = ((name, value if name in _SHOWN else HIDDEN) for name, value in fields)
     steps = _table(_steps(app, request, cause))
     title = escape(type(cause).__name__)
     page = f"""<!doctype html>
@@ -90,7 +84,7 @@ def write_page(
 <h2>Traceback</h2>
 <pre>{escape(trace)}</pre>
 <h2>Request</h2>
-{fields}
+{_table(rows)}
 <h2>Listeners and view, up to where it failed</h2>
 {steps}
 <p>traceback(app, page=True) shows this, on this machine alone. Leave page=True out when
@@ -116,33 +110,6 @@ def _shorten(text: str) -> str:
     if len(text) <= LONGEST:
         return text
     return f"{text[: LONGEST // 2]}\n\n[...]\n\n{text[-LONGEST // 2 :]}"
-
-
-def _hider(request: Request) -> Callable[[str], str]:
-    """Make what takes the values of hidden fields out of a text."""
-    values = {
-        part
-        for name, value in request.headers.items()
-        if name not in _SHOWN
-        for part in _parts(value)
-        if len(part) >= SHORTEST
-    }
-    longest_first = sorted(values, key=len, reverse=True)
-
-    def hide(text: str) -> str:
-        for value in longest_first:
-            text = text.replace(value, HIDDEN)
-        return text
-
-    return hide
-
-
-def _parts(value: str) -> Iterator[str]:
-    """Give a value, and what may stand alone: cookies, and credentials."""
-    yield value
-    for pair in value.split(";"):
-        yield pair.partition("=")[2].strip(' "')
-    yield value.partition(" ")[2].strip()
 
 
 def _steps(
