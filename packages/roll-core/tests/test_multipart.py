@@ -4,6 +4,7 @@ import time
 from types import SimpleNamespace
 
 import multifruits
+import multipart
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -580,3 +581,17 @@ def test_a_field_of_hostile_parameters_is_refused_in_no_time(parameters):
     start = time.process_time()
     assert refusal(content_type="multipart/form-data" + parameters) == UNPARSABLE
     assert time.process_time() - start < 1
+
+
+def test_the_parser_calls_the_method_that_is_overridden():
+    lines = []
+
+    class Noting(multipart.PushMultipartParser):
+        def _on_segment_headerline(self, line):
+            lines.append(bytes(line))
+            super()._on_segment_headerline(line)
+
+    body = b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--B--\r\n'
+    with Noting(b"B") as parser:
+        assert len([*parser.parse(body)]) == 3
+    assert lines == [b'Content-Disposition: form-data; name="a"']

@@ -1,6 +1,7 @@
 """When answers are sent: the first of a round of the loop at once, the others after."""
 
 import asyncio
+import socket
 
 import pytest
 from roll import Roll
@@ -379,3 +380,16 @@ async def test_an_app_may_go_on_in_another_loop(app):
 
     await asyncio.to_thread(asyncio.run, ask(0))  # it ends before its round does
     assert await asyncio.to_thread(asyncio.run, ask(10)) == [SMALL] * 3
+
+
+def test_the_transports_of_uvloop_are_known_by_their_module(run):
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            loop = asyncio.get_running_loop()
+            address = sock.getsockname()
+            transport, _ = await loop.create_connection(asyncio.Protocol, *address)
+            transport.abort()
+            return outbox._gathers(transport), "uvloop" in type(loop).__module__
+
+    gathers, is_uvloop = run(main())
+    assert gathers is is_uvloop
