@@ -101,6 +101,9 @@ def _flags(*names: str) -> int:
 _FILE = os.O_RDONLY | _flags("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK")
 _FOLDER = os.O_RDONLY | _flags("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_PATH")
 
+# Segments that lead to where others do: to a folder itself, or to the one above it.
+_NAMELESS = frozenset(["", ".", ".."])
+
 # What no segment of a path may have: a separator of the system, above all.
 _FORBIDDEN = "\0" if os.sep == "/" else "\0\\:"
 
@@ -162,21 +165,19 @@ class Folder:
         self._cache_control = cache_control
 
     def split(self, path: str) -> list[str]:
-        """Split a path into its names, dots resolved (RFC 3986, section 5.2.4).
+        """Split a path into its names; one slash may stand behind the last of them.
+
+        Dots are not resolved: two paths of one file would let a client past a listener
+        that refuses one of them.
 
         Raises:
-            HttpError: 400, when it leads out of the root; 404, when no name that may be
-                seen is like that.
+            HttpError: 400, when a segment is empty, `.` or `..`, which name nothing;
+                404, when no name that may be seen is like that.
         """
-        names: list[str] = []
-        for name in path.split("/"):
-            if name == "..":
-                if not names:
-                    raise HttpError(HTTPStatus.BAD_REQUEST)
-                names.pop()
-            elif name not in ("", "."):
-                names.append(name)
-        if path.startswith("/"):  # an absolute path
+        names = path.split("/")
+        if not names[-1]:
+            names.pop()
+        if not _NAMELESS.isdisjoint(names):
             raise HttpError(HTTPStatus.BAD_REQUEST)
         if any(char in name for name in names for char in _FORBIDDEN):
             raise _not_found()
