@@ -64,7 +64,7 @@ def test_integers_are_read(value, number):
     assert Query(a=[value, "x"]).int("a") == number
 
 
-@pytest.mark.parametrize("value", ["", "1.5", "x", "0x10", "9" * 5000])
+@pytest.mark.parametrize("value", ["", "1.5", "x", "0x10", "9" * 4301])
 def test_another_integer_is_a_400(value):
     assert refusal(Query(a=[value]).int, "a", 1) == (400, "'a' is not an integer")
 
@@ -74,7 +74,7 @@ def test_floats_are_read(value, number):
     assert Query(a=[value]).float("a") == number
 
 
-@pytest.mark.parametrize("value", ["", "x", "nan", "NaN", "inf", "-Infinity", "1e999"])
+@pytest.mark.parametrize("value", ["", "x", "nan", "NaN", "inf", "-Infinity", "1e999", "9" * 400])
 def test_a_float_that_is_not_finite_is_a_400(value):
     assert refusal(Query(a=[value]).float, "a") == (400, "'a' is not a number")
 

@@ -5,6 +5,7 @@ compared from the left: static text, then a typed placeholder, a plain one, a re
 expression, and a path, which may be several segments.
 """
 
+import math
 import re
 from collections.abc import Callable, Container
 from datetime import date
@@ -41,12 +42,19 @@ def _read_uuid(text: str) -> Any:
     return UUID(text)
 
 
+def _read_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is beyond what a float can be")
+    return number
+
+
 KINDS = {
     "uuid": Kind(_UUID, TYPED, _read_uuid),
     "date": Kind("[0-9]{4}-[0-9]{2}-[0-9]{2}", TYPED, date.fromisoformat),
     "digit": Kind("[0-9]+", TYPED, None, "0-9"),
     "int": Kind("-?[0-9]+", TYPED, int, "0-9"),
-    "float": Kind(r"-?[0-9]+(?:\.[0-9]+)?", TYPED, float, "0-9"),
+    "float": Kind(r"-?[0-9]+(?:\.[0-9]+)?", TYPED, _read_float, "0-9"),
     "alpha": Kind("[a-zA-Z]+", TYPED, None, "a-zA-Z"),
     "alnum": Kind(r"\w+", TYPED, None, r"\w"),
     "string": Kind(_SEGMENT, PLAIN),
@@ -272,7 +280,7 @@ def _value_reader(kind: Kind) -> Callable[[str], Any]:
             return None
         try:
             return convert(text)
-        except ValueError:  # 2026-02-30, or an integer of 5,000 digits
+        except ValueError:  # 2026-02-30, or too many digits
             return None
 
     return read
