@@ -1,3 +1,4 @@
+import math
 import time
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from roll.cookies import Cookies, _parse_pairs
 
 PARIS = timezone(timedelta(hours=2))
+EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
 NOON = datetime(2024, 7, 9, 12, 30, 5)
 
 
@@ -114,6 +116,17 @@ def test_naive_datetimes_are_utc(expires):
     assert set_cookie("a", "b", expires=expires) == expected
 
 
+@pytest.mark.parametrize("expires", [datetime.min, datetime(1600, 1, 1, tzinfo=UTC)])
+def test_a_date_that_browsers_would_ignore_is_one_that_has_passed(expires):
+    expected = "a=b; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/"
+    assert set_cookie("a", "b", expires=expires) == expected
+
+
+def test_the_last_date_can_be_sent():
+    expected = "a=b; Expires=Fri, 31 Dec 9999 23:59:59 GMT; Path=/"
+    assert set_cookie("a", "b", expires=datetime.max) == expected
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -200,6 +213,10 @@ def test_a_name_that_cannot_be_sent_is_refused(name):
         ({"value": "\ud800"}, ValueError, "value"),
         ({"max_age": "soon"}, ValueError, "max_age"),
         ({"max_age": []}, ValueError, "max_age"),
+        ({"max_age": math.inf}, ValueError, "max_age"),
+        ({"max_age": math.nan}, ValueError, "max_age"),
+        ({"expires": datetime.min.replace(tzinfo=EAST)}, ValueError, "expires"),
+        ({"expires": datetime.max.replace(tzinfo=WEST)}, ValueError, "expires"),
         ({"expires": "Tue, 09 Jul 2024 12:30:05 GMT"}, TypeError, "expires"),
         ({"path": "/é"}, ValueError, "path"),
         ({"domain": "é.fr"}, ValueError, "domain"),

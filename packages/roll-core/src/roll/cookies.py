@@ -195,7 +195,7 @@ def _check_value(name: str, value: str) -> None:
 def _read_max_age(name: str, max_age: Any) -> int:
     try:
         return int(max_age)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"cookie {name!r}: max_age={max_age!r} is no number of seconds"
         ) from error
@@ -204,8 +204,18 @@ def _read_max_age(name: str, max_age: Any) -> int:
 def _read_expires(name: str, expires: Any) -> datetime:
     if not isinstance(expires, datetime):
         raise TypeError(f"cookie {name!r}: expires={expires!r} is no datetime")
-    # biscuits writes GMT whatever the time zone is.
-    return expires if expires.tzinfo is None else expires.astimezone(UTC)
+    date: datetime = expires
+    if date.tzinfo is not None:
+        # biscuits writes GMT whatever the time zone is.
+        try:
+            date = date.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError(
+                f"cookie {name!r}: expires={date!r} has no year in UTC"
+            ) from error
+    # Browsers ignore dates before 1601 (RFC 6265, section 5.1.1), and would keep what
+    # is to be deleted. Any date that has passed deletes it.
+    return max(date, datetime(1970, 1, 1, tzinfo=date.tzinfo))
 
 
 def _parse_pairs(header: str) -> dict[str, str]:
