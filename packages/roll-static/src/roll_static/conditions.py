@@ -16,7 +16,9 @@ IDENTITY = "identity"
 
 _ALIASES = {"x-gzip": "gzip"}  # RFC 9110, section 8.4.1.3
 
-_WEIGHT = re.compile(r"[ \t]*q=([01](?:\.[0-9]{0,3})?)[ \t]*", re.IGNORECASE)
+_WEIGHT = re.compile(
+    r"[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*", re.IGNORECASE
+)
 _ENTITY_TAG = re.compile(r'((?:W/)?)("[!#-~\x80-\xff]*")')
 
 # Eighteen digits are more than any file has bytes. A longer number makes the field one
