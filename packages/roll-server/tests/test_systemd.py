@@ -120,6 +120,8 @@ def test_a_watchdog_for_another_process_is_not_fed():
     for environment in (
         {"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"},
         {"WATCHDOG_USEC": "soon"},
+        {"WATCHDOG_USEC": "9" * 400},
+        {"WATCHDOG_USEC": "9" * 5000},
     ):
         assert Notifier(environment).interval == 0
         assert environment == {}
@@ -166,7 +168,9 @@ def test_what_is_passed_to_another_process_is_not_taken():
     }
     assert take_sockets(environment) == []
     assert environment == {}
-    assert take_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "x"}) == []
+    for count in ("x", "9" * 5000):
+        environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count}
+        assert take_sockets(environment) == []
 
 
 def test_a_datagram_socket_that_is_passed_is_a_status_3(activate):

@@ -55,7 +55,7 @@ def _seconds(value: object) -> float:
         raise ValueError("give seconds")
     try:
         seconds = float(cast(Any, value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0 <= seconds < math.inf:
         raise ValueError("give seconds, such as 5 or 0.5")
@@ -88,3 +88,4 @@ FILE = Kind("PATH", _path)
 FOLDERS = Kind("LIST", _paths)
 URL_PATH = Kind("PATH", _url_path)
 LIMIT = Kind("NUMBER", _whole(1))
+BACKLOG = Kind("NUMBER", _whole(1, 2**31 - 1))

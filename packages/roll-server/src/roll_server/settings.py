@@ -135,6 +135,8 @@ class Option(NamedTuple):
 
 def _limit(name: str, seconds: bool) -> Option:
     kind = kinds.SECONDS if seconds else kinds.LIMIT
+    if name == "backlog":  # the system reads it
+        kind = kinds.BACKLOG
     if name == "shutdown":
         text = "Seconds for running requests to end (Limits.shutdown)."
         return Option("graceful_timeout", kind, None, text, name)

@@ -25,9 +25,14 @@ def take_sockets(environment: MutableMapping[str, str]) -> list[socket.socket]:
     pid = environment.pop("LISTEN_PID", "")
     count = environment.pop("LISTEN_FDS", "")
     environment.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()) or not count.isdecimal():
+    if pid != str(os.getpid()):
         return []  # they are for another process, which has passed its variables on
-    return [adopt(FIRST + index) for index in range(int(count))]
+    return [adopt(FIRST + index) for index in range(_read_whole(count))]
+
+
+def _read_whole(text: str) -> int:
+    """Read a number; 0 when it is malformed, or more than any that systemd writes."""
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 class Notifier:
@@ -41,8 +46,7 @@ class Notifier:
         self._address = environment.pop("NOTIFY_SOCKET", "")
         usec = environment.pop("WATCHDOG_USEC", "")
         pid = environment.pop("WATCHDOG_PID", str(os.getpid()))
-        watches = usec.isdecimal() and pid == str(os.getpid())
-        self.interval = int(usec) / 2e6 if watches else 0.0
+        self.interval = _read_whole(usec) / 2e6 if pid == str(os.getpid()) else 0.0
         """Seconds between two signs of life; 0 when none is asked for."""
 
     def __bool__(self) -> bool:
