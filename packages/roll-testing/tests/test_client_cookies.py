@@ -52,12 +52,33 @@ def test_a_path_may_end_with_a_slash(jar):
 
 
 @pytest.mark.parametrize(
-    "end", ["Max-Age=0", "Max-Age=-1", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
+    "end",
+    [
+        "Max-Age=0",
+        "Max-Age=-1",
+        f"Max-Age=-{'9' * 400}",
+        "Expires=Mon, 01 Jan 1000 00:00:00 GMT",
+        "Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+    ],
 )
 def test_a_cookie_that_has_ended_is_deleted(jar, end):
     jar.learn(["a=1; Path=/"], "/")
     jar.learn([f"a=; Path=/; {end}"], "/")
     assert (len(jar), "a" in jar, jar.header("/")) == (0, False, "")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        f"Max-Age={'9' * 400}",
+        f"Max-Age={'9' * 5000}",
+        "Expires=Fri, 31 Dec 9999 23:59:59 -2359",
+        f"Expires=Fri, 31 Dec {'9' * 30} 23:59:59 GMT",
+    ],
+)
+def test_a_time_at_the_end_of_all_times_is_kept(jar, end):
+    jar.learn([f"a=1; Path=/; {end}"], "/")
+    assert jar.header("/") == "a=1"
 
 
 def test_max_age_goes_before_expires(jar):

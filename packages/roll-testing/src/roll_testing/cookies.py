@@ -5,6 +5,9 @@ from collections.abc import Iterator, MutableMapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+LONGEST = 400 * 24 * 3600
+"""Seconds that a cookie is kept, however many it names (RFC 6265bis, section 5.5)."""
+
 
 class Cookie(NamedTuple):
     """A cookie that a client was given."""
@@ -34,12 +37,12 @@ def parse_set_cookie(line: str) -> Cookie:
 def _expires(attributes: dict[str, str]) -> float | None:
     """Find when a cookie ends; `Max-Age` goes before `Expires`."""
     try:
-        return time.time() + int(attributes["max-age"])
+        return time.time() + max(0, min(int(attributes["max-age"]), LONGEST))
     except (KeyError, ValueError):
         pass
     try:
         return parsedate_to_datetime(attributes["expires"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 
