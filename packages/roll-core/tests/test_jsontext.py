@@ -4,8 +4,10 @@ import dataclasses
 import datetime
 import enum
 import json
+import math
 import sys
 import uuid
+from decimal import Context
 from http import HTTPStatus
 
 import pytest
@@ -43,7 +45,7 @@ def read_json(body):
                 [b'"', b"\\", b"\\u", b"d83d", b"[", b"]", b",", b"1e", b"-"]
             )
             | st.sampled_from(
-                [b"0", b"999", b"9" * 19, b".", b" ", b"NaN", b"\xff", b"n"]
+                [b"0", b"999", b"9" * 19, b".", b" ", b"NaN", b"\xff", b"n", b"E+"]
             )
         ).map(b"".join),
     )
@@ -59,6 +61,132 @@ def test_json_is_read_the_same_with_and_without_orjson(body):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jsontext, "orjson", None)
         assert read_json(body) == found
+
+
+@pytest.fixture(params=["orjson", "standard library"])
+def decoder(request, monkeypatch):
+    if request.param == "orjson":
+        pytest.importorskip("orjson", reason="orjson is not installed")
+    else:
+        monkeypatch.setattr(jsontext, "orjson", None)
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1e309",
+        "-1e309",
+        "1E+309",
+        "1e0000000309",
+        "1e99999999999999999999",
+        f"{HUGE}.0",
+        f"-{HUGE}.5",
+        f"{'9' * 250}e99",
+        f"{HUGE}e0",
+        "1.8e308",
+        f"[{HUGE}, 1e999]",
+        '["1e999", 1e999]',
+    ],
+)
+def test_a_float_that_would_be_infinite_is_refused(decoder, text):
+    with pytest.raises(ValueError, match=r"infin|beyond what a float can be"):
+        decode_json(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.7976931348623157e308", sys.float_info.max),
+        ("-1.7976931348623157E+308", -sys.float_info.max),
+        (f"0.{'0' * 400}1e401", 1.0),
+        (f"1{'0' * 400}.0e-400", 1.0),
+        ("1e-400", 0.0),
+        ("5e-324", 5e-324),
+        (HUGE, int(HUGE)),
+        (f"[{HUGE}, 1.5, 1.{HUGE}]", [int(HUGE), 1.5, 2.0]),
+        ("9" * 4300, 10**4300 - 1),
+        (f'"1e999 {HUGE}.0"', f"1e999 {HUGE}.0"),
+        (str(2**63), 2**63),
+        (str(-(2**63) - 1), -(2**63) - 1),
+        (str(2**64), 2**64),
+        (f"[{2**64}]", [2**64]),
+        (f'{{"a":{2**64}}}', {"a": 2**64}),
+    ],
+)
+def test_numbers_are_read_to_the_ends_of_their_types(decoder, text, value):
+    assert repr(decode_json(text.encode())) == repr(value)
+
+
+def test_an_integer_of_more_digits_than_python_reads_is_refused(decoder):
+    with pytest.raises(ValueError, match="4300"):
+        decode_json(b"9" * 4301)
+
+
+@given(
+    st.from_regex(
+        r"-?(0|[1-9][0-9]{0,400})(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?",
+        fullmatch=True,
+        alphabet=st.characters(codec="ascii"),
+    )
+)
+def test_every_number_is_read_as_the_standard_library_does(text):
+    expected = json.loads(text)
+    if expected in (math.inf, -math.inf):
+        expected = "refused"
+    for module in {jsontext.orjson, None}:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(jsontext, "orjson", module)
+            found = read_json(text.encode())
+        assert found == (expected if expected == "refused" else repr(expected))
+
+
+def asks_the_standard_library(body):
+    """Whether the standard library reads a text, which may take ten times as long."""
+    called = []
+
+    def note(frame, event, argument):
+        if event == "call" and frame.f_code is json.JSONDecoder.decode.__code__:
+            called.append(frame)
+
+    sys.setprofile(note)
+    try:
+        read_json(body)
+    finally:
+        sys.setprofile(None)
+    return bool(called)
+
+
+# Half of the smallest float: the standard library looks at each of 758 digits.
+HALF = str(Context(prec=2000).power(2, -1075))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (f"[{HALF}]", False),
+        (f"[-{HALF}]", False),
+        (f"[{2**1000}.0]", False),
+        (f"[0.{HUGE}]", False),
+        (f"[1{HUGE[:100]}e5, 1{HUGE[:100]}.5E+5]", False),
+        (f'{{"a":0.{HUGE}}}', False),
+        ("[1e999]", False),
+        ('["\\ud800"]', False),
+        ("[" * 500 + "]" * 499, False),
+        (f"[{2**63 - 1}", True),
+        (f"[{HUGE}]", True),
+        (f"[0.{HUGE}, {HUGE}]", True),
+        (HUGE, True),
+        ("[" * 1025 + "]" * 1025, True),
+    ],
+)
+def test_only_large_integers_and_deep_texts_are_left_to_the_standard_library(
+    body, expected
+):
+    pytest.importorskip("orjson", reason="orjson is not installed")
+    assert asks_the_standard_library(body.encode()) is expected
 
 
 # Writing

@@ -2,6 +2,7 @@
 
 import enum
 import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -12,10 +13,25 @@ except ImportError:
 
 # Reading
 
-# All digits become zeros, and all else spaces: long numbers are found in a tenth of the
-# time that an expression takes.
-_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
-_LONG_NUMBER = b"0" * 19
+# All digits become zeros, and what is in no number spaces: what is to be known of
+# numbers is found in a tenth of the time that an expression takes.
+_OUTLINE = bytes(
+    ord("0")
+    if byte in b"0123456789"
+    else ord(chr(byte).lower())
+    if byte in b".eE+"
+    else ord(" ")
+    for byte in range(256)
+)
+
+# An integer of 19 digits or more: orjson makes a float of one that is beyond 64 bits.
+_LONG_INTEGER = re.compile(rb" 0000000000000000000" rb"0*+(?![.e])")
+
+# Each float that would be infinite has one of these: a large exponent, or many digits.
+_LARGE = (b"e000", b"e+000", b"0" * 200)
+
+_DEPTH = 1024
+"""Arrays and objects in one another that orjson reads."""
 
 # Strings whose escaped surrogates come in pairs: others are no text that can be sent.
 _PAIRED_SURROGATES = re.compile(
@@ -29,27 +45,42 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON (RFC 8259, section 6)")
 
 
-_decode_with_standard_library = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _read_finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is beyond what a float can be")
+    return number
+
+
+# A function of ours for each float takes half as long again.
+_decode_small_floats = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decode_all_floats = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_read_finite
+).decode
 
 
 def decode_json(body: bytes) -> Any:
     """Read a JSON text in UTF-8 (RFC 8259): the same with orjson and without.
 
     Raises:
-        ValueError: It is none, or holds a lone surrogate, which no text can.
+        ValueError: It is none, or holds a lone surrogate, which no text can, or a float
+            that would be infinite.
         RecursionError: It is nested too deeply.
     """
-    # orjson makes floats of integers beyond 64 bits. What it refuses may be valid
-    # nevertheless: what is deep, and floats beyond theirs.
-    if orjson is not None and body.translate(_DIGITS).find(_LONG_NUMBER) < 0:
+    outline = b" " + body.translate(_OUTLINE)
+    if orjson is not None and not _LONG_INTEGER.search(outline):
         try:
             return orjson.loads(body)
         except ValueError:
-            pass
+            if body.count(b"[") + body.count(b"{") <= _DEPTH:
+                raise
+            # It may be its depth alone that orjson refuses.
     text = body.decode()
     if "\\ud" in text.lower() and not _PAIRED_SURROGATES.fullmatch(text):
         raise ValueError("a lone surrogate (RFC 8259, section 8.2)")
-    return _decode_with_standard_library(text)
+    if any(part in outline for part in _LARGE):
+        return _decode_all_floats(text)
+    return _decode_small_floats(text)
 
 
 # Writing
