@@ -1,7 +1,9 @@
 import asyncio
 import importlib
+import re
 import sys
 import textwrap
+import time
 
 import pytest
 from roll import Roll, plugins
@@ -25,6 +27,28 @@ def run(request):
     with asyncio.Runner(loop_factory=request.param) as runner:
         yield runner.run
         assert asyncio.all_tasks(runner.get_loop()) == set()
+
+
+@pytest.fixture
+def cost():
+    """Gives the time of the processor that a call takes, at best of some.
+
+    The unit is an expression that looks at a million characters, some 20 ms: a slow or
+    busy machine is as slow at both.
+    """
+    text = "a" * 1_000_000
+    look = re.compile("(?:a(?=b)|c)").search
+
+    def measure(function, *arguments):
+        start = time.process_time()
+        function(*arguments)
+        return time.process_time() - start
+
+    def cost(function, *arguments):
+        unit = min(measure(look, text) for _ in range(5))
+        return min(measure(function, *arguments) for _ in range(5)) / unit
+
+    return cost
 
 
 @pytest.fixture
