@@ -523,6 +523,15 @@ PARAMETERS = "".join(f"; x{i}=1" for i in range(400))
 BLANKS = " " * 8000
 
 
+@pytest.mark.parametrize("character", ["x", "/", "\\"])
+def test_a_mebibyte_of_names_takes_no_time(character, cost):
+    name = "ab" + character * 3900
+    data = body(*[part(b"", f'form-data; name="f"; filename="{name}"')] * 250)
+    # Some 1; with an expression 6.
+    assert cost(parse, data) < 3
+    assert len(parse(data)[1]["f"]) == 250
+
+
 @pytest.mark.parametrize("split", [2**16, 2**21])
 @pytest.mark.parametrize(
     "content", [b"\r", b"\r\n", b"\r\n-", b"\r\n--", b"\r\n--A", b"\n", b"--B"]

@@ -40,7 +40,8 @@ _PARAMETER = re.compile(
     r"""
     ; [ \t]*+ (?P<name> [!#$%&'*+.^_`|~0-9A-Za-z-]++ ) [ \t]*+
     = [ \t]*+ (?:
-        (?P<quoted> "(?:[^"\\]|\\.)*+" | "[^"]*+" ) [ \t]*+ | (?P<plain> [^";]*+ )
+        (?P<quoted> "[^"\\]*+(?:\\.[^"\\]*+)*+" | "[^"]*+" ) [ \t]*+
+        | (?P<plain> [^";]*+ )
     ) (?= ; | \Z )
     """,
     re.VERBOSE,
@@ -48,7 +49,6 @@ _PARAMETER = re.compile(
 # In one field. A file has two; thousands would take a while.
 _PARAMETERS = 8
 _HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
-_PATH_SEPARATOR = re.compile(r"[/\\]")
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotations
@@ -305,5 +305,5 @@ def _read_filename(value: str) -> str:
         text = name.decode()
     except UnicodeDecodeError:
         text = name.decode("latin-1")
-    text = _PATH_SEPARATOR.split(text)[-1]
+    text = text.replace("\\", "/").rpartition("/")[2]
     return "" if text in (".", "..") else text
