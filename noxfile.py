@@ -286,6 +286,19 @@ def nightly(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, *session.posargs or ["packages"], env=environment)
 
 
+@nox.session(python=PYTHONS[-1])
+def soak(session: nox.Session) -> None:
+    """Serve clients that leave at bad moments, for 10 minutes: `-- --seconds 60`.
+
+    Requests, uploads, streams, WebSockets and static files are mixed, under asyncio and
+    under uvloop. Each answer must have the token of its own request; in the end, no
+    descriptor, task or temporary file may be left, and the memory must be flat. With
+    `--seed` clients do what they did in another run, with `--loop` under one loop.
+    """
+    install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def lowest(session: nox.Session) -> None:
     """Run the tests with the oldest versions that the packages declare."""
