@@ -196,7 +196,11 @@ def test_urlencoded_data_is_always_read_as_parse_qs_does(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["a=%ff", "a=%ff%", "a=%%fe", "%C3=1", "a=%ED%A0%80", "a=%41\ud800"]
+    "text",
+    [
+        *("a=%ff", "a=%ff%", "a=%%fe", "%C3=1", "a=%ED%A0%80", "a=%41\ud800"),
+        *("%41\ud800=", "%41&\ud800"),
+    ],
 )
 def test_urlencoded_data_that_is_no_utf8_is_a_400(text):
     assert refusal(parse_urlencoded, text, 9) == (400, "Unparsable urlencoded body")

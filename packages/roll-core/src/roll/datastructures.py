@@ -221,7 +221,7 @@ def parse_urlencoded(
                     values[name].append(value)
                 else:
                     values[name] = [value]
-        if not (escaped or text.isascii()):
+        if not text.isascii():
             text.encode()
     except UnicodeError as error:  # also of a lone surrogate in the text itself
         raise HttpError(HTTPStatus.BAD_REQUEST, unparsable) from error
