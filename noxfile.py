@@ -287,6 +287,18 @@ def nightly(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[-1])
+def fuzz(session: nox.Session) -> None:
+    """Fuzz each parser of a client's bytes, for five minutes each.
+
+    One target for a minute: `-- --seconds 60 --only cookies`. Atheris chooses the
+    inputs by the code that they reach; `--random` does without it. The input that fails
+    is kept in the folder for temporary files, and printed.
+    """
+    install(session, *workspace(), *groups("tests", "fuzz"), *own_tests(*PACKAGES))
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session(python=PYTHONS[-1])
 def soak(session: nox.Session) -> None:
     """Serve clients that leave at bad moments, for 10 minutes: `-- --seconds 60`.
 
