@@ -360,7 +360,7 @@ def order(app):
         ("GET", "/nowhere", ["headers", "request", "error 404", "response"]),
         ("PUT", "/", ["headers", "request", "error 405", "response"]),
         ("GET", "/boom", ["headers", "request", "error 500", "response"]),
-        ("GET", "/%ff", ["headers", "error 400", "response"]),
+        ("GET", "/%ff", ["headers", "request", "error 400", "response"]),
     ],
 )
 async def test_events_run_in_order_for_each_request(

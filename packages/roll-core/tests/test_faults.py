@@ -217,7 +217,7 @@ async def test_a_head_is_whole_wherever_it_is_cut(app):
 
 BAD = error("400 Bad Request")
 UNPARSABLE = {
-    "a control character": (b"\0", error("501 Not Implemented")),
+    "a control character": (b"\0", BAD),
     "a target": (get("*"), error("400 Bad Request", "Malformed request target")),
     "a field": (get("/", "X : 1"), BAD),
     "a line feed": (get("/", "X: a\nY: b\rZ: c"), BAD),
@@ -831,7 +831,46 @@ async def test_an_offer_is_served_as_http_1_1_with_its_body_and_so_is_the_next(
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
 async def test_an_offer_hides_no_parse_error(app, offer, split):
     for data, expected in (
-        (get("/", *offer) + b"\0\r\n", OK + error("501 Not Implemented")),
+        (get("/", *offer) + b"\0\r\n", OK + BAD),
         (post_chunks(b"one", fields=offer) + b"bad\0", BAD),
     ):
         assert await exchange(app, data, split=split, trailing=GET) == (expected, True)
+
+
+# A body whose size is known to be too large
+
+
+@ways
+@pytest.mark.parametrize("size", [b"8000000000000000", b"100001", b"ffffffffffffffff"])
+async def test_a_chunk_that_passes_the_limit_is_refused_at_once(app, size, split):
+    data = get("/", "Transfer-Encoding: chunked", method="POST") + size + b"\r\n"
+    found, closed = await exchange(app, data, split=split)
+    assert (found, closed) == (error("413 Content Too Large"), True)
+
+
+@ways
+async def test_a_chunk_behind_others_is_refused_with_them_counted(app, split):
+    body = chunked(b"x" * 1000) + b"ffc19\r\n"  # a byte more than 1 MiB
+    data = get("/", "Transfer-Encoding: chunked", method="POST") + body
+    found, closed = await exchange(app, data, split=split)
+    assert (found, closed) == (error("413 Content Too Large"), True)
+
+
+async def test_a_method_of_a_subclass_that_fails_is_a_500_and_logged(caplog):
+    class Broken(App.HttpProtocol):
+        def on_body(self, data):
+            raise KeyError("a bug")
+
+    class BrokenApp(App):
+        HttpProtocol = Broken
+
+    found, closed = await exchange(BrokenApp(), post(b"x") + GET)
+    assert (found, closed) == (error("500 Internal Server Error"), True)
+    assert caplog.messages == ["A message could not be read"]
+
+
+async def test_an_offer_on_a_path_that_does_not_decode_is_refused_as_without(app):
+    offer = ["Connection: Upgrade", "Upgrade: h2c"]
+    refusal = error("400 Bad Request", "The path does not decode as UTF-8", close=False)
+    for fields in ([], offer):
+        assert await exchange(app, get("/%ff", *fields) + GET) == (refusal + OK, False)

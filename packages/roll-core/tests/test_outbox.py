@@ -6,8 +6,8 @@ import socket
 import pytest
 from roll import Roll
 from roll.http11 import outbox
-from roll.http11.answer import COPIED
 from roll.http11.outbox import HOLD_BYTES, Outbox
+from roll.http11.writer import COPIED
 from roll_testing import Transport, connect
 
 HEAD = "{} HTTP/1.1\r\nHost: a\r\n{}\r\n"

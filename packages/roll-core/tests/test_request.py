@@ -8,6 +8,7 @@ import time
 import pytest
 from roll import HttpError, Limits, Request, Roll
 from roll.datastructures import Form, Query
+from roll.http11.parser import Head
 
 
 def make(url=b"/", fields=(), method="GET", app=None):
@@ -105,12 +106,13 @@ def test_the_path_is_decoded_and_the_url_is_as_received(url, path, query_string)
 
 
 @pytest.mark.parametrize("url", [b"/%ff", b"/%C3", b"/\xff", b"/a?\xff", b"/%ED%A0%80"])
-def test_a_target_that_is_not_utf_8_is_400(url):
-    request = make(url)
-    with pytest.raises(HttpError) as caught:
-        _ = request.path
-    assert caught.value.status == 400
+async def test_a_target_that_is_not_utf_8_has_an_endpoint_that_answers_400(url):
+    request = make(url, app=Roll())
     assert "\ufffd" in request.path + request.query_string
+    assert request.route == (None, {})
+    with pytest.raises(HttpError) as caught:
+        await request.endpoint.run(request, None)
+    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,9 @@ def test_cookies_come_from_all_cookie_fields():
 def of_head(*lines):
     """A request as it comes: nothing of its header has been read."""
     request = Request(None, None)
-    request.head = b"\r\n".join([b"GET / HTTP/1.1", b"Host: h", *lines, b"", b""])
+    request.message = Head(
+        b"\r\n".join([b"GET / HTTP/1.1", b"Host: h", *lines, b"", b""])
+    )
     return request
 
 

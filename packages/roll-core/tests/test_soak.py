@@ -511,7 +511,7 @@ REQUESTS = {
     ),
     request(b"/", b"Content-Length: x"): b"400 Bad Request",
     request(b"*"): b"400 Bad Request",
-    b"\0": b"501 Not Implemented",
+    b"\0": b"400 Bad Request",
     request(b"/split"): b"500 Internal Server Error",
     request(b"/raise"): b"500 Internal Server Error",
     request(b"/echo"): b"426 Upgrade Required",

@@ -320,8 +320,8 @@ class Roll(_Parts, dict[str, Any]):
                 if request.content is not None and not endpoint.lazy_body:
                     await request.load_body()
             if endpoint is not None:
-                if request.upgrade and "websocket" in request.upgrade:
-                    _check_switches(endpoint)
+                if request.message.upgrade:
+                    _check_offer(request, endpoint)
                 variables = request.variables
                 if variables:
                     await endpoint.run(request, response, **variables)
@@ -584,9 +584,9 @@ def _runner(kind: type[Upgrade] | None, view: View, timeout: float | None) -> Vi
     return view if timeout is None else routing.bounded(view, timeout)
 
 
-def _check_switches(endpoint: Endpoint) -> None:
+def _check_offer(request: Request, endpoint: Endpoint) -> None:
     """Refuse a WebSocket where there is none: its client could not use an answer."""
-    if endpoint.found and not endpoint.switches:
+    if "websocket" in request.upgrade and endpoint.found and not endpoint.switches:
         raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
 
 

@@ -12,9 +12,10 @@ from .datastructures import Files, Form, Headers, Query, parse_urlencoded
 from .errors import HttpError
 from .http11.body import Body
 from .http11.framing import read_fields
+from .http11.parser import Head
 from .jsontext import decode_json
 from .limits import Limits
-from .routing.endpoints import NOT_FOUND, Endpoint, Route
+from .routing.endpoints import NOT_FOUND, UNDECODABLE, Endpoint, Route
 
 if TYPE_CHECKING:
     from .app import Roll
@@ -22,18 +23,22 @@ if TYPE_CHECKING:
     from .http11.connection import HttpProtocol
 
 
-def _require_utf8(url: bytes) -> None:
+def _is_utf8(url: bytes) -> bool:
+    """Whether a target decodes: U+FFFD may have been sent as such."""
     try:
         unquote(url.partition(b"?")[0].decode(), errors="strict")
         url.decode()
-    except UnicodeDecodeError as error:
-        raise HttpError(
-            HTTPStatus.BAD_REQUEST, "The path does not decode as UTF-8"
-        ) from error
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 # A field begins behind a line end, and its value holds none.
 _COOKIE = re.compile(rb"\ncookie:([^\r]*+)", re.IGNORECASE)
+
+
+BY_HAND = Head()
+"""What a request that was made by hand has for a message."""
 
 
 class _LazyMultipart:
@@ -82,6 +87,7 @@ class Request(dict[str, Any]):
         "_host",
         "_json",
         "_method",
+        "_parts",
         "_path",
         "_query",
         "_query_string",
@@ -89,14 +95,9 @@ class Request(dict[str, Any]):
         "_scheme",
         "app",
         "content",
-        "head",
-        "keep_alive",
+        "message",
         "protocol",
-        "sent_method",
-        "upgrade",
-        "url",
         "variables",
-        "version",
     )
 
     _host: str
@@ -121,21 +122,12 @@ class Request(dict[str, Any]):
     def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
         self.app = app
         self.protocol = protocol
-        self.url = b""
-        """The target of the request line, as received (RFC 9112, section 3.2)."""
-        self.version = "1.1"
-        """The HTTP version of the message."""
-        self.keep_alive = True
-        """Whether the client lets the connection stay open after the answer."""
-        self.upgrade: tuple[str, ...] = ()
-        """The protocols that the client offers to switch to, in lower case."""
+        self._parts: Roll | type[Parts] = Parts if app is None else app
+        self.message: Head = BY_HAND
+        """The head of the message as it was read; an empty one without a message."""
         self.content: Body | None = None
         """The body while it comes in; None when the message has none."""
-        self.head = b""
-        """The request line and the header, as received."""
-        self._method = "GET"
-        self.sent_method = "GET"
-        """The method as received: by it the client reads its answer."""
+        self._method: str | None = None
         self._body: bytes | None = None
         self._endpoint: Endpoint | None = None
         self._path: str | None = None
@@ -144,16 +136,47 @@ class Request(dict[str, Any]):
         self._cookies: Cookies | None = None
         self._query: Query | None = None
 
-    @property
-    def _parts(self) -> "Roll | type[Parts]":
-        return Parts if self.app is None else self.app
-
     # The request line
+
+    @property
+    def head(self) -> bytes:
+        """The request line and the header, as received."""
+        return self.message.raw
+
+    @property
+    def version(self) -> str:
+        """The HTTP version of the message: `"1.0"` or `"1.1"`."""
+        return self.message.version
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client lets the connection stay open after the response."""
+        return self.message.keep_alive
+
+    @property
+    def upgrade(self) -> tuple[str, ...]:
+        """The protocols that the client offers to switch to, in lower case."""
+        return self.message.upgrade
+
+    @property
+    def sent_method(self) -> str:
+        """The method as received: by it the client reads its response."""
+        return self.message.method
+
+    @property
+    def url(self) -> bytes:
+        """The target of the request line, as received (RFC 9112, section 3.2)."""
+        return self.message.target
+
+    @url.setter
+    def url(self, url: bytes) -> None:
+        self.message = self.message.replace(target=url)
+        self._path = self._endpoint = self._query = None
 
     @property
     def method(self) -> str:
         """The method, in upper case. Setting it looks the route up again."""
-        return self._method
+        return self._method or self.message.method
 
     @method.setter
     def method(self, method: str) -> None:
@@ -164,9 +187,8 @@ class Request(dict[str, Any]):
     def path(self) -> str:
         """The path, percent-decoded. Setting it looks the route up again.
 
-        Raises:
-            HttpError: 400, when it does not decode as UTF-8; only the first time, a
-                path with replacement characters is there for who reads it after.
+        One that does not decode as UTF-8 has replacement characters (U+FFFD), and its
+        endpoint answers 400.
         """
         if self._path is None:
             self._read_target()
@@ -198,10 +220,11 @@ class Request(dict[str, Any]):
 
     def _read_target(self) -> None:
         """Split the target, in origin or absolute form (RFC 9112, section 3.2)."""
+        url = self.message.target
         try:
-            target = self.url.decode()
+            target = url.decode()
         except UnicodeDecodeError:
-            target = self.url.decode(errors="replace")
+            target = url.decode(errors="replace")
         self._host = ""
         if not target.startswith("/") and "://" in target:
             authority, slash, rest = target.partition("://")[2].partition("/")
@@ -214,9 +237,8 @@ class Request(dict[str, Any]):
             self._path = path = unquote(path)
         elif target.isascii():
             return
-        if "\ufffd" in path or "\ufffd" in target:
-            # Sent as such, or put there by us. What was decoded stays for listeners.
-            _require_utf8(self.url)
+        if ("\ufffd" in path or "\ufffd" in target) and not _is_utf8(url):
+            self._endpoint, self.variables = UNDECODABLE, {}
 
     # The header
 
@@ -224,7 +246,7 @@ class Request(dict[str, Any]):
     def fields(self) -> list[tuple[bytes, bytes]]:
         """The header as received, but for the names, which are in upper case."""
         if self._fields is None:
-            self._fields = read_fields(self.head)
+            self._fields = read_fields(self.message.raw)
         return self._fields
 
     @fields.setter
@@ -244,7 +266,9 @@ class Request(dict[str, Any]):
         if self._cookies is None:
             if self._headers is None and self._fields is None:
                 # One field does not need them all.
-                values = [value.strip(b" \t") for value in _COOKIE.findall(self.head)]
+                values = [
+                    value.strip(b" \t") for value in _COOKIE.findall(self.message.raw)
+                ]
                 header = b"; ".join(filter(None, values)).decode("latin-1")
             else:
                 header = self._field("COOKIE")
@@ -330,16 +354,22 @@ class Request(dict[str, Any]):
 
     @property
     def endpoint(self) -> Endpoint:
-        """What answers the path and the method; sets `variables` beside."""
+        """What answers the path and the method; sets `variables` beside.
+
+        It is looked up once, and again when the path or the method is set.
+        """
         if self._endpoint is None:
-            if self.app is None:
-                self._endpoint, self.variables = NOT_FOUND, {}
-            else:
-                if self._path is None:
-                    self._read_target()
-                path: str = self._path  # type: ignore[assignment]  # it was read
-                found = self.app.find_endpoint(path, self._method)
-                self._endpoint, self.variables = found
+            if self._path is None:
+                self._read_target()
+            if self._endpoint is None:  # a path that does not decode has one
+                self._endpoint, self.variables = (
+                    (NOT_FOUND, {})
+                    if self.app is None
+                    else self.app.find_endpoint(
+                        self._path,  # type: ignore[arg-type]  # it was read
+                        self._method or self.message.method,
+                    )
+                )
         return self._endpoint
 
     @property
@@ -384,15 +414,14 @@ class Request(dict[str, Any]):
         if self._body is not None or content is None:
             return
         limit = (self.endpoint.limits or self._parts.limits).body
-        if content.length is not None and content.length > limit:
-            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if content.complete and content.received <= limit:  # most come with the head
             self._body = content.take()
         else:
+            content.restrict(limit)
             pieces: list[bytes] = []
             try:
-                async for piece in self._read_content(limit):
-                    pieces.append(piece)  # noqa: PERF401 # what came is not to be lost
+                while piece := await content.read():
+                    pieces.append(piece)
             except asyncio.CancelledError:
                 content.put_back(pieces)
                 raise
@@ -416,9 +445,9 @@ class Request(dict[str, Any]):
         if self._body:
             yield self._body
         elif self._body is None and self.content is not None:
+            if limit is not None:
+                self.content.restrict(limit)
             while piece := await self.content.read():
-                if limit is not None and self.content.received > limit:
-                    raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                 yield piece
 
     # What the query and the body hold

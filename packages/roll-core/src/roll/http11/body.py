@@ -1,6 +1,7 @@
 """The queue between the parser and whoever reads the body."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Protocol
 
 from ..errors import HttpError
@@ -37,10 +38,11 @@ class Body:
     """
 
     __slots__ = (
+        "_announced",
         "_buffer",
         "_chunks",
         "_error",
-        "_paused",
+        "_limit",
         "_size",
         "_source",
         "_waiter",
@@ -48,6 +50,7 @@ class Body:
         "discarded",
         "discarding",
         "expected",
+        "full",
         "length",
         "received",
     )
@@ -60,6 +63,8 @@ class Body:
         expected: bool = False,
     ) -> None:
         self.length = length
+        self.full = False
+        """Whether reading is paused: as much waits for the reader as may."""
         self.expected = expected
         self.received = 0
         """Bytes that came so far."""
@@ -73,14 +78,10 @@ class Body:
         self._buffer = buffer
         self._chunks: list[bytes] = []
         self._size = 0
-        self._paused = False
+        self._announced = 0
+        self._limit: int | None = None
         self._error: HttpError | None = None
         self._waiter: asyncio.Future[None] | None = None
-
-    @property
-    def missing(self) -> int:
-        """Bytes that are still to come, 0 when the body is chunked."""
-        return 0 if self.length is None else self.length - self.received
 
     def feed(self, data: bytes) -> None:
         """Take a piece from the parser."""
@@ -94,9 +95,33 @@ class Body:
             self._waiter.set_result(None)  # it takes all of this at once
             return
         full = self._size > self._buffer or len(self._chunks) > PIECES
-        if full and not self._paused:
-            self._paused = True
+        if full and not self.full:
+            self.full = True
             self._source.pause_body()
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are known to come: of a chunked body, the rest of a chunk."""
+        return self._announced if self.length is None else self.length - self.received
+
+    def announce(self, size: int) -> None:
+        """Note how much of a chunk is still to come; refuse more than the limit.
+
+        Whoever reads the body gets HttpError 413.
+        """
+        self._announced = size
+        if self._limit is not None and self.received + size > self._limit:
+            self.fail(HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
+
+    def restrict(self, limit: int) -> None:
+        """Refuse more than *limit* bytes, as soon as it is known that they come.
+
+        Raises:
+            HttpError: 413, when it is known already.
+        """
+        self._limit = limit
+        if self.received + self.missing > limit:
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def finish(self) -> None:
         """Note that the last piece came."""
@@ -173,6 +198,6 @@ class Body:
             self._waiter.set_result(None)
 
     def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
+        if self.full:
+            self.full = False
             self._source.resume_body()

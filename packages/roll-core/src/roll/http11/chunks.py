@@ -1,94 +1,137 @@
-"""Chunked bodies (RFC 9112, section 7.1), which llhttp reads."""
+"""Chunked bodies, read (RFC 9112, section 7.1)."""
 
+import re
 from http import HTTPStatus
 
-from httptools import HttpRequestParser
-
 from ..errors import HttpError
+from ..limits import Limits
+from .framing import read_fields
 
 END = b"\r\n\r\n"
-"""What ends a head, and a chunked body: an empty line."""
+"""What ends a header, and trailers: an empty line."""
 
-SLICE = 4 * 1024
-"""Bytes of chunks read before their reader may pause."""
+SLICE = 2 * 1024
+"""Bytes of chunks read at once: a body may have a chunk for each byte."""
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_SIZE = rb"([0-9A-Fa-f]{1,16}+)(?:;%b(?:=(?:%b|%b))?+)*+\r\n" % (
+    _TOKEN,
+    _TOKEN,
+    _QUOTED,
+)
+_FIRST = re.compile(_SIZE)
+_NEXT = re.compile(rb"\r\n" + _SIZE)  # a chunk's data ends with CRLF
+
+# What may still become the line of a chunk. No part of a line begins otherwise.
+_SIZE_PART = rb"[0-9A-Fa-f]{1,16}+(?:;[\t -~\x80-\xff]*+)?+\r?+"
+_FIRST_PART = re.compile(_SIZE_PART)
+_NEXT_PART = re.compile(rb"\r(?:\n(?:%b)?+)?+" % _SIZE_PART)
+
+_START = 32
+"""Bytes of a part of a line that are looked at: the size is among them."""
+
+_TRAILERS = re.compile(rb"(?:%b:[\t -~\x80-\xff]*+\r\n)*+\r\n" % _TOKEN)
+
+# Fields that would say something else of the framing than the header did.
+_FORBIDDEN = frozenset((b"CONTENT-LENGTH", b"TRANSFER-ENCODING"))
 
 
 class Chunks:
-    """The chunks of one body.
+    """The chunks of one body. It holds none of its bytes.
 
     Args:
-        fields: How many trailers there may be.
+        limits: `head` bounds the line before a chunk, and with `fields` the trailers.
     """
 
     __slots__ = (
-        "_fields",
-        "_parser",
-        "_parts",
-        "_tail",
+        "_limits",
+        "_line",
+        "_part",
+        "_waiting",
         "complete",
-        "on_body",
+        "left",
         "trailers",
     )
 
-    def __init__(self, fields: int) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._line, self._part = _FIRST, _FIRST_PART
+        self._waiting = False  # for the end of a line
+        self.left = 0
+        """Bytes of the chunk being read that are still to come."""
         self.complete = False
         """Whether the last chunk came, and the trailers behind it."""
         self.trailers: list[tuple[bytes, bytes]] = []
-        """Names and values of the fields behind the last chunk."""
-        self._fields = fields
-        self._tail = b""  # of what came before
-        self._parts: list[bytes] = []
-        # What httptools calls for each chunk: a body may have one for each byte.
-        self.on_body = self._parts.append
-        self._parser = HttpRequestParser(self)
-        # llhttp reads whole messages; behind one that closes it refuses whatever comes.
-        self._parser.feed_data(
-            b"POST / HTTP/1.1\r\nConnection: close\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
-        )
-        self.trailers.clear()  # these were no trailers
+        """Names, in upper case, and values of the fields behind the last chunk."""
 
-    def feed(self, data: bytes, at: int) -> int:
+    def read(self, data: bytes, at: int) -> tuple[bytes, int]:
         """Read some chunks, and nothing that is behind the body.
-
-        No piece that llhttp is given passes an empty line: that ends the body, unless
-        it is in a chunk.
 
         Args:
             data: What came.
-            at: Where the chunks begin in it.
+            at: Where to begin in it.
 
         Returns:
-            Where the rest begins.
+            What the chunks hold, and where the rest of *data* begins. That is *at*
+            where more has to come.
 
         Raises:
-            HttpParserError: They are malformed, or there are too many trailers.
+            HttpError: 400, when they are malformed; 431, when there are too many
+                trailers, or the line of a chunk is too long.
         """
-        before = len(self._tail)
-        piece = self._tail + data[at : at + SLICE]
-        start = before
-        while start < len(piece) and not self.complete:
-            end = piece.find(END, max(start - 3, 0))
-            stop = len(piece) if end < 0 else end + 4
-            self._parser.feed_data(piece[start:stop])
-            start = stop
-        self._tail = piece[max(start - 3, 0) : start]
-        if self.complete:
-            del self._parser  # it holds on to our methods
-        return at + start - before
+        pieces = []
+        stop = min(len(data), at + SLICE)
+        while at < stop:
+            if self.left:
+                piece = data[at : at + self.left]
+                pieces.append(piece)
+                at += len(piece)
+                self.left -= len(piece)
+                continue
+            # A line that has not come to its end is not read again for each byte.
+            whole = not self._waiting or data.find(b"\n", at + 2) >= 0
+            line = self._line.match(data, at) if whole else None
+            self._waiting = line is None
+            if line is None:
+                self._require_part(data, at)
+                break
+            size = int(line[1], 16)
+            if not size:
+                end = self._read_trailers(data, line.end())
+                if end:
+                    self.complete = True
+                    at = end
+                break
+            self.left = size
+            self._line, self._part = _NEXT, _NEXT_PART
+            at = line.end()
+        return b"".join(pieces), at
 
-    def take(self) -> bytes:
-        """Give what was in the chunks that were read; nothing of it is kept."""
-        body = b"".join(self._parts)
-        self._parts.clear()
-        return body
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a trailer, from httptools."""
-        self.trailers.append((name, value.rstrip(b" \t")))
-        if len(self.trailers) > self._fields:
+    def _require_part(self, data: bytes, at: int) -> None:
+        """Refuse what cannot become the line of a chunk, or is too long for one."""
+        start = data[at : at + _START]
+        if not self._part.fullmatch(start) or data.find(b"\n", at + 2) >= 0:
+            raise HttpError(HTTPStatus.BAD_REQUEST)
+        if len(data) - at > self._limits.head:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def on_message_complete(self) -> None:
-        """Note the end, from httptools."""
-        self.complete = True
+    def _read_trailers(self, data: bytes, at: int) -> int:
+        """Read the fields behind the last chunk: where they end; 0 for not yet."""
+        # The end of the last chunk's line counts as that of a field.
+        end = data.find(END, at - 2) + len(END)
+        section = data[at : end if end >= len(END) else len(data)]
+        if section.count(b"\n") > self._limits.fields + 1:
+            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if len(section) > self._limits.head:
+            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if section.count(b"\n") != section.count(b"\r\n"):
+            raise HttpError(HTTPStatus.BAD_REQUEST)
+        if end < len(END):
+            return 0
+        if not _TRAILERS.fullmatch(section):
+            raise HttpError(HTTPStatus.BAD_REQUEST)
+        self.trailers = read_fields(b"\r\n" + section)
+        if not _FORBIDDEN.isdisjoint(name for name, _ in self.trailers):
+            raise HttpError(HTTPStatus.BAD_REQUEST)
+        return end

@@ -1,10 +1,10 @@
-"""HTTP/1.1 on an asyncio transport (RFC 9112); only outbox touches one beside it."""
+"""HTTP/1.1 on an asyncio transport (RFC 9112), one message after another."""
 
 import asyncio
 import math
-import sys
 from collections.abc import AsyncIterable
 from contextvars import copy_context
+from enum import IntEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,17 +14,11 @@ from ..peers import has_left
 from ..request import Request
 from ..response import Response, close_body, encode_body, set_error
 from ..tasks import EAGER, is_cancelled
-from . import writer
-from .answer import COPIED, Answer, frame
+from . import sockets, writer
 from .body import Body
-from .parser import MessageReader, method_of
+from .parser import END, NEED_DATA, Event, Head, Parser, Refusal
 from .upgrade import Switch
-
-try:
-    import fcntl
-    import termios
-except ImportError:  # they are Unix's
-    fcntl = None  # type: ignore[assignment]
+from .writer import COPIED, Framed, frame
 
 if TYPE_CHECKING:
     from ..app import Roll
@@ -55,53 +49,87 @@ PIECE = 4096
 """Bytes that a piece counts for beside its own, as it takes time, however small."""
 
 
-class HttpProtocol(MessageReader, asyncio.Protocol):
+class State(IntEnum):
+    """Where a connection stands; timeouts and shutdown go by it."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+    VIEW = 3
+    WRITING = 4
+    # From here on nothing is read.
+    LINGERING = 5
+    # From here on the transport is not ours.
+    SWITCHED = 6
+    CLOSED = 7
+
+
+# The members as plain names: to ask the class for one takes longer than the rest.
+IDLE, HEAD, BODY, VIEW, WRITING, LINGERING, SWITCHED, CLOSED = State
+
+
+_PLAIN = (bytes, str)
+"""Types of most bodies: there is nothing to close."""
+
+_UNWATCHED: tuple[State, int, float] = (IDLE, 0, 0.0)
+"""What was seen last: a state, a number that changes as it goes on, since when."""
+
+
+class HttpProtocol(asyncio.Protocol):
     """One connection: its messages are answered one after the other, in order.
 
-    What belongs to a message lives in its Request; here is only where the connection
-    stands.
+    What belongs to a message lives in its Request, what was read of it in the Parser;
+    here is only where the connection stands:
+
+    ========= ============================================ ========================
+    state     what goes on                                 ended after
+    ========= ============================================ ========================
+    IDLE      nothing, between two messages                `Limits.keep_alive`
+    HEAD      a head has begun to come                     `Limits.head_timeout`
+    BODY      a body is coming, for a view or to be        `Limits.body_timeout`
+              skipped                                      without a byte
+    VIEW      all of a message came, and is being served   never
+    WRITING   the client is behind with reading            `Limits.write_timeout`
+    LINGERING our side has ended                           `LINGER`
+    SWITCHED  another protocol has the transport           by that protocol
+    CLOSED    the client is gone; its view may go on       never
+    ========= ============================================ ========================
 
     Args:
         app: The app that answers.
     """
 
     __slots__ = (
-        "_Response",
-        "_body_paused",
+        "_advancing",
+        "_body",
         "_context",
         "_disconnected",
-        "_lingering",
-        "_loop",
-        "_next",
         "_outbox",
-        "_reading",
-        "_reading_paused",
-        "_seen_mark",
-        "_seen_phase",
-        "_served",
-        "_since",
-        "_stopping",
-        "_transport",
+        "_paused",
+        "_remaining",
+        "_watched",
         "_writable",
-        "busy",
+        "app",
+        "parser",
         "peer",
         "request",
         "response",
+        "state",
         "switch",
         "task",
         "transport",
     )
 
     def __init__(self, app: "Roll") -> None:
-        super().__init__(app)
-        self._Response = app.Response
-        self.transport: asyncio.Transport | None = None
+        self.app = app
+        self.parser = Parser(app.limits)
+        """What reads the messages."""
+        self.state = IDLE
+        """Where the connection stands."""
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
         """The connection, also once it is lost."""
-        self._transport: asyncio.Transport | None = None  # not once it is lost
         self.peer: Any = None
         """The client's address, as the socket gives it."""
-        self.busy = False
-        """Whether a message is being served."""
         self.request: Request | None = None
         """The message being served."""
         self.response: Response | None = None
@@ -110,26 +138,23 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         """The task that serves it."""
         self.switch: Switch | None = None
         """What takes over once a 101 is written."""
-        self._next: Request | None = None  # it is about to be served
-        self._reading = False
-        self._served = 0
-        self._lingering = False
-        self._body_paused = False
-        self._reading_paused = False
+        self._body: Body | None = None  # that is still coming
+        self._advancing = False
+        self._paused = False  # reading
+        self._remaining: float = app.limits.requests or math.inf  # messages to be read
         self._writable: asyncio.Future[None] | None = None
         self._disconnected: asyncio.Future[None] | None = None
-        self._seen_phase = ""
-        self._seen_mark = 0
-        self._since = 0.0
-        self._stopping = False  # its next answer is the last
+        self._watched = _UNWATCHED
+
+    def _enter(self, state: State) -> None:
+        self.state = state
 
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to serve a client."""
-        self.transport = self._transport = cast(asyncio.Transport, transport)
-        self._loop = asyncio.get_running_loop()
-        self._outbox = self.app.outbox(self._loop)
+        self.transport = cast(asyncio.Transport, transport)
+        self._outbox = self.app.outbox(asyncio.get_running_loop())
         self._context = copy_context()
         # A client that left has no address any more, but what a Server accepted it by.
         self.peer = transport.get_extra_info("peername") or self.peer
@@ -139,18 +164,16 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel what still works for a client that is gone."""
-        self._transport = self._chunks = None  # that one holds on to our methods
-        self._drop_input()
-        request, self._incoming = self._incoming, None
-        if request is not None and request.content is not None:
-            gone = HttpError(HTTPStatus.BAD_REQUEST, "The client left")
-            request.content.fail(gone)
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        if self._disconnected is not None and not self._disconnected.done():
-            self._disconnected.set_result(None)
+        self._enter(CLOSED)
+        self.parser.stop()
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+        for waiter in (self._writable, self._disconnected):
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
         if self.task is not None:
-            if self.busy and _finishes(self.request):
+            if self.request is not None and _is_set(self.request, "finishes"):
                 # Until then it counts as a connection, which limits how many there are.
                 self.task.add_done_callback(lambda task: self.app.forget(self))
                 return
@@ -163,13 +186,18 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Make whoever writes wait: the client does not read."""
-        self._writable = self._loop.create_future()
+        self._writable = self._outbox.loop.create_future()
 
     def resume_writing(self) -> None:
         """Let whoever writes go on."""
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is being served."""
+        return self.request is not None
 
     @property
     def remote_addr(self) -> str | None:
@@ -179,150 +207,194 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
     @property
     def secure(self) -> bool:
         """Whether the connection has TLS."""
-        transport = self.transport
-        return bool(transport and transport.get_extra_info("sslcontext"))
+        return bool(self.transport and self.transport.get_extra_info("sslcontext"))
 
     async def disconnected(self) -> None:
         """Wait until the client is gone."""
         if self._disconnected is None:
-            if self._transport is None:
+            if self.state == CLOSED:
                 return
-            self._disconnected = self._loop.create_future()
+            self._disconnected = self._outbox.loop.create_future()
         await asyncio.shield(self._disconnected)
 
     # What comes in
 
     def data_received(self, data: bytes) -> None:
         """Read what came, and serve what is complete enough."""
-        if self._deaf:
-            return self._ignore(data)
-        if self._held:
-            self._hold(data)
-        elif (
-            self._incoming is not None
-            and not self._body_paused
-            and self._take_piece(data)
-        ):
-            return
+        self.parser.receive_data(data)
+        if self.parser.ignored:
+            self._limit_ignored()
         else:
-            self._held = data
-        self._read_on()
+            self._advance()
 
-    def _read_on(self) -> None:
-        """Read what is held, message by message; each is answered before the next."""
-        if self._reading:
+    def _advance(self) -> None:
+        """Read on, and serve each message, until the next one has to wait.
+
+        A message is served once all that came of its body was read: most bodies come
+        with their heads.
+        """
+        if self._advancing:
             return
-        self._reading = True
+        self._advancing = True
+        parser = self.parser
         turn = TURN
+        begun = starved = False
         try:
             while True:
-                if (
-                    self._at == len(self._held)
-                    or self._deaf
-                    or self._body_paused
-                    or (self.busy and self._incoming is None)
+                body = self._body
+                if turn <= 0 or (
+                    self.request is not None if body is None else body.full
                 ):
-                    if self._next is None:
-                        break
-                elif turn <= 0:
-                    if self._next is None:
-                        self._loop.call_soon(self._read_on)  # others have their turn
-                        break
+                    starved = False
+                elif body is None and not parser.held:  # the usual end
+                    starved = True
                 else:
                     turn -= 1
-                    if self._incoming is not None:
-                        self._read_body(self._incoming)
-                    elif not self._read_head():
-                        break
-                    if self._next is None or self._incoming is not None:
+                    event = self._take_event(parser)
+                    starved = event is NEED_DATA
+                    if type(event) is Head:
+                        begun = self.request is not None
+                    if not starved and (not begun or self._body is not None):
                         continue
-                self._serve_next()  # its body may be still to come
+                if not begun:
+                    break
+                begun = False
+                self._enter(VIEW if self._body is None else BODY)
+                # Not in the context of the request before, in whose task we may be.
+                self.task = asyncio.Task(
+                    self._serve(self.request, self.response),  # type: ignore[arg-type]
+                    loop=self._outbox.loop,
+                    context=self._context.copy(),
+                    **EAGER,
+                )
         finally:
-            self._reading = False
-        if self._deaf or self._at == len(self._held):
-            self._held, self._at = b"", 0
-        if not self.busy:  # an idle connection holds on to nothing
-            self.request = self.response = self.task = None
-        if self._held or self._reading_paused or self._body_paused:
-            self._pace_reading()
+            self._advancing = False
+        if starved:
+            if parser.held and self.state is IDLE:
+                self._enter(HEAD)
+        elif turn <= 0:
+            self._outbox.loop.call_soon(self._advance)  # others have their turn
+        if parser.held or self._body is not None or self._paused:
+            self._pause(self._is_full(starved))
 
-    def _pace_reading(self) -> None:
-        """Take in only what can be read: not behind a message, nor for a full body."""
-        pause = self._body_paused or (self._held != b"" and not self._seen)
-        if pause != self._reading_paused and self._transport is not None:
-            self._reading_paused = pause
+    def _take_event(self, parser: Parser) -> Event:
+        """Take the next event, and do with it what is to be done."""
+        try:
+            event = parser.next_event()
+            if type(event) is Head:
+                self._begin(event)
+            elif type(event) is bytes:
+                self.on_body(event)
+            elif event is END:
+                self.on_message_complete()
+            elif type(event) is Refusal:
+                self._refuse(event)
+            elif self._body is not None and self._body.length is None:
+                self._body.announce(parser.left)
+        except Exception:  # not the client's fault
+            logger.exception("A message could not be read")
+            parser.stop()
+            error = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
+            event = Refusal(error, "GET")
+            self._refuse(event)
+        return event
+
+    def _is_full(self, starved: bool) -> bool:
+        """Whether no more is to come in: behind a message, or for a body that is full.
+
+        Args:
+            starved: Whether all was read that can be.
+        """
+        if self._body is not None and self._body.full:
+            return True
+        if starved or not self.parser.held:
+            return False
+        return not self.parser.paused or self.parser.unread > self.parser.limits.unread
+
+    def _pause(self, pause: bool) -> None:
+        if pause is not self._paused and self.state < SWITCHED:
+            self._paused = pause
+            transport = self.transport
             if pause:
-                self._transport.pause_reading()
+                transport.pause_reading()
             else:
-                self._transport.resume_reading()
+                transport.resume_reading()
 
-    def _drop_input(self) -> None:
-        self._next = None
-        self._held, self._at, self._seen = b"", 0, 0
-
-    def _ignore(self, data: bytes) -> None:
-        """Take what comes after the last message: it is for who took over, or lost."""
-        self._pending += len(data)
-        if self._rest is not None:
-            self._rest += data
-        if self._pending <= self.limits.unread:
+    def _limit_ignored(self) -> None:
+        """Bound what comes after the last message."""
+        if self.parser.ignored <= self.parser.limits.unread:
             return
-        transport = cast(asyncio.Transport, self._transport)
-        if self.busy or _unsent(transport):  # an answer is not to be lost
-            self._reading_paused = True
-            transport.pause_reading()
+        transport = self.transport
+        if self.busy or sockets.unsent(transport):  # an answer is not to be lost
+            self._pause(True)
         else:
             self.abort()
 
+    def _begin(self, head: Head) -> None:
+        """Make a request of its head."""
+        app = self.app
+        request = app.Request(app, self)
+        request.message = head
+        self._remaining = self._remaining - 1 if head.keep_alive else -1
+        if head.length != 0:
+            limits = self.parser.limits
+            request.content = Body(self, limits.buffer, head.length, head.expects)
+        # Behind a handshake is what the other protocol reads, if it is accepted.
+        if head.upgrade:
+            if not _is_set(request, "switches"):
+                self.parser.resume()
+            elif request.content is not None:
+                request.content.finish()
+        self.on_headers_complete(request)
+
     def on_headers_complete(self, request: Request) -> None:
-        """Note a request to be served next; its body may be still to come."""
-        self._next = request
+        """Take a request to be served next; its body may be still to come."""
+        self.request = request
+        self.response = self.app.Response(self.app, self)
+        if request.content is not None and not request.content.complete:
+            self._body = request.content
 
-    def _refuse(self, error: HttpError, method: str = "GET") -> None:
-        """Answer *error*, unless something is being answered; nothing after is read."""
-        self._deaf = True
-        request, self._incoming = self._incoming, None
-        if request is None or request.content is None:
-            self._write_refusal(error, method)
-        elif request is self._next or (self.busy and request is self.request):
-            request.keep_alive = False
-            request.content.fail(error)  # its reader answers, so there is one answer
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        body: Body = self._body  # type: ignore[assignment]  # there is one
+        body.feed(data)
+        if body.length is None:
+            body.announce(self.parser.left)
+        if body.discarded > self.parser.limits.unread:
+            self._end(linger=True)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a body; after the last message nothing is read."""
+        body: Body = self._body  # type: ignore[assignment]  # there is one
+        self._body = None
+        if self.state is BODY:  # else it is still to be served
+            self._enter(IDLE if self.request is None else VIEW)
+        body.finish()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what cannot be read, unless something is being answered."""
+        body, self._body = self._body, None
+        self._remaining = -1
+        if body is None:
+            self._write_refusal(refusal)
+        elif self.request is not None:
+            body.fail(refusal.error)  # its reader answers, so there is one answer
         else:
-            self._close(linger=True)
-
-    def _skip_too_much(self) -> None:
-        self._close(linger=True)
+            self._end(linger=True)
 
     def pause_body(self) -> None:
         """Stop reading: the view is slower than the client."""
-        self._body_paused = True
-        self._pace_reading()
+        self._pause(True)
 
     def resume_body(self) -> None:
         """Read on."""
-        self._body_paused = False
-        self._read_on()
+        self._advance()
 
     def continue_body(self) -> None:
         """Ask for the body of a message with `Expect: 100-continue`."""
-        if self._transport is not None:
-            self._outbox.send(self._transport, writer.CONTINUE)
+        self._send(writer.CONTINUE)
 
     # From messages to answers
-
-    def _serve_next(self) -> None:
-        request: Request = self._next  # type: ignore[assignment]  # there is one
-        self._next = None
-        self.busy = True
-        self.request = request
-        response = self.response = self._Response(self.app, self)
-        # Not in the context of the request before, in whose task we may be.
-        self.task = asyncio.Task(
-            self._serve(request, response),
-            loop=self._loop,
-            context=self._context.copy(),
-            **EAGER,
-        )
 
     async def _serve(self, request: Request, response: Response) -> None:
         self.task = asyncio.current_task()  # an eager one is not assigned yet
@@ -332,7 +404,7 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             if self.switch is not None:
                 switch, self.switch = self.switch, None
                 # A listener may have refused it since.
-                if request.keep_alive and response._status in writer.INTERIM:
+                if self._remaining >= 0 and response._status in writer.INTERIM:
                     return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
@@ -345,33 +417,38 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             logger.exception("%s %r was cut short", request.method, request.url)
             if request.version == "1.0":  # the end of the connection may be the body's
                 return self.abort()
-            request.keep_alive = False  # the answers before it are sent
+            self._remaining = -1  # the answers before it are sent
         finally:
-            self.busy = False
             # With what was raised, a task holds on to its frames, and to us.
             self.request = self.response = self.task = None
-        self._served += 1
+        if self.state >= LINGERING:
+            return
         content = request.content
-        if not request.keep_alive:
+        if self._remaining <= 0:
             self._outbox.flush()
-            self._close(linger=self._more_comes(content))
-        elif content is not None:
+            self._end(linger=self._more_comes(content))
+        elif content is None or content.complete:
+            self._enter(IDLE)
+        else:
+            self._enter(BODY)
             content.discard()
-        if not self._reading:  # else this was served at once, from within
-            self._read_on()
+        if not self._advancing:  # else this was served at once, from within
+            self._advance()
 
     def _more_comes(self, content: Body | None) -> bool:
         """Whether input is left that nobody reads, or may come before much is sent."""
         if content is not None and not content.complete:
             return True
-        if self._transport is None or (self._deaf and not self._pending):
+        transport = self.transport
+        if self.parser.finished and not self.parser.ignored:
             return False  # a client that knew of the end, and kept to it
-        return _unsent(self._transport) > COPIED or _unread(self._transport) > 0
+        return sockets.unsent(transport) > COPIED or sockets.unread(transport) > 0
 
     async def write(self) -> None:
         """Send the answer of the message being served.
 
-        One that would break HTTP, by a line feed in a header for one, becomes a 500.
+        One that would break HTTP, for example by a line feed in a header, becomes a
+        500.
         """
         request: Request = self.request  # type: ignore[assignment]  # it is served
         response: Response = self.response  # type: ignore[assignment]
@@ -379,50 +456,59 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         if content is not None and content.expected and _may_read(response):
             content.ask()  # not later, in the middle of the answer
         try:
-            answer = self._frame(request, response)
+            framed = self._frame(request, response)
         except Exception as error:
-            answer = await self._frame_error(request, response, error)
-        head, body, chunked, length, close = answer
-        if close:
-            request.keep_alive = False
+            framed = await self._frame_error(request, response, error)
         if content is not None:
             content.expected = False  # the client has its answer
-        transport = self._transport
-        if body is None:
-            if transport is not None:
-                self._outbox.send(transport, head)
-            if type(response.body) is not bytes:
+        if isinstance(framed, bytes):
+            self._send(framed)
+            if type(response.body) not in _PLAIN:
                 await close_body(response.body)
-        elif transport is None:
-            await close_body(body)
         else:
-            self._outbox.flush()
-            transport.write(head)
-            if hasattr(body, "__aiter__"):
-                await self._write_stream(transport, body, chunked, length)
-            else:  # the transport keeps what it is given, until it is sent
-                transport.write(bytes(body))
+            await self._write_framed(framed, response)
         if self._writable is not None:
-            await self._writable
+            await self._wait_for_client()
 
-    def _frame(self, request: Request, response: Response) -> Answer:
+    async def _write_framed(self, framed: Framed, response: Response) -> None:
+        """Send what is large, comes in pieces, or is the last."""
+        if framed.close:
+            self._remaining = -1
+        self._send(framed.head, at_once=framed.body is not None)
+        if framed.body is not None and self.state != CLOSED:
+            if hasattr(framed.body, "__aiter__"):
+                return await self._write_stream(framed)
+            # The transport keeps what it is given, until it is sent.
+            self._send(bytes(framed.body), at_once=True)
+        await close_body(response.body)
+
+    async def _wait_for_client(self) -> None:
+        """Wait while the client is behind with reading."""
+        waiter: asyncio.Future[None] = self._writable  # type: ignore[assignment]
+        before = self.state
+        if before < LINGERING:
+            self._enter(WRITING)
+        await waiter
+        if self.state is WRITING:
+            self._enter(before if before is not BODY or self._body else VIEW)
+
+    def _frame(self, request: Request, response: Response) -> bytes | Framed:
         if self.switch is not None and response._status in writer.INTERIM:
-            return self._frame_switch(request, response)
+            if self._remaining < 0:  # a limit of requests does not count a handshake
+                raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
+            return frame(response, extra=self.app.date, switches=True)
         content = request.content
-        requests = self.limits.requests
         close = (
-            not request.keep_alive
-            or self._stopping
+            self._remaining <= 0
             or (content is not None and not self._can_skip(content))
-            or self._rest is not None  # its offer failed
-            or (requests is not None and self._served + 1 >= requests)
+            or self.parser.paused  # its offer failed
         )
-        method, version = request.sent_method, request.version
-        return frame(response, method, version, close, self.app.date)
+        head = request.message
+        return frame(response, head.method, head.version, close, self.app.date)
 
     async def _frame_error(
         self, request: Request, response: Response, error: Exception
-    ) -> Answer:
+    ) -> bytes | Framed:
         """Frame a 500 in place of what cannot be sent."""
         await close_body(response.body)
         response.reset()
@@ -434,50 +520,41 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.app.replace(request, response, second)
             return self._frame(request, response)
 
-    def _frame_switch(self, request: Request, response: Response) -> Answer:
-        if not request.keep_alive or self._stopping:
-            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
-        return frame(response, extra=self.app.date, switches=True)
-
     def _can_skip(self, content: Body) -> bool:
         """Whether the connection outlives what is unread of a body."""
         if content.complete:
             return True
         if content.expected:  # the client may send the body, or may not
             return False
-        return content.missing <= self.limits.unread
+        return content.missing <= self.parser.limits.unread
 
-    async def _write_stream(
-        self,
-        transport: asyncio.Transport,
-        body: AsyncIterable[Any],
-        chunked: bool,
-        length: int | None,
-    ) -> None:
+    async def _write_stream(self, framed: Framed) -> None:
         """Send the pieces of an async body as they come, and always close it."""
+        transport = self.transport
+        body: AsyncIterable[Any] = framed.body
         # A transport keeps all of what it has sent a part of: nothing is added to it.
         transport.set_write_buffer_limits(UNSENT)
-        left = math.inf if length is None else length
+        left = math.inf if framed.length is None else framed.length
         turn = STREAM_TURN
         iterator = aiter(body)
         try:
             async for piece in iterator:
                 if transport.is_closing():  # it would log each piece that is written
                     await self.disconnected()
-                if self._transport is None:  # the view goes on, its client has left
+                if self.state == CLOSED:  # the view goes on, its client has left
                     return
                 data = encode_body(piece)
                 left -= len(data)
                 if left < 0:
-                    raise ValueError(f"the body passes its {length} bytes")
-                if chunked and data:  # an empty chunk would be the last one
-                    self._outbox.send_pieces(transport, writer.chunk(data))
+                    raise ValueError(f"the body passes its {framed.length} bytes")
+                if framed.chunked and data:  # an empty chunk would be the last one
+                    self._send(writer.chunk(data))
                 else:
-                    self._outbox.send(transport, bytes(data))
+                    self._send(bytes(data))
                 turn -= PIECE + len(data)
                 if self._writable is not None:
                     del piece, data  # they are kept until they are sent
-                    await self._writable
+                    await self._wait_for_client()
                     turn = STREAM_TURN
                 elif turn <= 0:
                     await asyncio.sleep(0)
@@ -486,35 +563,32 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             await close_body(iterator)
             if iterator is not body:
                 await close_body(body)
-        if self._transport is None:
-            return
-        if chunked:
-            self._outbox.send(transport, writer.LAST_CHUNK)
-        elif length is not None and left:
-            raise ValueError(f"the body lacks {left} of its {length} bytes")
-        transport.set_write_buffer_limits()  # what they were
+        if framed.chunked:
+            self._send(writer.LAST_CHUNK)
+        elif framed.length is not None and left and self.state != CLOSED:
+            raise ValueError(f"the body lacks {left} of its {framed.length} bytes")
+        if self.state != CLOSED:
+            transport.set_write_buffer_limits()  # what they were
 
     async def _hand_over(self, switch: Switch) -> None:
         """Give the connection to the protocol that it was upgraded to."""
         self._outbox.flush()
         if self._writable is not None:  # the other protocol is not told of it
-            await self._writable
-        transport, protocol = self._transport, switch.protocol
-        if transport is None:
+            await self._wait_for_client()
+        if self.state == CLOSED:
             return
-        # What is held is behind an offer that only a listener has made one.
-        rest = self._held[self._at :] if self._rest is None else self._rest
-        self._drop_input()
-        self._transport = None
+        transport, protocol = self.transport, switch.protocol
+        rest = self.parser.take_rest()
+        self._enter(SWITCHED)
         if self._disconnected is None:
-            self._disconnected = self._loop.create_future()
+            self._disconnected = self._outbox.loop.create_future()
         self.app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
         self.app.connections.add(protocol)
         self.app.connections.discard(self)
         try:
             transport.set_protocol(cast(asyncio.Protocol, protocol))
             protocol.connection_made(transport)
-            if self._reading_paused:
+            if self._paused:
                 transport.resume_reading()
             if rest:
                 protocol.data_received(rest)
@@ -527,47 +601,59 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
             self.app.forget(protocol)
             self._disconnected.set_result(None)
 
-    def _write_refusal(self, error: HttpError, method: str) -> None:
+    def _write_refusal(self, refusal: Refusal) -> None:
         """Answer what could not be parsed; there are no events for it."""
         response = Response(None, None)
-        set_error(response, error)
-        answer = frame(response, method, close=True, extra=self.app.date)
-        self._outbox.send(cast(asyncio.Transport, self._transport), answer[0])
-        self._close(linger=True)
+        set_error(response, refusal.error)
+        framed = frame(response, refusal.method, close=True, extra=self.app.date)
+        self._send(framed if isinstance(framed, bytes) else framed.head)
+        self._end(linger=True)
 
-    # The end
+    # What goes out, and the end: these two alone write, so that what the outbox holds
+    # stays in order.
 
-    def _close(self, linger: bool = False) -> None:
+    def _send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> None:
+        """Write, within this round of the loop, unless the client is gone."""
+        if self.state >= SWITCHED:
+            return
+        if not isinstance(data, bytes):
+            self._outbox.send_pieces(self.transport, data)
+        elif at_once:
+            self._outbox.flush()
+            self.transport.write(data)
+        else:
+            self._outbox.send(self.transport, data)
+
+    def _end(self, linger: bool = False, abort: bool = False) -> None:
         """End once all is sent; what still comes is ignored.
 
-        To *linger* is to end our side alone and wait, for a while, until the client
-        ends its own: a close with input unread would make its system drop the answer
-        (RFC 9112, section 9.6).
+        Args:
+            linger: End our side alone and wait, for a while, until the client ends its
+                own: a close with input unread would make its system drop the answer
+                (RFC 9112, section 9.6).
+            abort: End now, whatever is not sent yet.
         """
-        self._deaf = True
-        self._drop_input()
-        transport = self._transport
-        if transport is None:
+        self.parser.stop()
+        if self.state >= SWITCHED:
             return
+        self._enter(LINGERING)
+        transport = self.transport
         self._outbox.flush()
-        if linger and transport.can_write_eof():
+        if abort:
+            transport.abort()
+        elif linger and transport.can_write_eof():
             try:
                 transport.write_eof()
             except OSError:  # asyncio's own, when the client has reset the connection
                 return transport.abort()
-            self._lingering = True
-            self._pending = 0
-            self.resume_body()
+            self.parser.ignored = 0
+            self._pause(False)
         else:
             transport.close()
 
     def abort(self) -> None:
         """End now, whatever is not sent yet."""
-        self._deaf = True
-        self._drop_input()
-        if self._transport is not None:
-            self._outbox.flush()
-            self._transport.abort()
+        self._end(abort=True)
 
     def stop(self) -> None:
         """End as soon as the running request is answered, soon when there is none.
@@ -575,22 +661,22 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         A client that was not told may have sent a request: without an answer it could
         not tell whether that was served (RFC 9112, section 9.3.1).
         """
-        self._stopping = True
+        self._remaining = -1 if self.busy else min(self._remaining, 0)
         if self.busy:
-            cast(Request, self.request).keep_alive = False
-        elif self.limits.shutdown > QUIET:
-            self._loop.call_later(QUIET, self._stop_idle)
+            return
+        if self.parser.limits.shutdown > QUIET:
+            self._outbox.loop.call_later(QUIET, self._stop_idle)
         else:
-            self._close()
+            self._end()
 
     def _stop_idle(self) -> None:
         """Close, unless a request has come: that is served before."""
-        if self._transport is None:
+        if self.state >= LINGERING:
             return
-        if self.busy or _unread(self._transport):
+        if self.busy or sockets.unread(self.transport):
             self.stop()
         else:
-            self._close()
+            self._end()
 
     def check(self, now: float) -> None:
         """End what takes too long; the app calls it every second or more often.
@@ -598,50 +684,55 @@ class HttpProtocol(MessageReader, asyncio.Protocol):
         Args:
             now: The loop's time, in seconds.
         """
-        if self._transport is None:  # a view that goes on when its client has left
+        if self.state >= SWITCHED:  # maybe a view that goes on without its client
             return
-        phase, mark, limit = self._phase()
-        if phase != self._seen_phase or mark != self._seen_mark:
-            self._seen_phase, self._seen_mark = phase, mark  # no tuple to be kept
-            self._since = now
-        elif now - self._since >= limit:
-            self._time_out(phase)
+        state, mark, limit = self._phase()
+        seen, seen_mark, since = self._watched
+        if state != seen or mark != seen_mark:
+            self._watched = (state, mark, now)
+        elif now - since >= limit:
+            self._time_out(state)
 
-    def _phase(self) -> tuple[str, int, float]:
+    def _phase(self) -> tuple[State, int, float]:
         """What is waited for, a number that changes as it goes on, seconds allowed.
 
         No request pays for timers: this looks at what the connection keeps anyway.
         """
-        limits = self.limits
-        request = self._incoming
-        transport = cast(asyncio.Transport, self.transport)
+        limits = self.parser.limits
+        progress = self.parser.progress
+        transport = self.transport
         if self._writable is not None or transport.is_closing():
-            unsent = _unsent(transport)
+            unsent = sockets.unsent(transport)
             if unsent <= ALERT and self.secure and transport.is_closing():
-                return "linger", unsent, LINGER  # TLS waits for the client's alert
-            return "write", unsent, limits.write_timeout
-        if self._lingering:
-            return "linger", _unsent(transport), LINGER
-        if self._reading_paused and has_left(transport):
-            return "linger", self._served + self._progress, LINGER
-        if request is not None and request.content is not None:
-            if self._reading_paused or request.content.expected:
-                return "view", self._served, math.inf
-            return "body", self._progress, limits.body_timeout
-        if self.busy:
-            return "view", self._served, math.inf
-        if self._seen or self._pending or not self._progress:
-            return "head", self._served, limits.head_timeout
-        return "idle", self._served, limits.keep_alive
+                return LINGERING, unsent, LINGER  # TLS waits for the client's alert
+            return WRITING, unsent, limits.write_timeout
+        if self.state == LINGERING:
+            return LINGERING, sockets.unsent(transport), LINGER
+        if self._paused and has_left(transport):
+            return LINGERING, progress, LINGER
+        if self._body is not None and not self._paused and not self._body.expected:
+            return BODY, progress, limits.body_timeout
+        if self.busy or self._body is not None:
+            return VIEW, progress, math.inf
+        if self.state == HEAD or not progress:
+            return HEAD, progress, limits.head_timeout
+        return IDLE, progress, limits.keep_alive
 
-    def _time_out(self, phase: str) -> None:
-        if phase in ("write", "linger"):
+    def _time_out(self, state: State) -> None:
+        if state in (WRITING, LINGERING):
             self.abort()
-        elif phase == "body" or self._seen:
-            head = self._held[self._at :]
-            self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT), method_of(head))
+        elif state == BODY or self.parser.unread:
+            self._refuse(self.parser.refuse(HTTPStatus.REQUEST_TIMEOUT))
         else:
-            self._close()
+            self._end()
+
+
+def _is_set(request: Request, attribute: str) -> bool:
+    """Whether the request's endpoint has such a flag set."""
+    try:
+        return bool(getattr(request.endpoint, attribute))
+    except Exception:  # of the app's own matcher; it is raised again, and answered
+        return False
 
 
 def _may_read(response: Response) -> bool:
@@ -649,40 +740,3 @@ def _may_read(response: Response) -> bool:
     return response.status < HTTPStatus.MULTIPLE_CHOICES and hasattr(
         response.body, "__aiter__"
     )
-
-
-def _unsent(transport: asyncio.Transport) -> int:
-    """Count the bytes that the client has not acknowledged, as far as it is known.
-
-    The system may hold megabytes of them: while a slow client reads these, what waits
-    here does not change.
-    """
-    return transport.get_write_buffer_size() + _queued(transport, "TIOCOUTQ")
-
-
-def _unread(transport: asyncio.Transport) -> int:
-    """Count the bytes that came and are not read yet, as far as it is known."""
-    return _queued(transport, "FIONREAD")
-
-
-def _queued(transport: asyncio.Transport, queue: str) -> int:
-    """Ask the system how many bytes it holds for a connection, by a name of termios.
-
-    0 when it does not tell.
-    """
-    sock = transport.get_extra_info("socket")
-    if sock is None or fcntl is None:
-        return 0
-    try:
-        queued = fcntl.ioctl(sock.fileno(), getattr(termios, queue), bytes(4))
-    except ValueError:  # it is closed, and TLS has not told yet
-        return 0
-    return int.from_bytes(queued, sys.byteorder)
-
-
-def _finishes(request: Request | None) -> bool:
-    """Whether a request is served to its end also when its client leaves."""
-    try:
-        return request is not None and request.endpoint.finishes
-    except HttpError:  # a path that does not decode
-        return False

@@ -1,30 +1,116 @@
-"""From bytes to requests (RFC 9112): what llhttp checks, and what it leaves open."""
+"""Parser: the requests of one connection, from bytes to events (RFC 9112).
+
+It does no I/O, and knows no app and no route: what to answer, and when to read on, is
+for the connection. Feed it with `receive_data`, and take what it has read with
+`next_event`, which gives one of these:
+
+- `Head`: a request begins.
+- `bytes`: a piece of its body; `END` after the last one. There are none where
+  `Head.length` is 0.
+- `PAUSED`: behind a head that offers to switch protocols. `resume` to read HTTP, or
+  `take_rest` for the other protocol.
+- `NEED_DATA`: there is nothing to be read yet.
+- `Refusal`: what came is not a request that can be served, and nothing after it is
+  read.
+
+llhttp, by httptools, says whether a head is one; what it holds is then cut from its
+bytes. A callback for each field would take longer than all else, and says nothing of
+what stands between the fields. A head whose header is that of the one before, and whose
+target holds nothing special, is known to be good.
+"""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from http import HTTPMethod, HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from httptools import (
-    HttpParserCallbackError,
-    HttpParserError,
-    HttpParserUpgrade,
-    HttpRequestParser,
-)
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from ..errors import HttpError
 from ..limits import Limits
-from ..logs import logger
-from ..request import Request
-from .body import Body
-from .chunks import END, Chunks
-from .framing import check_host, check_target, content_length, keeps_alive
-
-if TYPE_CHECKING:
-    from ..app import Roll
+from .chunks import END as EMPTY_LINE
+from .chunks import Chunks
+from .framing import check_host, check_target, content_length, keeps_alive, read_fields
 
 Fields = Sequence[tuple[bytes, bytes]]
 """Names in upper case and values, as received."""
+
+REMEMBERED = 1024
+"""Bytes of a header up to which the next one is compared with it."""
+
+
+class Signal(Enum):
+    """Events without anything in them."""
+
+    NEED_DATA = "more has to come"
+    END = "the body is complete"
+    PAUSED = "the connection may switch to another protocol"
+
+
+NEED_DATA, END, PAUSED = Signal
+
+
+class Head:
+    """The head of a request: the request line, and what its header says of framing."""
+
+    __slots__ = (
+        "expects",
+        "keep_alive",
+        "length",
+        "method",
+        "raw",
+        "target",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(
+        self,
+        raw: bytes = b"",
+        method: str = "GET",
+        target: bytes = b"",
+        version: str = "1.1",
+        length: int | None = 0,
+        keep_alive: bool = True,
+        expects: bool = False,
+        upgrade: tuple[str, ...] = (),
+    ) -> None:
+        self.raw = raw
+        """From the request line to the empty line, as received."""
+        self.method = method
+        """As received: by it the client reads its response."""
+        self.target = target
+        """The request target, as received (section 3.2)."""
+        self.version = version
+        """`"1.0"` or `"1.1"`."""
+        self.length = length
+        """Bytes of the body; 0 without one; None when it is chunked."""
+        self.keep_alive = keep_alive
+        """Whether the client lets the connection stay open after the response."""
+        self.expects = expects
+        """Whether the client waits for a 100 before it sends the body."""
+        self.upgrade = upgrade
+        """The protocols that the client offers to switch to, in lower case."""
+
+    def replace(self, **changes: Any) -> "Head":
+        """Make one like this, with other values of some attributes."""
+        return Head(**{name: getattr(self, name) for name in self.__slots__} | changes)
+
+
+class Refusal(NamedTuple):
+    """What cannot be served."""
+
+    error: HttpError
+    """Its status is to be answered."""
+    method: str
+    """Of the message, as far as the response depends on it: `HEAD`, or `GET`."""
+
+
+Event = Head | bytes | Signal | Refusal
+
+# What is read next.
+_HEAD, _BODY, _CHUNKS, _END, _PAUSED, _NOTHING = range(6)
 
 _HTTP_11, _HTTP_10 = b"HTTP/1.1\r", b"HTTP/1.0\r"
 
@@ -45,218 +131,289 @@ _NAMES = {name.encode(): name.value for name in HTTPMethod if name != "CONNECT"}
 _PLAIN = bytes(range(ord("!"), ord("~") + 1)).replace(b"#", b"")
 """What llhttp takes anywhere in a path and a query."""
 
-REMEMBERED = 1024
-"""Bytes of a header up to which the next one is compared with it."""
+# A request line (section 3), and what may still become one.
+_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++ [!-~]++ HTTP/1\.[01]\r\n")
+_LINE_PART = re.compile(
+    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++(?: [!-~]*+(?: [!-~]*+\r?+)?+)?+)?+"
+)
 
 
-class MessageReader:
-    """The incoming half of a connection: it makes requests, and does no I/O.
-
-    llhttp, by httptools, says whether a head is one. What it holds is then cut from its
-    bytes, and most of it when somebody asks: a callback for each field would take
-    longer than all else, and says nothing of what stands between them. So each feed
-    ends where a head does, and a body of known length is not parsed at all. Nor is a
-    head whose header is that of one before, and whose target holds nothing special.
-
-    The other half, HttpProtocol, says what to do with a request and with an error.
+class Parser:
+    """Reads requests.
 
     Args:
-        app: The app whose requests and limits these are.
+        limits: What one client may send.
     """
 
     __slots__ = (
-        "_Request",
         "_at",
         "_chunks",
-        "_deaf",
-        "_held",
-        "_incoming",
-        "_parser",
-        "_pending",
-        "_progress",
-        "_rest",
+        "_head",
+        "_left",
+        "_llhttp",
         "_seen",
+        "_state",
         "_usual",
         "_usual_length",
-        "app",
+        "_waste",
+        "held",
+        "ignored",
         "limits",
+        "paused",
+        "progress",
     )
 
-    def __init__(self, app: "Roll") -> None:
-        self.app = app
-        self.limits = app.limits
-        """Of the app, when the connection came; to ask the app for it takes longer."""
-        self._Request: Callable[[Roll, Any], Request] = app.Request
-        self._parser = HttpRequestParser(None)
-        self._held = b""  # what came, and is not all read
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.progress = 0
+        """Heads and pieces of bodies that were read."""
+        self.ignored = 0
+        """Bytes that came after the last message."""
+        self.paused = False
+        """Whether it waits for `resume` or `take_rest`."""
+        self.held = b""
+        """What came, if it is not read to its end."""
+        self._llhttp = HttpRequestParser(None)
         self._at = 0  # where the rest of it begins
         self._seen = 0  # bytes of the rest that are a part of a head
+        self._state = _HEAD
+        self._left = 0  # bytes of a body of known length
+        self._chunks: Chunks | None = None
+        self._head: Head | None = None  # whose body is read
         self._usual = b""  # of a head that keeps the connection: from its version on
         self._usual_length = 0  # of the body behind it
-        self._incoming: Request | None = None  # not all of it was read
-        self._chunks: Chunks | None = None  # of its body
-        self._progress = 0  # heads and pieces of bodies that came
-        self._pending = 0  # bytes that came since, and made no progress
-        self._deaf = False  # what comes is not parsed any more
-        self._rest: bytes | None = None  # what comes is for who takes over
+        self._waste = 0  # bytes that brought nothing, since something was read
 
-    # What the other half does
+    # What the connection asks
 
-    def on_headers_complete(self, request: Request) -> None:
-        """Note a request to be served next; its body may be still to come."""
+    def receive_data(self, data: bytes) -> None:
+        """Take what came."""
+        if self._state == _NOTHING:
+            self.ignored += len(data)
+        elif self.held:
+            self.held = self.held[self._at :] + data
+            self._at = 0
+        else:
+            self.held = data
 
-    def _refuse(self, error: HttpError, method: str = "GET") -> None:
-        """Answer *error* to what cannot be served; nothing after it is read."""
+    def next_event(self) -> Event:
+        """Read on, as far as to the next event."""
+        data, at = self.held, self._at
+        if self._state == _HEAD and not self._seen:
+            # The requests of a client hardly differ in their fields: what llhttp has
+            # accepted on this connection it would accept again.
+            end = data.find(EMPTY_LINE, at) + 4
+            raw = data[at:end]
+            pieces = raw.split(b" ", 2)
+            if (
+                pieces[-1] == self._usual
+                and pieces[0] in _NAMES
+                and pieces[1].startswith(b"/")
+                and not pieces[1].translate(None, _PLAIN)
+                and len(pieces[1]) <= self.limits.target
+            ):
+                self._at = end
+                if end == len(data):  # nothing is kept for the next read
+                    self.held, self._at = b"", 0
+                self.progress += 1
+                self._waste = 0
+                length = self._usual_length
+                head = Head(raw, _NAMES[pieces[0]], pieces[1], "1.1", length)
+                if length:
+                    self._head, self._left, self._state = head, length, _BODY
+                return head
+        try:
+            return self._read()
+        except HttpError as error:
+            return self._refuse(error, data[at:])
 
-    def _skip_too_much(self) -> None:
-        """End the connection: an unread body is too large to be skipped."""
+    def _go_to(self, end: int) -> None:
+        """Read on from there; nothing is kept of what was read whole."""
+        self._at = end
+        if end >= len(self.held):
+            self.held, self._at = b"", 0
 
-    def pause_body(self) -> None:
-        """Stop reading: the view is slower than the client."""
+    def _read(self) -> Event:
+        while self._at < len(self.held):
+            if self._state == _HEAD:
+                head = self._read_head()
+                if head is not None:
+                    return head
+                if self._seen:
+                    return NEED_DATA
+            elif self._state == _BODY:
+                return self._read_body()
+            elif self._state == _CHUNKS:
+                return self._read_chunks()
+            else:
+                break
+        if self._state == _PAUSED:
+            return PAUSED
+        if self._state == _END:
+            self._go_on()
+            return END
+        self.held, self._at = b"", 0
+        return NEED_DATA
 
-    def resume_body(self) -> None:
-        """Read on."""
+    @property
+    def unread(self) -> int:
+        """Bytes that came and are not read, or not to their end."""
+        return len(self.held) - self._at
 
-    def continue_body(self) -> None:
-        """Ask for the body of a message with `Expect: 100-continue`."""
+    @property
+    def left(self) -> int:
+        """Bytes of the body that are known to come."""
+        return self._left if self._chunks is None else self._chunks.left
+
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun to come, be it by an empty line."""
+        return self._seen > 0 or (self._waste > 0 and self._state == _HEAD)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is read any more."""
+        return self._state == _NOTHING
+
+    def resume(self) -> None:
+        """Read on behind an offer to switch protocols: it is not accepted."""
+        self.paused = False
+        self._await_body(self._head)  # type: ignore[arg-type]  # there is one
+
+    def take_rest(self) -> bytes:
+        """Give what came and is not read; nothing is read from now on."""
+        rest = self.held[self._at :]
+        self.stop()
+        self.ignored = 0
+        return rest
+
+    def stop(self) -> None:
+        """Ignore what came and what comes."""
+        self.ignored += self.unread
+        self._state = _NOTHING
+        self.held, self._at, self._seen = b"", 0, 0
+        self._head = self._chunks = None
+
+    def refuse(self, status: HTTPStatus) -> Refusal:
+        """Give up: what has come of a message is all that counts of it."""
+        return self._refuse(HttpError(status), self.held[self._at :])
 
     # Heads
 
-    def _hold(self, data: bytes) -> None:
-        """Take what came behind what is held."""
-        self._held = self._held[self._at :] + data
-        self._at = 0
+    def _read_head(self) -> Head | None:
+        """Read the next head; None when more of it has to come, or of what precedes."""
+        data, at, seen = self.held, self._at, self._seen
+        end = data.find(EMPTY_LINE, at + seen - 3 if seen > 3 else at) + 4
+        if end == 3:
+            raw = data[at:]
+            self._check(raw, seen)
+            self._keep_part(raw)
+            return None
+        raw = data[at:end]
+        self._check(raw, seen)
+        self._go_to(end)
+        self._seen = 0
+        raw = self._skip_lines(raw)
+        return self._take(raw) if raw else None
 
-    def _read_head(self) -> bool:
-        """Read the next head.
+    def _check(self, raw: bytes, seen: int) -> None:
+        """Let llhttp read what came of a head behind what it has *seen*.
 
-        Returns:
-            Whether that could be done; False when more of it has to come.
+        Raises:
+            HttpError: It is not the beginning of a head.
         """
-        data, at, seen = self._held, self._at, self._seen
-        end = data.find(END, at + seen - 3 if seen > 3 else at) + 4
-        complete = end > 3
-        head = data[at:end] if complete else data[at:]
-        pieces = head.split(b" ", 2) if complete and not seen else [b""]
-        # The requests of a client hardly differ in their fields: what llhttp has
-        # accepted on this connection it would accept again.
-        usual = (
-            pieces[-1] == self._usual
-            and pieces[0] in _NAMES
-            and pieces[1].startswith(b"/")
-            and not pieces[1].translate(None, _PLAIN)
-        )
+        status = None
         try:
-            if not usual:
-                self._parser.feed_data(memoryview(head)[seen:] if seen else head)
+            self._llhttp.feed_data(memoryview(raw)[seen:] if seen else raw)
         except HttpParserUpgrade:  # it says so of CONNECT and of offers
             pass
         except HttpParserError as error:
-            self._refuse(_as_http_error(error), method_of(head))
-            return True
-        # Out of the `except`, which would be the context of what is raised next.
-        try:
-            if complete:
-                self._at, self._seen = end, 0
-            if usual:
-                self._make_usual_request(head, pieces)
-            elif complete:
-                self._make_request(head)
-            else:
-                self._keep_head(head)
-        except Exception as error:
-            self._refuse(_as_http_error(error), method_of(head))
-            return True
-        return complete
+            status = _PARSER_STATUSES.get(str(error), HTTPStatus.BAD_REQUEST)
+            if status is HTTPStatus.NOT_IMPLEMENTED:
+                status = _judge_line(raw.lstrip(b"\r\n"))
+        # Out of the `except`, which would be the context of what is raised.
+        if status is not None:
+            raise HttpError(status)
 
-    def _keep_head(self, head: bytes) -> None:
+    def _keep_part(self, raw: bytes) -> None:
         """Wait for the rest of a head, unless it is too large already."""
-        if head == b"\r\n":
+        if raw == b"\r\n":
             self._seen = 0
             self._at += 2
             self._count_waste(2)
             return
-        self._seen = len(head)
+        self._seen = len(raw)
         limits = self.limits
-        head = head.lstrip(b"\r\n")
-        _check_line_end(head, head.find(b"\n"))
-        _, _, line = head[: limits.target + 100].partition(b" ")  # no method is longer
+        raw = raw.lstrip(b"\r\n")
+        _check_line_end(raw, raw.find(b"\n"))
+        _, _, line = raw[: limits.target + 100].partition(b" ")  # no method is longer
         if len(line.partition(b" ")[0].partition(b"\r")[0]) > limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
-        if len(head) > _most(limits) or head.count(b"\n") - 1 > limits.fields:
+        if len(raw) > _most(limits) or raw.count(b"\n") - 1 > limits.fields:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def _make_usual_request(self, head: bytes, pieces: Sequence[bytes]) -> None:
-        """Note a request whose header is the usual one."""
-        request = self._begin_request(head, _NAMES[pieces[0]], pieces[1])
-        if self._usual_length:
-            request.content = self._make_body(self._usual_length)
-            self._incoming = request
-        self.on_headers_complete(request)
-
-    def _make_request(self, head: bytes) -> None:
-        """Check what llhttp leaves to us, and note the request to be served."""
-        head = self._skip_lines(head)
-        if not head:
-            return
-        _check_line(head)
-        name, url, header = head.split(b" ", 2)
-        request = self._begin_request(head, name.decode(), url)
-        self._read_fields(request, header)
-        check_target(request._method, url)
-        if request.content is not None:
-            self._await_body(request, request.content)
-        elif not request.keep_alive:
-            self._deaf = True
-        self.on_headers_complete(request)
-
-    def _begin_request(self, head: bytes, method: str, url: bytes) -> Request:
-        if len(url) > self.limits.target:
+    def _take(self, raw: bytes) -> Head:
+        """Check what llhttp leaves to us, and make a head."""
+        _check_line(raw)
+        name, target, header = raw.split(b" ", 2)
+        if len(target) > self.limits.target:
             raise HttpError(HTTPStatus.REQUEST_URI_TOO_LONG)
-        request = self._Request(self.app, self)
-        request.head = head
-        request.url = url
-        request.sent_method = request._method = method
-        self._progress += 1
-        self._pending = 0
-        return request
+        head = Head(raw, name.decode(), target)
+        self._check_size(raw, header)
+        known = self._read_header(head, header)
+        check_target(head.method, target)
+        self.progress += 1
+        self._waste = 0
+        if head.length or head.length is None or head.upgrade or not head.keep_alive:
+            self._llhttp = HttpRequestParser(None)  # the old one waits for something
+            if head.upgrade:
+                self._head, self._state, self.paused = head, _PAUSED, True
+            else:
+                self._await_body(head)
+        self._remember(head, header, known)
+        return head
 
-    def _skip_lines(self, head: bytes) -> bytes:
-        """Drop empty lines before a request line (RFC 9112, section 2.2).
+    def _skip_lines(self, raw: bytes) -> bytes:
+        """Drop empty lines before a request line (section 2.2).
 
         llhttp also takes CR or LF alone for one.
         """
-        while head.startswith(b"\r\n"):
+        while raw.startswith(b"\r\n"):
             self._count_waste(2)
-            head = head[2:]
-        if head.startswith((b"\r", b"\n")):
+            raw = raw[2:]
+        if raw.startswith((b"\r", b"\n")):
             raise HttpError(HTTPStatus.BAD_REQUEST)
-        return head
+        return raw
 
     def _count_waste(self, size: int) -> None:
         """See that what comes makes a message some time."""
-        self._pending += size
-        if self._pending > _most(self.limits):
+        self._waste += size
+        if self._waste > _most(self.limits):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def _read_fields(self, request: Request, header: bytes) -> None:
-        """Bound the header, and read what it says of the message's framing.
-
-        Args:
-            request: The rest of it is known.
-            header: From the version on.
-        """
+    def _check_size(self, raw: bytes, header: bytes) -> None:
         limits = self.limits
         if header.count(b"\n") > limits.fields + 2:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         # Most headers are smaller than one field may be: these are not counted.
         if len(header) > min(limits.field, limits.head) and not (
-            len(request.head) <= _most(limits) and _fit(request.fields, (), limits)
+            len(raw) <= _most(limits) and _fit(read_fields(raw), (), limits)
         ):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _read_header(self, head: Head, header: bytes) -> Mapping[bytes, bytes]:
+        """Fill in what the header says of the message's framing.
+
+        Args:
+            head: Its other attributes are known.
+            header: From the version on.
+
+        Returns:
+            The fields that say it.
+        """
         version = header[: len(_HTTP_11)]
         if version == _HTTP_10:
-            request.version = "1.0"
+            head.version = "1.0"
         elif version != _HTTP_11:  # RTSP and ICE are llhttp's, too
             raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
         fields = [
@@ -264,127 +421,97 @@ class MessageReader:
             for name, value in _TELLING.findall(header)
         ]
         known = dict(fields)
-        check_host(fields, known, request.version)
-        length = self._read_framing(request, fields, known)
-        if not request.keep_alive:
-            return
+        check_host(fields, known, head.version)
+        modern = head.version == "1.1"
+        connection: tuple[str, ...] = ()
+        if b"CONNECTION" in known or not modern:
+            connection = _tokens(fields, b"CONNECTION")
+            head.keep_alive = keeps_alive(connection, head.version)
+        head.length = content_length(fields, known, head.version)
+        if head.method == "CONNECT":  # what follows is for the tunnel
+            head.length, head.keep_alive = 0, False
+        elif head.length != 0 and modern:
+            head.expects = known.get(b"EXPECT", b"").lower() == b"100-continue"
+        # RFC 9110, section 7.8; llhttp also goes by `Proxy-Connection`.
+        if "upgrade" in connection and modern and head.keep_alive:
+            head.upgrade = _tokens(fields, b"UPGRADE")
+        return known
+
+    def _remember(
+        self, head: Head, header: bytes, known: Mapping[bytes, bytes]
+    ) -> None:
+        """Keep the header to compare the next one with, if that is worth it."""
         if (
-            request.version == "1.1"
+            head.keep_alive
+            and head.version == "1.1"
             and known.keys() <= _USUAL
             and known.get(b"CONNECTION", b"keep-alive").lower() == b"keep-alive"
         ):
             if len(header) <= REMEMBERED:
-                self._usual, self._usual_length = header, length or 0
+                self._usual, self._usual_length = header, head.length or 0
         else:  # llhttp may see an end of the connection where there is none
-            self._parser = HttpRequestParser(None)
-
-    def _read_framing(
-        self, request: Request, fields: Fields, known: Mapping[bytes, bytes]
-    ) -> int | None:
-        """Read what the header says of a body, and of other protocols.
-
-        Returns:
-            The size of the body, as `content_length` does.
-        """
-        modern = request.version == "1.1"
-        connection: tuple[str, ...] = ()
-        if b"CONNECTION" in known or not modern:
-            connection = _tokens(fields, b"CONNECTION")
-            request.keep_alive = keeps_alive(connection, request.version)
-        length = content_length(fields, known, request.version)
-        if request._method == "CONNECT":
-            request.keep_alive = False  # and what follows is not for us
-        elif length != 0:
-            waits = modern and known.get(b"EXPECT", b"").lower() == b"100-continue"
-            request.content = self._make_body(length, waits)
-        # RFC 9110, section 7.8; llhttp also goes by `Proxy-Connection`.
-        if "upgrade" in connection and modern and request.keep_alive:
-            request.upgrade = _tokens(fields, b"UPGRADE")
-            # Elsewhere the message is served as if there were no offer.
-            if request.upgrade and _switches(request):
-                self._rest = self._held[self._at :]
-                self._deaf = True
-        return length
+            self._llhttp = HttpRequestParser(None)
 
     # Bodies
 
-    def _make_body(self, length: int | None, waits: bool = False) -> Body:
-        return Body(self, self.limits.buffer, length, waits)
-
-    def _await_body(self, request: Request, content: Body) -> None:
-        """Let what follows be the body."""
-        if self._deaf:  # it is not a body, but for another protocol
-            content.finish()
-            return
-        self._incoming = request
-        self._parser = HttpRequestParser(None)  # the old one waits for the body
-        if content.length is None:
-            self._chunks = Chunks(self.limits.fields)
-
-    def _take_piece(self, data: bytes) -> bool:
-        """Take *data* if it is all of a body, but not its end.
-
-        So is most of what comes of a large body: nothing else is to be looked for.
-        """
-        content: Body = self._incoming.content  # type: ignore[union-attr, assignment]
-        if content.missing <= len(data):  # or it is chunked
-            return False
-        self.on_body(data)
-        return True
-
-    def _read_body(self, request: Request) -> None:
-        """Read the next piece of the body of *request*."""
-        content: Body = request.content  # type: ignore[assignment]  # it has one
-        try:
-            if self._chunks is not None:
-                self._read_chunks(self._chunks)
-            else:
-                piece = self._held[self._at : self._at + content.missing]
-                self._at += len(piece)
-                self.on_body(piece)
-                if not content.missing:
-                    self.on_message_complete()
-        except Exception as error:
-            self._refuse(_as_http_error(error))
-
-    def _read_chunks(self, chunks: Chunks) -> None:
-        at = self._at
-        try:
-            self._at = chunks.feed(self._held, at)
-        finally:
-            body = chunks.take()
-            if body:
-                self.on_body(body)
-        if self._deaf:  # too much of it was unread
-            return
-        if body:
-            self._pending = 0
+    def _await_body(self, head: Head) -> None:
+        """Let what follows be the body of *head*, or the next head, or nothing."""
+        self._head = head
+        if head.length is None:
+            self._chunks, self._state = Chunks(self.limits), _CHUNKS
+        elif head.length:
+            self._left, self._state = head.length, _BODY
         else:
-            self._count_waste(self._at - at)
+            self._go_on()
+
+    def _read_body(self) -> bytes:
+        """Read a piece of a body of known length."""
+        end = self._at + self._left
+        piece = self.held[self._at : end]
+        self._left -= len(piece)
+        self._go_to(end)
+        self.progress += 1
+        if not self._left:
+            self._state = _END
+        return piece
+
+    def _read_chunks(self) -> Event:
+        """Read a slice of a chunked body."""
+        chunks: Chunks = self._chunks  # type: ignore[assignment]  # there are some
+        piece, at = chunks.read(self.held, self._at)
+        read = at - self._at
+        self._go_to(at)
         if chunks.complete:
-            self.on_message_complete()
+            self._check_trailers(chunks.trailers)
+            self._state = _END
+        if piece:
+            self.progress += 1
+            self._waste = 0
+            return piece
+        self._count_waste(read)
+        return self._read() if chunks.complete else NEED_DATA
 
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        self._progress += 1
-        content: Body = self._incoming.content  # type: ignore[union-attr, assignment]
-        content.feed(data)
-        if content.discarded > self.limits.unread:
-            self._skip_too_much()
+    def _check_trailers(self, trailers: Fields) -> None:
+        """Count the trailers together with the header; then they are dropped."""
+        head: Head = self._head  # type: ignore[assignment]  # its body was read
+        if trailers and not _fit(trailers, read_fields(head.raw), self.limits):
+            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
-    def on_message_complete(self) -> None:
-        """Note the end of a body; after the last message nothing is read."""
-        request: Request = self._incoming  # type: ignore[assignment]  # its body's
-        if self._chunks is not None:
-            trailers = self._chunks.trailers
-            if trailers and not _fit(trailers, request.fields, self.limits):
-                raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            self._chunks = None
-            self._pending = 0
-        self._incoming = None
-        request.content.finish()  # type: ignore[union-attr]  # it has one
-        if not request.keep_alive:
-            self._deaf = True
+    def _go_on(self) -> None:
+        """Let the next message follow, if there may be one."""
+        head, self._head, self._chunks = self._head, None, None
+        self._waste = 0
+        self._state = _HEAD
+        if head is None or not head.keep_alive:
+            self.stop()
+
+    def _refuse(self, error: HttpError, raw: bytes) -> Refusal:
+        """Read nothing more; *raw* is what came of the message."""
+        head = raw if self._head is None else self._head.raw
+        self.stop()
+        is_head = head.lstrip(b"\r\n").startswith(b"HEAD ")
+        # Without its traceback, which would hold on to what is read.
+        return Refusal(error.with_traceback(None), "HEAD" if is_head else "GET")
 
 
 def _check_line(head: bytes) -> None:
@@ -419,11 +546,6 @@ def _fit(fields: Fields, before: Fields, limits: Limits) -> bool:
     return total <= limits.head and max(sizes, default=0) <= limits.field
 
 
-def method_of(head: bytes) -> str:
-    """Tell of a head that is refused what its answer depends on."""
-    return "HEAD" if head.lstrip(b"\r\n").startswith(b"HEAD ") else "GET"
-
-
 def _tokens(fields: Fields, name: bytes) -> tuple[str, ...]:
     """Split the list of tokens in a field, in lower case (RFC 9110, section 5.6.1)."""
     values = [value for known, value in fields if known == name]
@@ -432,11 +554,21 @@ def _tokens(fields: Fields, name: bytes) -> tuple[str, ...]:
     return tuple(token for token in stripped if token)
 
 
-def _switches(request: Request) -> bool:
-    try:
-        return request.endpoint.switches
-    except HttpError:  # a path that does not decode, which is answered later
-        return False
+def _judge_line(raw: bytes) -> HTTPStatus | None:
+    """Tell what to answer to a method that llhttp does not know.
+
+    Args:
+        raw: From the request line on; maybe not all of it has come.
+
+    Returns:
+        501 where the line is good otherwise (RFC 9110, section 9.1); 400 where it is
+        not a request line; None while more has to come.
+    """
+    line, end, _ = raw.partition(b"\n")
+    if end:
+        good = _LINE.fullmatch(line + end)
+        return HTTPStatus.NOT_IMPLEMENTED if good else HTTPStatus.BAD_REQUEST
+    return None if _LINE_PART.fullmatch(line) else HTTPStatus.BAD_REQUEST
 
 
 # What llhttp says, where the answer is another than 400.
@@ -448,16 +580,3 @@ _PARSER_STATUSES = {
     "Pause on PRI/Upgrade": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
     "Expected HTTP/2 Connection Preface": HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
 }
-
-
-def _as_http_error(error: BaseException) -> HttpError:
-    """Find the answer to what the parser, or a method of ours, raised."""
-    # The context of any other may be what somebody handles who reads the body.
-    if isinstance(error, HttpParserCallbackError) and error.__context__ is not None:
-        error = error.__context__
-    if isinstance(error, HttpError):
-        return error
-    if isinstance(error, HttpParserError):
-        return HttpError(_PARSER_STATUSES.get(str(error), HTTPStatus.BAD_REQUEST))
-    logger.error("A message could not be read", exc_info=error)
-    return HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)

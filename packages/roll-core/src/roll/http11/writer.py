@@ -1,4 +1,4 @@
-"""Bytes of a status line, a head, a chunk: pure functions and tables (RFC 9112)."""
+"""Writer: a response as the bytes that go on the wire (RFC 9112)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ..errors import PHRASES
+from ..response import Response, encode_body
 
 STATUS_LINES = {
     status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
@@ -145,3 +146,134 @@ def chunk(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
         Its pieces, so that what is bytes already is not copied.
     """
     return b"%x\r\n" % len(data), bytes(data), b"\r\n"
+
+
+COPIED = 64 * 1024
+"""Bytes of a body up to which one write of head and body beats not copying it."""
+
+_SERVERS = frozenset({"date", "server"})
+"""Fields that a server adds, unless a view has set them: neither is sent twice."""
+
+_BARE = frozenset({"HEAD", "CONNECT"})
+"""Methods whose answers may have no body."""
+
+
+class Framed:
+    """A response, ready to be sent, that is not sent by one write of its bytes."""
+
+    __slots__ = ("body", "chunked", "close", "head", "length")
+
+    def __init__(
+        self,
+        head: bytes,
+        body: Any = None,
+        chunked: bool = False,
+        length: int | None = None,
+        close: bool = False,
+    ) -> None:
+        self.head = head
+        """The head, and behind it the body if that is small."""
+        self.body = body
+        """Bytes, or an async iterable; None without one, and behind the head."""
+        self.chunked = chunked
+        """Whether the pieces of an async iterable are sent as chunks."""
+        self.length = length
+        """Bytes that an async iterable has promised; None when it has not."""
+        self.close = close
+        """Whether the connection closes after it."""
+
+
+def frame(
+    response: Response,
+    method: str = "GET",
+    version: str = "1.1",
+    close: bool = False,
+    extra: bytes = b"",
+    switches: bool = False,
+) -> bytes | Framed:
+    """Settle head and framing of an answer (RFC 9112, sections 6 and 9.3).
+
+    Args:
+        response: What the view left.
+        method: Of the request: an answer to HEAD has no body.
+        version: Of the request: HTTP/1.0 knows no chunks, and closes unless told.
+        close: Whether the connection has to close in any case.
+        extra: Lines of the server, such as `Date`, each with its CRLF.
+        switches: Whether another protocol takes the connection over.
+
+    Returns:
+        All of the response, where it is small and the connection stays open.
+
+    Raises:
+        ValueError: The response would break HTTP: `fields` refuses a field, the
+            Content-Length is not the body's, or the status only announces an answer.
+        TypeError: A name or a value of a field is not text.
+    """
+    status = response._status
+    start = STATUS_LINES[status]
+    headers = response.headers
+    jar = response._cookies
+    set_cookies = cookies(jar.values()) if jar else b""
+    body = response.body
+    if type(body) is str:
+        body = body.encode()
+    if (
+        type(body) is bytes
+        and len(body) <= COPIED
+        and (
+            not headers
+            or (len(headers) == 1 and type(headers.get("Content-Type")) is str)
+        )
+        and version == "1.1"
+        and not close
+        and method not in _BARE
+        and status not in BODILESS
+    ):  # what most responses are: one format instead of all that follows
+        lines = content_type(headers["Content-Type"]) if headers else b""
+        parts = (start, set_cookies, lines, len(body), extra, body)
+        return b"%b%b%bContent-Length: %d\r\n%b\r\n%b" % parts
+    streams = hasattr(body, "__aiter__")
+    if not streams:
+        body = encode_body(body)
+    lines, length, closes = fields(status, headers)
+    close = close or closes
+    chunked = False
+    framing = b""
+    if status in BODILESS or (method == "CONNECT" and status < 300):
+        body = None  # a tunnel has no length (RFC 9110, section 9.3.6)
+        if status in INTERIM and not (switches and status == 101):
+            raise ValueError(f"{status} is not the status of a whole answer")
+    elif streams:
+        if length is None and version == "1.0":
+            close = True
+        elif length is None:
+            chunked = True
+            framing = b"Transfer-Encoding: chunked\r\n"
+    elif length is None:
+        framing = b"Content-Length: %d\r\n" % len(body)
+    elif length != len(body) and method != "HEAD":
+        raise ValueError(f"Content-Length is {length}, the body has {len(body)} bytes")
+    if method == "HEAD":
+        body = None
+    if close:
+        if not closes:
+            framing += b"Connection: close\r\n"
+    elif version == "1.0":
+        framing += b"Connection: keep-alive\r\n"
+    if extra and not _SERVERS.isdisjoint(map(str.lower, headers)):
+        extra = _leave_out(extra, headers)
+    head = b"".join((start, set_cookies, lines, framing, extra, b"\r\n"))
+    if not streams and (body is None or len(body) <= COPIED):
+        head, body = head if body is None else head + body, None
+        if not close:
+            return head
+    return Framed(head, body, chunked, length, close)
+
+
+def _leave_out(extra: bytes, headers: Iterable[str]) -> bytes:
+    """Drop the lines that have the name of one of *headers*."""
+    names = {name.lower().encode("latin-1", "replace") for name in headers}
+    lines = extra.splitlines(keepends=True)
+    return b"".join(
+        line for line in lines if line.partition(b":")[0].lower() not in names
+    )

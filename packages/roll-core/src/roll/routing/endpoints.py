@@ -122,6 +122,14 @@ NOT_FOUND = Endpoint(_not_found, lazy_body=True, found=False)
 """The endpoint of every path that no route matches."""
 
 
+async def _undecodable(request: Any, response: Any) -> None:
+    raise HttpError(HTTPStatus.BAD_REQUEST, "The path does not decode as UTF-8")
+
+
+UNDECODABLE = Endpoint(_undecodable, lazy_body=True, found=False)
+"""The endpoint of every path that is not UTF-8."""
+
+
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     """Check the extras of a route that are Roll's own.
 
