@@ -874,3 +874,35 @@ async def test_an_offer_on_a_path_that_does_not_decode_is_refused_as_without(app
     refusal = error("400 Bad Request", "The path does not decode as UTF-8", close=False)
     for fields in ([], offer):
         assert await exchange(app, get("/%ff", *fields) + GET) == (refusal + OK, False)
+
+
+@pytest.mark.parametrize("offer", [[], ["Connection: Upgrade", "Upgrade: h2c"]])
+async def test_a_matcher_that_fails_is_a_500(offer, caplog):
+    class Failing:
+        def add(self, path, **payload):
+            pass
+
+        def match(self, path):
+            raise KeyError("a bug")
+
+    class FailingApp(Roll):
+        Routes = Failing
+
+    refusal = error("500 Internal Server Error", close=False)
+    found, closed = await exchange(FailingApp(), get("/", *offer) * 2)
+    assert (found, closed) == (refusal * 2, False)
+    assert len(caplog.messages) == 2
+
+
+async def test_a_client_may_leave_while_an_error_is_told(app, caplog):
+    @app.listen("error")
+    async def wait(request, response, error):
+        app.seen.append("told")
+        await app.gate.wait()
+
+    transport = connect(app)
+    transport.feed(get("/none"))
+    await until(lambda: app.seen == ["told"])
+    await finish(transport)
+    await until(lambda: not app.connections)
+    assert caplog.messages == []

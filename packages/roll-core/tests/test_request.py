@@ -48,6 +48,23 @@ def test_a_request_may_be_made_by_hand():
     assert not request.closing.is_set()
 
 
+def test_a_request_tells_what_its_head_says():
+    request = Request(None, None)
+    assert (request.head, request.sent_method, request.keep_alive) == (b"", "GET", True)
+    request.message = Head(b"raw", "PUT", b"/a?b", "1.0", 0, False, False, ("h2c",))
+    assert (request.head, request.sent_method, request.keep_alive) == (
+        b"raw",
+        "PUT",
+        False,
+    )
+    assert (request.method, request.url) == ("PUT", b"/a?b")
+    assert (request.version, request.upgrade) == ("1.0", ("h2c",))
+    request.method = "get"
+    request.url = b"/c"
+    assert (request.method, request.sent_method) == ("GET", "PUT")
+    assert (request.path, request.query_string, request.version) == ("/c", "", "1.0")
+
+
 async def test_who_is_on_no_connection_is_not_waited_for():
     await Request(None, None).disconnected()
 

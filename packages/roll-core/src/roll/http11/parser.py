@@ -266,11 +266,6 @@ class Parser:
         return self._left if self._chunks is None else self._chunks.left
 
     @property
-    def in_head(self) -> bool:
-        """Whether a head has begun to come, be it by an empty line."""
-        return self._seen > 0 or (self._waste > 0 and self._state == _HEAD)
-
-    @property
     def finished(self) -> bool:
         """Whether nothing is read any more."""
         return self._state == _NOTHING
