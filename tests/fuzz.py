@@ -235,7 +235,7 @@ DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
 async def talk(extensions, parts):
     app, heard = Roll(), []
 
-    @app.route("/", protocol="websocket")
+    @app.route("/", protocol="websocket", compression="deflate")
     async def view(request, ws):
         async for message in ws:
             heard.append(message)  # noqa: PERF401 # the last may never come
@@ -312,7 +312,7 @@ SEEDS = {
     "websocket": [
         frame(0x81, b"caf\xc3\xa9", b"mask") + frame(0x82, b"x" * 200),
         frame(0x01, b"a") + frame(0x89, b"ping") + frame(0x80, b"b") + frame(0x88, b""),
-        frame(0xC1, b"\xf2\x48\xcd\xc9\xc9\x07\x00") + frame(0x88, b"\x03\xe8bye"),
+        frame(0xC1, b"\xf2\x48\xcd\xc9\xc9\x07\x00") * 2 + frame(0x88, b"\x03\xe8bye"),
     ],
     "json": [b'{"a": [1, -2.5e3, true, null, "\\u00e9\\ud83d\\ude00"]}', b'"\\ud800"'],
 }

@@ -42,6 +42,7 @@ RANKS = {
     "http11.writer": 4,
     "request": 4,
     # transports and entry points start here
+    "descriptors": 5,
     "http11.outbox": 5,
     "http11.sockets": 5,
     "plugins": 5,

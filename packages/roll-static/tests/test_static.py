@@ -6,10 +6,12 @@ import os
 import re
 import resource
 import socket
+import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -1467,20 +1469,44 @@ async def test_a_file_shorter_than_it_says_is_503(app, client):
     assert (response.status, response.body) == (503, b"Service Unavailable")
 
 
-async def test_without_descriptors_it_is_503(served, client):
+@contextmanager
+def no_descriptors():
+    """Let nothing be opened."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    await client.get("/static/a.txt")  # the thread and its own are there by now
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
-        response = await client.get("/static/a.txt")
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (response.status, response.body) == (503, b"Service Unavailable")
 
 
-def test_what_the_disk_breaks_is_not_the_clients():
-    error = OSError(5, "Input/output error")
-    assert files._as_http_error(error) is error
+async def test_without_descriptors_it_is_503(served, client, caplog):
+    with no_descriptors():
+        for _ in range(3):
+            response = await client.get("/static/a.txt")
+            assert (response.status, response.body) == (503, b"Service Unavailable")
+        assert (await client.get("/static/missing")).status == 404
+    assert (await client.get("/static/a.txt")).body == TEXT
+    assert len(caplog.records) == 1
+    assert caplog.messages[0].startswith("Too many open files: ")
+
+
+def test_types_of_files_are_known_without_a_descriptor(root):
+    # In a process of its own, where nothing was asked for a type before.
+    code = """if True:
+        import resource, roll, roll_static
+        from roll_static.files import guess_type
+        roll_static.static(roll.Roll())
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        print(guess_type("a.unheard-of"), guess_type("a.txt"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True
+    )
+    expected = "application/octet-stream text/plain; charset=utf-8\n"
+    assert (done.stdout, done.stderr) == (expected, "")
 
 
 async def test_many_slow_clients_cost_little_memory(served, liveclient):

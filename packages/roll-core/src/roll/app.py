@@ -16,7 +16,7 @@ from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
-from . import plugins
+from . import descriptors, plugins
 from .errors import HttpError
 from .events import Entry, bind, names, solve
 from .http11.connection import HttpProtocol
@@ -132,6 +132,7 @@ class Roll(_Parts, dict[str, Any]):
         self._sweeper: asyncio.TimerHandle | None = None
         self._starting: asyncio.Event | None = None  # while `startup` listeners run
         self._gone: asyncio.Future[None] | None = None
+        self._exhausted = False  # whether it was logged that no descriptor was left
 
     # Building
 
@@ -395,10 +396,29 @@ class Roll(_Parts, dict[str, Any]):
     def _as_http_error(self, request: Request, error: BaseException) -> HttpError:
         if isinstance(error, HttpError):
             return error
+        if descriptors.are_exhausted(error):
+            return self._without_descriptors(error)
         trace = error if logger.isEnabledFor(logging.DEBUG) else None
         what = describe(error)
         logger.error("%s %s: %s", request.method, request.url, what, exc_info=trace)
         wrapper = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
+        wrapper.__context__ = error
+        return wrapper
+
+    def _without_descriptors(self, error: OSError) -> HttpError:
+        """Make the answer to a request that could not open a file.
+
+        Only the first one is logged: the others would be as many as the requests.
+        """
+        if not self._exhausted:
+            self._exhausted = True
+            # Without the name of the file, which may be a client's.
+            logger.error(
+                "%s: a request is answered with 503, and so is any other that cannot "
+                "open a file, now or later",
+                error.strerror,
+            )
+        wrapper = HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
         wrapper.__context__ = error
         return wrapper
 
@@ -471,6 +491,7 @@ class Roll(_Parts, dict[str, Any]):
         if self._sweeper is not None:
             return
         self._loop = asyncio.get_running_loop()
+        descriptors.prepare()
         if self.closing.is_set():  # a start again, maybe in another loop
             self.closing = asyncio.Event()
         self._watch()

@@ -16,7 +16,15 @@ from roll.typing import Extension
 
 from .cache import Cache, Entry
 from .conditions import Plan, choose_coding, make_plan
-from .files import Folder, Opened, Pieces, Variant, in_thread, open_in_thread
+from .files import (
+    Folder,
+    Opened,
+    Pieces,
+    Variant,
+    guess_type,
+    in_thread,
+    open_in_thread,
+)
 
 __all__ = ["HASHED", "static"]
 
@@ -82,6 +90,7 @@ def static(
     folder = Folder(_check_root(root), _check_index(default_index), hidden, rule)
     cache = Cache(_check_ttl(ttl))
     sending: WeakSet[Pieces] = WeakSet()
+    guess_type("")  # reads the system's tables, for which a request may be too late
 
     async def load(path: str, entry: Entry, coding: str) -> Opened:
         """Open a file; what will be remembered is read once, whoever asks for it."""

@@ -10,7 +10,8 @@ import mimetypes
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import formatdate
 from http import HTTPStatus
 from io import FileIO
@@ -88,7 +89,6 @@ _MISSING = {
     errno.ENOTDIR,
     errno.EPERM,
 }
-_BUSY = {errno.EMFILE, errno.ENFILE}
 
 
 def _flags(*names: str) -> int:
@@ -233,12 +233,11 @@ class Folder:
             HttpError: 404, when there is nothing, or it is not under the root.
         """
         try:
-            real = os.path.realpath(target, strict=True)
-            status = os.stat(real, follow_symlinks=False)
+            with _missing_is_404():
+                real = os.path.realpath(target, strict=True)
+                status = os.stat(real, follow_symlinks=False)
         except UnicodeEncodeError as error:  # no name that the system could have
             raise _not_found() from error
-        except OSError as error:
-            raise _as_http_error(error) from error
         if not os.path.join(real, "").startswith(self._inside):
             raise _not_found()
         return real, status
@@ -278,13 +277,11 @@ class Folder:
             room: Bytes up to which it is read whole, as others will want them, too.
 
         Raises:
-            HttpError: 404, when it is gone; 503, when it shrinks while it is read, or
-                the process has no descriptor left.
+            HttpError: 404, when it is gone; 503, when it shrinks while it is read.
+            OSError: The process has no descriptor left: the core answers 503.
         """
-        try:
+        with _missing_is_404():
             file = FileIO(self._open(variant.path))
-        except OSError as error:
-            raise _as_http_error(error) from error
         try:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -340,13 +337,18 @@ def _not_found() -> HttpError:
     return HttpError(HTTPStatus.NOT_FOUND)
 
 
-def _as_http_error(error: OSError) -> Exception:
-    """Tell the client what the disk says; what is not the client's stays as it is."""
-    if error.errno in _MISSING:
-        return _not_found()
-    if error.errno in _BUSY:
-        return HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
-    return error
+@contextmanager
+def _missing_is_404() -> Iterator[None]:
+    """Answer 404, and do not say why, where the system says that a file is missing.
+
+    Other errors are not the client's: the core answers them.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _MISSING:
+            raise _not_found() from error
+        raise
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
