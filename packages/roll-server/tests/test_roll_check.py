@@ -138,3 +138,9 @@ def test_what_serving_would_refuse_is_wrong(check, tmp_path, line, status, told)
     found, _, errors = check()
     assert found == status
     assert told in errors
+
+
+def test_the_options_of_serving_are_looked_at(check, tmp_path):
+    (tmp_path / "shop.py").write_text("from roll import Roll\napp = Roll()\n")
+    wanted = "Error: reload and workers are both set: leave out one of them\n"
+    assert check("shop", "--reload", "--workers", "2") == (2, "", wanted)

@@ -143,12 +143,21 @@ def test_the_application_may_be_named_by_the_project(shop, tmp_path):
     assert "/u/{name}" in ask()[1]
 
 
+def test_settings_of_serving_are_not_read(shop, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.roll]\nport = 'none'\n")
+    assert ask(shop)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
         ([], Exit.SETTINGS, "name an application, such as shop:app, or say app ="),
         (["absent"], Exit.APPLICATION, "there is no module 'absent' in this folder"),
-        (["{}", "--explain", "x"], Exit.SETTINGS, "begin with a slash"),
+        (
+            ["{}", "--explain", "x"],
+            Exit.SETTINGS,
+            "--explain: 'x' does not start with a slash",
+        ),
     ],
 )
 def test_what_cannot_be_told_says_why(shop, arguments, status, message):

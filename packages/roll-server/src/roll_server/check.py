@@ -11,26 +11,25 @@ from roll import Roll
 from roll.plugins import GROUP, PluginError, extensions, owner, protocols
 
 from .columns import describe
-from .loading import add_application, load_from
+from .loading import load
 from .serving import configure
-from .settings import resolve
+from .settings import OPTIONS, Settings, command
 from .tls import Certificate
 
 
-@click.command()
-@add_application
-def check(**flags: Any) -> None:
+@command(*OPTIONS)
+def check(**values: Any) -> None:
     """Look for what is wrong with the installed packages, the settings, and APP.
 
     The status is 1 when something is.
     """
     # An original `roll`, and plugins that do not load, are told by every command.
     found = [*_misfits(), *_twice()]
-    settings = resolve(flags)
+    settings = Settings.take(values)
     if settings.tls_cert is not None:
         Certificate(settings.tls_cert, settings.tls_key)
     if settings.app is not None:
-        app = load_from(settings)
+        app = load(settings.app, settings.factory)
         found += _absent(app)
         configure(app, settings)
     for line in found:

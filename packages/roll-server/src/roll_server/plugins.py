@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator
 from importlib import metadata
-from typing import Any
 
 import click
 from roll import Roll
 from roll.plugins import GROUP, manager, owner
 
 from .columns import columns, describe
-from .loading import add_application, load_from
-from .settings import resolve
+from .loading import load
+from .settings import APPLICATION, command
 
 
-@click.command()
-@add_application
-def plugins(**flags: Any) -> None:
+@command(*APPLICATION)
+def plugins(app: str | None, factory: bool, **others: object) -> None:
     """List the installed plugins, and the listeners of APP.
 
     APP is where an application is, such as mypackage.core:app. Its listeners are listed
@@ -25,9 +23,8 @@ def plugins(**flags: Any) -> None:
     click.echo("Installed plugins:")
     for line in columns(_installed()):
         click.echo(line)
-    settings = resolve(flags)
-    if settings.app is not None:
-        for line in _listeners(load_from(settings)):
+    if app is not None:
+        for line in _listeners(load(app, factory)):
             click.echo(line)
 
 

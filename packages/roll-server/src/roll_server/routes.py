@@ -2,40 +2,36 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import click
 from roll import HttpError, Roll
 
 from .columns import columns, describe
-from .loading import add_application, load_from
-from .settings import resolve
+from .loading import load
+from .settings import APPLICATION, command, url_path
 
 
-@click.command()
-@add_application
-@click.option("--explain", "path", metavar="PATH", help="Tell where PATH leads to.")
-def routes(path: str | None, **flags: Any) -> None:
+@command(*APPLICATION)
+@click.option("--explain", "path", type=url_path, help="Tell where this path leads.")
+def routes(app: str | None, factory: bool, path: str | None, **others: object) -> None:
     """List the routes of APP, such as shop:app.
 
     With --explain, tell which one answers a path, and why the others do not; the status
     is 1 when none does.
     """
-    app = load_from(resolve(flags))
+    found = load(app, factory)
     if path is None:
-        for line in columns(_rows(app)):
+        for line in columns(_rows(found)):
             click.echo(line)
         return
-    if not path.startswith("/"):
-        raise click.BadParameter("begin with a slash", param_hint="--explain")
     try:
-        decoded = decode(app, path)
+        decoded = decode(found, path)
     except HttpError:
         click.echo("The path does not decode as UTF-8: it is answered with 400.")
         sys.exit(1)
-    for line in explain(app, decoded):
+    for line in explain(found, decoded):
         click.echo(line)
-    if not app.routes.match(decoded)[0]:
+    if not found.routes.match(decoded)[0]:
         sys.exit(1)
 
 

@@ -1,252 +1,135 @@
-"""Settings: one table of what `roll run` can be told, by option, variable and key."""
+"""Settings: what `roll run` can be told, by option, variable and key.
+
+click finds each of them: an option precedes a variable, and a variable a key.
+"""
 
 import difflib
+import math
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import click
+from click.core import ParameterSource
 from roll import Limits
 
-from . import kinds
 from .exits import Exit, StartError
-from .kinds import Kind
 
-PREFIX = "ROLL_"
+PREFIX = "ROLL"
 TABLE = "[tool.roll]"
 PROJECT = Path("pyproject.toml")
 
 
-def _row(kind: Kind, text: str) -> dict[str, Any]:
-    return {"kind": kind, "help": text}
+class EnvFile(NamedTuple):
+    """A file of variables that has been read."""
+
+    path: Path
+    added: frozenset[str]
+    """The variables that it has set; others were in the environment already."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What `roll run` is told."""
 
-    app: str | None = field(
-        default=None,
-        metadata=_row(
-            kinds.TEXT, "The application: a module, a colon, and its name there."
-        ),
-    )
-    factory: bool = field(
-        default=False,
-        metadata=_row(kinds.SWITCH, "APP is a function that makes the application."),
-    )
-    host: str = field(
-        default="127.0.0.1",
-        metadata=_row(kinds.TEXT, "The name or address to listen on."),
-    )
-    port: int = field(
-        default=3579, metadata=_row(kinds.PORT, "The TCP port; 0 takes a free one.")
-    )
-    uds: Path | None = field(
-        default=None,
-        metadata=_row(
-            kinds.FILE, "Listen on this unix socket, instead of host and port."
-        ),
-    )
-    fd: int | None = field(
-        default=None,
-        metadata=_row(
-            kinds.DESCRIPTOR, "Listen on this inherited descriptor, instead."
-        ),
-    )
-    workers: int = field(
-        default=1, metadata=_row(kinds.COUNT, "How many processes serve.")
-    )
-    reload: bool = field(
-        default=False,
-        metadata=_row(kinds.SWITCH, "Start anew when a file changes; for development."),
-    )
-    reload_dir: tuple[Path, ...] = field(
-        default=(Path("."),),
-        metadata=_row(kinds.FOLDERS, "The folders that are watched for that."),
-    )
-    tls_cert: Path | None = field(
-        default=None,
-        metadata=_row(
-            kinds.FILE, "Serve with TLS; a file in PEM, with the whole chain."
-        ),
-    )
-    tls_key: Path | None = field(
-        default=None,
-        metadata=_row(kinds.FILE, "Its private key, where that file has it not."),
-    )
-    trusted_proxies: tuple[str, ...] = field(
-        default=(),
-        metadata=_row(
-            kinds.WORDS, "Proxies that may say who the client is (roll-proxy)."
-        ),
-    )
-    log_format: str | None = field(
-        default=None,
-        metadata=_row(
-            kinds.TEXT, "Log requests: short, common, combined, json (roll-logger)."
-        ),
-    )
-    health: str | None = field(
-        default=None,
-        metadata=_row(
-            kinds.URL_PATH, "Answer 200 on this path, and 503 from the signal on."
-        ),
-    )
-    drain: float | None = field(
-        default=None,
-        metadata=_row(
-            kinds.SECONDS, "Seconds to go on after the signal; 5 with a health path."
-        ),
-    )
-    env_file: Path | None = field(
-        default=None,
-        metadata=_row(
-            kinds.FILE, "A file of variables that are not in the environment."
-        ),
-    )
-    limits: Mapping[str, Any] = field(default_factory=dict)
+    app: str | None
+    factory: bool
+    host: str
+    port: int
+    uds: Path | None
+    fd: int | None
+    workers: int
+    reload: bool
+    reload_dir: tuple[Path, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
+    trusted_proxies: tuple[str, ...] | None
+    log_format: str | None
+    health: str | None
+    drain: float | None
+    env_file: EnvFile | None
+    limits: Mapping[str, Any]
     """The fields of `roll.Limits` that are set."""
 
+    @classmethod
+    def take(cls, values: dict[str, Any]) -> "Settings":
+        """Make settings of the values of `OPTIONS`, by their names.
 
-class Option(NamedTuple):
-    """One row of the table."""
-
-    name: str
-    kind: Kind
-    default: Any
-    help: str
-    limit: str | None = None
-    """The field of `roll.Limits` that it sets; others are fields of `Settings`."""
-
-    @property
-    def key(self) -> str:
-        """The key in `[tool.roll]`, and the flag without its dashes."""
-        return self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """The variable of the environment."""
-        return PREFIX + self.name.upper()
+        Raises:
+            StartError: Some do not go together; the message says what to leave out.
+        """
+        found = {field: values.pop(name) for name, field in LIMITS.items()}
+        limits = {field: found[field] for field in found if found[field] is not None}
+        settings = cls(**values, limits=limits)
+        _check(settings)
+        return settings
 
 
-def _limit(name: str, seconds: bool) -> Option:
-    kind = kinds.SECONDS if seconds else kinds.LIMIT
-    if name == "backlog":  # the system reads it
-        kind = kinds.BACKLOG
-    if name == "shutdown":
-        text = "Seconds for running requests to end (Limits.shutdown)."
-        return Option("graceful_timeout", kind, None, text, name)
-    text = f"Limits.{name} of the application."
-    return Option(f"limit_{name}", kind, None, text, name)
+# What an option takes is shown by the name of the function that reads it.
+FILE = click.Path(path_type=Path)
 
 
-OPTIONS = (
-    *(
-        Option(each.name, each.metadata["kind"], each.default, each.metadata["help"])
-        for each in fields(Settings)
-        if each.metadata
-    ),
-    *(_limit(each.name, seconds=each.type is float) for each in fields(Limits)),
-)
-"""The table."""
+def text(value: str) -> str:
+    """Read a text, which is not empty."""
+    if not value:
+        raise click.BadParameter("give a text that is not empty")
+    return value
 
 
-def resolve(flags: Mapping[str, object]) -> Settings:
-    """Settle what holds: an option, else a variable, else a key of pyproject.toml.
-
-    The variables of the env file are set in the environment, for the application, too.
-
-    Args:
-        flags: What the command line says, by the names of the options.
-
-    Raises:
-        StartError: Something is unknown, or cannot be; the message says what.
-    """
-    table = read_table(PROJECT)
-    env_file = _settle(_ENV_FILE, flags, os.environ, table)
-    if env_file is not None:
-        for name, value in read_env_file(env_file).items():
-            os.environ.setdefault(name, value)
-    variables = {
-        name: value for name, value in os.environ.items() if name.startswith(PREFIX)
-    }
-    _refuse_unknown("the variable ", variables, [each.variable for each in OPTIONS])
-    values: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
-    for option in OPTIONS:
-        value = _settle(option, flags, variables, table)
-        if option.limit is None:
-            values[option.name] = value
-        elif value is not None:
-            limits[option.limit] = value
-    settings = Settings(**values, limits=limits)
-    _check(settings)
-    return settings
+def words(value: str) -> tuple[str, ...]:
+    """Read a list with commas."""
+    return tuple(text(word.strip()) for word in value.split(","))
 
 
-def _settle(
-    option: Option,
-    flags: Mapping[str, object],
-    variables: Mapping[str, str],
-    table: Mapping[str, object],
-) -> Any:
-    for source, name, values in (
-        ("APP" if option.name == "app" else f"--{option.key}", option.name, flags),
-        (option.variable, option.variable, variables),
-        (f"{option.key} in {TABLE}", option.key, table),
-    ):
-        value = values.get(name)
-        if value is not None:
-            try:
-                return option.kind.parse(value)
-            except ValueError as error:
-                raise _wrong(f"{source} is {value!r}: {error}") from None
-    return option.default
+def paths(value: str) -> tuple[Path, ...]:
+    """Read a list of paths."""
+    return tuple(map(Path, words(value)))
 
 
-_ENV_FILE = next(each for each in OPTIONS if each.name == "env_file")
+def url_path(value: str) -> str:
+    """Read the path of a URL."""
+    if not value.startswith("/"):
+        raise click.BadParameter(f"{value!r} does not start with a slash")
+    return value
 
 
-def _wrong(message: str) -> StartError:
-    return StartError(message, Exit.SETTINGS)
-
-
-def read_table(path: Path) -> dict[str, object]:
-    """Read `[tool.roll]` of a pyproject.toml, empty where there is none.
-
-    Raises:
-        StartError: The file is no TOML, or has a key that means nothing.
-    """
+def seconds(value: str) -> float:
+    """Read a time."""
     try:
-        tool = tomllib.loads(path.read_text("utf-8")).get("tool")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise _wrong(f"{path} cannot be read: {error}") from error
-    table = tool.get("roll", {}) if isinstance(tool, dict) else {}
-    if not isinstance(table, dict):
-        raise _wrong(f"{TABLE} of {path} is no table")
-    _refuse_unknown(f"in {TABLE} of {path}, the key ", table, [o.key for o in OPTIONS])
-    return table
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise click.BadParameter(f"{value!r} is not a time in seconds, such as 0.5")
+    return found
 
 
-def _refuse_unknown(what: str, given: Iterable[str], known: list[str]) -> None:
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "see roll run --help"
-            raise _wrong(f"{what}{name!r} means nothing to Roll: {hint}")
+def load_env_file(
+    ctx: click.Context, param: click.Parameter, value: Path | None
+) -> EnvFile | None:
+    """Set the variables of the env file, for the options and the application.
+
+    Raises:
+        StartError: It cannot be read.
+    """
+    if value is None:
+        return None
+    added = read_env_file(value)
+    for name in added.keys() & os.environ.keys():
+        del added[name]
+    os.environ.update(added)
+    return EnvFile(value, frozenset(added))
 
 
 def read_env_file(path: Path) -> dict[str, str]:
     """Read lines of `NAME=value`, as python-dotenv does, with `${NAME}` in values.
 
     Raises:
-        StartError: The file cannot be read, or a line is none of them.
+        StartError: The file cannot be read, or a line is not of that form.
     """
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream
@@ -259,16 +142,191 @@ def read_env_file(path: Path) -> dict[str, str]:
     for line in parse_stream(StringIO(text)):
         if line.error or (line.key and line.value is None):
             where = f"line {line.original.line} of the env file {path}"
-            raise _wrong(f"{where} is no NAME=value")
+            raise _wrong(f"{where} is not NAME=value")
     return cast(dict[str, str], dotenv_values(stream=StringIO(text)))
 
 
-def _check(settings: Settings) -> None:
-    """Refuse what does not go together.
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}_{name.upper()}"
+
+
+def _option(names: str, kind: Any, help: str, **more: Any) -> click.Option:
+    return click.Option([names], type=kind, help=help, **more)
+
+
+APPLICATION: tuple[click.Parameter, ...] = (
+    click.Argument(["app"], type=text, required=False, envvar=f"{PREFIX}_APP"),
+    _option(
+        "--factory/--no-factory", bool, "APP is a function that makes the application."
+    ),
+    _option(
+        "--env-file",
+        FILE,
+        "A file of variables that are not in the environment.",
+        is_eager=True,
+        callback=load_env_file,
+    ),
+)
+"""What leads to an application."""
+
+LIMITS = {
+    "graceful_timeout" if each.name == "shutdown" else f"limit_{each.name}": each.name
+    for each in fields(Limits)
+}
+"""The names of the options that set limits, and the fields of `roll.Limits`."""
+
+MOST = {"backlog": 2**31 - 1}  # what the system reads
+
+OPTIONS = (
+    *APPLICATION,
+    _option("--host", text, "The name or address to listen on.", default="127.0.0.1"),
+    _option(
+        "--port",
+        click.IntRange(0, 65535),
+        "The TCP port; 0 takes a free one.",
+        default=3579,
+    ),
+    _option("--uds", FILE, "Listen on this unix socket, instead of host and port."),
+    _option(
+        "--fd",
+        click.IntRange(0, 1_000_000),
+        "Listen on this inherited descriptor, instead.",
+    ),
+    _option(
+        "--workers", click.IntRange(1, 1024), "How many processes serve.", default=1
+    ),
+    _option(
+        "--reload/--no-reload", bool, "Restart when a file changes; for development."
+    ),
+    _option(
+        "--reload-dir", paths, "The folders that are watched for that.", default="."
+    ),
+    _option("--tls-cert", FILE, "Serve with TLS; a file in PEM, with the whole chain."),
+    _option("--tls-key", FILE, "Its private key, where that file does not have it."),
+    _option(
+        "--trusted-proxies",
+        words,
+        "Proxies that may say who the client is (roll-proxy).",
+    ),
+    _option(
+        "--log-format",
+        text,
+        "Log requests: short, common, combined, json (roll-logger).",
+    ),
+    _option(
+        "--health", url_path, "Answer 200 on this path, and 503 from the signal on."
+    ),
+    _option(
+        "--drain", seconds, "Seconds to go on after the signal; 5 with a health path."
+    ),
+    *(
+        _option(
+            f"--{_key(name)}",
+            seconds if limit.type is float else click.IntRange(1, MOST.get(limit.name)),
+            f"Limits.{limit.name} of the application.",
+        )
+        for name, limit in zip(LIMITS, fields(Limits), strict=True)
+    ),
+)
+"""All settings."""
+
+
+class Command(click.Command):
+    """A command that reads settings from the environment and pyproject.toml, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the settings.
+
+        Raises:
+            StartError: One of them is unknown, or has a wrong value.
+        """
+        if not ctx.resilient_parsing and "--help" not in args:
+            ctx.default_map = read_table(PROJECT)
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            source = _source(ctx, cast(click.Parameter, error.param))
+            raise _wrong(f"{source}: {error.message}") from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, if the environment has nothing that click has ignored.
+
+        Raises:
+            StartError: A variable is unknown or empty.
+        """
+        given = [name for name in os.environ if name.startswith(f"{PREFIX}_")]
+        _refuse_unknown("the variable ", given, _variable)
+        for name in given:
+            if not os.environ[name]:
+                raise _wrong(f"{name} is empty: give it a value, or unset it")
+        return super().invoke(ctx)
+
+
+def command(*params: click.Parameter) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function, with these parameters."""
+    context = {"auto_envvar_prefix": PREFIX, "show_default": True}
+    return click.command(cls=Command, params=[*params], context_settings=context)
+
+
+def _source(ctx: click.Context, param: click.Parameter) -> str:
+    """Name what has set a parameter."""
+    name = str(param.name)
+    source = ctx.get_parameter_source(name)
+    if source is ParameterSource.ENVIRONMENT:
+        return _variable(name)
+    if source is ParameterSource.DEFAULT_MAP:
+        return f"{_key(name)} in {TABLE}"
+    return param.opts[0]
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Read `[tool.roll]` of a pyproject.toml, empty where there is none.
+
+    Returns:
+        The names of options, with what a variable would say.
 
     Raises:
-        StartError: The message says what to leave out.
+        StartError: The file is not TOML, or has an unknown key.
     """
+    try:
+        tool = tomllib.loads(path.read_text("utf-8")).get("tool")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise _wrong(f"{path} cannot be read: {error}") from error
+    table = tool.get("roll", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise _wrong(f"{TABLE} of {path} is not a table")
+    _refuse_unknown(f"in {TABLE} of {path}, the key ", table, _key)
+    try:
+        return {key.replace("-", "_"): _write(value) for key, value in table.items()}
+    except ValueError as error:  # hexadecimal digits that are too many in decimal
+        raise _wrong(f"{TABLE} of {path} cannot be read: {error}") from error
+
+
+def _write(value: object) -> str:
+    """Write a value of TOML as a variable has it."""
+    if isinstance(value, list):
+        return ",".join(map(_write, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _refuse_unknown(
+    what: str, given: Iterable[str], spell: Callable[[str], str]
+) -> None:
+    known = [spell(str(option.name)) for option in OPTIONS]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "see roll run --help"
+            raise _wrong(f"{what}{name!r} means nothing to Roll: {hint}")
+
+
+def _check(settings: Settings) -> None:
     if settings.uds is not None and settings.fd is not None:
         raise _wrong("uds and fd are both set: leave out one of them")
     if settings.tls_key is not None and settings.tls_cert is None:
@@ -277,10 +335,14 @@ def _check(settings: Settings) -> None:
         raise _wrong("reload and workers are both set: leave out one of them")
     for folder in settings.reload_dir:
         if settings.reload and not folder.is_dir():
-            raise _wrong(f"reload-dir has {str(folder)!r}, which is no folder")
+            raise _wrong(f"reload-dir has {str(folder)!r}, which is not a folder")
     if (settings.reload or settings.workers > 1) and not hasattr(os, "fork"):
         raise _wrong("reload and workers need Unix: use `hupper -m` to reload here")
     try:
         Limits(**settings.limits)
     except ValueError as error:
         raise _wrong(str(error)) from error
+
+
+def _wrong(message: str) -> StartError:
+    return StartError(message, Exit.SETTINGS)
