@@ -107,6 +107,13 @@ def test_an_order_that_names_what_is_not_installed_is_wrong(check, tmp_path):
     )
 
 
+def test_an_order_may_speak_of_all_others(check, tmp_path):
+    (tmp_path / "shop.py").write_text(
+        'from roll import Roll\napp = Roll()\napp.listen("mine", after="*")(print)\n'
+    )
+    assert check("shop") == (0, "Nothing is wrong.\n", "")
+
+
 def test_the_order_of_an_extension_may_name_what_is_not_installed(check, tmp_path):
     distribution(tmp_path, "beam", "1.0", APP)
     (tmp_path / "shop.py").write_text("from beam import app\n")

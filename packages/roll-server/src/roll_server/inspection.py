@@ -135,7 +135,7 @@ class Heard(NamedTuple):
 
 def list_listeners(app: Roll) -> Iterator[Heard]:
     """Give the listeners by event, in the order in which they run."""
-    installed = {entry.name for entry in metadata.entry_points(group=GROUP)}
+    installed = {"*", *(entry.name for entry in metadata.entry_points(group=GROUP))}
     for event, calls in sorted(app.hooks.items()):
         entries = {id(entry.call): entry for entry in app.listeners[event]}
         for entry in [entries[id(call)] for call in calls]:
