@@ -210,7 +210,7 @@ def test_proxies_are_read_before_any_other_listener(settings):
     assert second is print
 
 
-@pytest.mark.parametrize("options", [{}, {"before": "proxy"}, {"before": "logger"}])
+@pytest.mark.parametrize("options", [{}, {"before": "*"}, {"before": ["*", "logger"]}])
 def test_proxies_are_read_first_whatever_listens_later(options, settings):
     app = Roll()
     app.listen("headers")(print)

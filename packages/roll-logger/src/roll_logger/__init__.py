@@ -27,9 +27,6 @@ LEFT = 499
 CLEANUP = 1.0
 """Seconds that a shutdown waits for requests which were cancelled just before."""
 
-# Extensions that answer requests, or refuse them, as soon as the head is read.
-_OTHERS = ("cors", "negotiation", "options", "proxy", "static")
-
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
 
 # UUIDs, base64 and what else proxies write: nothing that means something in a log.
@@ -142,7 +139,7 @@ def logger(
             await asyncio.wait(running, timeout=CLEANUP)
         output.close()
 
-    @app.listen("headers", before=_OTHERS)
+    @app.listen("headers", before="*")  # some answer, or refuse
     async def follow_requests(request: Request, response: Response) -> None:
         begin(request, response)
 
