@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from roll_server.__main__ import make_commands
 from roll_server.exits import Exit
+from roll_server.options import OPTIONS
 from roll_server.run import run
-from roll_server.settings import OPTIONS
 
 PAGE = (Path(__file__).parent.parent / "docs/reference/command.md").read_text()
 

@@ -5,16 +5,11 @@ from pathlib import Path
 
 import click
 import pytest
+from roll_server.env_file import EnvFile, read_env_file
 from roll_server.exits import StartError
+from roll_server.options import LIMITS, OPTIONS
 from roll_server.run import run
-from roll_server.settings import (
-    LIMITS,
-    OPTIONS,
-    EnvFile,
-    Settings,
-    command,
-    read_env_file,
-)
+from roll_server.settings import Settings, command
 
 HALF = "0.5"
 

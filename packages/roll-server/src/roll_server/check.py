@@ -7,8 +7,9 @@ import click
 
 from .inspection import find_all
 from .loading import load
+from .options import OPTIONS
 from .serving import configure
-from .settings import OPTIONS, Settings, command
+from .settings import Settings, command
 from .tls import Certificate
 
 

@@ -7,7 +7,8 @@ import click
 from .columns import show
 from .inspection import list_listeners, list_plugins
 from .loading import load
-from .settings import APPLICATION, command
+from .options import APPLICATION
+from .settings import command
 
 
 @command(*APPLICATION)

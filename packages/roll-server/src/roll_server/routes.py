@@ -8,7 +8,8 @@ from roll import HttpError
 from .columns import show
 from .inspection import decode, explain, list_routes
 from .loading import load
-from .settings import APPLICATION, command, url_path
+from .options import APPLICATION, url_path
+from .settings import command
 
 
 @command(*APPLICATION)

@@ -16,9 +16,10 @@ from . import sockets, systemd
 from .children import Parent
 from .exits import Exit, StartError
 from .loading import find_application, load
+from .options import OPTIONS
 from .reload import reload
 from .serving import Alone, serve
-from .settings import OPTIONS, Settings, command
+from .settings import Settings, command
 from .tls import Certificate
 from .workers import Workers, supervise
 
