@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from inspect import isawaitable
 from typing import Any
 
-from roll import HttpError, Request, Response, Roll, hookimpl
+from roll import Request, Response, Roll, hookimpl
 from roll.typing import Extension
 
 from .policy import (
@@ -118,13 +118,10 @@ class Policies:
 
     def find(self, request: Request) -> Policy | None:
         """Find the policy for a request, that of what a preflight asks for."""
-        try:
-            if method := _requested_method(request):
-                payload = self._app.find_endpoint(request.path, method)[0].payload
-            else:
-                payload = request.route.payload
-        except HttpError:  # the path does not decode: it has no route
-            payload = None
+        if method := _requested_method(request):
+            payload = self._app.find_endpoint(request.path, method)[0].payload
+        else:
+            payload = request.route.payload
         return self._read((payload or {}).get("cors"))
 
     def check(self, path: str, extras: Mapping[str, Any]) -> None:

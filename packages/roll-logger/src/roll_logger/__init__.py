@@ -186,7 +186,7 @@ class RequestLog:
         exchange.duration = time.perf_counter() - exchange.clock
         exchange.status = status or response.status.value
         exchange.size = 0 if status else _size(request, response)
-        exchange.route = _find_route(request)
+        exchange.route = request.endpoint.path
         self._log(exchange, request)
 
     def _log(self, exchange: Exchange, request: Request) -> None:
@@ -273,14 +273,6 @@ def _choose_id(sent: list[str]) -> str:
     if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
         return sent[0]
     return secrets.token_hex(16)
-
-
-def _find_route(request: Request) -> str | None:
-    """Give the pattern of a request's route, None without one."""
-    try:
-        return request.endpoint.path
-    except HttpError:  # the path does not decode
-        return None
 
 
 def _size(request: Request, response: Response) -> int | None:

@@ -7,6 +7,7 @@ Functions that read, and give rows or findings; `roll routes`, `roll plugins` an
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import click
 from packaging.requirements import Requirement
@@ -23,15 +24,16 @@ def list_routes(app: Roll, at: str | None = None) -> Iterator[tuple[str, ...]]:
             yield ",".join(methods), path, describe(view), where
 
 
-def decode(app: Roll, target: str) -> str:
+def decode(target: str) -> str | None:
     """Give the path of what a client sends: percent-decoded, without its query.
 
-    Raises:
-        HttpError: 400, when it does not decode as UTF-8.
+    It is None when it does not decode as UTF-8, which a request is refused for.
     """
-    request = app.Request(app, None)
-    request.url = target.encode("utf-8", "surrogateescape")
-    return request.path
+    try:
+        path, _, _ = target.encode().partition(b"?")
+        return unquote_to_bytes(path).decode()
+    except UnicodeError:
+        return None
 
 
 class Match(NamedTuple):

@@ -3,7 +3,6 @@
 import sys
 
 import click
-from roll import HttpError
 
 from .columns import show
 from .inspection import decode, explain, list_routes
@@ -24,17 +23,16 @@ def routes(app: str | None, factory: bool, path: str | None, **others: object) -
     if path is None:
         show(list_routes(found))
         return
-    try:
-        path = decode(found, path)
-    except HttpError:
+    decoded = decode(path)
+    if decoded is None:
         click.echo("The path does not decode as UTF-8: it is answered with 400.")
         sys.exit(1)
-    pattern, variables, reasons = explain(found, path)
+    pattern, variables, reasons = explain(found, decoded)
     if pattern is None:
-        click.echo(f"{path} leads nowhere: it is answered with 404.")
+        click.echo(f"{decoded} leads nowhere: it is answered with 404.")
     else:
         values = ", ".join(f"{name}={value!r}" for name, value in variables.items())
-        click.echo(f"{path} leads to {pattern}{' with ' if values else ''}{values}:")
+        click.echo(f"{decoded} leads to {pattern}{' with ' if values else ''}{values}:")
         for methods, _, view, where in list_routes(found, pattern):
             click.echo(f"  {methods}  {view}  {where}")
     if reasons:
