@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from roll_server.__main__ import make_commands
 from roll_server.exits import Exit
-from roll_server.settings import OPTIONS
+from roll_server.options import OPTIONS
+from roll_server.run import run
 
 PAGE = (Path(__file__).parent.parent / "docs/reference/command.md").read_text()
 
@@ -20,25 +21,23 @@ def rows(heading):
 
 def default(value):
     """Write a default as it could be set."""
-    if value is None or value == ():
+    if value is None:
         return ""
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def test_the_settings_are_those_of_the_table():
-    wanted = [
-        [
-            "`APP`" if option.name == "app" else f"`--{option.key}`",
-            f"`{option.variable}`",
-            f"`{option.key}`",
-            option.kind.metavar,
-            default(option.default),
-            option.help,
-        ]
-        for option in OPTIONS
-    ]
+def test_the_settings_are_those_of_the_table(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    defaults = run.make_context("run", []).params
+    wanted = []
+    for option in OPTIONS:
+        key = option.name.replace("_", "-")
+        row = ["`APP`" if option.name == "app" else f"`--{key}`"]
+        row += [f"`ROLL_{option.name.upper()}`", f"`{key}`", option.type.name.upper()]
+        text = getattr(option, "help", None) or "The application: `module:name`."
+        wanted.append([*row, default(defaults[option.name]), text])
     assert rows("## roll run") == wanted
 
 

@@ -141,6 +141,16 @@ def entry(module, before=(), after=()):
         ([entry("a", after="c"), entry("b"), entry("c"), entry("d")], "bcad"),
         ([entry("a"), entry("b"), entry("c", before="a", after="b")], "bca"),
         ([entry("a"), entry("b"), entry("c", "a"), entry("d", "c")], "dcab"),
+        ([entry("a"), entry("b"), entry("c", before="*")], "cab"),
+        ([entry("a", after="*"), entry("b"), entry("c")], "bca"),
+        ([entry("a"), entry("b", before="*"), entry("c", before="*")], "bca"),
+        ([entry("a", after="*"), entry("b", after="*"), entry("c")], "cab"),
+        ([entry("a", after="*"), entry("b"), entry("c", before="*")], "cba"),
+        ([entry("a"), entry("b", before="a"), entry("c", before="*")], "cba"),
+        ([entry("a", "*"), entry("b"), entry("c", ["*", "a"])], "cab"),
+        ([entry("a", "*"), entry("b", "*", after="c"), entry("c", "*")], "acb"),
+        ([entry("a", after="*"), entry("b", after=["*", "c"]), entry("c")], "cab"),
+        ([entry("a", before="*", after="*")], "a"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -150,8 +160,39 @@ def test_listeners_run_as_added_but_for_before_and_after(entries, expected):
 
 def test_wishes_in_circles_are_an_error_that_names_who_wishes():
     circle = [entry("a", before="b"), entry("b", before="a")]
-    with pytest.raises(ValueError, match=r"of 'x' go in circles: a \(a\), b \(b\)"):
+    with pytest.raises(
+        ValueError, match=r"of 'x' go in circles: a \(a\), b \(b\); leave"
+    ):
         solve("x", circle, lambda module: module)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [entry("a", before="*"), entry("b", before="a")],
+        [entry("a", after="*"), entry("b", after="a")],
+        [entry("a", before="*", after="b"), entry("b")],
+        [entry("a", before="*", after="*"), entry("b")],
+        [entry("a", "*", after="b"), entry("b", "*", after="a")],
+    ],
+)
+def test_a_wish_about_all_others_that_a_name_contradicts_is_an_error(entries):
+    with pytest.raises(ValueError, match="of 'x' go in circles: "):
+        solve("x", entries, lambda module: module)
+
+
+def test_all_others_are_those_of_the_application_too():
+    entries = [entry("a"), entry("b", before="*"), entry("c", after="*"), entry("d")]
+    assert "".join(solve("x", entries, lambda module: None)) == "badc"
+
+
+def test_before_all_others_is_kept_when_another_listens_later(app):
+    calls = [lambda: None for _ in range(4)]
+    app.listen("mine")(calls[0])
+    app.listen("mine", before="*")(calls[1])
+    app.listen("mine")(calls[2])
+    app.listen("mine", before="*")(calls[3])
+    assert app.hooks["mine"] == (calls[1], calls[3], calls[0], calls[2])
 
 
 def test_code_that_no_plugin_owns_has_no_name():

@@ -705,6 +705,18 @@ async def test_lines_of_the_application_carry_the_id(app, client, handler):
     assert stream.getvalue() == "- opens\nabc sold out\n"
 
 
+async def test_listeners_declared_before_have_the_id(app, client, handler):
+    seen = []
+
+    @app.listen("headers")
+    async def look(request, response):
+        seen.append(current_request_id.get())
+
+    logger(app, handler=handler, request_id="X-Request-ID")
+    await client.get("/id", headers={"X-Request-ID": "abc"})
+    assert seen == ["abc"]
+
+
 async def test_without_the_option_no_id_is_read_or_sent(app, client, handler, ids):
     logger(app, handler=handler)
     answer = await client.get("/id", headers={"X-Request-ID": "abc"})

@@ -119,16 +119,19 @@ async def test_what_is_not_told_stays(app, client):
     ]
 
 
-async def test_listeners_and_errors_see_the_client(app, client):
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_listeners_and_errors_see_the_client(app, client, when):
     seen = []
-    proxy_headers(app)
 
-    @app.listen("headers")
-    @app.listen("request")
-    @app.listen("response")
     async def note_address(request, response):
         seen.append(request.remote_addr)
 
+    if when == "after":
+        proxy_headers(app)
+    for event in ("headers", "request", "response"):
+        app.listen(event)(note_address)
+    if when == "before":
+        proxy_headers(app)
     response = await client.get("/nowhere", headers={"X-Forwarded-For": "203.0.113.7"})
     assert response.status == 404
     assert seen == ["203.0.113.7"] * 3

@@ -12,6 +12,8 @@ import time
 import urllib.request
 
 import pytest
+from roll_server.run import run as run_command
+from roll_server.settings import Settings
 
 PATIENCE = 60
 """Seconds that nothing takes, on the slowest machine."""
@@ -197,6 +199,16 @@ def run(folder):
             return running
 
         yield run
+
+
+@pytest.fixture
+def settings():
+    """Make the settings that `roll run` has with these arguments."""
+
+    def make(*arguments):
+        return Settings.take(run_command.make_context("run", [*arguments]).params)
+
+    return make
 
 
 @pytest.fixture

@@ -107,6 +107,13 @@ def test_an_order_that_names_what_is_not_installed_is_wrong(check, tmp_path):
     )
 
 
+def test_an_order_may_speak_of_all_others(check, tmp_path):
+    (tmp_path / "shop.py").write_text(
+        'from roll import Roll\napp = Roll()\napp.listen("mine", after="*")(print)\n'
+    )
+    assert check("shop") == (0, "Nothing is wrong.\n", "")
+
+
 def test_the_order_of_an_extension_may_name_what_is_not_installed(check, tmp_path):
     distribution(tmp_path, "beam", "1.0", APP)
     (tmp_path / "shop.py").write_text("from beam import app\n")
@@ -138,3 +145,9 @@ def test_what_serving_would_refuse_is_wrong(check, tmp_path, line, status, told)
     found, _, errors = check()
     assert found == status
     assert told in errors
+
+
+def test_the_options_of_serving_are_looked_at(check, tmp_path):
+    (tmp_path / "shop.py").write_text("from roll import Roll\napp = Roll()\n")
+    wanted = "Error: reload and workers are both set: leave out one of them\n"
+    assert check("shop", "--reload", "--workers", "2") == (2, "", wanted)

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 from roll import Roll
 from roll_server.exits import Exit
-from roll_server.routes import explain, routes, split
+from roll_server.inspection import Match, explain, split
+from roll_server.routes import routes
 
 SHOP = """
 from roll import Roll
@@ -127,7 +128,7 @@ def test_where_none_answers_each_says_why(shop):
 def test_why_a_route_does_not_answer(pattern, path, reason):
     app = Roll()
     app.route(pattern)(home)
-    assert [*explain(app, path)][2:] == [f"  {pattern}  {reason}"]
+    assert explain(app, path) == Match(None, {}, [(pattern, reason)])
 
 
 async def home(request, response, **variables): ...
@@ -143,12 +144,21 @@ def test_the_application_may_be_named_by_the_project(shop, tmp_path):
     assert "/u/{name}" in ask()[1]
 
 
+def test_settings_of_serving_are_not_read(shop, tmp_path):
+    (tmp_path / "pyproject.toml").write_text("[tool.roll]\nport = 'none'\n")
+    assert ask(shop)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
         ([], Exit.SETTINGS, "name an application, such as shop:app, or say app ="),
         (["absent"], Exit.APPLICATION, "there is no module 'absent' in this folder"),
-        (["{}", "--explain", "x"], Exit.SETTINGS, "begin with a slash"),
+        (
+            ["{}", "--explain", "x"],
+            Exit.SETTINGS,
+            "--explain: 'x' does not start with a slash",
+        ),
     ],
 )
 def test_what_cannot_be_told_says_why(shop, arguments, status, message):

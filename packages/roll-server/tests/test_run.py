@@ -13,7 +13,6 @@ from roll import Limits, Roll, extensions
 from roll_server.exits import Exit, StartError
 from roll_server.loading import load
 from roll_server.serving import configure
-from roll_server.settings import Settings
 from roll_server.sockets import adopt, is_local
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -192,31 +191,31 @@ def test_the_project_says_what_to_serve_and_how(run, folder):
         running.get("/" + "x" * 40)
 
 
-def test_limits_are_those_of_one_application_not_of_its_class():
+def test_limits_are_those_of_one_application_not_of_its_class(settings):
     class App(Roll):
         limits = Limits(body=5)
 
     app = App()
-    configure(app, Settings(limits={"target": 7}))
+    configure(app, settings("--limit-target", "7"))
     assert app.limits == Limits(body=5, target=7)
     assert App.limits == Limits(body=5)
 
 
-def test_proxies_are_read_before_any_other_listener(folder):
+def test_proxies_are_read_before_any_other_listener(settings):
     app = Roll()
     app.listen("headers")(print)
-    configure(app, Settings(trusted_proxies=("127.0.0.1",)))
+    configure(app, settings("--trusted-proxies", "127.0.0.1"))
     first, second = app.hooks["headers"]
     assert first.__module__ == "roll_proxy"
     assert second is print
 
 
-@pytest.mark.parametrize("options", [{}, {"before": "proxy"}, {"before": "logger"}])
-def test_proxies_are_read_first_whatever_listens_later(options):
+@pytest.mark.parametrize("options", [{}, {"before": "*"}, {"before": ["*", "logger"]}])
+def test_proxies_are_read_first_whatever_listens_later(options, settings):
     app = Roll()
     app.listen("headers")(print)
-    settings = Settings(trusted_proxies=("127.0.0.1",), log_format="short")
-    configure(app, settings)
+    trusted, logged = ("--trusted-proxies", "127.0.0.1"), ("--log-format", "short")
+    configure(app, settings(*trusted, *logged))
 
     @app.listen("headers", **options)
     async def later(request, response): ...
@@ -227,26 +226,28 @@ def test_proxies_are_read_first_whatever_listens_later(options):
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "message"),
+    ("name", "option", "message"),
     [
         (
             "proxy_headers",
-            Settings(trusted_proxies=("127.0.0.1",)),
+            ("--trusted-proxies", "127.0.0.1"),
             "this app has proxy_headers: call `proxy_headers` once, with all that is "
             "trusted",
         ),
         (
             "logger",
-            Settings(log_format="short"),
+            ("--log-format", "short"),
             "this app has a logger: call `logger` once, or lines are twice",
         ),
     ],
 )
-def test_what_the_application_has_done_itself_is_refused(name, settings, message):
+def test_what_the_application_has_done_itself_is_refused(
+    name, option, message, settings
+):
     app = Roll()
     getattr(extensions, name)(app)
     with pytest.raises(StartError) as caught:
-        configure(app, settings)
+        configure(app, settings(*option))
     assert (caught.value.message, caught.value.exit_code) == (message, Exit.SETTINGS)
 
 
@@ -279,16 +280,18 @@ async def broken(request, response):
 
 
 @pytest.mark.parametrize(
-    ("settings", "name", "distribution"),
+    ("option", "name", "distribution"),
     [
-        (Settings(log_format="short"), "logger", "roll-logger"),
-        (Settings(trusted_proxies=("unix",)), "proxy_headers", "roll-proxy"),
+        (("--log-format", "short"), "logger", "roll-logger"),
+        (("--trusted-proxies", "unix"), "proxy_headers", "roll-proxy"),
     ],
 )
-def test_what_is_not_installed_is_named(settings, name, distribution, monkeypatch):
+def test_what_is_not_installed_is_named(
+    option, name, distribution, settings, monkeypatch
+):
     monkeypatch.setattr("roll.plugins.extensions", dict)
     with pytest.raises(StartError) as caught:
-        configure(Roll(), settings)
+        configure(Roll(), settings(*option))
     wanted = f"{name!r} is not installed. Run: pip install {distribution}"
     assert (caught.value.message, caught.value.exit_code) == (wanted, Exit.SETTINGS)
 

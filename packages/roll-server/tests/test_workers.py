@@ -17,7 +17,6 @@ from roll import Roll
 from roll_server.children import REPLACED, Link
 from roll_server.exits import Exit
 from roll_server.serving import serve
-from roll_server.settings import Settings
 from roll_server.workers import Workers, choose_pause
 
 
@@ -288,7 +287,7 @@ def test_sighup_replaces_all_of_them_with_new_code(workers, folder, wait_until):
 
 
 @pytest.mark.parametrize(("word", "least", "most"), [(REPLACED, 50, 100), (b"", 0, 0)])
-def test_a_worker_leaves_who_waits_to_its_successor_alone(word, least, most):
+def test_a_worker_leaves_who_waits_to_its_successor_alone(word, least, most, settings):
     """One that ends while a hundred clients are connected, and not yet accepted."""
     ours, theirs = socket.socketpair()
     ours.sendall(word)
@@ -296,7 +295,7 @@ def test_a_worker_leaves_who_waits_to_its_successor_alone(word, least, most):
     with ours, theirs, socket.create_server(("127.0.0.1", 0)) as shared:
         address = shared.getsockname()
         clients = [socket.create_connection(address) for _ in range(100)]
-        serve(Settings(), Roll(), [shared.dup()], None, Link(theirs))
+        serve(settings(), Roll(), [shared.dup()], None, Link(theirs))
         shared.setblocking(False)
         left = 0
         with contextlib.suppress(BlockingIOError):

@@ -684,6 +684,17 @@ async def test_a_public_address_is_noticed_behind_other_listeners(app, client, c
     assert "192.0.2.1, which others can reach" in caplog.text
 
 
+async def test_a_public_address_is_noticed_before_other_listeners(app):
+    @app.listen("headers")
+    async def answer(request, response):
+        return request.path == "/answered"
+
+    traceback(app, page=True)
+    assert await ask_as(app)
+    assert not await ask_as(app, "/answered", sockname=("192.0.2.1", 80))
+    assert not await ask_as(app)
+
+
 async def test_another_app_keeps_its_page(app, client):
     other = make_app()
     traceback(app, page=True)

@@ -94,13 +94,17 @@ class Entry(NamedTuple):
 Owned = tuple[Entry, str | None]
 """A listener, and the name of the plugin that it belongs to."""
 
+ALL = "*"
+"""As a name in `before` or `after`: all listeners that do not ask for the same."""
+
 
 def solve(
     event: str, entries: Sequence[Entry], owner: Callable[[str], str | None]
 ) -> tuple[Listener, ...]:
-    """Order listeners: as they were added, but for what `before` and `after` ask.
+    """Order listeners: as they were added, except for what `before` and `after` ask.
 
-    Only who asks is moved: to just before the first of the others, or behind the last.
+    Only those that ask are moved: to just before the first of the others, or behind the
+    last.
 
     Args:
         event: The name of the event, for the message.
@@ -122,7 +126,8 @@ def solve(
             if other in passed:
                 circle = ", ".join(f"{name} ({one.module})" for one, name in waiting)
                 raise ValueError(
-                    f"before= and after= of {event!r} go in circles: {circle}"
+                    f"before= and after= of {event!r} go in circles: {circle}; leave "
+                    f"one out, or add {ALL!r} to it, if it names a listener that has it"
                 )
             passed.append(one := other)
         waiting.remove(one)
@@ -132,13 +137,26 @@ def solve(
 
 def _waits(one: Owned, waiting: Sequence[Owned]) -> bool:
     """Whether a listener asks to run after another that is not in its place yet."""
-    return any(name in one[0].after for each, name in waiting if each is not one[0])
+    return any(_follows(one, each) for each in waiting)
 
 
 def _precedes(one: Owned, other: Owned) -> bool:
     """Whether *one* has to run before *other*."""
-    (entry, name), (later, later_name) = one, other
-    return entry is not later and (name in later.after or later_name in entry.before)
+    (entry, _), (later, later_name) = one, other
+    return _follows(other, one) or (
+        entry is not later and _means(entry.before, later_name, later.before)
+    )
+
+
+def _follows(one: Owned, other: Owned) -> bool:
+    """Whether *one* asks to run after *other*."""
+    (entry, _), (earlier, earlier_name) = one, other
+    return entry is not earlier and _means(entry.after, earlier_name, earlier.after)
+
+
+def _means(wish: tuple[str, ...], name: str | None, same: tuple[str, ...]) -> bool:
+    """Whether a wish is about a listener of the plugin *name*, which wishes *same*."""
+    return name in wish or (ALL in wish and ALL not in same)
 
 
 def names(wish: str | Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from inspect import isawaitable
 from typing import Any
 
-from roll import HttpError, Request, Response, Roll, hookimpl
+from roll import Request, Response, Roll, hookimpl
 from roll.typing import Extension
 
 from .policy import (
@@ -82,50 +82,68 @@ def cors(
         "expose": keep(expose),
         "max_age": max_age,
     }
-    default = settle(**options)
-    overrides: dict[int, Policy | None] = {}
-
-    def read_override(override: Any) -> Policy | None:
-        if override is None:
-            return default
-        key = id(override)  # nobody else's: the app keeps the extras of its routes
-        if key not in overrides:
-            overrides[key] = override_policy(options, override)
-        return overrides[key]
-
-    def find_policy(request: Request) -> Policy | None:
-        try:
-            if method := _requested_method(request):
-                payload = app.find_endpoint(request.path, method)[0].payload
-            else:
-                payload = request.route.payload
-        except HttpError:  # the path does not decode: it has no route
-            payload = None
-        return read_override((payload or {}).get("cors"))
-
-    def check_route(path: str, extras: Mapping[str, Any]) -> None:
-        try:
-            read_override(extras.get("cors"))
-        except (TypeError, ValueError) as error:
-            error.add_note(f"It is in cors= of the route {path}.")
-            raise
-
+    policies = Policies(app, options, settle(**options))
     for declaration in app.declarations:
-        check_route(declaration.path, declaration.extras)
+        policies.check(declaration.path, declaration.extras)
 
     @app.listen("route:add")
     def check_later_routes(path: str, view: Any, **extras: Any) -> None:
-        check_route(path, extras)
+        policies.check(path, extras)
 
     @app.listen("headers")
     async def answer_preflights(request: Request, response: Response) -> bool:
-        return bool(_requested_method(request)) and find_policy(request) is not None
+        return bool(_requested_method(request)) and policies.find(request) is not None
 
     # Preflights, too, get their fields here, whoever has answered them.
     @app.listen("response")
     async def add_cors_headers(request: Request, response: Response) -> None:
-        if (policy := find_policy(request)) is not None:
+        if (policy := policies.find(request)) is not None:
             await _apply(policy, request, response.headers)
+
+
+class Policies:
+    """The policy of an app, and those of its routes.
+
+    Args:
+        app: The application.
+        options: Those given for it; a route's `cors=` overrides them.
+        default: The policy that they make.
+    """
+
+    def __init__(self, app: Roll, options: dict[str, Any], default: Policy) -> None:
+        self._app = app
+        self._options = options
+        self._default = default
+        self._overrides: dict[int, Policy | None] = {}
+
+    def find(self, request: Request) -> Policy | None:
+        """Find the policy for a request, that of what a preflight asks for."""
+        if method := _requested_method(request):
+            payload = self._app.find_endpoint(request.path, method)[0].payload
+        else:
+            payload = request.route.payload
+        return self._read((payload or {}).get("cors"))
+
+    def check(self, path: str, extras: Mapping[str, Any]) -> None:
+        """Refuse a wrong `cors=` of a route.
+
+        Raises:
+            TypeError: It has another type, or is unknown.
+            ValueError: It holds what cannot be.
+        """
+        try:
+            self._read(extras.get("cors"))
+        except (TypeError, ValueError) as error:
+            error.add_note(f"It is in cors= of the route {path}.")
+            raise
+
+    def _read(self, override: Any) -> Policy | None:
+        if override is None:
+            return self._default
+        key = id(override)  # nobody else's: the app keeps the extras of its routes
+        if key not in self._overrides:
+            self._overrides[key] = override_policy(self._options, override)
+        return self._overrides[key]
 
 
 def _requested_method(request: Request) -> str:

@@ -27,9 +27,6 @@ LEFT = 499
 CLEANUP = 1.0
 """Seconds that a shutdown waits for requests which were cancelled just before."""
 
-# Extensions that answer requests, or refuse them, as soon as the head is read.
-_OTHERS = ("cors", "negotiation", "options", "proxy", "static")
-
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
 
 # UUIDs, base64 and what else proxies write: nothing that means something in a log.
@@ -74,53 +71,113 @@ def logger(
         ValueError: *level* or *format* is unknown, *request_id* is no name of a field,
             or the app has a logger already.
     """
-    output = Output(_check_handler(handler), _check_level(level))
-    write = _check_format(format)
-    field = _check_field(request_id)
+    log = RequestLog(
+        Output(_check_handler(handler), _check_level(level)),
+        _check_format(format),
+        _check_field(request_id),
+        early=format == "short",
+    )
     if KEY in app:
         raise ValueError(
             "this app has a logger: call `logger` once, or lines are twice"
         )
     app[KEY] = True
-    running: set[Any] = set()  # the tasks of requests that have no line yet
+    app.listen("startup")(log.open)
+    app.listen("shutdown")(log.close)
+    app.listen("headers", before="*")(log.follow_requests)  # some answer, or refuse
+    app.listen("error")(log.follow_what_others_refuse)
+    app.listen("response")(log.follow_what_others_answer)
 
-    def begin(request: Request, response: Response) -> Exchange:
+
+class RequestLog:
+    """Follows the requests of an app, and logs each once.
+
+    Args:
+        output: Where the lines go.
+        write: Writes a line.
+        field: The field of the request's id, if it has one.
+        early: Whether a line is logged when the head is read, not when it is answered.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        write: Callable[[Exchange, Request], str],
+        field: str | None,
+        early: bool,
+    ) -> None:
+        self._output = output
+        self._write = write
+        self._field = field
+        self._early = early
+        self._running: set[Any] = set()  # the tasks of requests that have no line yet
+
+    async def open(self) -> None:
+        """Open the output."""
+        self._output.open()
+
+    async def close(self) -> None:
+        """Close the output, behind the lines of requests that are about to end."""
+        if self._running:  # what was cancelled is about to end
+            await asyncio.wait(self._running, timeout=CLEANUP)
+        self._output.close()
+
+    async def follow_requests(self, request: Request, response: Response) -> None:
+        """Begin with a request when its head is read."""
+        self._begin(request, response)
+
+    async def follow_what_others_refuse(
+        self, request: Request, response: Response, error: HttpError
+    ) -> None:
+        """Begin with a request that a listener before ours has refused."""
+        self._begin(request, response)
+
+    async def follow_what_others_answer(
+        self, request: Request, response: Response
+    ) -> None:
+        """Note that a request is answered."""
+        exchange = self._begin(request, response)
+        exchange.answered = True
+        # A connection that is switched may last for days, and a request that was made
+        # by hand has no task of its own.
+        if not exchange.logged and (request.protocol is None or response.status == 101):
+            self._tell(exchange, request, response)
+            self._running.discard(asyncio.current_task())
+
+    def _begin(self, request: Request, response: Response) -> Exchange:
         """Start to follow a request, at the first event of it that comes here."""
         if KEY in request:
             return cast(Exchange, request[KEY])
-        output.open()  # the app runs already when the extension is called late
+        self._output.open()  # the app runs already when the extension is called late
         exchange = request[KEY] = Exchange(request.method)
-        if field is not None:
-            exchange.request_id = _choose_id(request.headers.list(field))
-            response.headers[field] = exchange.request_id
+        if self._field is not None:
+            exchange.request_id = _choose_id(request.headers.list(self._field))
+            response.headers[self._field] = exchange.request_id
             current_request_id.set(exchange.request_id)
-        if format == "short":
-            log(exchange, request)
+        if self._early:
+            self._log(exchange, request)
         elif request.protocol is not None:
             # Listeners that raise or end the chain may come after any of ours, and a
             # client may leave. The end of the task sees them all, and each once.
             task = cast("asyncio.Task[Any]", asyncio.current_task())
-            task.add_done_callback(partial(end, exchange, request, response))
-            running.add(task)
+            task.add_done_callback(partial(self._end, exchange, request, response))
+            self._running.add(task)
         return exchange
 
-    def log(exchange: Exchange, request: Request) -> None:
-        exchange.logged = True
-        if LOGGER.isEnabledFor(logging.INFO):
-            LOGGER.info(write(exchange, request))  # without arguments, `%` is itself
-
-    def end(
+    def _end(
+        self,
         exchange: Exchange,
         request: Request,
         response: Response,
         task: "asyncio.Task[Any]",
     ) -> None:
-        running.discard(task)
+        self._running.discard(task)
         if not exchange.logged:
             left = task.cancelled() and not exchange.answered
-            tell(exchange, request, response, LEFT if left else None)
+            self._tell(exchange, request, response, LEFT if left else None)
 
-    def tell(
+    def _tell(
+        self,
         exchange: Exchange,
         request: Request,
         response: Response,
@@ -129,38 +186,14 @@ def logger(
         exchange.duration = time.perf_counter() - exchange.clock
         exchange.status = status or response.status.value
         exchange.size = 0 if status else _size(request, response)
-        exchange.route = _find_route(request)
-        log(exchange, request)
+        exchange.route = request.endpoint.path
+        self._log(exchange, request)
 
-    @app.listen("startup")
-    async def open_the_log() -> None:
-        output.open()
-
-    @app.listen("shutdown")
-    async def close_the_log() -> None:
-        if running:  # what was cancelled is about to end
-            await asyncio.wait(running, timeout=CLEANUP)
-        output.close()
-
-    @app.listen("headers", before=_OTHERS)
-    async def follow_requests(request: Request, response: Response) -> None:
-        begin(request, response)
-
-    @app.listen("error")
-    async def follow_what_others_refuse(
-        request: Request, response: Response, error: HttpError
-    ) -> None:
-        begin(request, response)
-
-    @app.listen("response")
-    async def follow_what_others_answer(request: Request, response: Response) -> None:
-        exchange = begin(request, response)
-        exchange.answered = True
-        # A connection that is switched may last for days, and a request that was made
-        # by hand has no task of its own.
-        if not exchange.logged and (request.protocol is None or response.status == 101):
-            tell(exchange, request, response)
-            running.discard(asyncio.current_task())
+    def _log(self, exchange: Exchange, request: Request) -> None:
+        exchange.logged = True
+        if LOGGER.isEnabledFor(logging.INFO):
+            # Without arguments, `%` is itself.
+            LOGGER.info(self._write(exchange, request))
 
 
 # What the options say
@@ -240,14 +273,6 @@ def _choose_id(sent: list[str]) -> str:
     if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
         return sent[0]
     return secrets.token_hex(16)
-
-
-def _find_route(request: Request) -> str | None:
-    """Give the pattern of a request's route, None without one."""
-    try:
-        return request.endpoint.path
-    except HttpError:  # the path does not decode
-        return None
 
 
 def _size(request: Request, response: Response) -> int | None:

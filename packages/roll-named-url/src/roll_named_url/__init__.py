@@ -57,32 +57,55 @@ def named_url(app: Roll) -> Callable[..., str]:
         ValueError: A `name=` is empty, or two views on different paths have the same
             name. Of routes that are declared later, both are raised where they are.
     """
-    routes: dict[str, list[Named]] = {}
-    seen = 0
-
-    def name_routes() -> None:
-        nonlocal seen
-        while seen < len(app.declarations):
-            seen += 1
-            declaration = app.declarations[seen - 1]
-            name = _read_name(declaration.path, declaration.view, declaration.extras)
-            if name:
-                route = Named(*declaration, _split(declaration.path))
-                _add(routes.setdefault(name, []), name, route)
+    names = Names(app)
+    names.read_routes()
 
     @app.listen("route:add")
     def name_route(path: str, view: Any, /, **extras: Any) -> None:
-        name_routes()
+        names.read_routes()
 
     def url_for(name: str, /, **variables: Any) -> str:
-        name_routes()  # a listener that answers before ours ends the event
-        if name not in routes:
-            raise ValueError(f"no route has the name {name!r}{_hint(name, routes)}")
-        route = _choose(name, routes[name], variables)
-        return _write(app, name, route, variables)
+        return names.write(name, variables)
 
-    name_routes()
     return url_for
+
+
+class Names:
+    """The routes of an app by their names.
+
+    Args:
+        app: The application.
+    """
+
+    def __init__(self, app: Roll) -> None:
+        self._app = app
+        self._routes: dict[str, list[Named]] = {}
+        self._seen = 0  # declarations
+
+    def read_routes(self) -> None:
+        """Read the names of routes that were declared since the last time.
+
+        Raises:
+            TypeError: A `name=` is no string.
+            ValueError: A `name=` is empty, or that of another view on another path.
+        """
+        while self._seen < len(self._app.declarations):
+            self._seen += 1
+            declaration = self._app.declarations[self._seen - 1]
+            name = _read_name(declaration.path, declaration.view, declaration.extras)
+            if name:
+                route = Named(*declaration, _split(declaration.path))
+                _add(self._routes.setdefault(name, []), name, route)
+
+    def write(self, name: str, variables: Mapping[str, Any]) -> str:
+        """Write the URL of a route; see `named_url`."""
+        self.read_routes()  # a listener that answers before ours ends the event
+        if name not in self._routes:
+            raise ValueError(
+                f"no route has the name {name!r}{_hint(name, self._routes)}"
+            )
+        route = _choose(name, self._routes[name], variables)
+        return _write(self._app, name, route, variables)
 
 
 # Names

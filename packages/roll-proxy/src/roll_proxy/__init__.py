@@ -89,8 +89,9 @@ def proxy_headers(
     """Make the address, the scheme and the host of requests those of the client.
 
     At each request of a trusted peer a `headers` listener sets `remote_addr`, `scheme`
-    and `host` to what the proxies say; each stays as it is when they do not say. Call
-    this once, before other extensions: their listeners run after it then.
+    and `host` to what the proxies say; each stays as it is when they do not say. It
+    runs before all other listeners, except those that ask for the same and were added
+    earlier. Call this once.
 
     `remote_addr` is None when the last trusted proxy says that it does not know or tell
     the client (RFC 7239, sections 6.2 and 6.3). Of other peers nothing is read. What
@@ -125,7 +126,7 @@ def proxy_headers(
     def is_trusted(address: Address | None) -> bool:
         return address is not None and any(address in network for network in networks)
 
-    @app.listen("headers")
+    @app.listen("headers", before="*")
     async def read_proxy_headers(request: Request, response: Response) -> None:
         if request.remote_addr is None:
             if not (trusts_unix and _is_unix(request)):
@@ -328,7 +329,7 @@ def _parse_node(text: str) -> Address | None:
     return address
 
 
-@lru_cache(maxsize=256)  # measured: 2 us for an address, and proxies come again
+@lru_cache(maxsize=256)  # the same proxies come again
 def _parse_address(text: str) -> Address | None:
     """Read an IP address, an IPv4-mapped one as the IPv4 address (RFC 4291, 2.5.5.2).
 

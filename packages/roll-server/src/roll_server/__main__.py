@@ -1,12 +1,15 @@
 """The `roll` command: its own subcommands, and those of the installed packages."""
 
+import os
 import sys
 from importlib import metadata
+from typing import Any
 
 import click
 from roll.plugins import PluginError, manager
 
 from .check import check
+from .children import inherit
 from .new import new
 from .plugins import plugins
 from .routes import routes
@@ -29,6 +32,11 @@ class Commands(click.Group):
                 f"`roll {name}` is given by both {both}: uninstall one of them"
             )
         super().add_command(cmd, name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and tell the parent of this process why it cannot serve."""
+        with inherit(os.environ) as ctx.obj:
+            return super().invoke(ctx)
 
 
 def _origin(command: click.Command) -> str:

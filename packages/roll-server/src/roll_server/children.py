@@ -11,8 +11,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
 
 from roll import Roll
@@ -74,20 +74,34 @@ class Link:
             self._channel.sendall(message)
 
 
-def take_link(
-    environment: MutableMapping[str, str],
-) -> tuple[Link, list[socket.socket]] | None:
-    """Find what this process has inherited from a parent, None when it is no child."""
+class Parent(NamedTuple):
+    """What a child has inherited."""
+
+    link: Link
+    sockets: list[socket.socket]
+
+
+@contextmanager
+def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
+    """Tell the parent of this process, None when it has none, why nothing is served."""
     descriptors = environment.pop(VARIABLE, None)
     if descriptors is None:
-        return None
+        yield None
+        return
     channel, *sockets = [int(number) for number in descriptors.split(",")]
     os.set_inheritable(channel, False)
     # A terminal sends them to the parent, too, which then says what to do. Not SIG_IGN:
     # what the application runs would have that, too.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _do_nothing)
-    return Link(socket.socket(fileno=channel)), [adopt(number) for number in sockets]
+    with ExitStack() as stack:
+        link = stack.enter_context(closing(Link(socket.socket(fileno=channel))))
+        found = [stack.enter_context(adopt(number)) for number in sockets]
+        try:
+            yield Parent(link, found)
+        except StartError as error:
+            link.failed(error)
+            raise
 
 
 def _do_nothing(number: int, frame: object) -> None:

@@ -2,61 +2,43 @@
 
 import os
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import click
 from roll import Roll
 
 from .exits import Exit, StartError, describe_error
-from .settings import Settings
 
 
-def add_application(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a subcommand APP and --factory."""
-    command = click.argument("app", required=False)(command)
-    text = "APP is a function that makes the application."
-    return click.option("--factory/--no-factory", default=None, help=text)(command)
-
-
-def find_application(settings: Settings) -> str:
+def find_application(app: str | None) -> str:
     """Tell where the application is.
 
     Raises:
         StartError: Nothing says so.
     """
-    if settings.app is None:
+    if app is None:
         raise StartError(
             'name an application, such as shop:app, or say app = "shop:app" in '
             "[tool.roll] of pyproject.toml",
             Exit.SETTINGS,
         )
-    return settings.app
+    return app
 
 
-def load_from(settings: Settings) -> Roll:
-    """Import the application that the settings name.
-
-    Raises:
-        StartError: As of `find_application` and `load`.
-    """
-    return load(find_application(settings), settings.factory)
-
-
-def load(where: str, factory: bool = False) -> Roll:
+def load(app: str | None, factory: bool = False) -> Roll:
     """Import an application.
 
     Args:
-        where: A module, a colon, and the name of the application in it, `app` when it
+        app: A module, a colon, and the name of the application in it, `app` when it
             is left out.
         factory: Whether the name is that of a function which makes the application.
 
     Raises:
         StartError: There is none; its cause is what the application raised, if it did.
     """
+    where = find_application(app)
     name, _, attribute = where.partition(":")
     if "" not in sys.path:  # a script is run with its own folder in this place
         sys.path.insert(0, "")

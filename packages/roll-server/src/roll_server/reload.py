@@ -69,7 +69,8 @@ def _watch(settings: Settings) -> list["Changes"]:
     """Look for changes of code, and of settings."""
     from watchfiles import Change, DefaultFilter, awatch
 
-    files = [path.resolve() for path in (PROJECT, settings.env_file) if path]
+    env_file = settings.env_file and settings.env_file.path
+    files = [path.resolve() for path in (PROJECT, env_file) if path]
     is_source = DefaultFilter()
 
     def is_code(change: Change, path: str) -> bool:

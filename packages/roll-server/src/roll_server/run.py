@@ -5,73 +5,51 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from roll import Limits
 
 from . import sockets, systemd
-from .children import Link, take_link
+from .children import Parent
 from .exits import Exit, StartError
-from .kinds import SWITCH
-from .loading import find_application, load_from
+from .loading import find_application, load
+from .options import OPTIONS
 from .reload import reload
 from .serving import Alone, serve
-from .settings import OPTIONS, Option, Settings, resolve
+from .settings import Settings, command
 from .tls import Certificate
 from .workers import Workers, supervise
 
 
-def add_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a function all options of the table, and APP as its argument."""
-    for option in reversed(OPTIONS):
-        command = _make_option(option)(command)
-    return command
-
-
-def _make_option(option: Option) -> Callable[[Any], Any]:
-    if option.name == "app":
-        return click.argument("app", required=False)
-    flag = f"--{option.key}"
-    if option.kind is SWITCH:
-        flag = f"{flag}/--no-{option.key}"
-    metavar = option.kind.metavar or None
-    return click.option(
-        flag, option.name, default=None, metavar=metavar, help=option.help
-    )
-
-
-@click.command()
-@add_options
-def run(**flags: Any) -> None:
+@command(*OPTIONS)
+@click.pass_obj
+def run(parent: Parent | None, /, **values: Any) -> None:
     """Serve APP, such as shop:app, until SIGINT or SIGTERM.
 
     Each option is also a variable, such as ROLL_PORT, and a key of [tool.roll] in the
     pyproject.toml of the current folder. An option precedes a variable, and a variable
     a key.
     """
-    child = take_link(os.environ)
-    if child is None:
-        sys.exit(_run(flags))
-    link, inherited = child
-    with closing(link), _closing(inherited):
-        try:
-            _serve_child(link, inherited, resolve(flags))
-        except StartError as error:
-            link.failed(error)
-            raise
+    settings = Settings.take(values)
+    if parent is None:
+        sys.exit(_run(settings))
+    app = load(settings.app, settings.factory)
+    certificate = _certificate(settings)
+    context = None if certificate is None else certificate.context
+    serve(settings, app, parent.sockets, context, parent.link)
 
 
-def _run(flags: Mapping[str, object]) -> int:
+def _run(settings: Settings) -> int:
     notifier = systemd.Notifier(os.environ)
     with _addresses():
         passed = systemd.take_sockets(os.environ)
-    # Without what an env file adds: a child reads that itself, as it is by then.
-    environment = dict(os.environ)
-    settings = resolve(flags)
-    find_application(settings)  # before anything is opened for it
+    find_application(settings.app)  # before anything is opened for it
+    # Without what the env file adds: a child reads that itself, as it is by then.
+    added = settings.env_file.added if settings.env_file else ()
+    environment = {key: os.environ[key] for key in os.environ if key not in added}
     certificate = _certificate(settings)
     context = None if certificate is None else certificate.context
     if settings.reload:
@@ -83,19 +61,10 @@ def _run(flags: Mapping[str, object]) -> int:
             workers = Workers(settings.workers, found, environment)
             tls = certificate is not None
             return asyncio.run(supervise(workers, found, tls, notifier))
-    app = load_from(settings)
+    app = load(settings.app, settings.factory)
     with listening(settings, passed) as found:
         serve(settings, app, found, context, Alone(notifier, certificate, found))
     return Exit.STOPPED
-
-
-def _serve_child(
-    link: Link, inherited: list[socket.socket], settings: Settings
-) -> None:
-    app = load_from(settings)
-    certificate = _certificate(settings)
-    context = None if certificate is None else certificate.context
-    serve(settings, app, inherited, context, link)
 
 
 def _certificate(settings: Settings) -> Certificate | None:

@@ -105,7 +105,7 @@ def configure(app: Roll, settings: Settings) -> Callable[[], None]:
     app.__dict__["limits"] = dataclasses.replace(app.limits, **limits)
     try:
         if settings.trusted_proxies:
-            _trust_proxies(app, settings.trusted_proxies)
+            extensions.proxy_headers(app, trusted=settings.trusted_proxies)
         if settings.log_format is not None:
             # A level that the application has set stays.
             level = logging.getLogger("roll").level or logging.INFO
@@ -119,17 +119,6 @@ def configure(app: Roll, settings: Settings) -> Callable[[], None]:
 
 def _do_nothing() -> None:
     pass
-
-
-def _trust_proxies(app: Roll, trusted: tuple[str, ...]) -> None:
-    """Let proxies say who the client is, before any other listener reads it."""
-    calls, entries = app.hooks.pop("headers", ()), app.listeners.pop("headers", [])
-    extensions.proxy_headers(app, trusted=trusted)
-    app.hooks["headers"] += calls
-    # Whoever listens later has all put in order anew, from the entries. Nobody can ask
-    # to run before one that has no module.
-    first = [entry._replace(module=None) for entry in app.listeners["headers"]]
-    app.listeners["headers"] = [*first, *entries]
 
 
 class Alone:

@@ -174,7 +174,7 @@ def choose_coding(accepted: str | None, sizes: Mapping[str, int]) -> str | None:
     return max(ranked)[2] if ranked else None
 
 
-@lru_cache(maxsize=64)  # measured: 3 us, and clients send the same few
+@lru_cache(maxsize=64)  # clients send the same few
 def _parse_accept_encoding(value: str) -> Mapping[str, float]:
     """Read the weight of each coding; what is malformed is not acceptable."""
     weights: dict[str, float] = {}

@@ -74,7 +74,7 @@ def _show_pages(app: Roll) -> None:
         for name in app.addresses:
             look_for_public_address(name)
 
-    @app.listen("headers", before=("cors", "negotiation", "options", "proxy", "static"))
+    @app.listen("headers", before="*")  # some answer, or refuse
     async def notice_public_addresses(request: Request, response: Response) -> None:
         look_for_public_address(local_name(request))
 

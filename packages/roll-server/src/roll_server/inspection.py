@@ -1,0 +1,223 @@
+"""Inspection: what is installed, what an application has, and what is wrong with it.
+
+Functions that read, and give rows or findings; `roll routes`, `roll plugins` and
+`roll check` print them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+import click
+from packaging.requirements import Requirement
+from roll import Roll
+from roll.plugins import GROUP, PluginError, extensions, manager, owner, protocols
+
+# Routes
+
+
+def list_routes(app: Roll, at: str | None = None) -> Iterator[tuple[str, ...]]:
+    """Give methods, path, view and place of each route, or of those *at* a pattern."""
+    for path, methods, view, _, where in app.declarations:
+        if at in (None, path):
+            yield ",".join(methods), path, describe(view), where
+
+
+def decode(target: str) -> str | None:
+    """Give the path of what a client sends: percent-decoded, without its query.
+
+    It is None when it does not decode as UTF-8, which a request is refused for.
+    """
+    try:
+        path, _, _ = target.encode().partition(b"?")
+        return unquote_to_bytes(path).decode()
+    except UnicodeError:
+        return None
+
+
+class Match(NamedTuple):
+    """Where a path leads."""
+
+    pattern: str | None
+    """That of the routes which answer it, None when none does."""
+    variables: dict[str, Any]
+    others: list[tuple[str, str]]
+    """The other patterns, and why they do not answer."""
+
+
+def explain(app: Roll, path: str) -> Match:
+    """Find which pattern answers *path*, as it is decoded, and why others do not."""
+    endpoints, variables = app.routes.match(path)
+    pattern = next(iter(endpoints.values())).path if endpoints else None
+    patterns = dict.fromkeys(each.path for each in app.declarations)
+    others = [(each, _refuse(app, each, path)) for each in patterns if each != pattern]
+    return Match(pattern, variables, others)
+
+
+def _refuse(app: Roll, pattern: str, path: str) -> str:
+    """Tell why a pattern does not answer a path, which another one may do."""
+    if _takes(app, pattern, path):
+        return "it fits, and is less specific"
+    pieces = split(pattern)
+    parts = path[1:].split("/")
+    for at, piece in enumerate(pieces):
+        if at == len(parts):
+            return f"the path ends before {'/'.join(pieces[at:])!r}"
+        if not _takes(app, f"/{piece}", f"/{parts[at]}"):
+            rest = parts[at:] if at == len(pieces) - 1 else parts[at : at + 1]
+            return f"{piece!r} does not take {'/'.join(rest)!r}"
+    return f"it ends before {'/'.join(parts[len(pieces) :])!r}"
+
+
+def _takes(app: Roll, pattern: str, path: str) -> bool:
+    """Whether a pattern would take a path if it were the only one."""
+    alone = app.Routes()
+    alone.add(pattern, found=True)
+    return bool(alone.match(path)[0])
+
+
+def split(pattern: str) -> list[str]:
+    """Split a pattern at its slashes, but for those of expressions."""
+    pieces = [""]
+    depth = 0
+    for character in pattern[1:]:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "/" and not depth:
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    return pieces
+
+
+# Plugins and listeners
+
+
+def list_plugins() -> Iterator[tuple[str, str, str]]:
+    """Give the name of each plugin, its distribution, and what it adds."""
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        plugin = manager().get_plugin(entry.name)
+        added = []
+        for kind in ("extensions", "protocols", "commands"):
+            implementation = getattr(plugin, f"roll_{kind}", None)
+            if implementation is not None:
+                names = ", ".join(sorted(_given(kind, implementation)))
+                added.append(f"{kind}: {names}")
+        distribution = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+        yield entry.name, distribution, "; ".join(added)
+
+
+def _given(kind: str, implementation: Callable[..., Any]) -> Iterable[str]:
+    if kind == "commands":
+        commands = click.Group()
+        implementation(commands=commands)
+        return commands.commands
+    names: Iterable[str] = implementation()
+    return names
+
+
+class Wish(NamedTuple):
+    """What a listener asks for."""
+
+    kind: str
+    """`before` or `after`."""
+    name: str
+    installed: bool
+
+
+class Heard(NamedTuple):
+    """A listener of an event."""
+
+    event: str
+    listener: str
+    owner: str | None
+    """The plugin that it belongs to, None for the application's own."""
+    wishes: list[Wish]
+
+
+def list_listeners(app: Roll) -> Iterator[Heard]:
+    """Give the listeners by event, in the order in which they run."""
+    installed = {"*", *(entry.name for entry in metadata.entry_points(group=GROUP))}
+    for event, calls in sorted(app.hooks.items()):
+        entries = {id(entry.call): entry for entry in app.listeners[event]}
+        for entry in [entries[id(call)] for call in calls]:
+            wishes = [
+                Wish(kind, name, name in installed)
+                for kind in ("before", "after")
+                for name in getattr(entry, kind)
+            ]
+            yield Heard(event, describe(entry.call), owner(entry.module or ""), wishes)
+
+
+def describe(function: Any) -> str:
+    """Name a function or a class with its module; others as Python shows them."""
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", None)
+    return f"{module}.{name}" if module and name else repr(function)
+
+
+# Findings
+
+
+def find_all(app: Roll | None) -> Iterator[str]:
+    """Tell what is wrong with the installed packages, and with an application."""
+    # An original `roll`, and plugins that do not load, are told by every command.
+    yield from _misfits()
+    yield from _twice()
+    if app is not None:
+        yield from _absent(app)
+
+
+def _misfits() -> Iterator[str]:
+    """Tell which requirements of Roll's packages, and of plugins, are not met."""
+    installed: dict[str, metadata.Distribution] = {}
+    for distribution in metadata.distributions():
+        if "Name" in distribution.metadata:  # what pip could not end has none
+            installed.setdefault(_normal(distribution.name), distribution)
+    for name, distribution in sorted(installed.items()):
+        plugin = distribution.entry_points.select(group=GROUP)
+        if plugin or name == "roll" or name.startswith("roll-"):
+            for need in map(Requirement, distribution.requires or ()):
+                if need.marker is None or need.marker.evaluate({"extra": ""}):
+                    yield from _misfit(distribution, need, installed)
+
+
+def _misfit(
+    distribution: metadata.Distribution,
+    need: Requirement,
+    installed: dict[str, metadata.Distribution],
+) -> Iterator[str]:
+    who = f"{distribution.name} {distribution.version} needs {need.name}"
+    found = installed.get(_normal(need.name))
+    if found is None:
+        yield f"{who}, which is not installed. Run: pip install '{need}'"
+    elif not need.specifier.contains(found.version, prereleases=True):
+        wanted = f"{need.name}{need.specifier}"
+        yield f"{who}{need.specifier}, not {found.version}. Run: pip install '{wanted}'"
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _twice() -> Iterator[str]:
+    """Tell which names two plugins give."""
+    for collect in (extensions, protocols):
+        try:
+            collect()
+        except PluginError as error:
+            yield str(error)
+
+
+def _absent(app: Roll) -> Iterator[str]:
+    """Tell which of the application's listeners are ordered by what is not installed.
+
+    Those of extensions may be: they name whatever could be installed beside them.
+    """
+    for heard in list_listeners(app):
+        for wish in heard.wishes:
+            if heard.owner is None and not wish.installed:
+                yield (
+                    f"{heard.listener} listens to {heard.event} {wish.kind} "
+                    f"{wish.name!r}, which is not installed"
+                )
