@@ -23,6 +23,7 @@ IMPORT_NAMES = {"roll-core": "roll"}
 ENTRY_POINTS = {
     "roll": {},
     "roll-core": {},
+    "roll-contract": {},
     "roll-gunicorn": {"gunicorn.workers": {"roll": "roll_gunicorn:Worker"}},
     "roll-server": {
         "console_scripts": {"roll": "roll_server.__main__:main"},
