@@ -10,6 +10,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PACKAGES = {
     path.parent.name: path.parent
@@ -39,6 +41,10 @@ each_with_code = pytest.mark.parametrize("name", [n for n in PACKAGES if n != ME
 
 def project(name):
     return tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())["project"]
+
+
+def entry_points(name):
+    return project(name).get("entry-points", {})
 
 
 def import_name(name):
@@ -86,10 +92,51 @@ def test_package_accepts_a_range_of_the_others(name):
         assert CORE_RANGE in ours
 
 
-def test_meta_package_depends_on_every_other():
-    needs = {need.partition(">")[0] for need in project(META)["dependencies"]}
-    others = PACKAGES.keys() - {META, "roll-core"}
-    assert needs == others | {"roll-core[fast]"}
+def named(needs):
+    return {need.partition(">")[0] for need in needs}
+
+
+def test_meta_package_depends_on_core_server_websockets_and_the_extensions():
+    plugins = {name for name in PACKAGES if "roll.plugins" in entry_points(name)}
+    assert {"roll-cors", "roll-server", "roll-websockets"} <= plugins
+    assert named(project(META)["dependencies"]) == plugins | {"roll-core[fast]"}
+
+
+def test_extras_of_the_meta_package_have_the_others():
+    extras = project(META)["optional-dependencies"]
+    assert named(extras["testing"]) == {"roll-testing"}
+    assert named(extras["gunicorn"]) == {"roll-gunicorn"}
+    brought = named(project(META)["dependencies"]) | named(extras["all"])
+    assert brought == PACKAGES.keys() - {META, "roll-core"} | {"roll-core[fast]"}
+
+
+def installed_with(*wanted):
+    """Name all distributions that come with some, by what is installed."""
+    waiting = [Requirement(need) for need in wanted]
+    seen = set()
+    while waiting:
+        need = waiting.pop()
+        name = canonicalize_name(need.name)
+        for extra in need.extras | {""}:
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                waiting += needs_of(name, extra)
+    return {name for name, _ in seen}
+
+
+def needs_of(name, extra):
+    for need in map(Requirement, metadata.distribution(name).requires or ()):
+        if need.marker is None or need.marker.evaluate({"extra": extra}):
+            yield need
+
+
+def test_pip_install_roll_brings_neither_pytest_nor_gunicorn():
+    brought = installed_with("roll")
+    assert {"roll-core", "httptools", "orjson", "click", "websockets"} <= brought
+    assert brought & {"pytest", "gunicorn"} == set()
+    assert "pytest" in installed_with("roll[testing]")
+    assert "gunicorn" in installed_with("roll[gunicorn]")
+    assert installed_with("roll[all]") >= {*PACKAGES, "pytest", "gunicorn"}
 
 
 @each_package
