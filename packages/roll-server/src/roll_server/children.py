@@ -84,9 +84,10 @@ def take_link(
     channel, *sockets = [int(number) for number in descriptors.split(",")]
     os.set_inheritable(channel, False)
     # A terminal sends them to the parent, too, which then says what to do. Not SIG_IGN:
-    # what the application runs would have that, too.
+    # what the application runs would inherit that, which only nohup asks for.
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _do_nothing)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _do_nothing)
     return Link(socket.socket(fileno=channel)), [adopt(number) for number in sockets]
 
 
