@@ -231,7 +231,12 @@ def alone(session: nox.Session, package: str) -> None:
     shutil.rmtree(data, ignore_errors=True)
     # CI has Hypothesis try the same examples each time, however long one takes: what
     # they cover is not left to chance.
-    environment = {"COVERAGE_FILE": str(data / "data"), "CI": "true"}
+    environment = {
+        "COVERAGE_FILE": str(data / "data"),
+        "COVERAGE_MODULE": IMPORTS[package],
+        "COVERAGE_PACKAGE": package,
+        "CI": "true",
+    }
     asks = any(
         "sys.version_info" in source.read_text()
         for source in PACKAGES[package].glob("src/**/*.py")
@@ -260,7 +265,7 @@ def run_alone(
         session.run("uv", "venv", "--quiet", "--python", version, str(target))
     tested_with = local(project(package).get("dependency-groups", {}).get("tests", []))
     packages = closure(package, "roll-testing", *tested_with)
-    wheels = ["--no-sources", *(f"packages/{name}" for name in packages)]
+    wheels = [f"packages/{name}" for name in packages]
     tools = [*own_tests(package), "coverage>=7.10", "pytest-xdist>=3.6"]
     if not install(session, *wheels, *tools, target=target):
         # The settings are the same, the code may not be.

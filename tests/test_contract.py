@@ -5,7 +5,7 @@ from importlib import metadata
 import pytest
 from roll import plugins
 from roll.extensions import DISTRIBUTIONS
-from roll_testing import ExtensionContract
+from roll_contract import ExtensionContract
 
 # What a contract is told of an extension, beside the function.
 SETTINGS = {

@@ -5,6 +5,8 @@ under ``TYPE_CHECKING``, which is exempt.
 """
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,8 @@ PUBLIC_MODULES = {
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.
 SHIMS = {"testing": "roll_testing", "worker": "roll_gunicorn"}
+# The same of the other packages: one that has a name of another, where it is installed.
+OLDER_NAMES = {"roll_testing": "roll_contract"}
 
 
 def imports(tree: ast.AST, package: str) -> list[tuple[str, str | None]]:
@@ -175,12 +179,32 @@ def test_another_package_imports_only_public_names(path):
     assert not private, "not among the public names of `roll`"
 
 
+def declared(package: Path) -> set[str]:
+    """Name the modules of the distributions that a package depends on."""
+    settings = tomllib.loads((package / "pyproject.toml").read_text())
+    needs = settings["project"]["dependencies"]
+    return {re.match(r"[\w-]+", need)[0].replace("-", "_") for need in needs}
+
+
 @pytest.mark.parametrize("path", OTHERS, ids=relative_to_packages)
-def test_another_package_imports_no_sibling(path):
+def test_another_package_imports_no_sibling_that_it_does_not_depend_on(path):
     own = own_name(path)
     tree = ast.parse(path.read_text())
     found = {module.partition(".")[0] for module, _ in imports(tree, own)}
-    assert not {name for name in found if name.startswith("roll_")} - {own}
+    package = PACKAGES / path.relative_to(PACKAGES).parts[0]
+    allowed = {own, OLDER_NAMES.get(own)} | declared(package)
+    assert not {name for name in found if name.startswith("roll_")} - allowed
+
+
+@pytest.mark.parametrize(
+    "package", sorted(PACKAGES.glob("roll-*")), ids=relative_to_packages
+)
+def test_no_package_depends_on_an_extension(package):
+    assert not declared(package) & {
+        other.name.replace("-", "_")
+        for other in PACKAGES.glob("roll-*")
+        if '"roll.plugins"' in (other / "pyproject.toml").read_text()
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import email
 import os
+import re
+import runpy
 import subprocess
 import tomllib
 import venv
@@ -10,27 +12,24 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
+ROOT = Path(__file__).parent.parent
 PACKAGES = {
     path.parent.name: path.parent
-    for path in sorted(Path(__file__).parent.parent.glob("packages/*/pyproject.toml"))
+    for path in sorted(ROOT.glob("packages/*/pyproject.toml"))
 }
 META = "roll"
 # Distributions whose import name is not their name with underscores.
 IMPORT_NAMES = {"roll-core": "roll"}
-# group -> name -> object; a package that is not here has the entry point
-# `roll.plugins`, named as the distribution without `roll-`.
-ENTRY_POINTS = {
-    "roll": {},
-    "roll-core": {},
+# What users and other programs name: package -> group -> name -> object.
+PROMISED = {
     "roll-gunicorn": {"gunicorn.workers": {"roll": "roll_gunicorn:Worker"}},
-    "roll-server": {
-        "console_scripts": {"roll": "roll_server.__main__:main"},
-        "roll.plugins": {"server": "roll_server"},
-    },
+    "roll-server": {"console_scripts": {"roll": "roll_server.__main__:main"}},
     "roll-testing": {"pytest11": {"roll": "roll_testing.plugin"}},
 }
-CORE_RANGE = "roll-core>=1.0,<2"
 
 each_package = pytest.mark.parametrize("name", PACKAGES)
 each_with_code = pytest.mark.parametrize("name", [n for n in PACKAGES if n != META])
@@ -38,6 +37,10 @@ each_with_code = pytest.mark.parametrize("name", [n for n in PACKAGES if n != ME
 
 def project(name):
     return tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())["project"]
+
+
+def entry_points(name):
+    return project(name).get("entry-points", {})
 
 
 def import_name(name):
@@ -68,6 +71,43 @@ def test_package_has_its_own_readme_changelog_and_license(name):
     assert (package / "LICENSE").read_text().startswith("MIT License\n")
 
 
+def names_every_package(path):
+    """Tell whether a file has a list of all packages, by distribution or by module."""
+    text = path.read_text("utf-8", "replace").replace("_", "-")
+    others = PACKAGES.keys() - {META, "roll-core"} - set(path.parts)
+    return all(re.search(rf"\b{name}\b", text) for name in others)
+
+
+def sources():
+    """Give the files of the checkout, without what tools have written into it."""
+    for folder, folders, files in os.walk(ROOT):
+        hidden = {one for one in folders if one.startswith(".")}
+        folders[:] = {*folders} - hidden - {"__pycache__", "dist", "site"}
+        yield from (Path(folder, name) for name in files)
+
+
+def test_a_new_package_is_named_in_two_places_outside_of_its_folder():
+    lists = {str(p.relative_to(ROOT)) for p in sources() if names_every_package(p)}
+    assert lists == {"README.md", "packages/roll/pyproject.toml"}, (
+        "derive what packages there are from packages/*"
+    )
+
+
+def test_the_table_in_the_readme_has_every_package():
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| \[packages/(.+)\]\(packages/\1\) \| .+ \|$", readme, re.M)
+    assert sorted(rows) == sorted(PACKAGES)
+
+
+def test_the_documentation_has_that_table():
+    hook = runpy.run_path(str(ROOT / "mkdocs_packages.py"))
+    page = (ROOT / "docs" / "index.md").read_text()
+    table = hook["on_page_markdown"](page)
+    for name in PACKAGES:
+        module = f"`{import_name(name)}`" if name != META else "none"
+        assert f"\n| `{name}` | {module} | " in table
+
+
 @each_package
 def test_package_supports_the_same_pythons(name):
     declared = project(name)
@@ -77,27 +117,122 @@ def test_package_supports_the_same_pythons(name):
     }
 
 
+def workspace_needs(name):
+    """Give each requirement of a package on another one here, wherever it stands."""
+    settings = tomllib.loads((PACKAGES[name] / "pyproject.toml").read_text())
+    lists = [
+        settings["project"]["dependencies"],
+        *settings["project"].get("optional-dependencies", {}).values(),
+        *settings.get("dependency-groups", {}).values(),
+    ]
+    needs = [Requirement(need) for needs in lists for need in needs]
+    return [need for need in needs if need.name in PACKAGES]
+
+
+def is_good_bound(bound, version):
+    """Tell whether a bound is a range below 2 that has the version."""
+    operators = {one.operator for one in bound}
+    return (
+        bool(operators & {">=", "~="})
+        and not operators & {"==", "==="}
+        and not any(bound.contains(other) for other in ("2.0", "2.1", "3.0", "99.0"))
+        and bound.contains(version, prereleases=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "good"),
+    [
+        (">=1.0,<2", True),
+        (">=1.2,<2", True),  # a package may need a newer core
+        ("~=1.1", True),
+        (">=1.0,<1.5", True),
+        (">=1.3,<2", False),  # which has to be here then
+        (">=1.0", False),
+        (">=1.0,<3", False),
+        (">=1.0,!=2.0,<3", False),
+        ("<2", False),
+        ("==1.2.3", False),
+        ("==1.*", False),
+        ("", False),
+    ],
+)
+def test_a_bound_is_a_range_below_2_that_has_the_version_here(bound, good):
+    assert is_good_bound(SpecifierSet(bound), "1.2.3") is good
+
+
 @each_package
 def test_package_accepts_a_range_of_the_others(name):
-    ours = [need for need in project(name)["dependencies"] if need.startswith("roll")]
-    assert [need for need in ours if not need.endswith(">=1.0,<2")] == []
-    if name not in {"roll-core", META}:
-        assert CORE_RANGE in ours
+    needs = workspace_needs(name)
+    versions = {need.name: project(need.name)["version"] for need in needs}
+    bad = [n for n in needs if not is_good_bound(n.specifier, versions[n.name])]
+    assert [str(need) for need in bad] == []
 
 
-def test_meta_package_depends_on_every_other():
-    needs = {need.partition(">")[0] for need in project(META)["dependencies"]}
-    others = PACKAGES.keys() - {META, "roll-core"}
-    assert needs == others | {"roll-core[fast]"}
+@pytest.mark.parametrize("name", sorted(PACKAGES.keys() - {"roll-core"}))
+def test_every_package_depends_on_the_core(name):
+    needs = map(Requirement, project(name)["dependencies"])
+    assert "roll-core" in {need.name for need in needs}
+
+
+def named(needs):
+    return {need.partition(">")[0] for need in needs}
+
+
+def test_meta_package_depends_on_core_server_websockets_and_the_extensions():
+    plugins = {name for name in PACKAGES if "roll.plugins" in entry_points(name)}
+    assert {"roll-cors", "roll-server", "roll-websockets"} <= plugins
+    assert named(project(META)["dependencies"]) == plugins | {"roll-core[fast]"}
+
+
+def test_extras_of_the_meta_package_have_the_others():
+    extras = project(META)["optional-dependencies"]
+    assert named(extras["testing"]) == {"roll-testing"}
+    assert named(extras["gunicorn"]) == {"roll-gunicorn"}
+    brought = named(project(META)["dependencies"]) | named(extras["all"])
+    assert brought == PACKAGES.keys() - {META, "roll-core"} | {"roll-core[fast]"}
+
+
+def installed_with(*wanted):
+    """Name all distributions that come with some, by what is installed."""
+    waiting = [Requirement(need) for need in wanted]
+    seen = set()
+    while waiting:
+        need = waiting.pop()
+        name = canonicalize_name(need.name)
+        for extra in need.extras | {""}:
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                waiting += needs_of(name, extra)
+    return {name for name, _ in seen}
+
+
+def needs_of(name, extra):
+    for need in map(Requirement, metadata.distribution(name).requires or ()):
+        if need.marker is None or need.marker.evaluate({"extra": extra}):
+            yield need
+
+
+def test_pip_install_roll_brings_neither_pytest_nor_gunicorn():
+    brought = installed_with("roll")
+    assert {"roll-core", "httptools", "orjson", "click", "websockets"} <= brought
+    assert brought & {"pytest", "gunicorn"} == set()
+    assert "pytest" in installed_with("roll[testing]")
+    assert "gunicorn" in installed_with("roll[gunicorn]")
+    assert installed_with("roll[all]") >= {*PACKAGES, "pytest", "gunicorn"}
 
 
 @each_package
 def test_installed_entry_points_are_the_declared_ones(name):
-    default = {"roll.plugins": {name.removeprefix("roll-"): import_name(name)}}
     found = {}
     for point in metadata.distribution(name).entry_points:
         found.setdefault(point.group, {})[point.name] = point.value
-    assert found == ENTRY_POINTS.get(name, default)
+    scripts = project(name).get("scripts")
+    declared = {**entry_points(name), "console_scripts": scripts}
+    assert found == {group: points for group, points in declared.items() if points}
+    plugin = {name.removeprefix("roll-"): import_name(name)}
+    assert found.pop("roll.plugins", plugin) == plugin
+    assert found == PROMISED.get(name, {})
 
 
 @each_with_code

@@ -212,7 +212,7 @@ def requirements(name):
     if name != "roll":
         return PEERS[name].requires
     # Wheels, as its users have them, not the sources.
-    return ("--no-sources", *(f"{ROOT}/packages/{package}" for package in PACKAGES))
+    return tuple(f"{ROOT}/packages/{package}" for package in PACKAGES)
 
 
 def stamp_of(name):

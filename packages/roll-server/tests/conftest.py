@@ -104,23 +104,42 @@ def clean_environment():
     return {key: os.environ[key] for key in os.environ if not key.startswith("ROLL_")}
 
 
+@contextlib.contextmanager
+def default_signals():
+    """Let what is started meanwhile have no signal ignored.
+
+    The tests may have, by nohup, or as a job in the background of a script. A signal
+    with a handler in one process has the default disposition in those that it starts.
+    """
+    ignored = [
+        n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN
+    ]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
 class Running:
     """The command, as a process; all that it prints is in `output`."""
 
     def __init__(self, arguments, folder, environment, **options):
         self.output = ""
         command = [sys.executable, "-W", "error", "-m", "roll_server", "run"]
-        self.process = subprocess.Popen(
-            **{
-                "args": [*command, *arguments],
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.STDOUT,
-                "text": True,
-                "cwd": folder,
-                "env": {**clean_environment(), **environment},
-                **options,
-            },
-        )
+        options = {
+            "args": [*command, *arguments],
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+            "cwd": folder,
+            "env": {**clean_environment(), **environment},
+            **options,
+        }
+        with default_signals():
+            self.process = subprocess.Popen(**options)
         self._reader = None
         if self.process.stdout is not None:
             self._reader = threading.Thread(target=self._read)

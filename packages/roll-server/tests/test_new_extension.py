@@ -215,6 +215,7 @@ def test_the_block_in_its_readme_runs(package, monkeypatch, wheel):
         ("print", "means something else already"),
         ("pytest", "means something else already"),
         ("app", "means something else already"),
+        ("contract", "means something else already"),
         ("core", "means something else already"),
         ("cors", "is taken by roll-cors: take another name, or pip install roll-cors"),
         ("named-url", "is taken by roll-named-url"),

@@ -573,3 +573,48 @@ def test_a_file_has_its_module_suggested(tmp_path, monkeypatch, where, wanted):
     assert caught.value.message.partition("as in ")[2] == wanted.format(
         above=tmp_path.parent
     )
+
+
+NOHUP = """
+import signal, subprocess, sys
+
+@app.route("/disposition")
+async def disposition(request, response):
+    code = "import signal; print(signal.getsignal(signal.SIGHUP).name)"
+    response.body = subprocess.check_output([sys.executable, "-c", code])
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--reload"]])
+@pytest.mark.parametrize(("before", "found"), [(["nohup"], "IGN"), ([], "DFL")])
+def test_nohup_is_kept_for_what_the_application_runs(
+    run, folder, options, before, found
+):
+    with (folder / "shop.py").open("a") as shop:
+        shop.write(NOHUP)
+    command = [*before, sys.executable, "-W", "error", "-m", "roll_server"]
+    running = run(args=[*command, "run", "shop", "--port", "0", *options])
+    assert running.get("/disposition") == f"SIG_{found}\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--reload"]])
+def test_under_nohup_sighup_does_not_end_it(run, options):
+    command = ["nohup", sys.executable, "-W", "error", "-m", "roll_server"]
+    running = run(args=[*command, "run", "shop", "--port", "0", *options])
+    assert running.get() == "first"
+    running.send(signal.SIGHUP)
+    assert running.get() == "first"
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_the_tests_ignore_is_not_ignored_by_what_they_start(run, number):
+    former = signal.signal(number, signal.SIG_IGN)
+    try:
+        running = run("shop", "--port", 0)
+        assert signal.getsignal(number) == signal.SIG_IGN
+        running.get()
+        status = running.stop(number)
+    finally:
+        signal.signal(number, former)
+    assert status == (0 if number == signal.SIGINT else -number)

@@ -91,9 +91,10 @@ def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
     channel, *sockets = [int(number) for number in descriptors.split(",")]
     os.set_inheritable(channel, False)
     # A terminal sends them to the parent, too, which then says what to do. Not SIG_IGN:
-    # what the application runs would have that, too.
+    # what the application runs would inherit that, which only nohup asks for.
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _do_nothing)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _do_nothing)
     with ExitStack() as stack:
         link = stack.enter_context(closing(Link(socket.socket(fileno=channel))))
         found = [stack.enter_context(adopt(number)) for number in sockets]

@@ -21,6 +21,7 @@ LONGEST = 30
 RESERVED = {
     *("app", "client", "error", "hookimpl", "pytest", "request", "response", "roll"),
     *(
+        "contract",
         "core",
         "gunicorn",
         "plugins",

@@ -1,6 +1,6 @@
 """Test tools for applications and extensions of Roll.
 
-Clients, a kit for tests on bytes, and the contract of extensions.
+Clients, and a kit for tests on bytes.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,14 +13,14 @@ from .response import ClientResponse, Headers
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from .contract import ExtensionContract
+    from roll_contract import ExtensionContract as ExtensionContract
 
+# Without `ExtensionContract`: `from roll_testing import *` works without roll-contract.
 __all__ = [
     "Client",
     "ClientResponse",
     "CookieJar",
     "Exchange",
-    "ExtensionContract",
     "Headers",
     "LiveClient",
     "Transport",
@@ -32,10 +32,14 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # It imports Roll and pytest, which not every user of the clients wants: the
-        # plugin is imported by every run of pytest.
+        # Its older place. Other users of the clients do not need roll-contract.
         if name != "ExtensionContract":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .contract import ExtensionContract
-
+        try:
+            from roll_contract import ExtensionContract
+        except ImportError as error:
+            raise ImportError(
+                "The contract of extensions is not installed. "
+                "Run: pip install roll-contract"
+            ) from error
         return ExtensionContract

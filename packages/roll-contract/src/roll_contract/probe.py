@@ -1,6 +1,6 @@
 """What a new process sees of a module; the contract of extensions runs this.
 
-`python -m roll_testing.probe imports roll_x` prints what importing it does, and
+`python -m roll_contract.probe imports roll_x` prints what importing it does, and
 `... apps roll_x` what has changed for apps, as JSON on the last line.
 """
 

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 import pytest
+from roll_testing import ClientResponse
 
 from .installed import InstalledContract, fail
-from .response import ClientResponse
 from .site import (
     EVENTS,
     Ask,

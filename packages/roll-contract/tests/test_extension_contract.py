@@ -13,8 +13,8 @@ from textwrap import dedent, indent
 from typing import NamedTuple
 
 import pytest
-import roll_testing
-from roll_testing.probe import describe_act
+import roll_contract
+from roll_contract.probe import describe_act
 
 HOOK = """
 from roll import hookimpl
@@ -249,7 +249,7 @@ BAD = {
                 response.headers["X-Own"] = "me"
 
             # In a process of its own alone: the others here shall pass.
-            if "roll_testing.probe" in sys.orig_argv:
+            if "roll_contract.probe" in sys.orig_argv:
                 Roll.__call__ = answer
             """
         ),
@@ -272,7 +272,7 @@ BAD = {
             async def view(request, response):
                 pass
 
-            if "roll_testing.probe" in sys.orig_argv:
+            if "roll_contract.probe" in sys.orig_argv:
                 Roll.__init__ = make
             """
         ),
@@ -280,7 +280,7 @@ BAD = {
         "listener of 'response'\n- a new app has the route /own\n- .* the key 'own'",
     ),
     "cannot_be_imported": Case(
-        importing("import sys\nassert 'roll_testing.probe' not in sys.orig_argv"),
+        importing("import sys\nassert 'roll_contract.probe' not in sys.orig_argv"),
         IMPORT,
         "roll_cannot_be_imported cannot be imported alone:\n(?s:.*)AssertionError",
     ),
@@ -289,7 +289,7 @@ BAD = {
         importing("apps = []").replace(
             "    pass\n",
             "    from roll import Query\n"
-            "    from roll_testing.site import Site\n"
+            "    from roll_contract.site import Site\n"
             "    from roll import Roll\n"
             "    if Site.startup is Roll.startup:\n"
             "        class Other: pass\n"
@@ -564,7 +564,7 @@ def outcomes(tmp_path_factory):
     """Map extensions and tests to what became of them."""
     folder = tmp_path_factory.mktemp("contract")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    page = ["from roll_testing import ExtensionContract\n"]
+    page = ["from roll_contract import ExtensionContract\n"]
     wanted = ["--junitxml=out.xml"]
     for name, case in CASES.items():
         lay(folder, name, case)
@@ -613,7 +613,7 @@ def test_without_mypy_its_test_says_what_is_missing(tmp_path):
     lay(tmp_path, "good", CASES["good"])
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "conftest.py").write_text("import sys\nsys.modules['mypy'] = None\n")
-    page = "from roll_testing import ExtensionContract\n" + write_test(
+    page = "from roll_contract import ExtensionContract\n" + write_test(
         "good", GOOD_CASES["good"]
     )
     (tmp_path / "test_it.py").write_text(page)
@@ -639,16 +639,18 @@ def test_what_python_tells_of_an_import_is_understood(event, arguments, act):
     assert describe_act(event, arguments) == act
 
 
-def test_the_plugin_of_pytest_loads_neither_roll_nor_the_contract():
+def test_the_probe_loads_no_pytest():
+    # Else the contract would not notice an extension that loads it.
     code = (
-        "import sys, roll_testing.plugin\n"
-        "print({'roll', 'roll_testing.contract'} & set(sys.modules))"
+        "import sys, roll_contract.probe\n"
+        "print({'pytest', 'roll_contract.contract'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
 
 
 def test_the_module_has_no_other_names():
-    with pytest.raises(AttributeError, match="'roll_testing' has no attribute 'Other'"):
-        roll_testing.Other  # noqa: B018
-    assert roll_testing.ExtensionContract.__module__ == "roll_testing.contract"
+    message = "'roll_contract' has no attribute 'Other'"
+    with pytest.raises(AttributeError, match=message):
+        roll_contract.Other  # noqa: B018
+    assert roll_contract.ExtensionContract.__module__ == "roll_contract.contract"

@@ -125,7 +125,7 @@ class InstalledContract:
     def test_its_types_check(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         """An application that calls it passes `mypy --strict`."""
         # Authors may check types with another tool. Our own packages are tested with
-        # mypy installed: roll-testing's and roll-server's groups `tests` name it.
+        # mypy installed: roll-contract's and roll-server's groups `tests` name it.
         if importlib.util.find_spec("mypy") is None:
             pytest.skip("mypy is not installed: pip install mypy")
         folder = tmp_path_factory.mktemp("types")
@@ -239,7 +239,7 @@ class InstalledContract:
 
     def _probe(self, what: str) -> tuple[dict[str, Any], str]:
         """Run a probe in a new process: what it found, and what was printed."""
-        done = _run("-B", "-P", "-m", "roll_testing.probe", what, self._module)
+        done = _run("-B", "-P", "-m", "roll_contract.probe", what, self._module)
         if done.returncode:
             fail(f"{self._module} cannot be imported alone:\n{done.stderr}")
         printed, _, found = done.stdout.rstrip("\n").rpartition("\n")

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from roll import HttpError, Request, Response, Roll
 from roll.typing import Listener
-
-from .client import Client
-from .response import ClientResponse
+from roll_testing import Client, ClientResponse
 
 EVENTS = ("startup", "headers", "request", "error", "response", "shutdown")
 
