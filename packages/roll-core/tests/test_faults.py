@@ -906,3 +906,23 @@ async def test_a_client_may_leave_while_an_error_is_told(app, caplog):
     await finish(transport)
     await until(lambda: not app.connections)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("last", [[b"two"], []])
+async def test_a_stream_that_may_finish_goes_on_without_its_client(app, last):
+    @app.route("/finish", on_disconnect="finish")
+    async def view(request, response):
+        response.body = app.pieces()
+
+    app["pieces"] = [b"one", Ellipsis, *last]
+    transport = connect(app)
+    protocol = transport.get_protocol()
+    transport.feed(get("/finish"))
+    await until(lambda: app.seen == ["open"])
+    transport.disconnect()
+    await transport.wait_closed()
+    protocol.check(asyncio.get_running_loop().time() + 3600)  # it may take its time
+    assert app.connections == {protocol}
+    app.gate.set()
+    await until(lambda: not app.connections)
+    assert app.seen == ["open", "closed"]
