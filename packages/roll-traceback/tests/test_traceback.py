@@ -281,7 +281,9 @@ def basic(text):
     return "Basic " + b64encode(text.encode()).decode()
 
 
-NESTED = quote(b64encode(b'{"user": ["me", {"key": "s3cr\\u00e9t"}], "n": 12345678}'))
+NESTED = quote(
+    b64encode(b'{"user": ["me", {"key": "s3cr\\u00e9t"}], "n": 12345678, "t": true}')
+)
 JWT = ".".join(
     urlsafe_b64encode(part).decode().rstrip("=")
     for part in (b'{"alg":"HS256"}', b'{"sub":"s3cret@\xc3\xbf?"}', b"\x00\xff" * 16)
