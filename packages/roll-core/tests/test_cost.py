@@ -17,8 +17,9 @@ REQUESTS = {
     "full": b"GET /full/foo/bar?query=fubar HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\n\r\n",
 }
 
-# One more than it takes: what raises this has to be worth it.
-MOST = {"minimal": 27, "full": 39}
+# One more than it takes on Python 3.11, whose tasks are not eager: what raises this
+# has to be worth it.
+MOST = {"minimal": 29, "full": 41}
 
 
 @pytest.fixture
