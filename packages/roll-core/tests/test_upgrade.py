@@ -521,6 +521,22 @@ async def test_a_client_gone_while_the_handshake_is_written_is_not_handed_over(a
     assert (app.seen, app.connections) == ([], set())
 
 
+async def test_a_handshake_that_is_cancelled_is_not_held(app):
+    @app.listen("response")
+    async def wait(request, response):
+        await asyncio.Event().wait()
+
+    transport = connect(app)
+    protocol = transport.get_protocol()
+    transport.feed(OFFER)
+    await asyncio.sleep(0)
+    assert protocol.switch is not None
+    await finish(transport)
+    assert not app.connections
+    # The other protocol knows the request, and that its connection: a circle.
+    assert protocol.switch is None
+
+
 @pytest.mark.parametrize("early", [b"", b"zero"])
 async def test_a_request_that_a_listener_sends_to_an_upgrade_is_switched(app, early):
     @app.listen("request")

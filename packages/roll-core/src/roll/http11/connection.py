@@ -420,7 +420,7 @@ class HttpProtocol(asyncio.Protocol):
             self._remaining = -1  # the answers before it are sent
         finally:
             # With what was raised, a task holds on to its frames, and to us.
-            self.request = self.response = self.task = None
+            self.request = self.response = self.task = self.switch = None
         if self.state >= LINGERING:
             return
         content = request.content
