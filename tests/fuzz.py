@@ -379,7 +379,9 @@ def attempt(target, data):
 def try_at_random(name, seed, more):
     """Try inputs of a seed while *more*, a function of their count, is true."""
     rng, count = random.Random(f"{name} {seed}"), 0
-    logging.getLogger("roll").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("roll")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     gc.disable()  # what pytest and others keep is not the parser's work
     try:
         while more(count):
@@ -394,6 +396,7 @@ def try_at_random(name, seed, more):
                 gc.collect()
     finally:
         gc.enable()
+        logger.setLevel(level)
     return count
 
 

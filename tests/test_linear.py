@@ -42,7 +42,7 @@ NEVER = {
     "roll_server.new:re.match('roll[-_]', name)": "reads an argument of the command",
     "roll_static:_FIELD_VALUE": "checks an option",
     "roll_static:re.compile(immutable)": "an option, searched in names of files",
-    "roll_testing.contract:re.compile('[\\\\w.-]*\\\\d[\\\\w.-]*')": (
+    "roll_contract.contract:re.compile('[\\\\w.-]*\\\\d[\\\\w.-]*')": (
         "reads answers of an app under test"
     ),
 }
