@@ -74,6 +74,12 @@ def decoder(request, monkeypatch):
 HUGE = "9" * 400
 
 
+@pytest.mark.parametrize("text", [r'"\ud800"', r'["\uDC00\uD800"]', r'{"\udfff": 1}'])
+def test_a_lone_surrogate_is_refused(decoder, text):
+    with pytest.raises(ValueError, match="surrogate"):
+        decode_json(text.encode())
+
+
 @pytest.mark.parametrize(
     "text",
     [
