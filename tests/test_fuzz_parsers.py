@@ -1,6 +1,5 @@
 """Some inputs for each target of `fuzz.py`; `nox -s fuzz` tries them for minutes."""
 
-import random
 import time
 
 import pytest
@@ -11,7 +10,7 @@ from tests import fuzz
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_a_parser_takes_whatever_a_client_sends(name):
-    fuzz.try_at_random(name, random.randrange(10**6), lambda count: count < 80)
+    fuzz.try_at_random(name, 1, lambda count: count < 80)
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)

@@ -41,6 +41,8 @@ class Reader:
             self.parser.receive_data(piece)
             while (event := self.parser.next_event()) is not NEED_DATA:
                 self.take(event)
+            # Nothing that can be read is left for when more comes.
+            assert self.parser.next_event() is NEED_DATA
         return self
 
     def take(self, event):

@@ -484,7 +484,8 @@ class Parser:
             self._waste = 0
             return piece
         self._count_waste(read)
-        return self._read() if chunks.complete else NEED_DATA
+        # A line that is longer than a slice is read without the data behind it.
+        return self._read() if read or chunks.complete else NEED_DATA
 
     def _check_trailers(self, trailers: Fields) -> None:
         """Count the trailers together with the header; then they are dropped."""
