@@ -16,9 +16,9 @@ CORE = PACKAGES / "roll-core" / "src" / "roll"
 
 RANKS = {
     # import nothing from Roll
+    "descriptors": 0,
     "errors": 0,
     "limits": 0,
-    "logs": 0,
     "routing.expressions": 0,
     "tasks": 0,
     "typing": 0,
@@ -32,6 +32,7 @@ RANKS = {
     "http11.framing": 1,
     "http11.upgrade": 1,
     "jsontext": 1,
+    "logs": 1,
     "peers": 1,
     "routing.endpoints": 1,
     "routing.patterns": 1,
@@ -44,7 +45,6 @@ RANKS = {
     "http11.writer": 4,
     "request": 4,
     # transports and entry points start here
-    "descriptors": 5,
     "http11.outbox": 5,
     "http11.sockets": 5,
     "plugins": 5,
@@ -61,6 +61,7 @@ RANKS = {
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {
     *("roll.extensions", "roll.logs", "roll.peers", "roll.plugins", "roll.typing"),
+    "roll.http11.writer",  # for another transport, and for clients
 }
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.

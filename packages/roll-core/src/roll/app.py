@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import warnings
 from collections.abc import (
     Awaitable,
@@ -23,7 +22,7 @@ from .http11.connection import HttpProtocol
 from .http11.outbox import Outbox
 from .http11.upgrade import handshake
 from .limits import Limits
-from .logs import describe, logger
+from .logs import logger, report
 from .request import Parts, Request
 from .response import Response, close_body, set_error
 from .routing import endpoints as routing
@@ -132,7 +131,6 @@ class Roll(_Parts, dict[str, Any]):
         self._sweeper: asyncio.TimerHandle | None = None
         self._starting: asyncio.Event | None = None  # while `startup` listeners run
         self._gone: asyncio.Future[None] | None = None
-        self._exhausted = False  # whether it was logged that no descriptor was left
 
     # Building
 
@@ -396,29 +394,13 @@ class Roll(_Parts, dict[str, Any]):
     def _as_http_error(self, request: Request, error: BaseException) -> HttpError:
         if isinstance(error, HttpError):
             return error
-        if descriptors.are_exhausted(error):
-            return self._without_descriptors(error)
-        trace = error if logger.isEnabledFor(logging.DEBUG) else None
-        what = describe(error)
-        logger.error("%s %s: %s", request.method, request.url, what, exc_info=trace)
-        wrapper = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
-        wrapper.__context__ = error
-        return wrapper
-
-    def _without_descriptors(self, error: OSError) -> HttpError:
-        """Make the answer to a request that could not open a file.
-
-        Only the first one is logged: the others would be as many as the requests.
-        """
-        if not self._exhausted:
-            self._exhausted = True
-            # Without the name of the file, which may be a client's.
-            logger.error(
-                "%s: a request is answered with 503, and so is any other that cannot "
-                "open a file, now or later",
-                error.strerror,
-            )
-        wrapper = HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
+        report(error, "%s %s", request.method, request.url)
+        exhausted = descriptors.are_exhausted(error)
+        wrapper = HttpError(
+            HTTPStatus.SERVICE_UNAVAILABLE
+            if exhausted
+            else HTTPStatus.INTERNAL_SERVER_ERROR
+        )
         wrapper.__context__ = error
         return wrapper
 

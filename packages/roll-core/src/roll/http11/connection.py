@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import HttpError
-from ..logs import logger
+from ..logs import logger, report
 from ..peers import has_left
 from ..request import Request
 from ..response import Response, close_body, encode_body, set_error
@@ -414,7 +414,8 @@ class HttpProtocol(asyncio.Protocol):
                 self.abort()
                 await close_body(response.body)
                 raise
-            logger.exception("%s %r was cut short", request.method, request.url)
+            method, url = request.method, request.url
+            report(error, "%s %r was cut short", method, url, trace=True)
             if request.version == "1.0":  # the end of the connection may be the body's
                 return self.abort()
             self._remaining = -1  # the answers before it are sent

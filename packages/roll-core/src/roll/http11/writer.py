@@ -74,8 +74,18 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
             for item in value:
                 lines += f"{start}{_read_value(name, item)}\r\n"
         else:
-            lines += f"{start}{_read_value(name, value)}\r\n"
+            lines += line(name, value)
     return lines.encode("latin-1"), length, close
+
+
+def line(name: str, value: object) -> str:
+    """Write one field, in latin-1, with its CRLF.
+
+    Raises:
+        ValueError: As `fields` does, except about the framing.
+        TypeError: As `fields` does.
+    """
+    return f"{_read_name(name)[0]}{_read_value(name, value)}\r\n"
 
 
 @lru_cache(maxsize=256)  # an application has few: a tenth of the time
@@ -135,7 +145,7 @@ def _read_value(name: str, value: object) -> str:
 def _content_length(value: object) -> int:
     digits = str(value)
     if not (digits.isascii() and digits.isdigit()):
-        raise ValueError(f"Content-Length is not a number of bytes: {value!r}")
+        raise ValueError("Content-Length is not a number of bytes, in ASCII digits")
     return int(digits)
 
 
