@@ -421,9 +421,9 @@ def test_autoroutes_itself_can_take_the_place_of_the_matcher():
     @app.route("/hello/{name}")
     async def hello(request, response, name): ...
 
-    endpoint, variables = app.find_endpoint("/hello/a", "GET")
+    endpoint, variables = app.router.find("/hello/a", "GET")
     assert (endpoint.view, variables) == (hello, {"name": "a"})
-    assert app.find_endpoint("/nothing", "GET")[0].found is False
+    assert app.router.find("/nothing", "GET")[0].found is False
 
 
 # The oracle: the least of all patterns whose expression takes the whole path

@@ -11,7 +11,7 @@ from .http11.connection import HttpProtocol
 from .limits import Limits
 from .request import Request
 from .response import Response
-from .routing.endpoints import HTTP_METHODS, Route
+from .routing.endpoints import HTTP_METHODS, Endpoint, Route
 from .routing.matching import Routes
 from .routing.table import RouteTable
 from .server import Server
@@ -19,6 +19,7 @@ from .server import Server
 __all__ = [
     "HTTP_METHODS",
     "Cookies",
+    "Endpoint",
     "Files",
     "Form",
     "HttpError",

@@ -2,15 +2,14 @@
 
 from collections.abc import Set
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .cookies import Cookies
+from .descriptors import are_exhausted
 from .errors import PHRASES, HttpError
 from .jsontext import encode_json
-
-if TYPE_CHECKING:
-    from .app import Roll
-    from .http11.connection import HttpProtocol
+from .logs import report
+from .typing import App, Connection
 
 # A dict instead of HTTPStatus(value): a quarter of the time, at each answer.
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
@@ -26,7 +25,7 @@ class Response:
 
     __slots__ = ("_cookies", "_status", "app", "body", "headers", "protocol")
 
-    def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
+    def __init__(self, app: App | None, protocol: Connection | None) -> None:
         self.app = app
         self.protocol = protocol
         self.headers: dict[str, Any] = {}
@@ -129,6 +128,22 @@ def _remove(headers: dict[str, Any], names: Set[str]) -> None:
     """Drop fields, given in lower case, however they are written."""
     for name in [name for name in headers if name.lower() in names]:
         del headers[name]
+
+
+def as_http_error(request: Any, error: BaseException) -> HttpError:
+    """Make the HttpError that answers what a view or a listener has raised.
+
+    What is none is logged, and becomes a 500; a shortage of descriptors a 503.
+    """
+    if isinstance(error, HttpError):
+        return error
+    report(error, "%s %s", request.method, request.url)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    if are_exhausted(error):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    wrapper = HttpError(status)
+    wrapper.__context__ = error
+    return wrapper
 
 
 def set_error(response: Response, error: HttpError) -> None:

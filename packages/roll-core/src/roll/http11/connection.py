@@ -6,22 +6,26 @@ from collections.abc import AsyncIterable
 from contextvars import copy_context
 from enum import IntEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ..errors import HttpError
 from ..logs import logger, report
 from ..peers import has_left
 from ..request import Request
-from ..response import Response, close_body, encode_body, set_error
+from ..response import (
+    Response,
+    as_http_error,
+    close_body,
+    encode_body,
+    set_error,
+)
 from ..tasks import EAGER, is_cancelled
+from ..typing import App
 from . import sockets, writer
 from .body import Body
 from .parser import END, NEED_DATA, Event, Head, Parser, Refusal
 from .upgrade import Switch
 from .writer import COPIED, Framed, frame
-
-if TYPE_CHECKING:
-    from ..app import Roll
 
 UNSENT = 1
 """Bytes of a stream that may be unsent before its view waits: 0 would stop TLS."""
@@ -120,7 +124,7 @@ class HttpProtocol(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, app: "Roll") -> None:
+    def __init__(self, app: App) -> None:
         self.app = app
         self.parser = Parser(app.limits)
         """What reads the messages."""
@@ -154,7 +158,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to serve a client."""
         self.transport = cast(asyncio.Transport, transport)
-        self._outbox = self.app.outbox(asyncio.get_running_loop())
+        self._outbox = self.app.lifecycle.outbox(asyncio.get_running_loop())
         self._context = copy_context()
         # A client that left has no address any more, but what a Server accepted it by.
         self.peer = transport.get_extra_info("peername") or self.peer
@@ -173,12 +177,15 @@ class HttpProtocol(asyncio.Protocol):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
         if self.task is not None:
-            if self.request is not None and _is_set(self.request, "finishes"):
+            if self.request is not None and self.request.endpoint.finishes:
                 # Until then it counts as a connection, which limits how many there are.
-                self.task.add_done_callback(lambda task: self.app.forget(self))
+                self.task.add_done_callback(self._forget)
                 return
             self.task.cancel()
-        self.app.forget(self)
+        self.app.lifecycle.forget(self)
+
+    def _forget(self, task: object) -> None:
+        self.app.lifecycle.forget(self)
 
     def eof_received(self) -> None:
         """Send what is held: the client sends no more, and the transport closes."""
@@ -341,7 +348,7 @@ class HttpProtocol(asyncio.Protocol):
             request.content = Body(self, limits.buffer, head.length, head.expects)
         # Behind a handshake is what the other protocol reads, if it is accepted.
         if head.upgrade:
-            if not _is_set(request, "switches"):
+            if not request.endpoint.switches:
                 self.parser.resume()
             elif request.content is not None:
                 request.content.finish()
@@ -518,7 +525,8 @@ class HttpProtocol(asyncio.Protocol):
             return self._frame(request, response)
         except Exception as second:  # nor can what listeners made of it
             await close_body(response.body)
-            self.app.replace(request, response, second)
+            response.reset()
+            set_error(response, as_http_error(request, second))
             return self._frame(request, response)
 
     def _can_skip(self, content: Body) -> bool:
@@ -599,7 +607,7 @@ class HttpProtocol(asyncio.Protocol):
             raise
         finally:
             transport.close()  # nobody is left to do so
-            self.app.forget(protocol)
+            self.app.lifecycle.forget(protocol)
             self._disconnected.set_result(None)
 
     def _write_refusal(self, refusal: Refusal) -> None:
@@ -726,14 +734,6 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(self.parser.refuse(HTTPStatus.REQUEST_TIMEOUT))
         else:
             self._end()
-
-
-def _is_set(request: Request, attribute: str) -> bool:
-    """Whether the request's endpoint has such a flag set."""
-    try:
-        return bool(getattr(request.endpoint, attribute))
-    except Exception:  # of the app's own matcher; it is raised again, and answered
-        return False
 
 
 def _may_read(response: Response) -> bool:
