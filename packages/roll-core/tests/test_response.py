@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import pytest
 from roll import HttpError, Response
+from roll.datastructures import Headers
 from roll.response import close_body, encode_body, set_error
 
 
@@ -141,6 +142,37 @@ def test_a_redirect_is_a_pair(wrong):
     with pytest.raises(ValueError, match="is no HTTP status"):
         response.redirect = "/elsewhere", 299
     assert response.headers == {}
+
+
+# The header
+
+
+async def test_a_name_is_sent_once_as_it_was_first_written(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.headers["x-first"] = "1"
+        response.headers["X-First"] = "2"
+        assert response.headers.get("X-FIRST") == "2"
+
+    await client.get("/")
+    assert client.protocol.transport.data == (
+        b"HTTP/1.1 200 OK\r\nx-first: 2\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+async def test_a_dict_that_is_assigned_is_found_in_any_case(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.headers = {"X-First": "1"}
+        response.headers["X-FIRST"] = response.headers["x-first"] + "2"
+
+    assert (await client.get("/")).headers.list("X-First") == ["12"]
+
+
+def test_headers_that_are_assigned_are_kept():
+    response = Response(None, None)
+    headers = response.headers = Headers({"A": "1"})
+    assert response.headers is headers
 
 
 # JSON

@@ -1,10 +1,11 @@
 """Response: what a view answers: status, headers, cookies and body."""
 
-from collections.abc import Set
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from .cookies import Cookies
+from .datastructures import Headers
 from .errors import PHRASES, HttpError
 from .jsontext import encode_json
 
@@ -24,16 +25,16 @@ class Response:
         protocol: The connection to answer on, None for a response made by hand.
     """
 
-    __slots__ = ("_cookies", "_status", "app", "body", "headers", "protocol")
+    __slots__ = ("_cookies", "_headers", "_status", "app", "body", "protocol")
 
     def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
         self.app = app
         self.protocol = protocol
-        self.headers: dict[str, Any] = {}
-        """Fields in the order set; a list value is sent as repeated lines."""
         self.body: Any = b""
         """Bytes, a string, None, an async iterable of pieces, or anything: `str()`."""
         self._status = HTTPStatus.OK
+        # Made when they are asked for.
+        self._headers: Headers | None = None
         self._cookies: Cookies | None = None
 
     def reset(self) -> None:
@@ -57,6 +58,20 @@ class Response:
             raise ValueError(f"{status!r} is no HTTP status") from None
 
     @property
+    def headers(self) -> Headers:
+        """The fields, in the order set; a list value is sent as repeated lines.
+
+        Names are found in any case, and sent as they were first written.
+        """
+        if self._headers is None:
+            self._headers = Headers.empty()
+        return self._headers
+
+    @headers.setter
+    def headers(self, fields: Mapping[str, Any]) -> None:
+        self._headers = fields if isinstance(fields, Headers) else Headers(fields)
+
+    @property
     def cookies(self) -> Cookies:
         """The cookies to set."""
         if self._cookies is None:
@@ -70,9 +85,9 @@ class Response:
 
     def _set_json(self, value: Any) -> None:
         self.body = encode_json(value)
-        if self.headers:
-            _remove(self.headers, {"content-type"})
-        self.headers["Content-Type"] = "application/json; charset=utf-8"
+        if self._headers is None:
+            self._headers = Headers.empty()
+        self._headers["Content-Type"] = "application/json; charset=utf-8"
 
     json = property(None, _set_json, doc="Set the body, and its type, from an object.")
 
@@ -125,12 +140,6 @@ _CONTENT_FIELDS = frozenset(
 )
 
 
-def _remove(headers: dict[str, Any], names: Set[str]) -> None:
-    """Drop fields, given in lower case, however they are written."""
-    for name in [name for name in headers if name.lower() in names]:
-        del headers[name]
-
-
 def set_error(response: Response, error: HttpError) -> None:
     """Make *response* the answer to *error*: its status, and its message as text.
 
@@ -141,7 +150,8 @@ def set_error(response: Response, error: HttpError) -> None:
     unfit = _CONTENT_FIELDS
     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         unfit = unfit - {"content-range"}  # it tells the length (RFC 9110, 15.5.17)
-    _remove(response.headers, unfit)
+    for name in unfit:
+        response.headers.pop(name, None)
     message = error.message
     response.body = PHRASES[response.status] if message is None else message
     response.headers["Content-Type"] = "text/plain; charset=utf-8"

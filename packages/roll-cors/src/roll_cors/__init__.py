@@ -171,10 +171,8 @@ async def _apply(policy: Policy, request: Request, headers: dict[str, Any]) -> N
             fields[ALLOW_HEADERS] = names
     else:
         fields.update(policy.fields)
-    # A field that stands twice, in two spellings, is refused by browsers.
-    replaced = {ALLOW_ORIGIN.lower(), *map(str.lower, fields)}
-    for name in [name for name in headers if name.lower() in replaced]:
-        del headers[name]
+    for name in (ALLOW_ORIGIN, *fields):  # which a view may have set
+        headers.pop(name, None)
     if allowed:
         headers.update(fields)
 
