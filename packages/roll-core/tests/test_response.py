@@ -188,6 +188,24 @@ def test_json_has_one_type_however_it_was_written_before():
     }
 
 
+def test_the_type_of_json_is_a_field_like_others():
+    response = Response(None, None)
+    response.json = 1
+    assert response.headers == {"Content-Type": "application/json; charset=utf-8"}
+    response.headers["content-type"] = "application/geo+json"
+    assert response.headers == {"Content-Type": "application/geo+json"}
+
+
+@pytest.mark.parametrize("headers", [{}, Headers()])
+async def test_the_type_of_json_may_be_dropped(client, app, headers):
+    @app.route("/")
+    async def view(request, response):
+        response.json = 1
+        response.headers = headers
+
+    assert "Content-Type" not in (await client.get("/")).headers
+
+
 async def test_json_is_compact_and_has_a_type(client, app):
     @app.route("/")
     async def view(request, response):

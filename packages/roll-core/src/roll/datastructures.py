@@ -214,8 +214,8 @@ class Headers(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of *name*, else *default*."""
-        if _has(self, name):
-            return _get(self, name)
+        if self._upper:
+            return _get(self, name.upper(), default)
         return _get(self, self._spell(name), default)
 
     def __contains__(self, name: object) -> bool:

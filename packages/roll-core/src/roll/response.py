@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
 
 
+JSON_TYPE = "application/json; charset=utf-8"
+"""The Content-Type of what is set as `json`."""
+
+
 class Response:
     """What a view answers.
 
@@ -25,7 +29,15 @@ class Response:
         protocol: The connection to answer on, None for a response made by hand.
     """
 
-    __slots__ = ("_cookies", "_headers", "_status", "app", "body", "protocol")
+    __slots__ = (
+        "_cookies",
+        "_headers",
+        "_is_json",
+        "_status",
+        "app",
+        "body",
+        "protocol",
+    )
 
     def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
         self.app = app
@@ -33,8 +45,9 @@ class Response:
         self.body: Any = b""
         """Bytes, a string, None, an async iterable of pieces, or anything: `str()`."""
         self._status = HTTPStatus.OK
-        # Made when they are asked for.
+        # Made when they are asked for. Most responses have no field, or that of JSON.
         self._headers: Headers | None = None
+        self._is_json = False
         self._cookies: Cookies | None = None
 
     def reset(self) -> None:
@@ -65,6 +78,8 @@ class Response:
         """
         if self._headers is None:
             self._headers = Headers.empty()
+            if self._is_json:
+                self._headers["Content-Type"] = JSON_TYPE
         return self._headers
 
     @headers.setter
@@ -86,8 +101,9 @@ class Response:
     def _set_json(self, value: Any) -> None:
         self.body = encode_json(value)
         if self._headers is None:
-            self._headers = Headers.empty()
-        self._headers["Content-Type"] = "application/json; charset=utf-8"
+            self._is_json = True
+        else:
+            self._headers["Content-Type"] = JSON_TYPE
 
     json = property(None, _set_json, doc="Set the body, and its type, from an object.")
 

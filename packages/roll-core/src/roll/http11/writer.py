@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ..errors import PHRASES
-from ..response import Response, encode_body
+from ..response import JSON_TYPE, Response, encode_body
 
 STATUS_LINES = {
     status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
@@ -229,7 +229,11 @@ def frame(
         and method not in _BARE
         and status not in BODILESS
     ):  # what most responses are: one format instead of all that follows
-        lines = content_type(headers["Content-Type"]) if headers else b""
+        if headers:
+            lines = content_type(headers["Content-Type"])
+        else:
+            is_json = headers is None and response._is_json
+            lines = content_type(JSON_TYPE) if is_json else b""
         parts = (start, set_cookies, lines, len(body), extra, body)
         return b"%b%b%bContent-Length: %d\r\n%b\r\n%b" % parts
     streams = hasattr(body, "__aiter__")
