@@ -76,11 +76,12 @@ class Response:
 
         Names are found in any case, and sent as they were first written.
         """
-        if self._headers is None:
-            self._headers = Headers.empty()
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers.__new__(Headers)
             if self._is_json:
-                self._headers["Content-Type"] = JSON_TYPE
-        return self._headers
+                dict.__setitem__(headers, "Content-Type", JSON_TYPE)
+        return headers
 
     @headers.setter
     def headers(self, fields: Mapping[str, Any]) -> None:

@@ -236,10 +236,13 @@ def frame(
             lines = content_type(JSON_TYPE) if is_json else b""
         parts = (start, set_cookies, lines, len(body), extra, body)
         return b"%b%b%bContent-Length: %d\r\n%b\r\n%b" % parts
-    streams = hasattr(body, "__aiter__")
-    if not streams:
-        body = encode_body(body)
-    headers = response.headers
+    streams = False
+    if type(body) is not bytes:
+        streams = hasattr(body, "__aiter__")
+        if not streams:
+            body = encode_body(body)
+    if headers is None:
+        headers = response.headers
     lines, length, closes = fields(status, headers)
     close = close or closes
     chunked = False
