@@ -175,6 +175,46 @@ def test_headers_that_are_assigned_are_kept():
     assert response.headers is headers
 
 
+@pytest.mark.parametrize(
+    ("before", "names", "after"),
+    [
+        (None, ["Accept"], "Accept"),
+        (None, ["Accept", "Origin"], "Accept, Origin"),
+        (None, ["Accept", "accept"], "Accept"),
+        ("", ["Accept"], "Accept"),
+        ("accept", ["Accept", "Origin"], "accept, Origin"),
+        ("Cookie,accept , ,", ["ACCEPT", "Origin"], "Cookie, accept, Origin"),
+        (["Cookie", "Accept, Via"], ["via", "Origin"], "Cookie, Accept, Via, Origin"),
+        (("Cookie", "Cookie"), [], "Cookie"),
+        ("*", ["Origin"], "*"),
+        ("Cookie, *", ["Origin"], "*"),
+        ("Cookie", ["*"], "*"),
+        ("*", [], "*"),
+    ],
+)
+def test_what_a_response_depends_on_is_merged(before, names, after):
+    response = Response(None, None)
+    if before is not None:
+        response.headers["vary"] = before
+    for _ in range(2):
+        response.vary(*names)
+        assert response.headers == {"Vary": after}
+
+
+def test_a_response_that_depends_on_nothing_does_not_say_so():
+    response = Response(None, None)
+    response.vary()
+    assert response.headers == {}
+
+
+def test_a_list_that_is_the_views_own_does_not_grow():
+    names = ["Accept"]
+    response = Response(None, None)
+    response.headers["Vary"] = names
+    response.vary("Origin")
+    assert (names, response.headers["Vary"]) == (["Accept"], "Accept, Origin")
+
+
 # JSON
 
 

@@ -87,6 +87,26 @@ class Response:
     def headers(self, fields: Mapping[str, Any]) -> None:
         self._headers = fields if isinstance(fields, Headers) else Headers(fields)
 
+    def vary(self, *names: str) -> None:
+        """Add to the fields of a request that the response depends on.
+
+        What is in `Vary` already, as a string or a list, stays, and no name is there
+        twice. `*` stands for all of them (RFC 9110, section 12.5.5).
+
+        Args:
+            names: Such as `"Accept-Encoding"`, in any case; or `"*"`.
+        """
+        members: dict[str, str] = {}
+        for line in [*self.headers.list("Vary"), *names]:
+            for member in str(line).split(","):
+                name = member.strip(" \t")
+                if name:
+                    members.setdefault(name.lower(), name)
+        if members:
+            self.headers["Vary"] = (
+                "*" if "*" in members else ", ".join(members.values())
+            )
+
     @property
     def cookies(self) -> Cookies:
         """The cookies to set."""
