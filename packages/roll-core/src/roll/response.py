@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
 
 
+INTERIM = frozenset(status for status in HTTPStatus if status < 200)
+"""Statuses that announce an answer (RFC 9110, section 15.2)."""
+
+BODILESS = INTERIM | {204, 304}
+"""Statuses whose answers never have a body (RFC 9110, section 6.4.1)."""
+
+LENGTHLESS = BODILESS - {304}
+"""Statuses whose answers never have a Content-Length (RFC 9110, section 8.6)."""
+
 JSON_TYPE = "application/json; charset=utf-8"
 """The Content-Type of what is set as `json`."""
 
@@ -33,6 +42,7 @@ class Response:
         "_cookies",
         "_headers",
         "_is_json",
+        "_sent",
         "_status",
         "app",
         "body",
@@ -49,6 +59,8 @@ class Response:
         self._headers: Headers | None = None
         self._is_json = False
         self._cookies: Cookies | None = None
+        # Bytes of the body, or all of a message whose body nobody has counted yet.
+        self._sent: int | bytes = 0
 
     def reset(self) -> None:
         """Drop all that was set: an empty 200 is left."""
@@ -108,6 +120,36 @@ class Response:
             )
 
     @property
+    def size(self) -> int | None:
+        """The bytes of the body, as `Content-Length` says or will say.
+
+        It is None when it is not known: of a stream without a `Content-Length`, and of
+        what cannot be sent. A body that is a string is encoded each time.
+        """
+        declared = self._headers.get("Content-Length") if self._headers else None
+        try:
+            if declared is not None and self._status not in LENGTHLESS:
+                return read_length(declared)
+            if self._status in BODILESS:
+                return 0
+            if hasattr(self.body, "__aiter__"):
+                return None
+            return len(encode_body(self.body))
+        except ValueError:  # no number, or a lone surrogate
+            return None
+
+    @property
+    def sent(self) -> int:
+        """The bytes of the body that were written to the connection so far.
+
+        They are 0 before the response is sent, and when it has no body, as to HEAD.
+        """
+        if isinstance(self._sent, bytes):
+            head = self._sent.index(b"\r\n\r\n") + 4
+            self._sent = len(self._sent) - head
+        return self._sent
+
+    @property
     def cookies(self) -> Cookies:
         """The cookies to set."""
         if self._cookies is None:
@@ -152,6 +194,18 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
     if body is None:
         return b""
     return str(body).encode()
+
+
+def read_length(value: object) -> int:
+    """Read the value of Content-Length.
+
+    Raises:
+        ValueError: It is not a number of bytes.
+    """
+    digits = str(value)
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f"Content-Length is not a number of bytes: {value!r}")
+    return int(digits)
 
 
 async def close_body(body: object) -> None:

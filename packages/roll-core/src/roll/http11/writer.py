@@ -3,25 +3,24 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 from ..errors import PHRASES
-from ..response import JSON_TYPE, Response, encode_body
+from ..response import (
+    BODILESS,
+    INTERIM,
+    JSON_TYPE,
+    LENGTHLESS,
+    Response,
+    encode_body,
+    read_length,
+)
 
 STATUS_LINES = {
     status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
     for status, phrase in PHRASES.items()
 }
 """The status line of each known status, with its end."""
-
-INTERIM = frozenset(status for status in HTTPStatus if status < 200)
-"""Statuses that announce an answer (RFC 9110, section 15.2)."""
-
-BODILESS = INTERIM | {204, 304}
-"""Statuses whose answers never have a body (RFC 9110, section 6.4.1)."""
-
-_LENGTHLESS = BODILESS - {304}  # RFC 9110, section 8.6
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -59,8 +58,8 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
         start, framing = _read_name(name)
         if framing is not None:
             if framing == "content-length":
-                length = _content_length(value)
-                if status in _LENGTHLESS:
+                length = read_length(value)
+                if status in LENGTHLESS:
                     continue
             elif framing == "transfer-encoding":
                 raise ValueError("Transfer-Encoding cannot be set: Roll decides it")
@@ -128,13 +127,6 @@ def _read_value(name: str, value: object) -> str:
             "or a character that is not in latin-1"
         )
     return text
-
-
-def _content_length(value: object) -> int:
-    digits = str(value)
-    if not (digits.isascii() and digits.isdigit()):
-        raise ValueError(f"Content-Length is not a number of bytes: {value!r}")
-    return int(digits)
 
 
 def chunk(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
