@@ -1,4 +1,6 @@
+import copy
 import math
+import pickle
 import time
 from urllib.parse import parse_qs
 
@@ -155,6 +157,177 @@ def test_subclasses_of_headers_decode_to_themselves():
         pass
 
     assert type(Mine.decode(FIELDS)) is Mine
+
+
+def spelled(headers):
+    """List what would be sent: an equality of Headers takes no notice of case."""
+    return [*dict.items(headers)]
+
+
+READS = {
+    "index": lambda headers, name: headers[name],
+    "get": lambda headers, name: headers.get(name),
+    "setdefault": lambda headers, name: headers.setdefault(name, "no"),
+    "pop": lambda headers, name: headers.pop(name),
+    "list": lambda headers, name: headers.list(name)[0],
+    "in": lambda headers, name: "x" if name in headers else None,
+    "keys": lambda headers, name: "x" if name in headers.keys() else None,  # noqa: SIM118
+}
+
+
+@pytest.mark.parametrize("name", ["X-Name", "x-name", "X-NAME"])
+@pytest.mark.parametrize("written", ["X-Name", "x-name", "X-NAME"])
+@pytest.mark.parametrize("read", READS)
+def test_what_was_set_is_found_in_any_case(read, written, name):
+    headers = Headers.decode(FIELDS[:1])
+    headers["Other"] = "y"
+    headers[written] = "x"
+    assert READS[read](headers, name) == "x"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda headers: headers.__setitem__("x-name", "y"),
+        lambda headers: headers.update({"x-name": "y"}),
+        lambda headers: headers.update([("x-name", "y")]),
+        lambda headers: headers.__ior__({"x-name": "y"}),
+    ],
+)
+def test_a_field_that_is_set_again_keeps_its_place_and_its_spelling(write):
+    headers = Headers({"X-Name": "x", "Other": "z"})
+    write(headers)
+    assert spelled(headers) == [("X-Name", "y"), ("Other", "z")]
+
+
+def test_a_field_that_is_updated_by_keyword_is_found_in_any_case():
+    headers = Headers({"VIA": "x"})
+    headers.update(via="y")
+    assert spelled(headers) == [("VIA", "y")]
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda headers: headers.__delitem__("x-name"),
+        lambda headers: headers.pop("x-name"),
+        lambda headers: headers.popitem(),
+        lambda headers: headers.clear(),
+    ],
+)
+def test_a_field_that_was_removed_is_spelled_anew(remove):
+    headers = Headers({"X-NAME": "x"})
+    remove(headers)
+    assert not headers
+    assert "X-NAME" not in headers
+    headers["X-Name"] = "y"
+    assert spelled(headers) == [("X-Name", "y")]
+
+
+def test_removing_what_is_not_there_is_a_key_error():
+    headers = Headers({"A": "1"})
+    with pytest.raises(KeyError, match="B"):
+        del headers["B"]
+    with pytest.raises(KeyError, match="B"):
+        headers.pop("B")
+    assert headers.pop("B", None) is None
+
+
+@pytest.mark.parametrize("name", [1, b"A", None])
+def test_a_name_that_is_no_string_is_refused(name):
+    with pytest.raises(TypeError, match="is not a string"):
+        Headers()[name] = "x"
+
+
+def test_fields_from_the_constructor_are_one_for_each_name():
+    assert spelled(Headers({"Via": "1", "VIA": "2"})) == [("Via", "2")]
+    assert spelled(Headers([("Via", "1"), ("via", "2")])) == [("Via", "2")]
+    assert spelled(Headers.fromkeys(["Via", "via"], "1")) == [("Via", "1")]
+    assert spelled(Headers()) == spelled(Headers.empty()) == []
+
+
+def test_fields_are_equal_in_any_case():
+    headers = Headers({"Via": "1", "Age": "2"})
+    assert headers == {"AGE": "2", "via": "1"}
+    assert headers == Headers({"age": "2", "VIA": "1"})
+    assert headers != {"Via": "1"}
+    assert headers != {"Via": "1", "Age": "3"}
+    assert headers != {"Via": "1", 2: "2"}
+    assert headers != [("Via", "1"), ("Age", "2")]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(headers)
+
+
+def test_fields_are_merged_in_any_case():
+    headers = Headers({"Via": "1"})
+    merged = headers | {"VIA": "2", "Age": "3"}
+    assert type(merged) is Headers
+    assert spelled(merged) == [("Via", "2"), ("Age", "3")]
+    merged = {"VIA": "2", "Age": "3"} | headers
+    assert type(merged) is Headers
+    assert spelled(merged) == [("VIA", "1"), ("Age", "3")]
+    assert spelled(headers) == [("Via", "1")]
+    with pytest.raises(TypeError):
+        headers | 1
+    with pytest.raises(TypeError):
+        1 | headers
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [
+        Headers.copy,
+        copy.copy,
+        copy.deepcopy,
+        lambda headers: pickle.loads(pickle.dumps(headers)),
+    ],
+)
+def test_a_copy_is_one_of_its_own_with_all_there_is(duplicate):
+    headers = Headers.decode([(b"A", b"1"), (b"A", b"2"), (b"B", b"3")])
+    headers["Via"] = "4"
+    copied = duplicate(headers)
+    assert type(copied) is Headers
+    assert spelled(copied) == [("A", "1, 2"), ("B", "3"), ("Via", "4")]
+    assert copied.list("a") == ["1", "2"]
+    copied["VIA"] = "5"
+    assert headers["via"] == "4"
+
+
+def test_a_field_that_is_set_over_a_repeated_one_has_one_value():
+    headers = Headers.decode([(b"A", b"1"), (b"A", b"2")])
+    headers["a"] = "3"
+    assert headers.list("A") == ["3"]
+
+
+def test_a_list_lists_its_items():
+    headers = Headers({"Link": ["<a>", "<b>"]})
+    assert headers["link"] == headers.list("LINK") == ["<a>", "<b>"]
+    headers.list("Link").clear()
+    assert headers["link"] == ["<a>", "<b>"]
+
+
+NAMES = st.sampled_from(["Via", "VIA", "via", "Age", "AGE", "E-Tag", "e-tag", "X"])
+
+
+@given(
+    st.lists(st.sampled_from([b"VIA", b"AGE"]), unique=True),
+    st.lists(st.tuples(st.sampled_from(["set", "pop", "setdefault"]), NAMES)),
+)
+def test_fields_are_always_those_of_one_name(sent, steps):
+    headers = Headers.decode([(name, b"0") for name in sent])
+    expected = {name.decode(): (name.decode(), "0") for name in sent}
+    for number, (step, name) in enumerate(steps):
+        known = expected.get(name.upper())
+        if step == "set":
+            headers[name] = number
+            expected[name.upper()] = (known[0] if known else name, number)
+        elif step == "pop":
+            assert headers.pop(name, None) == (known and known[1])
+            expected.pop(name.upper(), None)
+        else:
+            assert headers.setdefault(name, number) == (known[1] if known else number)
+            expected.setdefault(name.upper(), (name, number))
+        assert spelled(headers) == [*expected.values()]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """Response: status, headers, cookies, every kind of body (SPEC 5)."""
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
 from roll import HttpError, Response
+from roll.datastructures import Headers
+from roll.http11.writer import COPIED
 from roll.response import close_body, encode_body, set_error
+from roll_testing import Client, connect
 
 
 def test_a_response_may_be_made_by_hand():
@@ -143,6 +147,174 @@ def test_a_redirect_is_a_pair(wrong):
     assert response.headers == {}
 
 
+# The header
+
+
+async def test_a_name_is_sent_once_as_it_was_first_written(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.headers["x-first"] = "1"
+        response.headers["X-First"] = "2"
+        assert response.headers.get("X-FIRST") == "2"
+
+    await client.get("/")
+    assert client.protocol.transport.data == (
+        b"HTTP/1.1 200 OK\r\nx-first: 2\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+async def test_a_dict_that_is_assigned_is_found_in_any_case(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.headers = {"X-First": "1"}
+        response.headers["X-FIRST"] = response.headers["x-first"] + "2"
+
+    assert (await client.get("/")).headers.list("X-First") == ["12"]
+
+
+def test_headers_that_are_assigned_are_kept():
+    response = Response(None, None)
+    headers = response.headers = Headers({"A": "1"})
+    assert response.headers is headers
+
+
+@pytest.mark.parametrize(
+    ("before", "names", "after"),
+    [
+        (None, ["Accept"], "Accept"),
+        (None, ["Accept", "Origin"], "Accept, Origin"),
+        (None, ["Accept", "accept"], "Accept"),
+        ("", ["Accept"], "Accept"),
+        ("accept", ["Accept", "Origin"], "accept, Origin"),
+        ("Cookie,accept , ,", ["ACCEPT", "Origin"], "Cookie, accept, Origin"),
+        (["Cookie", "Accept, Via"], ["via", "Origin"], "Cookie, Accept, Via, Origin"),
+        (("Cookie", "Cookie"), [], "Cookie"),
+        ("*", ["Origin"], "*"),
+        ("Cookie, *", ["Origin"], "*"),
+        ("Cookie", ["*"], "*"),
+        ("*", [], "*"),
+    ],
+)
+def test_what_a_response_depends_on_is_merged(before, names, after):
+    response = Response(None, None)
+    if before is not None:
+        response.headers["vary"] = before
+    for _ in range(2):
+        response.vary(*names)
+        assert response.headers == {"Vary": after}
+
+
+def test_a_response_that_depends_on_nothing_does_not_say_so():
+    response = Response(None, None)
+    response.vary()
+    assert response.headers == {}
+
+
+def test_a_list_that_is_the_views_own_does_not_grow():
+    names = ["Accept"]
+    response = Response(None, None)
+    response.headers["Vary"] = names
+    response.vary("Origin")
+    assert (names, response.headers["Vary"]) == (["Accept"], "Accept, Origin")
+
+
+# Its size
+
+
+async def pieces():
+    yield b"abc"
+    yield "é"
+    yield b""
+
+
+SIZES = {
+    "bytes": (b"abc", {}, 3, 3),
+    "bytearray": (bytearray(b"abc"), {}, 3, 3),
+    "memoryview": (memoryview(b"abcd").cast("H"), {}, 4, 4),
+    "text": ("aé\r\n\r\n", {}, 7, 7),
+    "number": (42, {}, 2, 2),
+    "nothing": (None, {}, 0, 0),
+    "with a field": (b"abc", {"X": "y"}, 3, 3),
+    "closing": (b"abc", {"Connection": "close"}, 3, 3),
+    "large": (b"a" * (COPIED + 1), {}, COPIED + 1, COPIED + 1),
+    "large bytearray": (bytearray(COPIED + 1), {}, COPIED + 1, COPIED + 1),
+    "declared": (b"abc", {"content-length": "3"}, 3, 3),
+    "stream": (pieces, {}, None, 5),
+    "declared stream": (pieces, {"content-length": 5}, 5, 5),
+    "wrong length": (b"abc", {"Content-Length": "three"}, None, 21),
+    "lone surrogate": ("\ud800", {}, None, 21),
+    # Statuses whose responses have no body.
+    "204": (b"never sent", {"status": 204}, 0, 0),
+    "204 with a length": (b"", {"status": 204, "Content-Length": 3}, 0, 0),
+    "304": (b"never sent", {"status": 304}, 0, 0),
+    "304 with a length": (b"", {"status": 304, "Content-Length": 3}, 3, 0),
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("name", SIZES)
+async def test_a_response_knows_its_size_and_what_was_sent_of_it(
+    client, app, name, method
+):
+    body, headers, size, sent = SIZES[name]
+    responses = []
+
+    @app.route("/")
+    async def view(request, response):
+        response.headers = headers
+        response.status = response.headers.pop("status", 200)
+        response.body = body() if callable(body) else body
+        responses.append(response)
+
+    @app.listen("response")
+    async def look(request, response):
+        assert (response.size, response.sent) == (size, 0)
+
+    answer = await client.request("/", method)
+    assert responses[0].sent == len(answer.body) == (sent if method == "GET" else 0)
+    assert responses[0].sent == len(answer.body)  # it is counted once
+
+
+async def test_what_is_sent_of_a_stream_is_counted_as_it_goes(client, app):
+    counts = []
+
+    @app.route("/")
+    async def view(request, response):
+        async def count():
+            for piece in (b"abc", b"", b"de"):
+                counts.append(response.sent)
+                yield piece
+
+        response.body = count()
+
+    await client.get("/")
+    assert counts == [0, 3, 3]
+
+
+async def test_nothing_is_sent_to_a_client_that_has_left(app):
+    responses = []
+    go = asyncio.Event()
+
+    @app.route("/", on_disconnect="finish")
+    async def view(request, response):
+        responses.append(response)
+        await go.wait()
+        response.body = {"small": b"abc", "large": b"a" * (COPIED + 1)}.get(
+            request.query_string, pieces()
+        )
+
+    async with Client(app):
+        for kind in ("small", "large", "stream"):
+            transport = connect(app)
+            transport.feed(f"GET /?{kind} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            transport.reset()
+            await transport.wait_closed()
+        go.set()
+        while app.connections:  # their views go on
+            await asyncio.sleep(0)
+    assert [response.sent for response in responses] == [0, 0, 0]
+
+
 # JSON
 
 
@@ -154,6 +326,24 @@ def test_json_has_one_type_however_it_was_written_before():
         "X": "y",
         "Content-Type": "application/json; charset=utf-8",
     }
+
+
+def test_the_type_of_json_is_a_field_like_others():
+    response = Response(None, None)
+    response.json = 1
+    assert response.headers == {"Content-Type": "application/json; charset=utf-8"}
+    response.headers["content-type"] = "application/geo+json"
+    assert response.headers == {"Content-Type": "application/geo+json"}
+
+
+@pytest.mark.parametrize("headers", [{}, Headers()])
+async def test_the_type_of_json_may_be_dropped(client, app, headers):
+    @app.route("/")
+    async def view(request, response):
+        response.json = 1
+        response.headers = headers
+
+    assert "Content-Type" not in (await client.get("/")).headers
 
 
 async def test_json_is_compact_and_has_a_type(client, app):

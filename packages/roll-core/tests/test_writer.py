@@ -172,11 +172,6 @@ def test_a_content_length_is_ascii_digits(value):  # RFC 9110, 8.6
         writer.fields(200, {"Content-Length": value})
 
 
-def test_a_content_length_is_set_once():
-    with pytest.raises(ValueError, match="Content-Length is set twice"):
-        writer.fields(200, {"Content-Length": 1, "content-length": 1})
-
-
 @pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding"])
 def test_transfer_encoding_is_not_a_views_to_set(name):
     with pytest.raises(ValueError, match="Transfer-Encoding cannot be set"):

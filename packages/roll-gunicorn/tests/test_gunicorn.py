@@ -603,7 +603,7 @@ FORMAT = "%(h)s %(u)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(b)s %(f)s %(a)s %({x
         ("HEAD /view HTTP/1.1", "HEAD /view  HTTP/1.1 200 0"),
         ("GET /none%22 HTTP/1.0", "GET /none%22  HTTP/1.0 404 9"),
         ("GET /nothing HTTP/1.1", "GET /nothing  HTTP/1.1 204 0"),
-        ("GET /stream HTTP/1.1", "GET /stream  HTTP/1.1 200 -"),
+        ("GET /stream HTTP/1.1", "GET /stream  HTTP/1.1 200 5"),
         ("GET /stream?length=1 HTTP/1.1", "GET /stream length=1 HTTP/1.1 200 5"),
     ],
 )

@@ -59,7 +59,7 @@ def refusal(request: "Request") -> str | None:
     if request.remote_addr != protocol.remote_addr:
         return "a listener has set request.remote_addr, as it does behind a proxy"
     for name in request.headers:
-        if name in _PROXY_FIELDS or name.startswith("X-FORWARDED"):
+        if name.upper() in _PROXY_FIELDS or name.upper().startswith("X-FORWARDED"):
             return f"the request came through a proxy, which has set {name}"
     if request.version != "1.1":  # a proxy that adds nothing: nginx, as it comes
         return "the request is HTTP/1.0, which proxies speak and browsers do not"

@@ -1,10 +1,11 @@
 """Response: what a view answers: status, headers, cookies and body."""
 
-from collections.abc import Set
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from .cookies import Cookies
+from .datastructures import Headers
 from .descriptors import are_exhausted
 from .errors import PHRASES, HttpError
 from .jsontext import encode_json
@@ -15,6 +16,19 @@ from .typing import App, Connection
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
 
 
+INTERIM = frozenset(status for status in HTTPStatus if status < 200)
+"""Statuses that announce an answer (RFC 9110, section 15.2)."""
+
+BODILESS = INTERIM | {204, 304}
+"""Statuses whose answers never have a body (RFC 9110, section 6.4.1)."""
+
+LENGTHLESS = BODILESS - {304}
+"""Statuses whose answers never have a Content-Length (RFC 9110, section 8.6)."""
+
+JSON_TYPE = "application/json; charset=utf-8"
+"""The Content-Type of what is set as `json`."""
+
+
 class Response:
     """What a view answers.
 
@@ -23,17 +37,29 @@ class Response:
         protocol: The connection to answer on, None for a response made by hand.
     """
 
-    __slots__ = ("_cookies", "_status", "app", "body", "headers", "protocol")
+    __slots__ = (
+        "_cookies",
+        "_headers",
+        "_is_json",
+        "_sent",
+        "_status",
+        "app",
+        "body",
+        "protocol",
+    )
 
     def __init__(self, app: App | None, protocol: Connection | None) -> None:
         self.app = app
         self.protocol = protocol
-        self.headers: dict[str, Any] = {}
-        """Fields in the order set; a list value is sent as repeated lines."""
         self.body: Any = b""
         """Bytes, a string, None, an async iterable of pieces, or anything: `str()`."""
         self._status = HTTPStatus.OK
+        # Made when they are asked for. Most responses have no field, or that of JSON.
+        self._headers: Headers | None = None
+        self._is_json = False
         self._cookies: Cookies | None = None
+        # Bytes of the body, or all of a message whose body nobody has counted yet.
+        self._sent: int | bytes = 0
 
     def reset(self) -> None:
         """Drop all that was set: an empty 200 is left."""
@@ -56,6 +82,73 @@ class Response:
             raise ValueError(f"{status!r} is no HTTP status") from None
 
     @property
+    def headers(self) -> Headers:
+        """The fields, in the order set; a list value is sent as repeated lines.
+
+        Names are found in any case, and sent as they were first written.
+        """
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers.__new__(Headers)
+            if self._is_json:
+                dict.__setitem__(headers, "Content-Type", JSON_TYPE)
+        return headers
+
+    @headers.setter
+    def headers(self, fields: Mapping[str, Any]) -> None:
+        self._headers = fields if isinstance(fields, Headers) else Headers(fields)
+
+    def vary(self, *names: str) -> None:
+        """Add to the fields of a request that the response depends on.
+
+        What is in `Vary` already, as a string or a list, stays, and no name is there
+        twice. `*` stands for all of them (RFC 9110, section 12.5.5).
+
+        Args:
+            names: Such as `"Accept-Encoding"`, in any case; or `"*"`.
+        """
+        members: dict[str, str] = {}
+        for line in [*self.headers.list("Vary"), *names]:
+            for member in str(line).split(","):
+                name = member.strip(" \t")
+                if name:
+                    members.setdefault(name.lower(), name)
+        if members:
+            self.headers["Vary"] = (
+                "*" if "*" in members else ", ".join(members.values())
+            )
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the body, as `Content-Length` says or will say.
+
+        It is None when it is not known: of a stream without a `Content-Length`, and of
+        what cannot be sent. A body that is a string is encoded each time.
+        """
+        declared = self._headers.get("Content-Length") if self._headers else None
+        try:
+            if declared is not None and self._status not in LENGTHLESS:
+                return read_length(declared)
+            if self._status in BODILESS:
+                return 0
+            if hasattr(self.body, "__aiter__"):
+                return None
+            return len(encode_body(self.body))
+        except ValueError:  # no number, or a lone surrogate
+            return None
+
+    @property
+    def sent(self) -> int:
+        """The bytes of the body that were written to the connection so far.
+
+        They are 0 before the response is sent, and when it has no body, as to HEAD.
+        """
+        if isinstance(self._sent, bytes):
+            head = self._sent.index(b"\r\n\r\n") + 4
+            self._sent = len(self._sent) - head
+        return self._sent
+
+    @property
     def cookies(self) -> Cookies:
         """The cookies to set."""
         if self._cookies is None:
@@ -69,9 +162,10 @@ class Response:
 
     def _set_json(self, value: Any) -> None:
         self.body = encode_json(value)
-        if self.headers:
-            _remove(self.headers, {"content-type"})
-        self.headers["Content-Type"] = "application/json; charset=utf-8"
+        if self._headers is None:
+            self._is_json = True
+        else:
+            self._headers["Content-Type"] = JSON_TYPE
 
     json = property(None, _set_json, doc="Set the body, and its type, from an object.")
 
@@ -101,6 +195,18 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
     return str(body).encode()
 
 
+def read_length(value: object) -> int:
+    """Read the value of Content-Length.
+
+    Raises:
+        ValueError: It is not a number of bytes.
+    """
+    digits = str(value)
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError("Content-Length is not a number of bytes, in ASCII digits")
+    return int(digits)
+
+
 async def close_body(body: object) -> None:
     """Close an async generator, or what closes like one."""
     aclose = getattr(body, "aclose", None)
@@ -122,12 +228,6 @@ _CONTENT_FIELDS = frozenset(
         "last-modified",
     }
 )
-
-
-def _remove(headers: dict[str, Any], names: Set[str]) -> None:
-    """Drop fields, given in lower case, however they are written."""
-    for name in [name for name in headers if name.lower() in names]:
-        del headers[name]
 
 
 def as_http_error(request: Any, error: BaseException) -> HttpError:
@@ -156,7 +256,8 @@ def set_error(response: Response, error: HttpError) -> None:
     unfit = _CONTENT_FIELDS
     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         unfit = unfit - {"content-range"}  # it tells the length (RFC 9110, 15.5.17)
-    _remove(response.headers, unfit)
+    for name in unfit:
+        response.headers.pop(name, None)
     message = error.message
     response.body = PHRASES[response.status] if message is None else message
     response.headers["Content-Type"] = "text/plain; charset=utf-8"

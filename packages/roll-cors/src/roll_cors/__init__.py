@@ -98,7 +98,7 @@ def cors(
     @app.listen("response")
     async def add_cors_headers(request: Request, response: Response) -> None:
         if (policy := policies.find(request)) is not None:
-            await _apply(policy, request, response.headers)
+            await _apply(policy, request, response)
 
 
 class Policies:
@@ -154,14 +154,14 @@ def _requested_method(request: Request) -> str:
     return method
 
 
-async def _apply(policy: Policy, request: Request, headers: dict[str, Any]) -> None:
-    """Put the fields of an answer, or of one to a preflight, among its *headers*."""
+async def _apply(policy: Policy, request: Request, response: Response) -> None:
+    """Set the fields of a response, which may be one to a preflight."""
     fields = {}
     allowed = True
     if policy.allows is not None:
         allowed = await _is_allowed(request.origin, policy.allows)
         fields[ALLOW_ORIGIN] = request.origin
-        _vary_by_origin(headers)
+        response.vary("Origin")
     if method := _requested_method(request):
         fields.update(policy.preflight)
         if policy.any_method and _is_safe(method, TOKEN):
@@ -171,12 +171,10 @@ async def _apply(policy: Policy, request: Request, headers: dict[str, Any]) -> N
             fields[ALLOW_HEADERS] = names
     else:
         fields.update(policy.fields)
-    # A field that stands twice, in two spellings, is refused by browsers.
-    replaced = {ALLOW_ORIGIN.lower(), *map(str.lower, fields)}
-    for name in [name for name in headers if name.lower() in replaced]:
-        del headers[name]
+    for name in (ALLOW_ORIGIN, *fields):  # which a view may have set
+        response.headers.pop(name, None)
     if allowed:
-        headers.update(fields)
+        response.headers.update(fields)
 
 
 async def _is_allowed(origin: str, allows: Callable[[str], object]) -> bool:
@@ -189,21 +187,6 @@ async def _is_allowed(origin: str, allows: Callable[[str], object]) -> bool:
 def _is_safe(text: str, grammar: re.Pattern[str]) -> bool:
     """Whether what a client sent may be sent back; an answer without it refuses it."""
     return len(text) <= LONGEST and grammar.fullmatch(text) is not None
-
-
-def _vary_by_origin(headers: dict[str, Any]) -> None:
-    """Add to what an answer depends on, as it was set (RFC 9110, section 12.5.5)."""
-    names = [name for name in headers if name.lower() == "vary"]
-    lines: list[str] = []
-    for name in names:
-        value = headers.pop(name)
-        lines += map(str, value if isinstance(value, (list, tuple)) else [value])
-    elements = [
-        found for line in lines for x in line.split(",") if (found := x.strip())
-    ]
-    if "*" not in elements and "origin" not in map(str.lower, elements):
-        elements.append("Origin")
-    headers["Vary"] = ", ".join(elements)
 
 
 @hookimpl

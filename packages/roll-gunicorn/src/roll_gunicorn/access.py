@@ -1,7 +1,6 @@
 """Watching the requests of connections, and what gunicorn's access log says of one."""
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -61,8 +60,8 @@ class Answer(NamedTuple):
 
     status: str
     headers: Mapping[str, Any]
-    sent: int | None
-    """Bytes of the body; None for a stream of unknown length."""
+    sent: int
+    """Bytes of the body."""
 
 
 class Question(NamedTuple):
@@ -71,10 +70,9 @@ class Question(NamedTuple):
     headers: list[tuple[str, str]]
 
 
-def answer(request: Request, response: Response, status: int) -> Answer:
+def answer(response: Response, status: int) -> Answer:
     """Write a response as gunicorn's loggers read it."""
-    sent = 0 if status == LEFT else _size(request, response)
-    return Answer(f"{status:d}", response.headers, sent)
+    return Answer(f"{status:d}", response.headers, response.sent)
 
 
 def environ(request: Request) -> dict[str, Any]:
@@ -106,29 +104,3 @@ def question(request: Request) -> Question:
 
 def _escape(data: bytes) -> str:
     return data.decode("latin-1").translate(_ESCAPES)
-
-
-def _size(request: Request, response: Response) -> int | None:
-    """Count the bytes of an answer's body; None for a stream of unknown length."""
-    body = response.body
-    if request.method == "HEAD" or response.status in (
-        HTTPStatus.SWITCHING_PROTOCOLS,
-        HTTPStatus.NO_CONTENT,
-        HTTPStatus.NOT_MODIFIED,
-    ):
-        return 0
-    if hasattr(body, "__aiter__"):
-        return _declared(response.headers)
-    if isinstance(body, memoryview):
-        return body.nbytes
-    if not isinstance(body, (bytes, bytearray)):
-        body = b"" if body is None else str(body).encode(errors="replace")
-    return len(body)
-
-
-def _declared(fields: Mapping[str, Any]) -> int | None:
-    """Read the length that a view has set for its stream."""
-    for name, value in fields.items():
-        if name.lower() == "content-length" and str(value).isdecimal():
-            return int(value)
-    return None

@@ -118,7 +118,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
             self.handle_exit()
         if self._logs_access:
             self.log.access(
-                access.answer(request, response, status),
+                access.answer(response, status),
                 access.question(request),
                 access.environ(request),
                 timedelta(seconds=seconds),

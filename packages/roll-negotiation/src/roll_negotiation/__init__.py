@@ -99,11 +99,11 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
                 request[dimension.key] = chosen
 
     @app.listen("response")
-    async def add_vary(request: Request, response: Response) -> None:
+    async def tell_caches(request: Request, response: Response) -> None:
         payload = request.route.payload or {}
         fields = [each.field for each in makers if payload.get(each.extra) is not None]
         if fields:
-            _add_vary(response.headers, fields)
+            response.vary(*fields)
 
 
 content_negociation = content_negotiation
@@ -132,18 +132,6 @@ def _read(request: Request, dimension: Dimension) -> str:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         raise HttpError(status, f"{dimension.field} is too long")
     return value
-
-
-def _add_vary(headers: dict[str, Any], fields: list[str]) -> None:
-    """Add names to `Vary`, however a view has written it (RFC 9110, section 12.5.5)."""
-    name = next((name for name in headers if name.lower() == "vary"), "Vary")
-    given = headers.get(name, "")
-    text = ", ".join(given) if isinstance(given, (list, tuple)) else str(given)
-    members = [member.strip() for member in text.split(",") if member.strip()]
-    known = {member.lower() for member in members}
-    if "*" not in known:
-        members += [field for field in fields if field.lower() not in known]
-        headers[name] = ", ".join(members)
 
 
 @hookimpl

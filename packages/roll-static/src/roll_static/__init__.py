@@ -123,7 +123,7 @@ def static(
             entry = cache.get(path) or cache.add(path, variants)
         coding = choose_coding(request.headers.get("ACCEPT-ENCODING"), entry.sizes)
         if coding is None or len(entry.sizes) > 1:
-            _add_vary(response)
+            response.vary("Accept-Encoding")
         if coding is None:
             raise HttpError(HTTPStatus.NOT_ACCEPTABLE)
         variant = entry.variants[coding]
@@ -179,13 +179,6 @@ def _set_head(response: Response, plan: Plan, variant: Variant) -> None:
         if plan.status == HTTPStatus.PARTIAL_CONTENT:
             end = plan.start + plan.length - 1
             headers["Content-Range"] = f"bytes {plan.start}-{end}/{variant.size}"
-
-
-def _add_vary(response: Response) -> None:
-    """Tell caches that the answer goes by Accept-Encoding, beside what it did."""
-    known = response.headers.get("Vary", [])
-    fields = [known] if isinstance(known, str) else [*known]
-    response.headers["Vary"] = ", ".join([*fields, "Accept-Encoding"])
 
 
 def _redirect(response: Response, path: str, query: str) -> None:

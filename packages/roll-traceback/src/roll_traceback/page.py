@@ -93,8 +93,6 @@ you deploy.</p>
 """
     # Lone surrogates, in a message, are no UTF-8.
     response.body = page.encode("utf-8", "backslashreplace")
-    for name in [name for name in response.headers if name.lower() == "content-type"]:
-        del response.headers[name]
     response.headers.update(_HEADERS)
 
 

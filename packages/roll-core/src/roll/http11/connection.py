@@ -13,6 +13,7 @@ from ..logs import logger, report
 from ..peers import has_left
 from ..request import Request
 from ..response import (
+    INTERIM,
     Response,
     as_http_error,
     close_body,
@@ -411,7 +412,7 @@ class HttpProtocol(asyncio.Protocol):
             if self.switch is not None:
                 switch, self.switch = self.switch, None
                 # A listener may have refused it since.
-                if self._remaining >= 0 and response._status in writer.INTERIM:
+                if self._remaining >= 0 and response._status in INTERIM:
                     return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
@@ -471,6 +472,8 @@ class HttpProtocol(asyncio.Protocol):
             content.expected = False  # the client has its answer
         if isinstance(framed, bytes):
             self._send(framed)
+            if self.state < SWITCHED:
+                response._sent = framed  # to count its body would take longer
             if type(response.body) not in _PLAIN:
                 await close_body(response.body)
         else:
@@ -483,11 +486,14 @@ class HttpProtocol(asyncio.Protocol):
         if framed.close:
             self._remaining = -1
         self._send(framed.head, at_once=framed.body is not None)
+        if self.state != CLOSED:
+            response._sent = framed.head  # which has a small body behind it
         if framed.body is not None and self.state != CLOSED:
             if hasattr(framed.body, "__aiter__"):
-                return await self._write_stream(framed)
+                return await self._write_stream(framed, response)
             # The transport keeps what it is given, until it is sent.
             self._send(bytes(framed.body), at_once=True)
+            response._sent = len(framed.body)
         await close_body(response.body)
 
     async def _wait_for_client(self) -> None:
@@ -501,7 +507,7 @@ class HttpProtocol(asyncio.Protocol):
             self._enter(before if before is not BODY or self._body else VIEW)
 
     def _frame(self, request: Request, response: Response) -> bytes | Framed:
-        if self.switch is not None and response._status in writer.INTERIM:
+        if self.switch is not None and response._status in INTERIM:
             if self._remaining < 0:  # a limit of requests does not count a handshake
                 raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
             return frame(response, extra=self.app.date, switches=True)
@@ -537,7 +543,7 @@ class HttpProtocol(asyncio.Protocol):
             return False
         return content.missing <= self.parser.limits.unread
 
-    async def _write_stream(self, framed: Framed) -> None:
+    async def _write_stream(self, framed: Framed, response: Response) -> None:
         """Send the pieces of an async body as they come, and always close it."""
         transport = self.transport
         body: AsyncIterable[Any] = framed.body
@@ -545,6 +551,7 @@ class HttpProtocol(asyncio.Protocol):
         transport.set_write_buffer_limits(UNSENT)
         left = math.inf if framed.length is None else framed.length
         turn = STREAM_TURN
+        sent = 0
         iterator = aiter(body)
         try:
             async for piece in iterator:
@@ -560,6 +567,8 @@ class HttpProtocol(asyncio.Protocol):
                     self._send(writer.chunk(data))
                 else:
                     self._send(bytes(data))
+                sent += len(data)
+                response._sent = sent
                 turn -= PIECE + len(data)
                 if self._writable is not None:
                     del piece, data  # they are kept until they are sent

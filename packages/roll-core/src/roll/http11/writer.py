@@ -3,25 +3,24 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 from ..errors import PHRASES
-from ..response import Response, encode_body
+from ..response import (
+    BODILESS,
+    INTERIM,
+    JSON_TYPE,
+    LENGTHLESS,
+    Response,
+    encode_body,
+    read_length,
+)
 
 STATUS_LINES = {
     status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
     for status, phrase in PHRASES.items()
 }
 """The status line of each known status, with its end."""
-
-INTERIM = frozenset(status for status in HTTPStatus if status < 200)
-"""Statuses that announce an answer (RFC 9110, section 15.2)."""
-
-BODILESS = INTERIM | {204, 304}
-"""Statuses whose answers never have a body (RFC 9110, section 6.4.1)."""
-
-_LENGTHLESS = BODILESS - {304}  # RFC 9110, section 8.6
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -59,10 +58,8 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
         start, framing = _read_name(name)
         if framing is not None:
             if framing == "content-length":
-                if length is not None:
-                    raise ValueError("Content-Length is set twice")
-                length = _content_length(value)
-                if status in _LENGTHLESS:
+                length = read_length(value)
+                if status in LENGTHLESS:
                     continue
             elif framing == "transfer-encoding":
                 raise ValueError("Transfer-Encoding cannot be set: Roll decides it")
@@ -142,13 +139,6 @@ def _read_value(name: str, value: object) -> str:
     return text
 
 
-def _content_length(value: object) -> int:
-    digits = str(value)
-    if not (digits.isascii() and digits.isdigit()):
-        raise ValueError("Content-Length is not a number of bytes, in ASCII digits")
-    return int(digits)
-
-
 def chunk(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
     """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1).
 
@@ -160,6 +150,8 @@ def chunk(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
 
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
+
+_get = dict.get  # the one of Headers takes longer, as it finds a name in any case
 
 _SERVERS = frozenset({"date", "server"})
 """Fields that a server adds, unless a view has set them: neither is sent twice."""
@@ -221,7 +213,7 @@ def frame(
     """
     status = response._status
     start = STATUS_LINES[status]
-    headers = response.headers
+    headers = response._headers
     jar = response._cookies
     set_cookies = cookies(jar.values()) if jar else b""
     body = response.body
@@ -232,19 +224,27 @@ def frame(
         and len(body) <= COPIED
         and (
             not headers
-            or (len(headers) == 1 and type(headers.get("Content-Type")) is str)
+            or (len(headers) == 1 and type(_get(headers, "Content-Type")) is str)
         )
         and version == "1.1"
         and not close
         and method not in _BARE
         and status not in BODILESS
     ):  # what most responses are: one format instead of all that follows
-        lines = content_type(headers["Content-Type"]) if headers else b""
+        if headers:
+            lines = content_type(headers["Content-Type"])
+        else:
+            is_json = headers is None and response._is_json
+            lines = content_type(JSON_TYPE) if is_json else b""
         parts = (start, set_cookies, lines, len(body), extra, body)
         return b"%b%b%bContent-Length: %d\r\n%b\r\n%b" % parts
-    streams = hasattr(body, "__aiter__")
-    if not streams:
-        body = encode_body(body)
+    streams = False
+    if type(body) is not bytes:
+        streams = hasattr(body, "__aiter__")
+        if not streams:
+            body = encode_body(body)
+    if headers is None:
+        headers = response.headers
     lines, length, closes = fields(status, headers)
     close = close or closes
     chunked = False

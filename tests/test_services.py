@@ -1,0 +1,42 @@
+"""What the core does for extensions is not done again by any of them.
+
+Each row is something that several packages once did on their own, and did differently.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGES = Path(__file__).parent.parent / "packages"
+
+# What shows, as a string in any case, that a module does it; what to call instead; the
+# modules that may do it.
+SERVICES = {
+    "vary": ("response.vary(...)", {"roll/response.py"}),
+}
+
+
+def strings(tree):
+    """List the strings of a module, in lower case."""
+    return [
+        node.value.lower()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def modules():
+    """Find the modules of all packages: their names, and what they are made of."""
+    found = {}
+    for path in sorted(PACKAGES.glob("*/src/**/*.py")):
+        name = "/".join(path.relative_to(PACKAGES).parts[2:])
+        found[name] = ast.parse(path.read_text())
+    return found
+
+
+@pytest.mark.parametrize("shown", SERVICES)
+def test_what_the_core_does_is_done_there_alone(shown):
+    instead, allowed = SERVICES[shown]
+    found = {name for name, tree in modules().items() if shown in strings(tree)}
+    assert found == allowed, f"call {instead} instead"
