@@ -366,21 +366,24 @@ class Request(IdentityDict):
         where `route:find` listeners may look at it. When the look-up raises, the error
         is raised by what answers.
         """
-        if self._endpoint is None:
+        endpoint = self._endpoint
+        if endpoint is None:
             if self._path is None:
                 self._read_target()
-            if self._endpoint is None:  # a path that does not decode has one
-                app = self.app
-                try:
-                    if app is None or "route:find" in app.hooks:
-                        self._endpoint, self.variables = self._find()
-                    else:
-                        self._endpoint, self.variables = app.router.find(
-                            self._path, self._method or self.message.method
-                        )
-                except Exception:  # of a listener, or of the app's own matcher
-                    self._endpoint, self.variables = _UNRESOLVED, {}
-        return self._endpoint
+                if self._endpoint is not None:  # the path does not decode
+                    return self._endpoint
+            app = self.app
+            try:
+                if app is None or "route:find" in app.hooks:
+                    endpoint, self.variables = self._find()
+                else:
+                    endpoint, self.variables = app.router.find(
+                        self._path, self._method or self.message.method
+                    )
+            except Exception:  # of a listener, or of the app's own matcher
+                endpoint, self.variables = _UNRESOLVED, {}
+            self._endpoint = endpoint
+        return endpoint
 
     def _find(self) -> tuple[Endpoint, dict[str, Any]]:
         """Let listeners look up what answers; the router does where none knows."""

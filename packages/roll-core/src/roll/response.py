@@ -41,11 +41,11 @@ class Response:
         "_cookies",
         "_headers",
         "_is_json",
-        "_sent",
         "_status",
         "app",
         "body",
         "protocol",
+        "written",
     )
 
     def __init__(self, app: App | None, protocol: Connection | None) -> None:
@@ -58,8 +58,9 @@ class Response:
         self._headers: Headers | None = None
         self._is_json = False
         self._cookies: Cookies | None = None
-        # Bytes of the body, or all of a message whose body nobody has counted yet.
-        self._sent: int | bytes = 0
+        self.written: int | bytes = 0
+        """What the connection wrote: how many bytes of the body, or all of a message;
+        `sent` counts the body in it."""
 
     def reset(self) -> None:
         """Drop all that was set: an empty 200 is left."""
@@ -143,10 +144,10 @@ class Response:
 
         They are 0 before the response is sent, and when it has no body, as to HEAD.
         """
-        if isinstance(self._sent, bytes):
-            head = self._sent.index(b"\r\n\r\n") + 4
-            self._sent = len(self._sent) - head
-        return self._sent
+        if isinstance(self.written, bytes):
+            head = self.written.index(b"\r\n\r\n") + 4
+            self.written = len(self.written) - head
+        return self.written
 
     @property
     def cookies(self) -> Cookies:

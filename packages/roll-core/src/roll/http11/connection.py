@@ -50,6 +50,9 @@ STREAM_TURN = 2**20
 """Bytes of a stream that are sent before others have their turn, where neither its view
 nor its client lets it wait."""
 
+UNLIMITED = 2**30 - 1
+"""Messages on a connection without a limit: what CPython counts fastest."""
+
 PIECE = 4096
 """Bytes that a piece counts for beside its own, as it takes time, however small."""
 
@@ -146,7 +149,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body: Body | None = None  # that is still coming
         self._advancing = False
         self._paused = False  # reading
-        self._remaining: float = app.limits.requests or math.inf  # messages to be read
+        self._remaining = app.limits.requests or UNLIMITED  # messages to be read
         self._writable: asyncio.Future[None] | None = None
         self._disconnected: asyncio.Future[None] | None = None
         self._watched = _UNWATCHED
@@ -250,18 +253,25 @@ class HttpProtocol(asyncio.Protocol):
         try:
             while True:
                 body = self._body
-                if turn <= 0 or (
-                    self.request is not None if body is None else body.full
-                ):
+                if self.request is not None if body is None else body.full:
                     starved = False
-                elif body is None and not parser.held:  # the usual end
+                elif not parser.held and body is None:  # the usual end
                     starved = True
+                elif not turn:
+                    starved = False
                 else:
                     turn -= 1
-                    event = self._take_event(parser)
+                    try:
+                        event = parser.next_event()
+                        if type(event) is Head:
+                            self._begin(event)
+                            begun = self.request is not None
+                        else:
+                            self._take(event)
+                    except Exception:  # not the client's fault
+                        self._fail()
+                        continue
                     starved = event is NEED_DATA
-                    if type(event) is Head:
-                        begun = self.request is not None
                     if not starved and (not begun or self._body is not None):
                         continue
                 if not begun:
@@ -280,32 +290,27 @@ class HttpProtocol(asyncio.Protocol):
         if starved:
             if parser.held and self.state is IDLE:
                 self._enter(HEAD)
-        elif turn <= 0:
+        elif not turn:
             self._outbox.loop.call_soon(self._advance)  # others have their turn
         if parser.held or self._body is not None or self._paused:
             self._pause(self._is_full(starved))
 
-    def _take_event(self, parser: Parser) -> Event:
-        """Take the next event, and do with it what is to be done."""
-        try:
-            event = parser.next_event()
-            if type(event) is Head:
-                self._begin(event)
-            elif type(event) is bytes:
-                self.on_body(event)
-            elif event is END:
-                self.on_message_complete()
-            elif type(event) is Refusal:
-                self._refuse(event)
-            elif self._body is not None and self._body.length is None:
-                self._body.announce(parser.left)
-        except Exception:  # not the client's fault
-            logger.exception("A message could not be read")
-            parser.stop()
-            error = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
-            event = Refusal(error, "GET")
+    def _take(self, event: Event) -> None:
+        """Take what is not the head of a message."""
+        if type(event) is bytes:
+            self.on_body(event)
+        elif event is END:
+            self.on_message_complete()
+        elif type(event) is Refusal:
             self._refuse(event)
-        return event
+        elif self._body is not None and self._body.length is None:
+            self._body.announce(self.parser.left)
+
+    def _fail(self) -> None:
+        """Answer 500, and read nothing more, where our own code has raised."""
+        logger.exception("A message could not be read")
+        self.parser.stop()
+        self._refuse(Refusal(HttpError(HTTPStatus.INTERNAL_SERVER_ERROR), "GET"))
 
     def _is_full(self, starved: bool) -> bool:
         """Whether no more is to come in: behind a message, or for a body that is full.
@@ -430,7 +435,8 @@ class HttpProtocol(asyncio.Protocol):
         finally:
             # With what was raised, a task holds on to its frames, and to us.
             self.request = self.response = self.task = self.switch = None
-        if self.state >= LINGERING:
+        state = self.state
+        if state is not VIEW and state >= LINGERING:  # to order them takes longer
             return
         content = request.content
         if self._remaining <= 0:
@@ -471,9 +477,8 @@ class HttpProtocol(asyncio.Protocol):
         if content is not None:
             content.expected = False  # the client has its answer
         if isinstance(framed, bytes):
-            self._send(framed)
-            if self.state < SWITCHED:
-                response._sent = framed  # to count its body would take longer
+            if self._send(framed):
+                response.written = framed  # to count its body would take longer
             if type(response.body) not in _PLAIN:
                 await close_body(response.body)
         else:
@@ -485,15 +490,14 @@ class HttpProtocol(asyncio.Protocol):
         """Send what is large, comes in pieces, or is the last."""
         if framed.close:
             self._remaining = -1
-        self._send(framed.head, at_once=framed.body is not None)
-        if self.state != CLOSED:
-            response._sent = framed.head  # which has a small body behind it
+        if self._send(framed.head, at_once=framed.body is not None):
+            response.written = framed.head  # which has a small body behind it
         if framed.body is not None and self.state != CLOSED:
             if hasattr(framed.body, "__aiter__"):
                 return await self._write_stream(framed, response)
             # The transport keeps what it is given, until it is sent.
             self._send(bytes(framed.body), at_once=True)
-            response._sent = len(framed.body)
+            response.written = len(framed.body)
         await close_body(response.body)
 
     async def _wait_for_client(self) -> None:
@@ -568,13 +572,13 @@ class HttpProtocol(asyncio.Protocol):
                 else:
                     self._send(bytes(data))
                 sent += len(data)
-                response._sent = sent
+                response.written = sent
                 turn -= PIECE + len(data)
                 if self._writable is not None:
                     del piece, data  # they are kept until they are sent
                     await self._wait_for_client()
                     turn = STREAM_TURN
-                elif turn <= 0:
+                elif not turn:
                     await asyncio.sleep(0)
                     turn = STREAM_TURN
         finally:
@@ -630,17 +634,23 @@ class HttpProtocol(asyncio.Protocol):
     # What goes out, and the end: these two alone write, so that what the outbox holds
     # stays in order.
 
-    def _send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> None:
-        """Write, within this round of the loop, unless the client is gone."""
-        if self.state >= SWITCHED:
-            return
-        if not isinstance(data, bytes):
-            self._outbox.send_pieces(self.transport, data)
-        elif at_once:
+    def _send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> bool:
+        """Write, within this round of the loop, unless the client is gone.
+
+        Returns:
+            Whether it was written.
+        """
+        state = self.state
+        if state is CLOSED or state is SWITCHED:
+            return False
+        if at_once:
             self._outbox.flush()
-            self.transport.write(data)
+            self.transport.write(data)  # type: ignore[arg-type]  # no pieces
+        elif type(data) is tuple:
+            self._outbox.send_pieces(self.transport, data)
         else:
             self._outbox.send(self.transport, data)
+        return True
 
     def _end(self, linger: bool = False, abort: bool = False) -> None:
         """End once all is sent; what still comes is ignored.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from ..errors import PHRASES
@@ -156,6 +157,8 @@ _get = dict.get  # the one of Headers takes longer, as it finds a name in any ca
 _SERVERS = frozenset({"date", "server"})
 """Fields that a server adds, unless a view has set them: neither is sent twice."""
 
+_OK = HTTPStatus.OK
+
 _BARE = frozenset({"HEAD", "CONNECT"})
 """Methods whose answers may have no body."""
 
@@ -228,8 +231,8 @@ def frame(
         )
         and version == "1.1"
         and not close
-        and method not in _BARE
-        and status not in BODILESS
+        and (method == "GET" or method not in _BARE)
+        and (status is _OK or status not in BODILESS)
     ):  # what most responses are: one format instead of all that follows
         if headers:
             lines = content_type(headers["Content-Type"])
