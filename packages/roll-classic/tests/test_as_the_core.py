@@ -8,7 +8,7 @@ import roll
 import roll_classic
 
 CORE = Path(__file__).parents[2] / "roll-core" / "tests"
-MODULES = ["cookies", "matching", "multipart", "routing"]
+MODULES = ["cookies", "matching", "multipart", "request", "response", "routing"]
 CLASSES = {
     getattr(roll, name): getattr(roll_classic, name) for name in roll_classic.__all__
 }
@@ -33,7 +33,9 @@ for name, module in LOADED.items():
         if test.startswith("test_"):
             globals()[f"test_{name}_{test.removeprefix('test_')}"] = function
 
-routes_seen = LOADED["routing"].routes_seen  # a fixture
+# Their fixtures.
+echo = LOADED["request"].echo
+routes_seen = LOADED["routing"].routes_seen
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,8 @@ routes_seen = LOADED["routing"].routes_seen  # a fixture
         ("cookies", {"Cookies"}),
         ("matching", {"Roll", "Routes"}),
         ("multipart", {"Multipart"}),
+        ("request", {"Roll"}),
+        ("response", set()),
         ("routing", {"Roll", "Routes"}),
     ],
 )

@@ -1,6 +1,7 @@
 """What each engine alone gets wrong, and where roll_classic uses it all the same."""
 
 import os
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import autoroutes
@@ -137,6 +138,19 @@ def test_autoroutes_is_given_no_more_than_it_takes_in_no_time(monkeypatch):
     assert routes.match("/c/1") == ({"found": "c"}, {"x": "1"})
     assert routes._engine.match("/b/1") == ({"found": "b"}, {"x": "1"})
     assert routes._engine.match("/c/1") == (None, None)
+
+
+@pytest.mark.parametrize("path", ["/a" * 4000, "/" * 8000, "/" + "a" * 8000])
+def test_no_path_takes_long(path):
+    routes = Routes()
+    for number in range(on_autoroutes.LARGEST):
+        routes.add(f"/a{'/a' * (number % 50)}/x{number}/{{y}}/{{z:digit}}")
+    assert len([*on_autoroutes._find_alone(routes)]) == on_autoroutes.LARGEST
+    assert routes.match("/nothing") == (None, {})
+    started = time.process_time()
+    for _ in range(100):
+        assert routes.match(path) == (None, {})
+    assert time.process_time() - started < 0.5
 
 
 SEGMENTS = ["a", "ab", "b", "", "{%}", "{%:alpha}", "{%:digit}", "{%:alnum}"]
@@ -417,6 +431,19 @@ def test_multifruits_refuses_an_empty_form():
 
 def test_multifruits_calls_back_for_each_cr():
     assert len(Events(FIELD.replace(b"1", b"\r" * 100) + END).data) == 100
+
+
+@pytest.mark.parametrize(
+    "content", [b"\r\n" * 10_000, b"\r\n--" * 8_000, b"\r\n--B" * 10, b"x" * 2**20]
+)
+def test_a_mebibyte_takes_no_time(content):
+    content += b"x" * (2**20 - len(content))
+    data = FILE.replace(b"x\r\n--\ry", content.replace(b"B", b"A")) + END
+    started = time.process_time()
+    _, files, whole = parse(data)
+    assert time.process_time() - started < 0.5
+    assert whole
+    assert files["f"][0][2] == content.replace(b"B", b"A")
 
 
 CONTENT = st.lists(
