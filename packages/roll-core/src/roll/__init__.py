@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import extensions
 from .app import Roll
-from .cookies import Cookies
+from .cookies import Cookie, Cookies
 from .datastructures import Files, Form, Multidict, Query
 from .errors import HttpError
 from .http11.connection import HttpProtocol
@@ -18,6 +18,7 @@ from .server import Server
 
 __all__ = [
     "HTTP_METHODS",
+    "Cookie",
     "Cookies",
     "Endpoint",
     "Files",
