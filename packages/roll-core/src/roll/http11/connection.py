@@ -578,7 +578,7 @@ class HttpProtocol(asyncio.Protocol):
                     del piece, data  # they are kept until they are sent
                     await self._wait_for_client()
                     turn = STREAM_TURN
-                elif not turn:
+                elif turn <= 0:
                     await asyncio.sleep(0)
                     turn = STREAM_TURN
         finally:
