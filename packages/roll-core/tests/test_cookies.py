@@ -88,7 +88,7 @@ def test_a_max_age_of_0_is_sent():
 @pytest.mark.parametrize("argument", ["name", "path", "domain", "samesite"])
 def test_separators_are_refused(argument, char):
     options = {"name": "a", "value": "b", argument: f"Lax{char}"}
-    with pytest.raises(ValueError, match=f" {argument}="):
+    with pytest.raises(ValueError, match=f"its {argument} "):
         Cookies().set(**options)
 
 
@@ -211,7 +211,7 @@ def test_every_value_comes_back(name, value):
     "name", ["", " ", "a b", "a=b", "a,b", 'a"', "a\\", "é", "a\n"]
 )
 def test_a_name_that_cannot_be_sent_is_refused(name):
-    with pytest.raises(ValueError, match=" name="):
+    with pytest.raises(ValueError, match="its name "):
         Cookies().set(name, "b")
 
 
@@ -235,7 +235,7 @@ def test_a_name_that_cannot_be_sent_is_refused(name):
 )
 def test_an_argument_that_cannot_be_sent_is_named(options, error, argument):
     cookies = Cookies()
-    with pytest.raises(error, match=f" {argument}="):
+    with pytest.raises(error, match=f"its {argument} "):
         cookies.set("a", **{"value": "b", **options})
     assert cookies == {}
 

@@ -145,9 +145,9 @@ class Cookies(dict[str, Any]):
             TypeError: The value is no string, or *expires* no datetime.
         """
         if not isinstance(value, str):
-            raise TypeError(f"cookie {name!r}: value={value!r} is no string")
+            raise TypeError(f"cookie {name!r}: its value is not a string")
         if not _is_name(name):
-            raise ValueError(f"cookie {name!r}: name={name!r} cannot be sent")
+            raise ValueError(f"cookie {name!r}: its name cannot be sent")
         if path is None:
             path = "/"
         else:
@@ -157,8 +157,8 @@ class Cookies(dict[str, Any]):
         if samesite is not None:
             if samesite.lower() not in _SAME_SITE:
                 raise ValueError(
-                    f"cookie {name!r}: samesite={samesite!r}, give 'Strict', 'Lax'"
-                    " or 'None'"
+                    f"cookie {name!r}: its samesite is none of 'Strict', 'Lax' and "
+                    "'None'"
                 )
             samesite = _SAME_SITE[samesite.lower()]
         if not value.isascii():
@@ -185,7 +185,7 @@ def _is_name(name: str) -> bool:
 
 def _check_attribute(name: str, argument: str, text: str) -> None:
     if not _ATTRIBUTE.fullmatch(text):
-        raise ValueError(f"cookie {name!r}: {argument}={text!r} cannot be sent")
+        raise ValueError(f"cookie {name!r}: its {argument} cannot be sent")
 
 
 def _check_value(name: str, value: str) -> None:
@@ -193,7 +193,7 @@ def _check_value(name: str, value: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"cookie {name!r}: value={value!r} holds a lone surrogate"
+            f"cookie {name!r}: its value holds a lone surrogate"
         ) from error
 
 
@@ -202,20 +202,20 @@ def _read_max_age(name: str, max_age: Any) -> int:
         return int(max_age)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"cookie {name!r}: max_age={max_age!r} is no number of seconds"
+            f"cookie {name!r}: its max_age is not a number of seconds"
         ) from error
 
 
 def _read_expires(name: str, expires: Any) -> datetime:
     if not isinstance(expires, datetime):
-        raise TypeError(f"cookie {name!r}: expires={expires!r} is no datetime")
+        raise TypeError(f"cookie {name!r}: its expires is not a datetime")
     date: datetime = expires
     if date.tzinfo is not None:
         try:
             date = date.astimezone(UTC)
         except OverflowError as error:
             raise ValueError(
-                f"cookie {name!r}: expires={date!r} has no year in UTC"
+                f"cookie {name!r}: its expires has no year in UTC"
             ) from error
     # Browsers ignore dates before 1601 (RFC 6265, section 5.1.1), and would keep what
     # is to be deleted. Any date that has passed deletes it.

@@ -172,7 +172,7 @@ class Response:
 
     def _set_redirect(self, target: tuple[str, int | HTTPStatus]) -> None:
         if isinstance(target, str) or len(target) != 2:
-            raise TypeError(f"redirect={target!r}: give a location and a status")
+            raise TypeError("redirect: give a pair of a location and a status")
         location, self.status = target
         self.headers["Location"] = location
 
