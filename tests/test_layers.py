@@ -25,7 +25,6 @@ RANKS = {
     # values in, values out: no socket opened, read or written
     "cookies": 1,
     "datastructures": 1,
-    "events": 1,
     "forms.files": 1,
     "hookspecs": 1,
     "http11.body": 1,
@@ -36,6 +35,7 @@ RANKS = {
     "routing.endpoints": 1,
     "routing.patterns": 1,
     "routing.table": 1,
+    "events": 2,
     "http11.chunks": 2,
     "routing.matching": 2,
     "forms.multipart": 2,

@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncIterable
 from contextvars import copy_context
 from enum import IntEnum
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -279,12 +280,19 @@ class HttpProtocol(asyncio.Protocol):
                 begun = False
                 self._enter(VIEW if self._body is None else BODY)
                 # Not in the context of the request before, in whose task we may be.
-                self.task = asyncio.Task(
-                    self._serve(self.request, self.response),  # type: ignore[arg-type]
+                request = cast(Request, self.request)
+                response = cast(Response, self.response)
+                context = self._context.copy()
+                task = self.task = asyncio.Task(
+                    self._serve(request, response),
                     loop=self._outbox.loop,
-                    context=self._context.copy(),
+                    context=context,
                     **EAGER,
                 )
+                if "finish" in self.app.hooks:
+                    # Also where the task is cancelled before its first step.
+                    finish = partial(self._finish, request, response)
+                    task.add_done_callback(finish, context=context)
         finally:
             self._advancing = False
         if starved:
@@ -418,6 +426,7 @@ class HttpProtocol(asyncio.Protocol):
                 switch, self.switch = self.switch, None
                 # A listener may have refused it since.
                 if self._remaining >= 0 and response._status in INTERIM:
+                    self._run_finish(request, response)
                     return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
@@ -449,6 +458,15 @@ class HttpProtocol(asyncio.Protocol):
             content.discard()
         if not self._advancing:  # else this was served at once, from within
             self._advance()
+
+    def _finish(self, request: Request, response: Response, task: object) -> None:
+        """Run the `finish` listeners when a request has ended."""
+        if not (response.complete and response._status in INTERIM):  # else they ran
+            self._run_finish(request, response)
+
+    def _run_finish(self, request: Request, response: Response) -> None:
+        if "finish" in self.app.hooks:
+            self.app.hook("finish", request, response)
 
     def _more_comes(self, content: Body | None) -> bool:
         """Whether input is left that nobody reads, or may come before much is sent."""
@@ -485,6 +503,7 @@ class HttpProtocol(asyncio.Protocol):
             await self._write_framed(framed, response)
         if self._writable is not None:
             await self._wait_for_client()
+        response.complete = self.state is not CLOSED
 
     async def _write_framed(self, framed: Framed, response: Response) -> None:
         """Send what is large, comes in pieces, or is the last."""
@@ -624,7 +643,9 @@ class HttpProtocol(asyncio.Protocol):
             self._disconnected.set_result(None)
 
     def _write_refusal(self, refusal: Refusal) -> None:
-        """Answer what could not be parsed; there are no events for it."""
+        """Answer what could not be parsed; `refused` is the only event of it."""
+        if "refused" in self.app.hooks:
+            self.app.hook("refused", refusal.error.status, self.remote_addr)
         response = Response(None, None)
         set_error(response, refusal.error)
         framed = frame(response, refusal.method, close=True, extra=self.app.date)
