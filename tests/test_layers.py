@@ -33,6 +33,7 @@ RANKS = {
     "http11.upgrade": 1,
     "jsontext": 1,
     "peers": 1,
+    "preferences": 1,
     "routing.endpoints": 1,
     "routing.patterns": 1,
     "routing.table": 1,
@@ -60,7 +61,8 @@ RANKS = {
 }
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {
-    *("roll.extensions", "roll.logs", "roll.peers", "roll.plugins", "roll.typing"),
+    *("roll.extensions", "roll.logs", "roll.peers", "roll.plugins"),
+    *("roll.preferences", "roll.typing"),
 }
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.

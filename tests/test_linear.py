@@ -227,7 +227,8 @@ def test_there_are_expressions_to_try():
     assert ("roll.request:_COOKIE", "findall") in tried
     assert ("roll.forms.multipart:_PARAMETER", "consume") in tried
     assert ("roll_cors.policy:ORIGIN", "fullmatch") in tried  # which is handed on
-    assert ("roll_negotiation.choices:_MEDIA_RANGE", "fullmatch") in tried
+    assert ("roll_negotiation.choices:_MEDIA_RANGE", "findall") in tried  # by the core
+    assert ("roll.preferences:_PARAMETER", "consume") in tried
 
 
 def test_what_is_put_together_later_is_in_a_table():
