@@ -62,7 +62,7 @@ RANKS = {
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {
     *("roll.extensions", "roll.logs", "roll.peers", "roll.plugins"),
-    *("roll.preferences", "roll.typing"),
+    *("roll.preferences", "roll.routing", "roll.typing"),
 }
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.

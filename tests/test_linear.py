@@ -34,10 +34,10 @@ NEVER = {
     "roll.routing.expressions:re.compile(f'[{characters}]')": (
         "tries one character of an expression of a route"
     ),
+    "roll.routing.patterns:_BRACE": "reads the path of a route",
     "roll.routing.patterns:re.fullmatch('\\\\w+', name)": "reads the type of a route",
     "roll.cookies:_ATTRIBUTE": "checks the path and domain that a view sets",
     "roll_logger:_NAME": "checks the name of a header, an option",
-    "roll_named_url:_BRACE": "reads the path of a route",
     "roll_server.new:NAME": "reads an argument of the command",
     "roll_server.new:re.match('roll[-_]', name)": "reads an argument of the command",
     "roll_static:_FIELD_VALUE": "checks an option",
