@@ -13,6 +13,10 @@ PACKAGES = Path(__file__).parent.parent / "packages"
 # What shows, as a string in any case, that a module does it; what to call instead; the
 # modules that may do it.
 SERVICES = {
+    "sockname": (
+        "request.local_address",
+        {"roll/http11/connection.py", "roll_testing/transport.py"},
+    ),
     "vary": ("response.vary(...)", {"roll/response.py"}),
 }
 
