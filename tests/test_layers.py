@@ -19,6 +19,7 @@ RANKS = {
     "errors": 0,
     "limits": 0,
     "logs": 0,
+    "loops": 0,
     "routing.expressions": 0,
     "tasks": 0,
     "typing": 0,
@@ -61,7 +62,7 @@ RANKS = {
 }
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {
-    *("roll.extensions", "roll.logs", "roll.peers", "roll.plugins"),
+    *("roll.extensions", "roll.logs", "roll.loops", "roll.peers", "roll.plugins"),
     *("roll.preferences", "roll.routing", "roll.typing"),
 }
 FOLDERS = {"http11", "routing", "forms"}

@@ -10,24 +10,27 @@ import pytest
 
 PACKAGES = Path(__file__).parent.parent / "packages"
 
-# What shows, as a string in any case, that a module does it; what to call instead; the
-# modules that may do it.
+# What shows, as a string in any case or an import, that a module does it; what to call
+# instead; the modules that may do it.
 SERVICES = {
     "sockname": (
         "request.local_address",
         {"roll/http11/connection.py", "roll_testing/transport.py"},
     ),
+    "import uvloop": ("roll.loops.new_event_loop()", {"roll/loops.py"}),
     "vary": ("response.vary(...)", {"roll/response.py"}),
 }
 
 
-def strings(tree):
-    """List the strings of a module, in lower case."""
-    return [
-        node.value.lower()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
+def signs(tree):
+    """List what shows what a module does: its strings, in lower case, and imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value.lower()
+        elif isinstance(node, ast.Import):
+            yield from (f"import {alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield f"import {node.module}"
 
 
 def modules():
@@ -42,5 +45,5 @@ def modules():
 @pytest.mark.parametrize("shown", SERVICES)
 def test_what_the_core_does_is_done_there_alone(shown):
     instead, allowed = SERVICES[shown]
-    found = {name for name, tree in modules().items() if shown in strings(tree)}
+    found = {name for name, tree in modules().items() if shown in signs(tree)}
     assert found == allowed, f"call {instead} instead"
