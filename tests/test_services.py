@@ -4,6 +4,7 @@ Each row is something that several packages once did on their own, and did diffe
 """
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,46 @@ def test_what_the_core_does_is_done_there_alone(shown):
     instead, allowed = SERVICES[shown]
     found = {name for name, tree in modules().items() if shown in signs(tree)}
     assert found == allowed, f"call {instead} instead"
+
+
+def extensions():
+    """Find the extension packages, each with the names of its plugins."""
+    found = {}
+    for path in sorted(PACKAGES.glob("*/pyproject.toml")):
+        entries = tomllib.loads(path.read_text())["project"].get("entry-points", {})
+        if plugins := entries.get("roll.plugins"):
+            found[path.parent.name.replace("-", "_")] = set(plugins)
+    return found
+
+
+def listed(tree):
+    """List the strings that stand in collections, and after `before=` or `after=`."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            inner = node.elts
+        elif isinstance(node, ast.Dict):
+            inner = [*node.keys, *node.values]
+        elif isinstance(node, ast.keyword) and node.arg in ("before", "after"):
+            inner = [node.value]
+        else:
+            continue
+        for each in inner:
+            if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                yield each.value
+
+
+def test_no_extension_lists_its_siblings():
+    names = extensions()
+    found = {
+        (module, name)
+        for module, tree in modules().items()
+        for own in [module.partition("/")[0]]
+        if own in names
+        for name in listed(tree)
+        for package, plugins in names.items()
+        if package != own
+        if name in {*plugins, package, package.replace("_", "-")}
+    }
+    # One that is installed later, or is somebody else's, would not be on the list: use
+    # before="*" or after="*". The exception is a name that no new extension may have.
+    assert found == {("roll_server/new.py", "websockets")}
