@@ -361,7 +361,10 @@ def serve(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build each package, install the wheels in a fresh environment, import them."""
+    """Build each package, install the wheels in a fresh environment, import them.
+
+    Then install what `pip install roll` does, without a C compiler, and serve with it.
+    """
     fresh = install(session, "hatchling>=1.27")
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
@@ -381,6 +384,29 @@ def build(session: nox.Session) -> None:
     for module in IMPORTS.values():
         code = f"import {module}; print('imported', {module}.__file__)"
         session.run(f"{target}/bin/python", "-W", "error", "-c", code, external=True)
+    needed = {name.replace("-", "_") for name in closure("roll")}
+    wheels = [path for path in wheels if Path(path).name.partition("-")[0] in needed]
+    for version in filter(interpreter, PYTHONS):
+        serve_without_compiler(session, version, *offline, *wheels)
+
+
+def serve_without_compiler(session: nox.Session, version: str, *args: str) -> None:
+    """Install *args* from wheels, as where there is no C compiler, and serve.
+
+    Only mimetype-match is built from its source: it has no wheel, and is pure Python.
+    """
+    target = Path(session.virtualenv.location, f"plain{version}")
+    session.run("uv", "venv", "--quiet", "--clear", "--python", version, str(target))
+    session.install(
+        *(f"--python={target}", "--quiet"),
+        *("--only-binary", ":all:", "--no-binary", "mimetype-match"),
+        *args,
+        env={**build_environment(), "CC": "/bin/false", "CXX": "/bin/false"},
+    )
+    session.run(f"{target}/bin/roll", "--version", external=True)
+    session.run(
+        *(f"{target}/bin/python", "-W", "error", "tests/fresh.py"), external=True
+    )
 
 
 @nox.session(venv_backend="none", default=False)

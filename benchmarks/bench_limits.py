@@ -125,7 +125,7 @@ def cut(function, names):
 
 def watch_nothing(app):
     """Stand for `Roll._watch`, which comes again and looks at every connection."""
-    app._sweeper = app.loop.call_later(24 * 3600, int)
+    app.lifecycle._sweeper = app.loop.call_later(24 * 3600, int)
 
 
 def cut_limits():

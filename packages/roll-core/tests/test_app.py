@@ -341,7 +341,7 @@ async def test_one_connection_that_fails_does_not_end_the_watch(app, caplog):
             raise RuntimeError("broken")
 
         def stop(self):
-            app.forget(self)
+            app.lifecycle.forget(self)
 
     class Working(Broken):
         def check(self, now):

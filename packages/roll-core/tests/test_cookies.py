@@ -1,12 +1,12 @@
 import math
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 
-import biscuits
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from roll.cookies import Cookies, _parse_pairs
+from roll import Cookies
 
 PARIS = timezone(timedelta(hours=2))
 EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
@@ -60,52 +60,45 @@ def test_a_semicolon_in_quotes_ends_the_value():
     assert Cookies.parse('a="x; sid=1; b=y"') == {"a": '"x', "sid": "1", "b": 'y"'}
 
 
-def test_biscuits_loses_everything_after_4096_characters():
+def test_a_field_of_any_length_is_read_whole():
     header = "; ".join(f"name{i}=value{i}" for i in range(400))
     expected = {f"name{i}": f"value{i}" for i in range(400)}
-    assert biscuits.parse(header) != expected
     assert Cookies.parse(header) == expected
     assert Cookies.parse("a=" + "x" * 4094) == {"a": "x" * 4094}
     assert Cookies.parse("a=" + "x" * 4095) == {"a": "x" * 4095}
 
 
-def test_biscuits_drops_cookies_whose_value_holds_percent_encoded_utf8():
-    assert biscuits.parse("a=caf%C3%A9; b=1") == {"b": "1"}
+def test_percent_encoded_utf8_is_decoded():
     assert Cookies.parse("a=caf%C3%A9; b=1") == {"a": "café", "b": "1"}
 
 
-def test_biscuits_ends_values_at_a_comma():
-    assert biscuits.parse("a=1,2; b=3") == {"a": "1", "b": "3"}
+def test_a_comma_does_not_end_a_value():
     assert Cookies.parse("a=1,2; b=3") == {"a": "1,2", "b": "3"}
 
 
-def test_biscuits_keeps_the_last_of_two_equal_names():
-    assert biscuits.parse("a=first; a=last") == {"a": "last"}
+def test_the_first_of_two_equal_names_is_kept():
     assert Cookies.parse("a=first; a=last; b=1") == {"a": "first", "b": "1"}
 
 
-def test_biscuits_never_sends_max_age_0():
-    assert "Max-Age" not in str(biscuits.Cookie("a", "b", max_age=0))
+def test_a_max_age_of_0_is_sent():
     assert set_cookie("a", "b", max_age=0) == "a=b; Max-Age=0; Path=/"
 
 
 @pytest.mark.parametrize("char", ["\r", "\n", "\r\nSet-Cookie: b=1", "\0", ";", "\x7f"])
 @pytest.mark.parametrize("argument", ["name", "path", "domain", "samesite"])
-def test_biscuits_lets_separators_through(argument, char):
+def test_separators_are_refused(argument, char):
     options = {"name": "a", "value": "b", argument: f"Lax{char}"}
-    assert char in str(biscuits.Cookie(**options))
-    with pytest.raises(ValueError, match=f" {argument}="):
+    with pytest.raises(ValueError, match=f"its {argument} "):
         Cookies().set(**options)
 
 
-def test_biscuits_does_not_know_partitioned():
+def test_a_partitioned_cookie_can_be_set():
     expected = "a=b; Path=/; Secure; Partitioned"
     assert set_cookie("a", "b", secure=True, partitioned=True) == expected
 
 
-def test_biscuits_labels_aware_datetimes_gmt_without_converting():
+def test_aware_datetimes_are_sent_in_gmt():
     aware = NOON.replace(tzinfo=PARIS)
-    assert "12:30:05 GMT" in str(biscuits.Cookie("a", "b", expires=aware))
     expected = "a=b; Expires=Tue, 09 Jul 2024 10:30:05 GMT; Path=/"
     assert set_cookie("a", "b", expires=aware) == expected
 
@@ -125,6 +118,12 @@ def test_a_date_that_browsers_would_ignore_is_one_that_has_passed(expires):
 def test_the_last_date_can_be_sent():
     expected = "a=b; Expires=Fri, 31 Dec 9999 23:59:59 GMT; Path=/"
     assert set_cookie("a", "b", expires=datetime.max) == expected
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1)))
+def test_every_date_is_sent_in_english(expires):
+    expected = format_datetime(expires.replace(tzinfo=UTC), usegmt=True)
+    assert set_cookie("a", "b", expires=expires, path="") == f"a=b; Expires={expected}"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +177,24 @@ def test_values_are_quoted(value, sent):
     assert Cookies.parse(f"a={sent}") == {"a": value}
 
 
+TOKEN = "!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:"
+
+
+@pytest.mark.parametrize("char", [chr(code) for code in range(128)], ids=ascii)
+def test_an_ascii_character_is_sent_plain_quoted_or_escaped(char):
+    if char in TOKEN:
+        expected = char
+    elif char == "%":
+        expected = "%25"
+    elif char in '"\\':
+        expected = f'"\\{char}"'
+    elif char in ",;" or not char.isprintable():
+        expected = f'"\\{ord(char):03o}"'
+    else:
+        expected = f'"{char}"'
+    assert set_cookie("a", char, path="") == f"a={expected}"
+
+
 NAMES = st.text(st.sampled_from("abcXYZ019!#$&'*+-.^_`|~[]:/@"), min_size=1)
 
 
@@ -190,18 +207,11 @@ def test_every_value_comes_back(name, value):
     assert Cookies.parse(f"first=1; {sent}; last=2")[name] == value
 
 
-@given(
-    st.text(st.sampled_from('ab=; "%,\\41C3A9\t') | st.characters(max_codepoint=255))
-)
-def test_reading_plain_pairs_with_biscuits_changes_nothing(header):
-    assert Cookies.parse(header) == _parse_pairs(header)
-
-
 @pytest.mark.parametrize(
     "name", ["", " ", "a b", "a=b", "a,b", 'a"', "a\\", "é", "a\n"]
 )
 def test_a_name_that_cannot_be_sent_is_refused(name):
-    with pytest.raises(ValueError, match=" name="):
+    with pytest.raises(ValueError, match="its name "):
         Cookies().set(name, "b")
 
 
@@ -225,7 +235,7 @@ def test_a_name_that_cannot_be_sent_is_refused(name):
 )
 def test_an_argument_that_cannot_be_sent_is_named(options, error, argument):
     cookies = Cookies()
-    with pytest.raises(error, match=f" {argument}="):
+    with pytest.raises(error, match=f"its {argument} "):
         cookies.set("a", **{"value": "b", **options})
     assert cookies == {}
 

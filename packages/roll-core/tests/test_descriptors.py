@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from roll import HttpError, Roll, descriptors
 
+pytestmark = pytest.mark.usefixtures("nothing_logged")
+
 UNAVAILABLE = (503, b"Service Unavailable")
 
 
@@ -28,6 +30,11 @@ def app():
         os.close(os.open(__file__, os.O_RDONLY))
 
     return app
+
+
+@pytest.fixture
+def nothing_logged(monkeypatch):
+    monkeypatch.setattr("roll.logs.shortage_logged", False)
 
 
 @contextmanager
@@ -47,9 +54,29 @@ async def test_a_view_that_can_open_nothing_is_503_and_logged_once(client, caplo
             assert (response.status, response.body) == UNAVAILABLE
     assert (await client.get("/open")).status == 200
     assert caplog.messages == [
-        "Too many open files: a request is answered with 503, and so is any other that "
-        "cannot open a file, now or later"
+        "Too many open files: a request is answered with 503 or cut short, and so is "
+        "any other that cannot open a file, now or later"
     ]
+
+
+async def test_streams_that_can_open_nothing_are_cut_short_and_logged_once(
+    app, client, caplog
+):
+    @app.route("/stream")
+    async def stream(request, response):
+        async def pieces():
+            yield b"begun"
+            os.close(os.open(__file__, os.O_RDONLY))
+
+        response.body = pieces()
+
+    with none_left():
+        for _ in range(3):
+            with pytest.raises(ConnectionError):
+                await client.get("/stream")
+        assert (await client.get("/open")).status == 503
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("Too many open files: a request is answered")
 
 
 @pytest.mark.parametrize(

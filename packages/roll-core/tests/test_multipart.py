@@ -3,7 +3,6 @@ import os
 import time
 from types import SimpleNamespace
 
-import multifruits
 import multipart
 import pytest
 from hypothesis import given
@@ -290,82 +289,41 @@ def test_a_name_may_end_with_a_backslash():
     assert in_every_way(data) == ({}, {"a\\": [("b", "text/plain", b"1")]})
 
 
-class Events:
-    """What multifruits makes of a body."""
-
-    def __init__(self, data, content_type=TYPE):
-        self.headers, self.data, self.parts = [], b"", 0
-        multifruits.Parser(self, content_type.encode()).feed_data(data)
-
-    def on_header(self, name, value):
-        self.headers.append((name, value))
-
-    def on_data(self, data):
-        self.data += data
-
-    def on_part_complete(self):
-        self.parts += 1
-
-
-def test_multifruits_has_no_limits():
-    many = body(*[part(b"1")] * 11)
-    assert Events(many).parts == 11
-    assert refusal(many, app=app(parts=10)) == (413, "Too many parts")
-
-
-def test_multifruits_accepts_a_truncated_body_and_loses_its_last_part():
-    truncated = body(part(b"1"), part(b"2"))[:-9]
-    assert Events(truncated).parts == 1
-    assert in_every_way(truncated) == UNPARSABLE
-
-
-def test_multifruits_glues_an_empty_part_header_to_the_next_name():
+def test_an_empty_part_header_is_a_header():
     data = body(b"X-Empty:\r\n" + part(b"1"))
-    assert Events(data).headers[0][0] == b"X-EmptyContent-Disposition"
     assert in_every_way(data) == ({"a": ["1"]}, {})
 
 
-def test_multifruits_reads_a_file_name_with_separators_as_empty():
+def test_a_file_name_may_have_separators():
     sent = 'form-data; name="f"; filename="a;b=c.txt"'
-    _, parameters = multifruits.parse_content_disposition(sent.encode())
-    assert parameters.get(b"filename", b"") != b"a;b=c.txt"
     expected = {"f": [("a;b=c.txt", "text/plain", b"x")]}
     assert in_every_way(body(part(b"x", sent))) == ({}, expected)
 
 
-def test_multifruits_does_not_decode_percent_22():
+def test_percent_22_is_decoded():
     sent = 'form-data; name="f"; filename="a%22.txt"'
-    _, parameters = multifruits.parse_content_disposition(sent.encode())
-    assert parameters[b"filename"] == b"a%22.txt"
     expected = {"f": [('a".txt', "text/plain", b"x")]}
     assert in_every_way(body(part(b"x", sent))) == ({}, expected)
 
 
-def test_multifruits_raises_unicode_decode_error_on_a_latin_1_file_name():
-    with pytest.raises(UnicodeDecodeError):
-        multifruits.extract_filename({b"filename": b"caf\xe9"})
+def test_a_file_name_may_be_latin_1():
     data = body(part(b"x", FILE)).replace(b"a.txt", b"caf\xe9")
     assert in_every_way(data) == ({}, {"f": [("café", "text/plain", b"x")]})
 
 
-def test_multifruits_compares_header_names_by_case():
+def test_header_names_are_read_in_any_case():
     fields = 'content-disposition: form-data; name="a"; filename="b"\r\nCONTENT-type: c'
     data = body(fields.encode() + b"\r\n\r\nx")
-    assert Events(data).headers[0][0] == b"content-disposition"
     assert in_every_way(data) == ({}, {"a": [("b", "c", b"x")]})
 
 
-def test_multifruits_cannot_be_told_a_boundary_with_an_equals_sign():
+def test_a_boundary_may_have_an_equals_sign():
     content_type = 'multipart/form-data; boundary="a=b"'
     data = body(part(b"1"), boundary=b"a=b")
-    with pytest.raises(ValueError, match="boundary"):
-        Events(data, content_type)
     assert in_every_way(data, content_type=content_type) == ({"a": ["1"]}, {})
 
 
-def test_multifruits_refuses_an_empty_form():
-    with pytest.raises(ValueError, match="FIRST_BOUNDARY"):
-        Events(body())
+def test_an_empty_form_is_read():
     assert in_every_way(body()) == ({}, {})
 
 

@@ -140,7 +140,7 @@ async def test_what_would_break_http_is_a_500_and_never_on_the_wire(
 @pytest.mark.parametrize("wrong", ["/elsewhere", "/x", ("/x", 302, 1)])
 def test_a_redirect_is_a_pair(wrong):
     response = Response(None, None)
-    with pytest.raises(TypeError, match="give a location and a status"):
+    with pytest.raises(TypeError, match="give a pair of a location and a status"):
         response.redirect = wrong
     with pytest.raises(ValueError, match="is no HTTP status"):
         response.redirect = "/elsewhere", 299
@@ -414,3 +414,48 @@ async def test_closing_a_body_closes_what_can_be_closed():
     await close_body(Body())
     await close_body(b"bytes")
     assert closed == [True]
+
+
+SECRET = "s3cret"
+
+
+def set_cookie(**attributes):
+    return lambda response: response.cookies.set("a", **{"value": "b", **attributes})
+
+
+def set_header(name, value):
+    return lambda response: response.headers.update({name: value})
+
+
+def redirect(target):
+    return lambda response: setattr(response, "redirect", target)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        set_cookie(value=SECRET.encode()),
+        set_cookie(value=f"{SECRET}\ud800"),
+        set_cookie(path=f"/{SECRET}\n"),
+        set_cookie(domain=f"{SECRET}\n"),
+        set_header("A", f"{SECRET}\n"),
+        set_header("A", SECRET.encode()),
+        set_header("A", ["good", f"{SECRET}\n"]),
+        set_header("Content-Length", SECRET),
+        redirect((f"/{SECRET}\n", 302)),
+        redirect(f"/{SECRET}"),
+        redirect((f"/{SECRET}", 302, "more")),
+    ],
+)
+async def test_what_cannot_be_sent_is_logged_by_its_name_alone(
+    app, client, caplog, spoil
+):
+    @app.route("/spoiled")
+    async def view(request, response):
+        spoil(response)
+
+    response = await client.get("/spoiled")
+    assert response.status == 500
+    assert SECRET not in caplog.text
+    assert len(caplog.messages) == 1
+    assert SECRET.encode() not in response.body

@@ -471,7 +471,7 @@ def test_a_url_finds_its_route_with_the_same_values_or_is_an_error(cases):
         assert url.startswith("/")
         assert not url.startswith("//")
         assert not {" ", "?", "#", "\\", '"', "<", ">", "\n"} & {*url}
-        endpoint, found = app.find_endpoint(unquote(url, errors="strict"), "GET")
+        endpoint, found = app.router.find(unquote(url, errors="strict"), "GET")
         assert endpoint.view is view
         assert found.keys() == values.keys()
         for key, value in values.items():

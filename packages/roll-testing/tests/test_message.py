@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from roll_testing.message import Message
@@ -186,3 +187,40 @@ async def test_an_async_body_of_known_length_is_sent_as_it_is():
     assert b"".join([piece async for piece in made.stream()]) == (
         b"\xc3\xa9xxxxxxxxxxxxxxxx"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("", "a"),
+        ("A B", "a"),
+        ("A:", "a"),
+        ("A\r\nB", "a"),
+        ("é", "a"),
+        ("A", "a\r\nB: c"),
+        ("A", "a\n"),
+        ("A", "\x00"),
+        ("A", "\x1f"),
+        ("A", "\x7f"),
+        ("A", "日"),
+        ("A", ["good", "b\rad"]),
+    ],
+)
+def test_a_field_that_would_break_http_is_refused(name, value):
+    message = Message("GET", "/")
+    message.add_fields({name: value})
+    with pytest.raises(ValueError, match=f"the header (name )?{re.escape(repr(name))}"):
+        message.head()
+
+
+def test_a_field_that_is_bytes_is_refused():
+    message = Message("GET", "/")
+    message.add_fields({"A": b"a"})
+    with pytest.raises(TypeError, match="the header 'A' is bytes: give a string"):
+        message.head()
+
+
+@pytest.mark.parametrize("method", ["", "GET /x", "GET\r\n", "É"])
+def test_a_method_that_would_break_http_is_refused(method):
+    with pytest.raises(ValueError, match="is not a token"):
+        Message(method, "/").head()

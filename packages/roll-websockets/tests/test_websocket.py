@@ -466,6 +466,25 @@ async def test_a_view_that_raises_closes_with_1011_and_is_logged(app, join, capl
     assert app.events == ["connect", "view", "disconnect"]
 
 
+async def test_views_that_can_open_no_file_are_logged_once(
+    app, join, caplog, monkeypatch
+):
+    monkeypatch.setattr("roll.logs.shortage_logged", False)
+
+    @app.ws()
+    async def view(request, ws):
+        raise OSError(errno.EMFILE, "Too many open files", "/srv/secret")
+
+    for _ in range(3):
+        peer = await join()
+        assert await peer.received(1) == [(CLOSE, INTERNAL)]
+        await peer.leave()
+        await app.ended()
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("Too many open files: a request is answered")
+    assert "secret" not in caplog.text
+
+
 async def test_a_view_may_let_connection_closed_through(app, join, caplog):
     @app.ws()
     async def view(request, ws):

@@ -113,15 +113,13 @@ async def test_a_broadcast_waits_for_who_is_slow_and_disconnects_at_its_limit(
     store, app, join
 ):
     limits(app, WRITE_LIMIT=100, TIMEOUT=0.3)
-    app.routes = type(app.routes)()
-    app._endpoints.clear()
 
-    @app.ws("/{name}")
+    @app.ws("/limited/{name}")
     async def view(request, ws, name):
         store.group(name).add(ws)
         await ws.wait_closed()
 
-    fast, slow, stuck = await join("/a"), await join("/a"), await join("/a")
+    fast, slow, stuck = [await join("/limited/a") for _ in range(3)]
     group = store.group("a")
     for peer in (slow, stuck):
         peer.transport.stall()

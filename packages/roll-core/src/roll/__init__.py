@@ -4,21 +4,23 @@ from typing import TYPE_CHECKING, Any
 
 from . import extensions
 from .app import Roll
-from .cookies import Cookies
+from .cookies import Cookie, Cookies
 from .datastructures import Files, Form, Multidict, Query
 from .errors import HttpError
 from .http11.connection import HttpProtocol
 from .limits import Limits
 from .request import Request
 from .response import Response
-from .routing.endpoints import HTTP_METHODS, Route
+from .routing.endpoints import HTTP_METHODS, Endpoint, Route
 from .routing.matching import Routes
 from .routing.table import RouteTable
 from .server import Server
 
 __all__ = [
     "HTTP_METHODS",
+    "Cookie",
     "Cookies",
+    "Endpoint",
     "Files",
     "Form",
     "HttpError",

@@ -1,57 +1,30 @@
-"""Roll: routes, listeners, connections, and the life of one request."""
+"""Roll: an app; what it is made of, and the life of one request."""
 
 import asyncio
-import functools
-import logging
 import warnings
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Coroutine,
-    Generator,
-    Iterable,
-    Sequence,
-)
-from http import HTTPStatus
-from inspect import isawaitable
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
-from . import descriptors, plugins
-from .errors import HttpError
-from .events import Entry, bind, names, solve
+from . import events, plugins
+from .datastructures import IdentityDict
+from .events import Entry
 from .http11.connection import HttpProtocol
-from .http11.outbox import Outbox
-from .http11.upgrade import handshake
+from .http11.upgrade import check_offer
+from .lifecycle import Lifecycle
 from .limits import Limits
-from .logs import describe, logger
 from .request import Parts, Request
-from .response import Response, close_body, set_error
-from .routing import endpoints as routing
-from .routing.endpoints import (
-    NOT_FOUND,
-    Declaration,
-    Endpoint,
-)
-from .routing.matching import Routes, UnreachableRouteError
+from .response import Response, as_http_error, close_body, set_error
+from .router import Router
+from .routing.endpoints import Endpoint
+from .routing.matching import Routes
 from .routing.table import Draft, RouteTable, caller, check_path
-from .tasks import EAGER, is_cancelled
-from .typing import Listener, Upgrade, View
-
-CLEANUP = 1.0
-"""Seconds for cancelled tasks to clean up at shutdown."""
+from .tasks import is_cancelled
+from .typing import Listener, Upgrade
 
 L = TypeVar("L", bound=Listener)
 V = TypeVar("V")
-
-
-class Connection(Protocol):
-    """What the app asks of the connections that it keeps."""
-
-    def check(self, now: float) -> None:
-        """End what takes too long; *now* is the loop's time."""
-
-    def stop(self) -> None:
-        """End soon: the app shuts down."""
 
 
 class _Parts(Parts):
@@ -70,7 +43,7 @@ class _Parts(Parts):
     """What the `Server` field says; None sends none."""
 
 
-class Roll(_Parts, dict[str, Any]):
+class Roll(_Parts, IdentityDict):
     """An application; also a dict for what it keeps, such as `app["db"]`.
 
     The class attributes say what it is made of; override them in a subclass. Apps
@@ -78,18 +51,7 @@ class Roll(_Parts, dict[str, Any]):
     """
 
     # What each request asks for: of a dict with attributes they are the faster ones.
-    __slots__ = ("__dict__", "__weakref__", "date", "hooks", "routes")
-
-    __hash__ = object.__hash__  # type: ignore[assignment]  # a dict's is None
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-    def __bool__(self) -> bool:
-        return True
+    __slots__ = ("__dict__", "__weakref__", "date", "hooks", "router")
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Accept the older ways to say what an app is made of."""
@@ -107,34 +69,46 @@ class Roll(_Parts, dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        if not isinstance(self.limits, Limits):
-            raise TypeError(f"limits = {self.limits!r}: give a roll.Limits")
-        self.routes = self.Routes()
+        self.configure()
+        self.router = Router(self.Routes(), partial(_find_protocol, self))
+        """Declares the routes, and looks them up."""
+        self.routes = self.router.matcher
         """What finds the route of a path; see `Roll.Routes`."""
-        self.declarations: list[Declaration] = []
+        self.declarations = self.router.declarations
         """Every route as it was declared, in order."""
         self.hooks: dict[str, tuple[Listener, ...]] = {}
         """The listeners of each event, in the order in which they run."""
         self.listeners: dict[str, list[Entry]] = {}
         """The same as they were added, with the module of each and what it asks for."""
-        self.connections: set[Connection] = set()
+        self.lifecycle = Lifecycle(self)
+        """The connections and tasks, and how they start and end."""
+        self.connections = self.lifecycle.connections
         """The open connections."""
         self.addresses: list[Any] = []
         """The names of the sockets that Servers accept on, from `startup` on."""
-        self.closing = asyncio.Event()
-        """Set when the app starts to shut down."""
         self.date = b""
         """Lines that end every head: `Date` and `Server`, while a Server runs."""
-        self._endpoints: dict[str, dict[str, Endpoint]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._outbox: Outbox | None = None
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._starting: asyncio.Event | None = None  # while `startup` listeners run
-        self._gone: asyncio.Future[None] | None = None
-        self._exhausted = False  # whether it was logged that no descriptor was left
+        self.parent: Roll | None = None
+        """The app that this one is mounted in."""
+        self.prefix = ""
+        """What stands before the paths of this app in those of its parent, or of the
+        proxy before it."""
 
     # Building
+
+    def configure(self, limits: Limits | None = None) -> None:
+        """Set, for this app alone, what its class says of all: before it starts.
+
+        Args:
+            limits: In place of `Roll.limits`.
+
+        Raises:
+            TypeError: The limits are none.
+        """
+        if limits is not None:
+            vars(self)["limits"] = limits
+        if not isinstance(self.limits, Limits):
+            raise TypeError(f"limits = {self.limits!r}: give a roll.Limits")
 
     def route(
         self,
@@ -185,74 +159,13 @@ class Roll(_Parts, dict[str, Any]):
 
     def _declare(self, draft: Draft, view: Any) -> None:
         try:
-            self._add(draft, view)
+            self.router.add(draft, view)
+            for listener in self.hooks.get("route:add", ()):
+                if listener(draft.path, view, **draft.extras):
+                    break
         except (AttributeError, TypeError, ValueError) as error:
             error.add_note(f"The route is declared at {draft.where}")
             raise
-
-    def _add(self, draft: Draft, view: Any) -> None:
-        path, methods, protocol, lazy_body, extras, where = draft
-        if not path.startswith("/"):
-            raise ValueError(f"{path!r} is no path: make it start with a slash")
-        kind = None if protocol == "http" else self._protocol_class(protocol)
-        if kind is not None and methods is None and not isinstance(view, type):
-            methods = kind.ALLOWED_METHODS
-        routing.check_extras(path, extras, switches=kind is not None)
-        if (check := getattr(kind, "check_extras", None)) is not None:
-            check(extras)
-        found = routing.handlers(view, methods)
-        known = self._endpoints.setdefault(path, {})
-        for method in [method for method in found if method in known]:
-            raise ValueError(
-                f"{method} {path} is declared twice: at "
-                f"{known[method].where} and at {where}"
-            )
-        added = {
-            method: Endpoint(
-                handler,
-                extras,
-                where,
-                path=path,
-                run=_runner(kind, handler, extras.get("timeout")),
-                lazy_body=lazy_body,
-                limits=extras.get("limits"),
-                switches=kind is not None,
-                finishes=extras.get("on_disconnect") == "finish",
-            )
-            for method, handler in found.items()
-        }
-        try:
-            self.routes.add(path, **added)
-        except UnreachableRouteError as error:
-            other = next(iter(self._endpoints[error.other].values())).where
-            raise ValueError(f"{error} (at {where} and at {other})") from error
-        if isinstance(self.routes, Routes):
-            routing.check_variables(found.values(), self.routes.variables(path))
-        known.update(added)
-        views = routing.views(known)
-        for endpoint in known.values():
-            endpoint.payload = {**endpoint.extras, **views}
-        self.declarations.append(Declaration(path, tuple(found), view, extras, where))
-        for listener in self.hooks.get("route:add", ()):
-            if listener(path, view, **extras):
-                break
-
-    def _protocol_class(self, name: str) -> type[Upgrade]:
-        own = getattr(self, "WebsocketProtocol", None) if name == "websocket" else None
-        return own or plugins.protocol_class(name)
-
-    def find_endpoint(self, path: str, method: str) -> tuple[Endpoint, dict[str, Any]]:
-        """Look up what answers *method* on *path*, and the values of placeholders."""
-        endpoints, variables = self.routes.match(path)
-        if not endpoints:
-            return NOT_FOUND, {}
-        endpoint = endpoints.get(method)
-        if endpoint is None:
-            if method == "HEAD":
-                endpoint = endpoints.get("GET")
-            if endpoint is None:
-                endpoint = routing.refuse_method(endpoints)
-        return endpoint, {} if variables is None else variables
 
     def listen(
         self,
@@ -278,11 +191,15 @@ class Roll(_Parts, dict[str, Any]):
             raise TypeError(f"listen({name!r}): name an event, as in listen('startup')")
 
         def add(listener: L) -> L:
-            module = getattr(listener, "__module__", None)
-            entry = Entry(bind(name, listener), module, names(before), names(after))
+            entry = Entry(
+                events.bind(name, listener),
+                getattr(listener, "__module__", None),
+                events.names(before),
+                events.names(after),
+            )
             entries = [*self.listeners.get(name, ()), entry]
             # A new tuple: a request that runs never sees its listeners change.
-            self.hooks[name] = solve(name, entries, plugins.owner)
+            self.hooks[name] = events.solve(name, entries, plugins.owner)
             self.listeners[name] = entries
             return listener
 
@@ -290,24 +207,9 @@ class Roll(_Parts, dict[str, Any]):
 
     # Serving
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that the app serves in; older code may assign it."""
-        return self._loop or asyncio.get_running_loop()
-
-    @loop.setter
-    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
     def factory(self) -> HttpProtocol:
         """Make the protocol of a new connection, for `loop.create_server`."""
         return self.HttpProtocol(self)
-
-    def outbox(self, loop: asyncio.AbstractEventLoop) -> Outbox:
-        """Give what sends the answers of all connections in a loop, the running one."""
-        if self._outbox is None or self._outbox.loop is not loop:
-            self._outbox = Outbox(loop)
-        return self._outbox
 
     async def __call__(self, request: Request, response: Response) -> None:
         """Run one request: listeners and view, errors included."""
@@ -321,8 +223,9 @@ class Roll(_Parts, dict[str, Any]):
                 if request.content is not None and not endpoint.lazy_body:
                     await request.load_body()
             if endpoint is not None:
-                if request.message.upgrade:
-                    _check_offer(request, endpoint)
+                offered = request.message.upgrade
+                if offered and endpoint.found and not endpoint.switches:
+                    check_offer(offered)
                 variables = request.variables
                 if variables:
                     await endpoint.run(request, response, **variables)
@@ -334,7 +237,7 @@ class Roll(_Parts, dict[str, Any]):
             await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
-                await self._run(hooks["response"], request, response)
+                await events.run(hooks["response"], request, response)
             except (Exception, asyncio.CancelledError) as error:
                 if _cancels(error):
                     raise
@@ -347,7 +250,7 @@ class Roll(_Parts, dict[str, Any]):
             What answers the request; None when a listener has answered it.
         """
         listeners = self.hooks.get("headers", ())
-        if listeners and await self._run(listeners, request, response):
+        if listeners and await events.run(listeners, request, response):
             return None
         listeners = self.hooks.get("request", ())
         endpoint = request.endpoint
@@ -356,23 +259,12 @@ class Roll(_Parts, dict[str, Any]):
         ):
             await request.load_body()
         if listeners:
-            if await self._run(listeners, request, response):
+            if await events.run(listeners, request, response):
                 return None
             endpoint = request.endpoint  # a listener may have set path or method
             if request.content is not None and not endpoint.lazy_body:
                 await request.load_body()
         return endpoint
-
-    @staticmethod
-    async def _run(listeners: tuple[Listener, ...], *arguments: Any) -> Any:
-        """Run listeners in order up to the first true result, which is returned."""
-        for listener in listeners:
-            result = listener(*arguments)
-            if result is not None and isawaitable(result):
-                result = await result
-            if result:
-                return result
-        return None
 
     async def answer_error(
         self, request: Request, response: Response, error: BaseException
@@ -384,50 +276,14 @@ class Roll(_Parts, dict[str, Any]):
         """
         try:
             await close_body(response.body)
-            http_error = self._as_http_error(request, error)
+            http_error = as_http_error(request, error)
             set_error(response, http_error)
             listeners = self.hooks.get("error", ())
-            await self._run(listeners, request, response, http_error)
+            await events.run(listeners, request, response, http_error)
         except (Exception, asyncio.CancelledError) as failure:
             if _cancels(failure):
                 raise
-            set_error(response, self._as_http_error(request, failure))
-
-    def _as_http_error(self, request: Request, error: BaseException) -> HttpError:
-        if isinstance(error, HttpError):
-            return error
-        if descriptors.are_exhausted(error):
-            return self._without_descriptors(error)
-        trace = error if logger.isEnabledFor(logging.DEBUG) else None
-        what = describe(error)
-        logger.error("%s %s: %s", request.method, request.url, what, exc_info=trace)
-        wrapper = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
-        wrapper.__context__ = error
-        return wrapper
-
-    def _without_descriptors(self, error: OSError) -> HttpError:
-        """Make the answer to a request that could not open a file.
-
-        Only the first one is logged: the others would be as many as the requests.
-        """
-        if not self._exhausted:
-            self._exhausted = True
-            # Without the name of the file, which may be a client's.
-            logger.error(
-                "%s: a request is answered with 503, and so is any other that cannot "
-                "open a file, now or later",
-                error.strerror,
-            )
-        wrapper = HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
-        wrapper.__context__ = error
-        return wrapper
-
-    def replace(self, request: Request, response: Response, error: Exception) -> None:
-        """Make an answer that cannot be sent into one that says so."""
-        response.reset()
-        set_error(response, self._as_http_error(request, error))
-
-    # Events
+            set_error(response, as_http_error(request, failure))
 
     def hook(self, name: str, /, *arguments: Any, **keywords: Any) -> Awaitable[Any]:
         """Run the listeners of an event, any name; the call alone starts them.
@@ -443,39 +299,7 @@ class Roll(_Parts, dict[str, Any]):
             Exception: What a plain listener raises.
         """
         listeners = self.hooks.get(name, ())
-        for index, listener in enumerate(listeners):
-            result = listener(*arguments, **keywords)
-            if isawaitable(result):
-                rest = [
-                    functools.partial(later, *arguments, **keywords)
-                    for later in listeners[index + 1 :]
-                ]
-                return self._start_rest(name, result, rest)
-            if result:
-                return _Outcome(result)
-        return _Outcome(None)
-
-    def _start_rest(
-        self, name: str, first: Awaitable[Any], rest: Sequence[Listener]
-    ) -> Awaitable[Any]:
-        async def run() -> Any:
-            return await first or await self._run(tuple(rest))
-
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            if isinstance(first, Coroutine):
-                first.close()
-            raise RuntimeError(
-                f"{name!r} has a coroutine listener: it needs a running loop"
-            ) from None
-        return self.keep(asyncio.Task(run(), loop=loop, **EAGER))
-
-    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
-        """Hold on to a task until it is done; `shutdown` waits for it."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return events.start(name, listeners, arguments, keywords, self.keep)
 
     # From startup to shutdown
 
@@ -485,130 +309,80 @@ class Roll(_Parts, dict[str, Any]):
         When one of them raises, the app has not started: it may be tried again, and
         `shutdown` does nothing. Who calls this meanwhile, for another server, waits for
         them: no `startup` listener may.
+
+        Raises:
+            RuntimeError: The app is mounted: its parent starts it.
         """
-        if self._starting is not None:  # for another server
-            await self._starting.wait()
-        if self._sweeper is not None:
-            return
-        self._loop = asyncio.get_running_loop()
-        descriptors.prepare()
-        if self.closing.is_set():  # a start again, maybe in another loop
-            self.closing = asyncio.Event()
-        self._watch()
-        self._starting = asyncio.Event()
-        try:
-            await self.hook("startup")
-        except BaseException:
-            self._unwatch()
-            raise
-        finally:
-            self._starting.set()
-            self._starting = None
+        if self.parent is not None:
+            raise RuntimeError("this app is mounted in another: start that one")
+        await self.lifecycle.startup()
+
+    def stop(self) -> None:
+        """Tell views and connections that the app ends: `closing` is set.
+
+        Idle connections close, others when they have answered. `shutdown` does this,
+        too; more than once is as once.
+        """
+        self.lifecycle.stop()
 
     async def shutdown(self) -> None:
-        """End connections, then run the `shutdown` listeners, once.
+        """End connections, run the `shutdown` listeners, close the exit stack; once.
 
         Idle connections close, running requests end, what takes longer than
         `Limits.shutdown` is cut.
         """
-        if self._sweeper is None or self.closing.is_set():
-            return
-        self.closing.set()
-        for connection in tuple(self.connections):
-            connection.stop()
-        try:
-            async with asyncio.timeout(self.limits.shutdown):
-                await self._drain()
-        except TimeoutError:
-            await self._cut()
-        try:
-            await self.hook("shutdown")
-        finally:
-            await self._wait_for_tasks(self._tasks, self.limits.shutdown)
-            self._unwatch()
+        await self.lifecycle.shutdown()
 
-    async def _drain(self) -> None:
-        while self.connections:
-            await self.one_gone()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    async def open(self, parent: "Roll | None" = None) -> None:
+        """Start an app without connections of its own, such as a mounted one.
 
-    async def _cut(self) -> None:
-        """End what did not end in time."""
-        tasks = set(self._tasks)
-        for connection in tuple(self.connections):
-            if isinstance(connection, HttpProtocol):
-                connection.abort()
-                tasks.update(filter(None, [connection.task]))
-        logger.warning(
-            "Shutdown cuts %d connections and %d tasks that are still running",
-            len(self.connections),
-            len(tasks),
-        )
-        for task in tasks:
-            task.cancel()
-        await self._wait_for_tasks(tasks, CLEANUP)
+        The `startup` listeners run. When one of them raises, what is in the exit stack
+        closes.
 
-    @staticmethod
-    async def _wait_for_tasks(
-        tasks: Iterable["asyncio.Task[Any]"], timeout: float
-    ) -> None:
-        if tasks := set(tasks):
-            await asyncio.wait(tasks, timeout=timeout)
+        Args:
+            parent: The app that has the connections.
+        """
+        self.parent = parent
+        await self.lifecycle.open(None if parent is None else parent.lifecycle)
 
-    def forget(self, connection: Connection) -> None:
-        """Drop a connection that ended."""
-        self.connections.discard(connection)
-        if self._gone is not None:
-            self._gone.set_result(None)
-            self._gone = None
+    async def close(self) -> None:
+        """End what `open` has started: `shutdown` listeners, then the exit stack."""
+        await self.lifecycle.close()
 
-    async def one_gone(self, timeout: float | None = None) -> None:
-        """Wait until a connection has ended, or *timeout* seconds have."""
-        if self._gone is None:
-            self._gone = self.loop.create_future()
-        await asyncio.wait([self._gone], timeout=timeout)  # as others may, too
+    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
+        """Hold on to a task until it is done; `shutdown` waits for it."""
+        return self.lifecycle.keep(task)
 
-    def _watch(self) -> None:
-        """Let each connection check its timeouts, again and again."""
-        loop = self.loop
-        now = loop.time()
-        for connection in tuple(self.connections):
-            try:
-                connection.check(now)
-            except Exception:  # one connection must not end the watch over all
-                logger.exception("%r could not check its timeouts", connection)
-        self._sweeper = loop.call_later(self.limits.sweep, self._watch)
+    @property
+    def exit_stack(self) -> AsyncExitStack:
+        """Closes what was entered when all else has ended, also when a start fails."""
+        return self.lifecycle.exit_stack
 
-    def _unwatch(self) -> None:
-        cast(asyncio.TimerHandle, self._sweeper).cancel()
-        self._sweeper = None
+    @property
+    def closing(self) -> asyncio.Event:
+        """Set when the app starts to shut down."""
+        return self.lifecycle.closing
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the app serves in; older code may assign it."""
+        return self.lifecycle.loop or asyncio.get_running_loop()
+
+    @loop.setter
+    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.lifecycle.loop = loop
+
+    @property
+    def root_path(self) -> str:
+        """What stands before the paths of this app: its parents' prefixes, its own."""
+        above = "" if self.parent is None else self.parent.root_path
+        return above + self.prefix
 
 
-class _Outcome:
-    """What `hook` gives when no listener has to be waited for."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __await__(self) -> Generator[None, None, Any]:
-        return self._value
-        yield  # makes this a generator
-
-
-def _runner(kind: type[Upgrade] | None, view: View, timeout: float | None) -> View:
-    """Choose what stands before a view."""
-    if kind is not None:
-        return handshake(kind, view)
-    return view if timeout is None else routing.bounded(view, timeout)
-
-
-def _check_offer(request: Request, endpoint: Endpoint) -> None:
-    """Refuse a WebSocket where there is none: its client could not use an answer."""
-    if "websocket" in request.upgrade and endpoint.found and not endpoint.switches:
-        raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+def _find_protocol(app: Roll, name: str) -> type[Upgrade]:
+    """Find the class of a protocol: the app's own, or an installed one."""
+    own = getattr(app, f"{name.capitalize()}Protocol", None)
+    return own or plugins.protocol_class(name)
 
 
 def _cancels(error: BaseException) -> bool:

@@ -1,11 +1,4 @@
-r"""Cookies: of a request (RFC 6265, section 5.4) and of a response (section 4.1).
-
-Built on biscuits 0.3.2, for what it does right: reading a `Cookie` field of plain
-pairs, quoting ASCII values, writing dates. It does not get the `Cookie` field whose
-values are quoted, escaped or hold a comma, whose names repeat, or that is longer than
-4096 characters, and it writes `Set-Cookie` without `Max-Age=0` and `Partitioned` and
-without looking at what goes into it. These are ours: `_parse_pairs`, and `Cookie`.
-"""
+"""Cookies: of a request (RFC 6265, section 5.4) and of a response (section 4.1)."""
 
 import re
 from datetime import UTC, datetime
@@ -14,12 +7,6 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote as percent_encode
 from urllib.parse import unquote
 
-import biscuits
-
-# biscuits stops reading there.
-_PLAIN_LENGTH = 4096
-
-_NOT_PLAIN = re.compile(r'[%",\\\t]')
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(r'\\(["\\]|[0-3][0-7]{2})')
 
@@ -32,6 +19,20 @@ _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 
 # cookie-octet (RFC 6265, section 4.1.1) without `%`, which `parse` decodes.
 _VALUE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
+# What is sent without quotes: a token (RFC 9110, section 5.6.2) without `%`, or with a
+# colon.
+_UNQUOTED = re.compile(r"[!#$&'*+.0-9:A-Z^_`a-z|~-]+")
+# What cannot stand in quotes as it is, and the escape that `parse` reads.
+_ESCAPED = {ord(char): f"\\{char}" for char in '"\\'} | {
+    code: f"\\{code:03o}" for code in (*range(32), *b",;", 127)
+}
+
+# Not those of strftime, which speaks the language of the process.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
 
 
 class Cookie(NamedTuple):
@@ -56,7 +57,7 @@ class Cookie(NamedTuple):
             f"{name}={value if value.isalnum() and value.isascii() else _encode(value)}"
         )
         if expires is not None:
-            text += f"; Expires={biscuits.rfc822(expires)}"
+            text += f"; Expires={_write_date(expires)}"
         if max_age is not None:
             text += f"; Max-Age={max_age}"
         if domain:
@@ -96,12 +97,16 @@ class Cookies(dict[str, Any]):
         Returns:
             The value of each name.
         """
-        if len(header) > _PLAIN_LENGTH or _NOT_PLAIN.search(header):
-            return cls(_parse_pairs(header))
-        cookies: dict[str, str] = biscuits.parse(header)
-        if len(cookies) != header.count(";") + 1:  # a name twice, or missing
-            return cls(_parse_pairs(header))
-        return cls(cookies)
+        cookies = cls()
+        encoded = "%" in header or '"' in header
+        for pair in header.split(";"):
+            name, equals, value = pair.partition("=")
+            if not equals:  # RFC 6265bis, section 5.6: a value without a name
+                name, value = "", name
+            name, value = name.strip(" \t"), value.strip(" \t")
+            if (equals or value) and name not in cookies:
+                cookies[name] = _decode(value) if encoded else value
+        return cookies
 
     def set(
         self,
@@ -140,9 +145,9 @@ class Cookies(dict[str, Any]):
             TypeError: The value is no string, or *expires* no datetime.
         """
         if not isinstance(value, str):
-            raise TypeError(f"cookie {name!r}: value={value!r} is no string")
+            raise TypeError(f"cookie {name!r}: its value is not a string")
         if not _is_name(name):
-            raise ValueError(f"cookie {name!r}: name={name!r} cannot be sent")
+            raise ValueError(f"cookie {name!r}: its name cannot be sent")
         if path is None:
             path = "/"
         else:
@@ -152,8 +157,8 @@ class Cookies(dict[str, Any]):
         if samesite is not None:
             if samesite.lower() not in _SAME_SITE:
                 raise ValueError(
-                    f"cookie {name!r}: samesite={samesite!r}, give 'Strict', 'Lax'"
-                    " or 'None'"
+                    f"cookie {name!r}: its samesite is none of 'Strict', 'Lax' and "
+                    "'None'"
                 )
             samesite = _SAME_SITE[samesite.lower()]
         if not value.isascii():
@@ -180,7 +185,7 @@ def _is_name(name: str) -> bool:
 
 def _check_attribute(name: str, argument: str, text: str) -> None:
     if not _ATTRIBUTE.fullmatch(text):
-        raise ValueError(f"cookie {name!r}: {argument}={text!r} cannot be sent")
+        raise ValueError(f"cookie {name!r}: its {argument} cannot be sent")
 
 
 def _check_value(name: str, value: str) -> None:
@@ -188,7 +193,7 @@ def _check_value(name: str, value: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"cookie {name!r}: value={value!r} holds a lone surrogate"
+            f"cookie {name!r}: its value holds a lone surrogate"
         ) from error
 
 
@@ -197,55 +202,48 @@ def _read_max_age(name: str, max_age: Any) -> int:
         return int(max_age)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"cookie {name!r}: max_age={max_age!r} is no number of seconds"
+            f"cookie {name!r}: its max_age is not a number of seconds"
         ) from error
 
 
 def _read_expires(name: str, expires: Any) -> datetime:
     if not isinstance(expires, datetime):
-        raise TypeError(f"cookie {name!r}: expires={expires!r} is no datetime")
+        raise TypeError(f"cookie {name!r}: its expires is not a datetime")
     date: datetime = expires
     if date.tzinfo is not None:
-        # biscuits writes GMT whatever the time zone is.
         try:
             date = date.astimezone(UTC)
         except OverflowError as error:
             raise ValueError(
-                f"cookie {name!r}: expires={date!r} has no year in UTC"
+                f"cookie {name!r}: its expires has no year in UTC"
             ) from error
     # Browsers ignore dates before 1601 (RFC 6265, section 5.1.1), and would keep what
     # is to be deleted. Any date that has passed deletes it.
     return max(date, datetime(1970, 1, 1, tzinfo=date.tzinfo))
 
 
-def _parse_pairs(header: str) -> dict[str, str]:
-    cookies: dict[str, str] = {}
-    for pair in header.split(";"):
-        name, equals, value = pair.partition("=")
-        if not equals:  # RFC 6265bis, section 5.6: a value without a name
-            name, value = "", name
-        name, value = name.strip(" \t"), value.strip(" \t")
-        if (equals or value) and name not in cookies:
-            cookies[name] = _decode(value)
-    return cookies
+def _write_date(date: datetime) -> str:
+    """Write a date in UTC as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7)."""
+    return (
+        f"{_DAYS[date.weekday()]}, {date.day:02} {_MONTHS[date.month - 1]}"
+        f" {date.year} {date.hour:02}:{date.minute:02}:{date.second:02} GMT"
+    )
 
 
 def _encode(value: str) -> str:
-    """Write a value so that `_decode` reads it, in ASCII without `;` and controls.
-
-    biscuits keeps `%`, which it decodes, and what is not latin-1, which cannot be sent.
-    """
-    if value.isascii() and "%" not in value:
-        quoted: str = biscuits.quote(value)
-        return quoted
-    return percent_encode(value, safe=_VALUE_SAFE)
+    """Write a value so that `_decode` reads it, in ASCII without `;` and controls."""
+    if _UNQUOTED.fullmatch(value):
+        return value
+    if "%" in value or not value.isascii():
+        return percent_encode(value, safe=_VALUE_SAFE)
+    return f'"{value.translate(_ESCAPED)}"'
 
 
 def _decode(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
         if "\\" in value:
-            # In one pass, as biscuits does: `\045` is a percent sign, no escape.
+            # In one pass: `\045` is a percent sign, no escape.
             pieces = _ESCAPE.split(value)  # text, escape, text, escape, ..., text
             pieces[::2] = map(_percent_decode, pieces[::2])
             pieces[1::2] = map(_unescape, pieces[1::2])

@@ -19,6 +19,23 @@ _BOOLEANS: dict[str, bool | None] = {
 _HEXADECIMAL = b"0123456789ABCDEFabcdef"
 
 
+class IdentityDict(dict[str, Any]):
+    """A dict that something is beside what it holds: that compares, and is true."""
+
+    __slots__ = ()
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a dict's is None
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class Multidict(dict[str, list[Any]]):
     """All the values of each name, in the order sent."""
 

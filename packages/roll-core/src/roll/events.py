@@ -1,10 +1,12 @@
-"""Events: which arguments their listeners get, and in which order they run."""
+"""Events: which arguments their listeners get, in which order, and how they run."""
 
+import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, NamedTuple
 
+from .tasks import EAGER
 from .typing import Listener
 
 EVENTS: dict[str, tuple[str, ...]] = {
@@ -15,6 +17,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "response": ("request", "response"),
     "error": ("request", "response", "error"),
     "route:add": ("path", "view"),
+    "route:find": ("path", "request"),
     "websocket_connect": ("request", "ws"),
     "websocket_disconnect": ("request", "ws"),
 }
@@ -22,6 +25,9 @@ EVENTS: dict[str, tuple[str, ...]] = {
 
 `route:add` has the extras of the route as keywords, too.
 """
+
+PLAIN = frozenset({"route:add", "route:find"})
+"""The events that nobody awaits: their listeners are plain functions."""
 
 
 def bind(event: str, listener: Listener) -> Listener:
@@ -42,7 +48,7 @@ def bind(event: str, listener: Listener) -> Listener:
             f"{listener!r} cannot listen to {event!r}: it yields, and nothing of it "
             "would run; make it two listeners"
         )
-    if event == "route:add" and inspect.iscoroutinefunction(listener):
+    if event in PLAIN and inspect.iscoroutinefunction(listener):
         raise TypeError(f"{listener!r} cannot listen to {event!r}: make it a plain def")
     arguments = EVENTS.get(event)
     if arguments is None or (signature := _signature(listener)) is None:
@@ -162,3 +168,82 @@ def _means(wish: tuple[str, ...], name: str | None, same: tuple[str, ...]) -> bo
 def names(wish: str | Sequence[str]) -> tuple[str, ...]:
     """Read `before=` or `after=`: one name, or several."""
     return (wish,) if isinstance(wish, str) else tuple(wish)
+
+
+# Running
+
+
+async def run(listeners: Sequence[Listener], *arguments: Any) -> Any:
+    """Run listeners in order up to the first true result, which is returned."""
+    for listener in listeners:
+        result = listener(*arguments)
+        if result is not None and inspect.isawaitable(result):
+            result = await result
+        if result:
+            return result
+    return None
+
+
+def start(
+    name: str,
+    listeners: Sequence[Listener],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    keep: Callable[["asyncio.Task[Any]"], Any],
+) -> Awaitable[Any]:
+    """Start the listeners of an event, as `Roll.hook` does.
+
+    Args:
+        name: Of the event, for the message.
+        listeners: In the order in which they run.
+        arguments: For each of them.
+        keywords: For each of them.
+        keep: Holds on to the task, if there has to be one.
+
+    Raises:
+        RuntimeError: A coroutine listener, and no loop is running.
+        Exception: What a plain listener raises.
+    """
+    for index, listener in enumerate(listeners):
+        result = listener(*arguments, **keywords)
+        if inspect.isawaitable(result):
+            rest = [
+                functools.partial(later, *arguments, **keywords)
+                for later in listeners[index + 1 :]
+            ]
+            task = _start_task(name, result, rest)
+            keep(task)
+            return task
+        if result:
+            return _Outcome(result)
+    return _Outcome(None)
+
+
+def _start_task(
+    name: str, first: Awaitable[Any], rest: Sequence[Listener]
+) -> "asyncio.Task[Any]":
+    async def run_rest() -> Any:
+        return await first or await run(rest)
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        if isinstance(first, Coroutine):
+            first.close()
+        raise RuntimeError(
+            f"{name!r} has a coroutine listener: it needs a running loop"
+        ) from None
+    return asyncio.Task(run_rest(), loop=loop, **EAGER)
+
+
+class _Outcome:
+    """What `start` gives when no listener has to be waited for."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[None, None, Any]:
+        return self._value
+        yield  # makes this a generator

@@ -5,6 +5,8 @@ import re
 import traceback
 from contextlib import suppress
 
+from .descriptors import are_exhausted
+
 # A terminal may obey all but these, or take it for the end of a line.
 _UNUSUAL = re.compile(r"[^\t\n -~]")
 
@@ -69,3 +71,39 @@ logger = logging.getLogger("roll")
 # asyncio's reports exceptions that nobody waits for: a view's tasks may raise them.
 for _logger in (logger, logging.getLogger("asyncio")):
     _logger.addFilter(QUOTING)
+
+shortage_logged = False
+"""Whether it was logged that the process had no descriptor left."""
+
+
+def report(
+    error: BaseException, what: str, *arguments: object, trace: bool = False
+) -> None:
+    """Log an error that ended a request, a stream or a WebSocket.
+
+    Of those that could not open a file because no descriptor was left, only the first
+    one of the process is logged: the others would be as many as the requests.
+
+    Args:
+        error: What was raised.
+        what: What it ended, with `%s` for each of the arguments.
+        arguments: What stands for them.
+        trace: Whether to log its traceback, and not its `repr`; with the level `DEBUG`
+            both are.
+    """
+    global shortage_logged
+    if not are_exhausted(error):
+        if trace:
+            logger.error(what, *arguments, exc_info=error)
+        else:
+            debug = error if logger.isEnabledFor(logging.DEBUG) else None
+            what = f"{what}: %s"
+            logger.error(what, *arguments, describe(error), exc_info=debug)
+    elif not shortage_logged:
+        shortage_logged = True
+        # Without the name of the file, which may be a client's.
+        logger.error(
+            "%s: a request is answered with 503 or cut short, and so is any other that "
+            "cannot open a file, now or later",
+            error.strerror,
+        )

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 from .cookies import Cookies
-from .datastructures import Files, Form, Headers, Query, parse_urlencoded
+from .datastructures import (
+    Files,
+    Form,
+    Headers,
+    IdentityDict,
+    Query,
+    parse_urlencoded,
+)
 from .errors import HttpError
 from .http11.body import Body
 from .http11.framing import read_fields
@@ -16,11 +23,10 @@ from .http11.parser import Head
 from .jsontext import decode_json
 from .limits import Limits
 from .routing.endpoints import NOT_FOUND, UNDECODABLE, Endpoint, Route
+from .typing import App, Connection
 
 if TYPE_CHECKING:
-    from .app import Roll
     from .forms.multipart import Multipart
-    from .http11.connection import HttpProtocol
 
 
 def _is_utf8(url: bytes) -> bool:
@@ -39,6 +45,15 @@ _COOKIE = re.compile(rb"\ncookie:([^\r]*+)", re.IGNORECASE)
 
 BY_HAND = Head()
 """What a request that was made by hand has for a message."""
+
+
+async def _find_again(request: "Request", response: Any) -> None:
+    endpoint, variables = request._find()  # it raises again what it has raised
+    await endpoint.run(request, response, **variables)
+
+
+_UNRESOLVED = Endpoint(_find_again, lazy_body=True, found=False)
+"""The endpoint of a request whose look-up raises."""
 
 
 class _LazyMultipart:
@@ -62,7 +77,7 @@ class Parts:
     limits: ClassVar[Limits] = Limits()
 
 
-class Request(dict[str, Any]):
+class Request(IdentityDict):
     """One message from a client; also a dict for what the application keeps with it.
 
     Args:
@@ -108,21 +123,10 @@ class Request(dict[str, Any]):
     variables: dict[str, Any]
     """The values of the route's placeholders; set once `endpoint` was read."""
 
-    __hash__ = object.__hash__  # type: ignore[assignment]  # a dict's is None
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
+    def __init__(self, app: App | None, protocol: Connection | None) -> None:
         self.app = app
         self.protocol = protocol
-        self._parts: Roll | type[Parts] = Parts if app is None else app
+        self._parts: App | type[Parts] = Parts if app is None else app
         self.message: Head = BY_HAND
         """The head of the message as it was read; an empty one without a message."""
         self.content: Body | None = None
@@ -181,7 +185,7 @@ class Request(dict[str, Any]):
     @method.setter
     def method(self, method: str) -> None:
         self._method = method.upper()
-        self._endpoint = None
+        self._look_up_again()
 
     @property
     def path(self) -> str:
@@ -306,6 +310,8 @@ class Request(dict[str, Any]):
     def host(self, host: str) -> None:
         self._know_target()
         self._host = host
+        if self.app is not None and "route:find" in self.app.hooks:
+            self._look_up_again()
 
     # The connection
 
@@ -365,21 +371,44 @@ class Request(dict[str, Any]):
     def endpoint(self) -> Endpoint:
         """What answers the path and the method; sets `variables` beside.
 
-        It is looked up once, and again when the path or the method is set.
+        It is looked up once, and again when the path or the method is set; or the host,
+        where `route:find` listeners may look at it. When the look-up raises, the error
+        is raised by what answers.
         """
-        if self._endpoint is None:
+        endpoint = self._endpoint
+        if endpoint is None:
             if self._path is None:
                 self._read_target()
-            if self._endpoint is None:  # a path that does not decode has one
-                self._endpoint, self.variables = (
-                    (NOT_FOUND, {})
-                    if self.app is None
-                    else self.app.find_endpoint(
-                        self._path,  # type: ignore[arg-type]  # it was read
-                        self._method or self.message.method,
+                if self._endpoint is not None:  # the path does not decode
+                    return self._endpoint
+            app = self.app
+            try:
+                if app is None or "route:find" in app.hooks:
+                    endpoint, self.variables = self._find()
+                else:
+                    endpoint, self.variables = app.router.find(
+                        self._path, self._method or self.message.method
                     )
-                )
-        return self._endpoint
+            except Exception:  # of a listener, or of the app's own matcher
+                endpoint, self.variables = _UNRESOLVED, {}
+            self._endpoint = endpoint
+        return endpoint
+
+    def _find(self) -> tuple[Endpoint, dict[str, Any]]:
+        """Let listeners look up what answers; the router does where none knows."""
+        if self.app is None:
+            return NOT_FOUND, {}
+        for listener in self.app.hooks.get("route:find", ()):
+            if found := listener(self.path, self):
+                endpoint, variables = found
+                return endpoint, variables
+        endpoint, variables = self.app.router.find(self.path, self.method)
+        return endpoint, variables
+
+    def _look_up_again(self) -> None:
+        """Forget what was looked up, as what it depends on is set anew."""
+        if self._endpoint is not UNDECODABLE:
+            self._endpoint = None
 
     @property
     def route(self) -> Route:

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .cookies import Cookies
 from .datastructures import Headers
+from .descriptors import are_exhausted
 from .errors import PHRASES, HttpError
 from .jsontext import encode_json
-
-if TYPE_CHECKING:
-    from .app import Roll
-    from .http11.connection import HttpProtocol
+from .logs import report
+from .typing import App, Connection
 
 # A dict instead of HTTPStatus(value): a quarter of the time, at each answer.
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
@@ -42,14 +41,14 @@ class Response:
         "_cookies",
         "_headers",
         "_is_json",
-        "_sent",
         "_status",
         "app",
         "body",
         "protocol",
+        "written",
     )
 
-    def __init__(self, app: "Roll | None", protocol: "HttpProtocol | None") -> None:
+    def __init__(self, app: App | None, protocol: Connection | None) -> None:
         self.app = app
         self.protocol = protocol
         self.body: Any = b""
@@ -59,8 +58,9 @@ class Response:
         self._headers: Headers | None = None
         self._is_json = False
         self._cookies: Cookies | None = None
-        # Bytes of the body, or all of a message whose body nobody has counted yet.
-        self._sent: int | bytes = 0
+        self.written: int | bytes = 0
+        """What the connection wrote: how many bytes of the body, or all of a message;
+        `sent` counts the body in it."""
 
     def reset(self) -> None:
         """Drop all that was set: an empty 200 is left."""
@@ -144,10 +144,10 @@ class Response:
 
         They are 0 before the response is sent, and when it has no body, as to HEAD.
         """
-        if isinstance(self._sent, bytes):
-            head = self._sent.index(b"\r\n\r\n") + 4
-            self._sent = len(self._sent) - head
-        return self._sent
+        if isinstance(self.written, bytes):
+            head = self.written.index(b"\r\n\r\n") + 4
+            self.written = len(self.written) - head
+        return self.written
 
     @property
     def cookies(self) -> Cookies:
@@ -172,7 +172,7 @@ class Response:
 
     def _set_redirect(self, target: tuple[str, int | HTTPStatus]) -> None:
         if isinstance(target, str) or len(target) != 2:
-            raise TypeError(f"redirect={target!r}: give a location and a status")
+            raise TypeError("redirect: give a pair of a location and a status")
         location, self.status = target
         self.headers["Location"] = location
 
@@ -204,7 +204,7 @@ def read_length(value: object) -> int:
     """
     digits = str(value)
     if not (digits.isascii() and digits.isdigit()):
-        raise ValueError(f"Content-Length is not a number of bytes: {value!r}")
+        raise ValueError("Content-Length is not a number of bytes, in ASCII digits")
     return int(digits)
 
 
@@ -229,6 +229,22 @@ _CONTENT_FIELDS = frozenset(
         "last-modified",
     }
 )
+
+
+def as_http_error(request: Any, error: BaseException) -> HttpError:
+    """Make the HttpError that answers what a view or a listener has raised.
+
+    What is none is logged, and becomes a 500; a shortage of descriptors a 503.
+    """
+    if isinstance(error, HttpError):
+        return error
+    report(error, "%s %s", request.method, request.url)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    if are_exhausted(error):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    wrapper = HttpError(status)
+    wrapper.__context__ = error
+    return wrapper
 
 
 def set_error(response: Response, error: HttpError) -> None:

@@ -145,7 +145,7 @@ class Server:
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._report(f"No connection can be accepted: {error.strerror}")
-                    await self.app.one_gone(timeout=1)
+                    await self.app.lifecycle.one_gone(timeout=1)
                 # Else a connection was lost before it was accepted.
 
     async def _wait_for_client(self, sock: socket.socket) -> None:
@@ -179,7 +179,7 @@ class Server:
         while self._is_full():
             if len(self.app.connections) >= most:
                 self._report(f"{most} connections are open (Limits.connections)")
-                await self.app.one_gone()
+                await self.app.lifecycle.one_gone()
             else:
                 await asyncio.wait(self._opening, return_when=asyncio.FIRST_COMPLETED)
 

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-    from .request import Request
-    from .response import Response
-
 View = Callable[..., Awaitable[Any]]
 """`async def view(request, response, **route_vars)`."""
 
@@ -17,6 +14,96 @@ Listener = Callable[..., Any]
 
 Extension = Callable[..., Any]
 """`extension(app, **options)`, called once while the app is built."""
+
+
+class Connection(Protocol):
+    """What a request and a response ask of the connection that they belong to."""
+
+    peer: Any
+    """The client's address, as the socket gives it."""
+    transport: Any
+    """The `asyncio.Transport`, also once it is lost."""
+    switch: Any
+    """What takes over once a 101 is written; None for a usual response."""
+
+    @property
+    def remote_addr(self) -> str | None:
+        """The client's address; None on a unix socket."""
+
+    @property
+    def local_address(self) -> Any:
+        """The server's end, as its socket names it; None without a transport."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection has TLS."""
+
+    async def disconnected(self) -> None:
+        """Wait until the client is gone."""
+
+
+class App(Protocol):
+    """What requests, responses and connections ask of their app; `Roll` is one.
+
+    The classes are the parts that a subclass of `Roll` may override.
+    """
+
+    Cookies: ClassVar[type[Any]]
+    Files: ClassVar[type[Any]]
+    Form: ClassVar[type[Any]]
+    Multipart: ClassVar[type[Any]]
+    Query: ClassVar[type[Any]]
+    Request: ClassVar[type[Any]]
+    Response: ClassVar[type[Any]]
+    Route: ClassVar[type[Any]]
+    limits: ClassVar[Any]
+    """What one client may do: a `roll.Limits`."""
+    router: Any
+    """Declares the routes, and looks them up: a `roll.router.Router`."""
+    lifecycle: Any
+    """The connections and tasks: a `roll.lifecycle.Lifecycle`."""
+    connections: Any
+    """The set of open connections."""
+    hooks: dict[str, tuple[Listener, ...]]
+    """The listeners of each event, in the order in which they run."""
+    date: bytes
+    """Lines that end every head: `Date` and `Server`, while a Server runs."""
+
+    @property
+    def closing(self) -> "asyncio.Event":
+        """Set when the app starts to shut down."""
+
+    @property
+    def loop(self) -> "asyncio.AbstractEventLoop":
+        """The loop that the app serves in."""
+
+    def hook(self, name: str, /, *arguments: Any, **keywords: Any) -> Awaitable[Any]:
+        """Run the listeners of an event."""
+
+    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
+        """Hold on to a task until it is done; the shutdown waits for it."""
+
+    async def __call__(self, request: Any, response: Any) -> None:
+        """Run one request."""
+
+    async def answer_error(
+        self, request: Any, response: Any, error: BaseException
+    ) -> None:
+        """Make an error the answer, and tell the `error` listeners."""
+
+    # The dict of the application's own things
+
+    def __contains__(self, key: object, /) -> bool: ...
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+    def __setitem__(self, key: str, value: Any, /) -> None: ...
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """Give what is kept under *key*."""
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        """Give what is kept under *key*; keep *default* if it is nothing."""
 
 
 class Upgrade(Protocol):
@@ -34,7 +121,7 @@ class Upgrade(Protocol):
     ALLOWED_METHODS: ClassVar[tuple[str, ...]]
     """The methods that a handshake may use."""
 
-    def __init__(self, request: "Request", response: "Response") -> None:
+    def __init__(self, request: Any, response: Any) -> None:
         """Check the handshake and fill the 101's headers."""
 
     def connection_made(self, transport: "asyncio.BaseTransport") -> None:

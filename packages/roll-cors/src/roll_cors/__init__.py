@@ -119,7 +119,7 @@ class Policies:
     def find(self, request: Request) -> Policy | None:
         """Find the policy for a request, that of what a preflight asks for."""
         if method := _requested_method(request):
-            payload = self._app.find_endpoint(request.path, method)[0].payload
+            payload = self._app.router.find(request.path, method)[0].payload
         else:
             payload = request.route.payload
         return self._read((payload or {}).get("cors"))

@@ -63,14 +63,13 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
                 "an app, as in 'module:app', or call what makes one, as in "
                 "'module:create()'"
             )
-        # On this app, not on its class, which may have others.
-        own = vars(app)
         try:
-            own["limits"] = settings.limits(self.cfg, app.limits)
+            app.configure(limits=settings.limits(self.cfg, app.limits))
         except ValueError as error:
             raise AppImportError(f"a setting of gunicorn's: {error}") from error
         if self._logs_access or self.cfg.max_requests:
-            own["HttpProtocol"] = access.watched(app.HttpProtocol, self._note)
+            # On this app, not on its class, which may have others.
+            vars(app)["HttpProtocol"] = access.watched(app.HttpProtocol, self._note)
 
     def run(self) -> None:
         """Serve until a signal, or the count of requests, says to stop."""
@@ -157,7 +156,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         self._hurries = True
         self.cfg.worker_int(self)
         app = self.wsgi
-        app.limits = replace(app.limits, shutdown=QUICK)
+        app.configure(limits=replace(app.limits, shutdown=QUICK))
         http = [one for one in app.connections if isinstance(one, HttpProtocol)]
         for connection in http:
             connection.abort()

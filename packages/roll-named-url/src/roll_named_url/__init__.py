@@ -192,7 +192,7 @@ def _check_found(
     app: Roll, path: str, name: str, route: Named, variables: Mapping[str, Any]
 ) -> None:
     """Require that a look-up of *path* finds the route, and the same variables."""
-    endpoint, found = app.find_endpoint(path, route.methods[0])
+    endpoint, found = app.router.find(path, route.methods[0])
     if endpoint.extras is not route.extras or found.keys() != variables.keys():
         raise ValueError(
             f"{path!r} does not lead to {name!r}, which is {route}: "

@@ -103,7 +103,7 @@ def configure(app: Roll, settings: Settings) -> Callable[[], None]:
     if settings.reload:
         limits.setdefault("shutdown", RELOAD_SHUTDOWN)
     # Its class may be that of other applications: the limits are its own.
-    app.__dict__["limits"] = dataclasses.replace(app.limits, **limits)
+    app.configure(limits=dataclasses.replace(app.limits, **limits))
     try:
         if settings.trusted_proxies:
             extensions.proxy_headers(app, trusted=settings.trusted_proxies)

@@ -2,6 +2,7 @@
 
 import json
 import mimetypes
+import re
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from email.message import Message as MimeHeader
@@ -13,6 +14,8 @@ Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 # Whatever is visible is sent as given, so that a test may send odd targets.
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")  # RFC 9110, section 9.1
 
 _EXPECTING_A_BODY = ("PATCH", "POST", "PUT")
 
@@ -87,12 +90,23 @@ class Message:
             self.add_fields({name: value})
 
     def head(self) -> bytes:
-        """Write the request line and the header."""
-        lines = [f"{self.method} {self.target} HTTP/1.1"]
+        """Write the request line and the header.
+
+        Raises:
+            ValueError: The method, or the name or value of a field, would break HTTP. A
+                test that is to send such a head writes its bytes itself, and sends them
+                with `exchange`.
+            TypeError: A name is not a string, or a value is bytes.
+        """
+        from roll.http11.writer import line  # not by all that pytest loads
+
+        if not _METHOD.fullmatch(self.method):
+            raise ValueError(f"the method {self.method!r} is not a token")
+        head = f"{self.method} {self.target} HTTP/1.1\r\n"
         for name, value in flatten(self._fields.values()):
             if value is not None:
-                lines.append(f"{name}: {value}")
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+                head += line(name, value)
+        return f"{head}\r\n".encode("latin-1")
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Give what follows head and body, if the body is streamed."""

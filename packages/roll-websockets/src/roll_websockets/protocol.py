@@ -1,13 +1,12 @@
 """WSProtocol: a connection after its handshake, and the `ws` that its view gets."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Self, cast
 
-from roll.logs import describe, logger
+from roll.logs import report
 from roll.typing import View
 from websockets.exceptions import (
     ConcurrencyError,
@@ -377,10 +376,7 @@ class WSProtocol(Connection):
         await view(self.request, self, **variables)
 
     def _report(self, error: BaseException) -> CloseCode:
-        # As the core reports errors: with a traceback for debugging alone.
-        trace = error if logger.isEnabledFor(logging.DEBUG) else None
-        url = self.request.url
-        logger.error("WebSocket %s: %s", url, describe(error), exc_info=trace)
+        report(error, "WebSocket %s", self.request.url)
         return CloseCode.INTERNAL_ERROR
 
     async def _finish(self, code: CloseCode) -> None:

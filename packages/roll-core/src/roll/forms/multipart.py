@@ -1,12 +1,6 @@
 """Multipart: `multipart/form-data` bodies (RFC 7578) into a Form and Files.
 
-One parser reads the framing: `PushMultipartParser` of the library multipart, in strict
-mode. multifruits 0.1.7 was to do it, and wrapping cannot make it right: it cannot be
-told a boundary that holds a `=` (as JavaMail's and Python's do), its events do not show
-where an empty header ends and the next name begins, and it calls back for each CR of a
-body, which holds the loop for 100 ms with 1 MiB of them, where this needs one. Two
-parsers that read a body differently would be a way to smuggle, so it has no part here.
-
+The library multipart reads the framing, by its `PushMultipartParser` in strict mode.
 Ours is what the framing leaves open: what a body may start with, what a line of a
 part's header is, how the parameters of `Content-Disposition` and `Content-Type` are
 read, the limits, and where content goes.
@@ -19,7 +13,6 @@ from typing import Any
 
 from multipart import (  # type: ignore[import-untyped]
     MultipartError,
-    MultipartSegment,
     ParserError,
     PushMultipartParser,
     StrictParserError,
@@ -120,14 +113,26 @@ class Multipart:
         ):
             raise _unparsable()
         self._opening = b"\r\n--" + boundary.encode()
-        self._parser = _Parser(
+        self._parser = self.make_parser(boundary)
+        return self.form, self.files
+
+    def make_parser(self, boundary: str) -> Any:
+        """Make what reads the framing; a subclass may put another parser before it.
+
+        Returns:
+            An object with two methods. `parse(data)` gives, for each part, an object
+            whose `headerlist` has the names and values of its header, then its content
+            as bytes, then None. The first *data* begins with CRLF, two hyphens and the
+            boundary. `close(check_complete=True)` raises `multipart.MultipartError`
+            when the body is not complete.
+        """
+        return _Parser(
             boundary,
             max_header_size=self.limits.part_field + 1,
             max_header_count=self.limits.part_fields,
             header_charset="latin-1",
             strict=True,
         )
-        return self.form, self.files
 
     def feed_data(self, data: bytes) -> None:
         """Parse the next piece of the body. An error closes the files.
@@ -188,10 +193,10 @@ class Multipart:
             for event in self._parser.parse(data):
                 if event is None:
                     self._end_part()
-                elif isinstance(event, MultipartSegment):
-                    self._begin_part(event)
-                else:
+                elif isinstance(event, bytes):
                     self._add(event)
+                else:
+                    self._begin_part(event.headerlist)
         except StrictParserError:
             self._parser.close()  # raises, unless the body is at its end
             # What follows is to be ignored (RFC 2046, section 5.1.1).
@@ -212,12 +217,12 @@ class Multipart:
         self._opening = self._start = b""
         return start
 
-    def _begin_part(self, segment: MultipartSegment) -> None:
+    def _begin_part(self, headers: list[tuple[str, str]]) -> None:
         self._parts_left -= 1
         if self._parts_left < 0:
             raise _too_large("Too many parts")
-        fields = dict(segment.headerlist)
-        if len(fields) != len(segment.headerlist):  # one of them twice
+        fields = dict(headers)
+        if len(fields) != len(headers):  # one of them twice
             raise _unparsable()
         disposition = fields["Content-Disposition"]
         parameters = _parse_parameters(disposition, "form-data", "name")

@@ -6,22 +6,27 @@ from collections.abc import AsyncIterable
 from contextvars import copy_context
 from enum import IntEnum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ..errors import HttpError
-from ..logs import logger
+from ..logs import logger, report
 from ..peers import has_left
 from ..request import Request
-from ..response import INTERIM, Response, close_body, encode_body, set_error
+from ..response import (
+    INTERIM,
+    Response,
+    as_http_error,
+    close_body,
+    encode_body,
+    set_error,
+)
 from ..tasks import EAGER, is_cancelled
+from ..typing import App
 from . import sockets, writer
 from .body import Body
 from .parser import END, NEED_DATA, Event, Head, Parser, Refusal
 from .upgrade import Switch
 from .writer import COPIED, Framed, frame
-
-if TYPE_CHECKING:
-    from ..app import Roll
 
 UNSENT = 1
 """Bytes of a stream that may be unsent before its view waits: 0 would stop TLS."""
@@ -44,6 +49,9 @@ turn: a read may bring thousands, and each takes some 20 microseconds at least."
 STREAM_TURN = 2**20
 """Bytes of a stream that are sent before others have their turn, where neither its view
 nor its client lets it wait."""
+
+UNLIMITED = 2**30 - 1
+"""Messages on a connection without a limit: what CPython counts fastest."""
 
 PIECE = 4096
 """Bytes that a piece counts for beside its own, as it takes time, however small."""
@@ -120,7 +128,7 @@ class HttpProtocol(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, app: "Roll") -> None:
+    def __init__(self, app: App) -> None:
         self.app = app
         self.parser = Parser(app.limits)
         """What reads the messages."""
@@ -141,7 +149,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body: Body | None = None  # that is still coming
         self._advancing = False
         self._paused = False  # reading
-        self._remaining: float = app.limits.requests or math.inf  # messages to be read
+        self._remaining = app.limits.requests or UNLIMITED  # messages to be read
         self._writable: asyncio.Future[None] | None = None
         self._disconnected: asyncio.Future[None] | None = None
         self._watched = _UNWATCHED
@@ -154,7 +162,7 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to serve a client."""
         self.transport = cast(asyncio.Transport, transport)
-        self._outbox = self.app.outbox(asyncio.get_running_loop())
+        self._outbox = self.app.lifecycle.outbox(asyncio.get_running_loop())
         self._context = copy_context()
         # A client that left has no address any more, but what a Server accepted it by.
         self.peer = transport.get_extra_info("peername") or self.peer
@@ -173,12 +181,15 @@ class HttpProtocol(asyncio.Protocol):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
         if self.task is not None:
-            if self.request is not None and _is_set(self.request, "finishes"):
+            if self.request is not None and self.request.endpoint.finishes:
                 # Until then it counts as a connection, which limits how many there are.
-                self.task.add_done_callback(lambda task: self.app.forget(self))
+                self.task.add_done_callback(self._forget)
                 return
             self.task.cancel()
-        self.app.forget(self)
+        self.app.lifecycle.forget(self)
+
+    def _forget(self, task: object) -> None:
+        self.app.lifecycle.forget(self)
 
     def eof_received(self) -> None:
         """Send what is held: the client sends no more, and the transport closes."""
@@ -247,18 +258,25 @@ class HttpProtocol(asyncio.Protocol):
         try:
             while True:
                 body = self._body
-                if turn <= 0 or (
-                    self.request is not None if body is None else body.full
-                ):
+                if self.request is not None if body is None else body.full:
                     starved = False
-                elif body is None and not parser.held:  # the usual end
+                elif not parser.held and body is None:  # the usual end
                     starved = True
+                elif not turn:
+                    starved = False
                 else:
                     turn -= 1
-                    event = self._take_event(parser)
+                    try:
+                        event = parser.next_event()
+                        if type(event) is Head:
+                            self._begin(event)
+                            begun = self.request is not None
+                        else:
+                            self._take(event)
+                    except Exception:  # not the client's fault
+                        self._fail()
+                        continue
                     starved = event is NEED_DATA
-                    if type(event) is Head:
-                        begun = self.request is not None
                     if not starved and (not begun or self._body is not None):
                         continue
                 if not begun:
@@ -277,32 +295,27 @@ class HttpProtocol(asyncio.Protocol):
         if starved:
             if parser.held and self.state is IDLE:
                 self._enter(HEAD)
-        elif turn <= 0:
+        elif not turn:
             self._outbox.loop.call_soon(self._advance)  # others have their turn
         if parser.held or self._body is not None or self._paused:
             self._pause(self._is_full(starved))
 
-    def _take_event(self, parser: Parser) -> Event:
-        """Take the next event, and do with it what is to be done."""
-        try:
-            event = parser.next_event()
-            if type(event) is Head:
-                self._begin(event)
-            elif type(event) is bytes:
-                self.on_body(event)
-            elif event is END:
-                self.on_message_complete()
-            elif type(event) is Refusal:
-                self._refuse(event)
-            elif self._body is not None and self._body.length is None:
-                self._body.announce(parser.left)
-        except Exception:  # not the client's fault
-            logger.exception("A message could not be read")
-            parser.stop()
-            error = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR)
-            event = Refusal(error, "GET")
+    def _take(self, event: Event) -> None:
+        """Take what is not the head of a message."""
+        if type(event) is bytes:
+            self.on_body(event)
+        elif event is END:
+            self.on_message_complete()
+        elif type(event) is Refusal:
             self._refuse(event)
-        return event
+        elif self._body is not None and self._body.length is None:
+            self._body.announce(self.parser.left)
+
+    def _fail(self) -> None:
+        """Answer 500, and read nothing more, where our own code has raised."""
+        logger.exception("A message could not be read")
+        self.parser.stop()
+        self._refuse(Refusal(HttpError(HTTPStatus.INTERNAL_SERVER_ERROR), "GET"))
 
     def _is_full(self, starved: bool) -> bool:
         """Whether no more is to come in: behind a message, or for a body that is full.
@@ -346,7 +359,7 @@ class HttpProtocol(asyncio.Protocol):
             request.content = Body(self, limits.buffer, head.length, head.expects)
         # Behind a handshake is what the other protocol reads, if it is accepted.
         if head.upgrade:
-            if not _is_set(request, "switches"):
+            if not request.endpoint.switches:
                 self.parser.resume()
             elif request.content is not None:
                 request.content.finish()
@@ -419,14 +432,16 @@ class HttpProtocol(asyncio.Protocol):
                 self.abort()
                 await close_body(response.body)
                 raise
-            logger.exception("%s %r was cut short", request.method, request.url)
+            method, url = request.method, request.url
+            report(error, "%s %r was cut short", method, url, trace=True)
             if request.version == "1.0":  # the end of the connection may be the body's
                 return self.abort()
             self._remaining = -1  # the answers before it are sent
         finally:
             # With what was raised, a task holds on to its frames, and to us.
             self.request = self.response = self.task = self.switch = None
-        if self.state >= LINGERING:
+        state = self.state
+        if state is not VIEW and state >= LINGERING:  # to order them takes longer
             return
         content = request.content
         if self._remaining <= 0:
@@ -467,9 +482,8 @@ class HttpProtocol(asyncio.Protocol):
         if content is not None:
             content.expected = False  # the client has its answer
         if isinstance(framed, bytes):
-            self._send(framed)
-            if self.state < SWITCHED:
-                response._sent = framed  # to count its body would take longer
+            if self._send(framed):
+                response.written = framed  # to count its body would take longer
             if type(response.body) not in _PLAIN:
                 await close_body(response.body)
         else:
@@ -481,15 +495,14 @@ class HttpProtocol(asyncio.Protocol):
         """Send what is large, comes in pieces, or is the last."""
         if framed.close:
             self._remaining = -1
-        self._send(framed.head, at_once=framed.body is not None)
-        if self.state != CLOSED:
-            response._sent = framed.head  # which has a small body behind it
+        if self._send(framed.head, at_once=framed.body is not None):
+            response.written = framed.head  # which has a small body behind it
         if framed.body is not None and self.state != CLOSED:
             if hasattr(framed.body, "__aiter__"):
                 return await self._write_stream(framed, response)
             # The transport keeps what it is given, until it is sent.
             self._send(bytes(framed.body), at_once=True)
-            response._sent = len(framed.body)
+            response.written = len(framed.body)
         await close_body(response.body)
 
     async def _wait_for_client(self) -> None:
@@ -527,7 +540,8 @@ class HttpProtocol(asyncio.Protocol):
             return self._frame(request, response)
         except Exception as second:  # nor can what listeners made of it
             await close_body(response.body)
-            self.app.replace(request, response, second)
+            response.reset()
+            set_error(response, as_http_error(request, second))
             return self._frame(request, response)
 
     def _can_skip(self, content: Body) -> bool:
@@ -563,7 +577,7 @@ class HttpProtocol(asyncio.Protocol):
                 else:
                     self._send(bytes(data))
                 sent += len(data)
-                response._sent = sent
+                response.written = sent
                 turn -= PIECE + len(data)
                 if self._writable is not None:
                     del piece, data  # they are kept until they are sent
@@ -611,7 +625,7 @@ class HttpProtocol(asyncio.Protocol):
             raise
         finally:
             transport.close()  # nobody is left to do so
-            self.app.forget(protocol)
+            self.app.lifecycle.forget(protocol)
             self._disconnected.set_result(None)
 
     def _write_refusal(self, refusal: Refusal) -> None:
@@ -625,17 +639,23 @@ class HttpProtocol(asyncio.Protocol):
     # What goes out, and the end: these two alone write, so that what the outbox holds
     # stays in order.
 
-    def _send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> None:
-        """Write, within this round of the loop, unless the client is gone."""
-        if self.state >= SWITCHED:
-            return
-        if not isinstance(data, bytes):
-            self._outbox.send_pieces(self.transport, data)
-        elif at_once:
+    def _send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> bool:
+        """Write, within this round of the loop, unless the client is gone.
+
+        Returns:
+            Whether it was written.
+        """
+        state = self.state
+        if state is CLOSED or state is SWITCHED:
+            return False
+        if at_once:
             self._outbox.flush()
-            self.transport.write(data)
+            self.transport.write(data)  # type: ignore[arg-type]  # no pieces
+        elif type(data) is tuple:
+            self._outbox.send_pieces(self.transport, data)
         else:
             self._outbox.send(self.transport, data)
+        return True
 
     def _end(self, linger: bool = False, abort: bool = False) -> None:
         """End once all is sent; what still comes is ignored.
@@ -738,14 +758,6 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(self.parser.refuse(HTTPStatus.REQUEST_TIMEOUT))
         else:
             self._end()
-
-
-def _is_set(request: Request, attribute: str) -> bool:
-    """Whether the request's endpoint has such a flag set."""
-    try:
-        return bool(getattr(request.endpoint, attribute))
-    except Exception:  # of the app's own matcher; it is raised again, and answered
-        return False
 
 
 def _may_read(response: Response) -> bool:

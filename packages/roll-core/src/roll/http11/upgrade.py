@@ -15,6 +15,20 @@ class Switch(NamedTuple):
     variables: dict[str, Any]
 
 
+_EXPECTANT = frozenset({"websocket"})
+"""The tokens of protocols whose clients cannot use a plain response."""
+
+
+def check_offer(offered: tuple[str, ...]) -> None:
+    """Refuse a handshake where no protocol is served.
+
+    Raises:
+        HttpError: 501.
+    """
+    if not _EXPECTANT.isdisjoint(offered):
+        raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+
+
 def handshake(kind: type[Upgrade], view: View) -> View:
     """Make the function that answers a handshake for *view* with a 101.
 

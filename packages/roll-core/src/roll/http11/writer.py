@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from ..errors import PHRASES
@@ -71,8 +72,18 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
             for item in value:
                 lines += f"{start}{_read_value(name, item)}\r\n"
         else:
-            lines += f"{start}{_read_value(name, value)}\r\n"
+            lines += line(name, value)
     return lines.encode("latin-1"), length, close
+
+
+def line(name: str, value: object) -> str:
+    """Write one field, in latin-1, with its CRLF.
+
+    Raises:
+        ValueError: As `fields` does, except about the framing.
+        TypeError: As `fields` does.
+    """
+    return f"{_read_name(name)[0]}{_read_value(name, value)}\r\n"
 
 
 @lru_cache(maxsize=256)  # an application has few: a tenth of the time
@@ -146,6 +157,8 @@ _get = dict.get  # the one of Headers takes longer, as it finds a name in any ca
 _SERVERS = frozenset({"date", "server"})
 """Fields that a server adds, unless a view has set them: neither is sent twice."""
 
+_OK = HTTPStatus.OK
+
 _BARE = frozenset({"HEAD", "CONNECT"})
 """Methods whose answers may have no body."""
 
@@ -218,8 +231,8 @@ def frame(
         )
         and version == "1.1"
         and not close
-        and method not in _BARE
-        and status not in BODILESS
+        and (method == "GET" or method not in _BARE)
+        and (status is _OK or status not in BODILESS)
     ):  # what most responses are: one format instead of all that follows
         if headers:
             lines = content_type(headers["Content-Type"])

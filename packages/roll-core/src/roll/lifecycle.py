@@ -1,0 +1,201 @@
+"""Lifecycle: what is open while an app runs, from its start to its end."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from typing import Any, Protocol, cast
+
+from . import descriptors
+from .http11.connection import HttpProtocol
+from .http11.outbox import Outbox
+from .logs import logger
+from .typing import App
+
+CLEANUP = 1.0
+"""Seconds for cancelled tasks to clean up at shutdown."""
+
+
+class Watched(Protocol):
+    """What is asked of a connection while it is open."""
+
+    def check(self, now: float) -> None:
+        """End what takes too long; *now* is the loop's time, in seconds."""
+
+    def stop(self) -> None:
+        """End soon: the app shuts down."""
+
+
+class Lifecycle:
+    """The connections and tasks of an app, and what it opens for them.
+
+    Args:
+        app: Its limits hold, and its `startup` and `shutdown` listeners run.
+    """
+
+    def __init__(self, app: App) -> None:
+        self.connections: set[Watched] = set()
+        """The open connections."""
+        self.exit_stack = AsyncExitStack()
+        """Closed after all else has ended, also when a start fails."""
+        self._app = app
+        self._parent: Lifecycle | None = None  # whose connections and tasks it uses
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._outbox: Outbox | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._starting: asyncio.Event | None = None  # while `startup` listeners run
+        self._ending = False
+        self._gone: asyncio.Future[None] | None = None
+
+    @property
+    def closing(self) -> asyncio.Event:
+        """Set when the app starts to shut down."""
+        return self._closing if self._parent is None else self._parent.closing
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that the app serves in, once it has started."""
+        return self._loop if self._parent is None else self._parent.loop
+
+    @loop.setter
+    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    # From start to end
+
+    async def startup(self) -> None:
+        """See `Roll.startup`."""
+        if self._starting is not None:  # for another server
+            await self._starting.wait()
+        if self._sweeper is not None:
+            return
+        descriptors.prepare()
+        self._ending = False
+        self._starting = asyncio.Event()
+        self._watch()
+        try:
+            await self.open()
+        except BaseException:
+            self._unwatch()
+            raise
+        finally:
+            self._starting.set()
+            self._starting = None
+
+    async def open(self, parent: "Lifecycle | None" = None) -> None:
+        """See `Roll.open`."""
+        self._parent = parent
+        self._loop = asyncio.get_running_loop()
+        if self._closing.is_set():  # a start again, maybe in another loop
+            self._closing = asyncio.Event()
+        try:
+            await self._app.hook("startup")
+        except BaseException:
+            await self.exit_stack.aclose()
+            raise
+
+    def stop(self) -> None:
+        """See `Roll.stop`."""
+        if not self.closing.is_set():
+            self.closing.set()
+            for connection in tuple(self.connections):
+                connection.stop()
+
+    async def shutdown(self) -> None:
+        """See `Roll.shutdown`."""
+        if self._sweeper is None or self._ending:
+            return
+        self._ending = True
+        self.stop()
+        try:
+            async with asyncio.timeout(self._app.limits.shutdown):
+                await self._drain()
+        except TimeoutError:
+            await self._cut()
+        try:
+            await self.close()
+        finally:
+            self._unwatch()
+
+    async def close(self) -> None:
+        """See `Roll.close`."""
+        try:
+            await self._app.hook("shutdown")
+        finally:
+            await _wait_for(self._tasks, self._app.limits.shutdown)
+            await self.exit_stack.aclose()
+
+    async def _drain(self) -> None:
+        while self.connections:
+            await self.one_gone()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _cut(self) -> None:
+        """End what did not end in time."""
+        tasks = set(self._tasks)
+        for connection in tuple(self.connections):
+            # A protocol that a connection has switched to runs in a kept task.
+            if isinstance(connection, HttpProtocol):
+                connection.abort()
+                tasks.update(filter(None, [connection.task]))
+        logger.warning(
+            "Shutdown cuts %d connections and %d tasks that are still running",
+            len(self.connections),
+            len(tasks),
+        )
+        for task in tasks:
+            task.cancel()
+        await _wait_for(tasks, CLEANUP)
+
+    # Connections
+
+    def outbox(self, loop: asyncio.AbstractEventLoop) -> Outbox:
+        """Give what sends the answers of all connections in a loop, the running one."""
+        if self._outbox is None or self._outbox.loop is not loop:
+            self._outbox = Outbox(loop)
+        return self._outbox
+
+    def forget(self, connection: Watched) -> None:
+        """Drop a connection that ended."""
+        self.connections.discard(connection)
+        if self._gone is not None:
+            self._gone.set_result(None)
+            self._gone = None
+
+    async def one_gone(self, timeout: float | None = None) -> None:
+        """Wait until a connection has ended, or *timeout* seconds have."""
+        if self._gone is None:
+            self._gone = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._gone], timeout=timeout)  # as others may, too
+
+    def _watch(self) -> None:
+        """Let each connection check its timeouts, again and again."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in tuple(self.connections):
+            try:
+                connection.check(now)
+            except Exception:  # one connection must not end the watch over all
+                logger.exception("%r could not check its timeouts", connection)
+        self._sweeper = loop.call_later(self._app.limits.sweep, self._watch)
+
+    def _unwatch(self) -> None:
+        cast(asyncio.TimerHandle, self._sweeper).cancel()
+        self._sweeper = None
+
+    # Tasks
+
+    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
+        """See `Roll.keep`."""
+        if self._parent is not None:
+            return self._parent.keep(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _wait_for(tasks: Iterable["asyncio.Task[Any]"], timeout: float) -> None:
+    if tasks := set(tasks):
+        await asyncio.wait(tasks, timeout=timeout)

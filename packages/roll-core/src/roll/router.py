@@ -1,0 +1,117 @@
+"""Router: the routes of an app, and which of them answers a request."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from .http11.upgrade import handshake
+from .routing import endpoints as ends
+from .routing.endpoints import NOT_FOUND, Declaration, Endpoint
+from .routing.matching import Routes, UnreachableRouteError
+from .routing.table import Draft
+from .typing import Upgrade, View
+
+
+class Matcher(Protocol):
+    """What finds a path among patterns; `roll.Routes` is one."""
+
+    def add(self, path: str, **payload: Any) -> None:
+        """Add a pattern, or to what one holds."""
+
+    def match(self, path: str) -> tuple[Mapping[str, Any] | None, Any]:
+        """Give what was added for a path, and the values of its placeholders."""
+
+
+class Router:
+    """Declares routes, and looks them up.
+
+    Args:
+        matcher: What finds a path among the patterns.
+        find_protocol: Gives the class of a protocol by its name, or raises ValueError.
+    """
+
+    def __init__(
+        self, matcher: Matcher, find_protocol: Callable[[str], type[Upgrade]]
+    ) -> None:
+        self.matcher = matcher
+        """What finds a path among the patterns."""
+        self.declarations: list[Declaration] = []
+        """Every route as it was declared, in order."""
+        self._find_protocol = find_protocol
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}  # by pattern and method
+
+    def find(self, path: str, method: str) -> tuple[Endpoint, dict[str, Any]]:
+        """Look up what answers *method* on *path*, and the values of placeholders.
+
+        No listener is asked.
+        """
+        found, variables = self.matcher.match(path)
+        if not found:
+            return NOT_FOUND, {}
+        endpoint = found.get(method)
+        if endpoint is None:
+            if method == "HEAD":
+                endpoint = found.get("GET")
+            if endpoint is None:
+                endpoint = ends.refuse_method(found)
+        return endpoint, {} if variables is None else variables
+
+    def add(self, draft: Draft, view: Any) -> None:
+        """Declare a route.
+
+        Raises:
+            AttributeError: As `Roll.route` does, like the others.
+            TypeError: The view, or an extra, is not of the type that is needed.
+            ValueError: The route is malformed, or in the way of another.
+        """
+        path, methods, protocol, lazy_body, extras, where = draft
+        if not path.startswith("/"):
+            raise ValueError(f"{path!r} is no path: make it start with a slash")
+        kind = None if protocol == "http" else self._find_protocol(protocol)
+        if kind is not None and methods is None and not isinstance(view, type):
+            methods = kind.ALLOWED_METHODS
+        ends.check_extras(path, extras, switches=kind is not None)
+        if (check := getattr(kind, "check_extras", None)) is not None:
+            check(extras)
+        handlers = ends.handlers(view, methods)
+        known = self._endpoints.setdefault(path, {})
+        for method in [method for method in handlers if method in known]:
+            raise ValueError(
+                f"{method} {path} is declared twice: at "
+                f"{known[method].where} and at {where}"
+            )
+        added = {
+            method: Endpoint(
+                handler,
+                extras,
+                where,
+                path=path,
+                run=_runner(kind, handler, extras.get("timeout")),
+                lazy_body=lazy_body,
+                limits=extras.get("limits"),
+                switches=kind is not None,
+                finishes=extras.get("on_disconnect") == "finish",
+            )
+            for method, handler in handlers.items()
+        }
+        self._match(path, added, where)
+        if isinstance(self.matcher, Routes):
+            ends.check_variables(handlers.values(), self.matcher.variables(path))
+        known.update(added)
+        views = ends.views(known)
+        for endpoint in known.values():
+            endpoint.payload = {**endpoint.extras, **views}
+        self.declarations.append(Declaration(path, (*handlers,), view, extras, where))
+
+    def _match(self, path: str, added: Mapping[str, Endpoint], where: str) -> None:
+        try:
+            self.matcher.add(path, **added)
+        except UnreachableRouteError as error:
+            other = next(iter(self._endpoints[error.other].values())).where
+            raise ValueError(f"{error} (at {where} and at {other})") from error
+
+
+def _runner(kind: type[Upgrade] | None, view: View, timeout: float | None) -> View:
+    """Choose what stands before a view."""
+    if kind is not None:
+        return handshake(kind, view)
+    return view if timeout is None else ends.bounded(view, timeout)

@@ -1,0 +1,175 @@
+"""What an app opens when it starts, and closes when it ends."""
+
+import asyncio
+
+import pytest
+from roll import Limits, Roll
+
+
+class Resource:
+    """What an app opens; it notes in a log what happens to it."""
+
+    def __init__(self, log):
+        self.log = log
+
+    async def __aenter__(self):
+        self.log.append("open")
+
+    async def __aexit__(self, *error):
+        self.log.append("close")
+
+
+def listening(app, log, name=""):
+    @app.listen("startup")
+    async def start():
+        log.append(f"{name}startup")
+
+    @app.listen("shutdown")
+    async def stop():
+        log.append(f"{name}shutdown")
+
+    return app
+
+
+async def test_the_exit_stack_closes_after_everything_else():
+    log = []
+    app = Roll()
+
+    @app.listen("startup")
+    async def start():
+        await app.exit_stack.enter_async_context(Resource(log))
+
+    async def last():
+        await asyncio.sleep(0)
+        log.append("task")
+
+    @app.listen("shutdown")
+    async def stop():
+        app.keep(asyncio.create_task(last()))
+        log.append("shutdown")
+
+    await app.startup()
+    await app.shutdown()
+    assert log == ["open", "shutdown", "task", "close"]
+
+
+@pytest.mark.parametrize("method", ["startup", "open"])
+async def test_the_exit_stack_closes_when_a_start_fails_and_can_be_used_again(method):
+    log = []
+    app = Roll()
+    fails = True
+
+    @app.listen("startup")
+    async def start():
+        await app.exit_stack.enter_async_context(Resource(log))
+        if fails:
+            raise LookupError("no database")
+
+    with pytest.raises(LookupError):
+        await getattr(app, method)()
+    assert log == ["open", "close"]
+    fails = False
+    await app.startup()
+    assert log == ["open", "close", "open"]
+    await app.shutdown()
+    assert log == ["open", "close", "open", "close"]
+
+
+async def test_the_exit_stack_closes_when_a_shutdown_listener_raises():
+    log = []
+    app = Roll()
+
+    @app.listen("shutdown")
+    async def stop():
+        raise LookupError("no database")
+
+    await app.startup()
+    await app.exit_stack.enter_async_context(Resource(log))
+    with pytest.raises(LookupError):
+        await app.shutdown()
+    assert log == ["open", "close"]
+
+
+async def test_stop_tells_connections_once_and_the_shutdown_still_runs():
+    log = []
+    app = listening(Roll(), log)
+
+    class Connection:
+        def check(self, now):
+            raise NotImplementedError
+
+        def stop(self):
+            log.append("told")
+            asyncio.get_running_loop().call_soon(app.lifecycle.forget, self)
+
+    await app.startup()
+    app.connections.add(Connection())
+    app.stop()
+    app.stop()
+    assert app.closing.is_set()
+    assert log == ["startup", "told"]
+    await app.shutdown()
+    assert log == ["startup", "told", "shutdown"]
+
+
+async def test_a_mounted_app_opens_and_closes_without_connections_of_its_own():
+    log = []
+    parent = listening(Roll(), log, "parent's ")
+    child = listening(Roll(), log, "child's ")
+
+    @parent.listen("startup")
+    async def start():
+        await child.open(parent)
+
+    @parent.listen("shutdown")
+    async def stop():
+        await child.close()
+
+    await parent.startup()
+    with pytest.raises(RuntimeError, match="mounted in another: start that one"):
+        await child.startup()
+    done = asyncio.Event()
+    task = child.keep(asyncio.create_task(done.wait()))
+    assert child.loop is parent.loop is asyncio.get_running_loop()
+    assert child.closing is parent.closing
+    shutdown = asyncio.create_task(parent.shutdown())
+    await asyncio.sleep(0)
+    assert child.closing.is_set()
+    assert not shutdown.done()  # the parent waits for what the child keeps
+    done.set()
+    await shutdown
+    assert task.done()
+    assert log == [
+        "parent's startup",
+        "child's startup",
+        "parent's shutdown",
+        "child's shutdown",
+    ]
+
+
+def test_the_root_path_is_that_of_the_parents_and_the_own():
+    outer, inner = Roll(), Roll()
+    assert outer.root_path == inner.root_path == ""
+    inner.prefix = "/inner"
+    assert inner.root_path == "/inner"
+    inner.parent = outer
+    outer.prefix = "/outer"  # mounting has no order
+    assert inner.root_path == "/outer/inner"
+
+
+async def test_limits_are_configured_for_one_app_alone():
+    one, other = Roll(), Roll()
+    one.configure(limits=Limits(body=10))
+    one.configure()
+    assert (one.limits.body, other.limits) == (10, Roll.limits)
+    with pytest.raises(TypeError, match="give a roll"):
+        one.configure(limits={"body": 10})
+
+
+def test_what_is_configured_holds_for_the_next_connection():
+    async def main():
+        app = Roll()
+        app.configure(limits=Limits(body=10))
+        assert app.factory().parser.limits.body == 10
+
+    asyncio.run(main())
