@@ -217,6 +217,11 @@ class HttpProtocol(asyncio.Protocol):
         return self.peer[0] if isinstance(self.peer, tuple) else None
 
     @property
+    def local_address(self) -> Any:
+        """The server's end, as its socket names it; None without a transport."""
+        return self.transport and self.transport.get_extra_info("sockname")
+
+    @property
     def secure(self) -> bool:
         """Whether the connection has TLS."""
         return bool(self.transport and self.transport.get_extra_info("sslcontext"))

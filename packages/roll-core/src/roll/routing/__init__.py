@@ -1,1 +1,5 @@
 """Routing: patterns, and which route fits a path."""
+
+from .patterns import PathPart, split_path
+
+__all__ = ["PathPart", "split_path"]
