@@ -249,7 +249,7 @@ async def test_it_runs_when_a_handshake_is_complete(app):
     transport.feed(GET.replace(b"\r\n\r\n", b"\r\n") % b"/chat" + offer)
     await ended(transport, app, 2)
     assert app["log"] == ["made", ("/chat", 101, 0, True)]
-    (task,) = app.lifecycle._tasks
+    (task,) = asyncio.all_tasks() - {asyncio.current_task()}
     task.cancel()
     await asyncio.wait([task])
     await ended(transport, app, 2)

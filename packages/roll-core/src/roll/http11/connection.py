@@ -285,8 +285,8 @@ class HttpProtocol(asyncio.Protocol):
                 begun = False
                 self._enter(VIEW if self._body is None else BODY)
                 # Not in the context of the request before, in whose task we may be.
-                request = cast(Request, self.request)
-                response = cast(Response, self.response)
+                request: Request = self.request  # type: ignore[assignment]
+                response: Response = self.response  # type: ignore[assignment]
                 context = self._context.copy()
                 task = self.task = asyncio.Task(
                     self._serve(request, response),
