@@ -159,7 +159,7 @@ async def test_it_runs_when_a_view_that_goes_on_has_ended(app):
 async def test_it_runs_when_a_body_does_not_come(app):
     transport = connect(app)
     transport.feed(b"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
-    transport.disconnect()
+    transport.reset()
     await ended(transport, app)
     assert [(path, complete) for path, *_, complete in app["log"]] == [("/post", False)]
 
