@@ -569,17 +569,22 @@ class HttpProtocol(asyncio.Protocol):
     async def _frame_error(
         self, request: Request, response: Response, error: Exception
     ) -> bytes | Framed:
-        """Frame a 500 in place of what cannot be sent."""
+        """Frame a 500 in place of what cannot be sent.
+
+        What `response` listeners have added stays, and no listener runs twice.
+        """
         await close_body(response.body)
-        response.reset()
-        await self.app.answer_error(request, response, error)
-        try:
-            return self._frame(request, response)
-        except Exception as second:  # nor can what listeners made of it
+        writer.drop_unsendable(response)
+        if response.error is None:
+            await self.app.answer_error(request, response, error)
+            try:
+                return self._frame(request, response)
+            except Exception as second:  # nor can what listeners made of it
+                error = second
             await close_body(response.body)
-            response.reset()
-            set_error(response, as_http_error(request, second))
-            return self._frame(request, response)
+            writer.drop_unsendable(response)
+        set_error(response, as_http_error(request, error))
+        return self._frame(request, response)
 
     def _can_skip(self, content: Body) -> bool:
         """Whether the connection outlives what is unread of a body."""
