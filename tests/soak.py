@@ -26,6 +26,7 @@ from typing import NamedTuple
 import h11
 from roll import Limits, Roll, Server
 from roll_static import static
+from roll_testing import patience
 
 try:
     import uvloop
@@ -42,7 +43,7 @@ GROWTH = 16 * MIB
 """Bytes that the process may take more after the warm-up, however long it runs."""
 CLIENTS = 24
 """Connections at a time."""
-PATIENCE = 30
+PATIENCE = patience(30)
 """Seconds in which a client must have its answers, on the slowest machine."""
 WARM_UP = 0.2
 """The part of the time after which the memory is to be flat."""

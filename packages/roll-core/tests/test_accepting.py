@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from roll import Limits, Roll, Server
+from roll_testing import patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -70,7 +71,7 @@ def test_accepting_pauses_at_the_limit_and_goes_on_below_it(run, caplog):
             for number in (0, 1):
                 await close(clients[number][2])
                 waiting = clients[3 + number][1]
-                assert await asyncio.wait_for(waiting.readuntil(b"\r\n"), 3)
+                assert await asyncio.wait_for(waiting.readuntil(b"\r\n"), patience(3))
             assert len(app.connections) == 3
             for _, _, writer in clients[2:]:
                 await close(writer)
@@ -246,7 +247,10 @@ def test_a_handshake_that_is_late_or_fails_ends(run, data, caplog):
             for _ in range(3):
                 reader, writer = await asyncio.open_connection(*address)
                 writer.write(data)
-                assert await asyncio.wait_for(reader.read(), 3) in (b"", ALERT)
+                assert await asyncio.wait_for(reader.read(), patience(3)) in (
+                    b"",
+                    ALERT,
+                )
                 await close(writer)
 
     with caplog.at_level(logging.WARNING, "roll"):
@@ -264,7 +268,7 @@ def test_a_handshake_does_not_delay_the_end(run):
             client = socket.create_connection(address)
             await asyncio.sleep(0.05)
             started = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - started < 3
+        assert asyncio.get_running_loop().time() - started < patience(3)
         client.close()
 
     run(main())

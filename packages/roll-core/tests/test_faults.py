@@ -11,7 +11,7 @@ import tracemalloc
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll_testing import connect, exchange, settle
+from roll_testing import connect, exchange, patience, settle
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -147,7 +147,7 @@ async def finish(transport):
 
 
 async def until(condition):
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(patience(2)):
         while not condition():
             await asyncio.sleep(0.001)
 

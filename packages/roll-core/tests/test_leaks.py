@@ -16,9 +16,10 @@ import pytest
 from roll import Files, HttpError, HttpProtocol, Limits, Request, Response, Roll, Server
 from roll.forms.multipart import Multipart
 from roll.http11.body import Body
+from roll_testing import patience
 
 KIB = 1024
-PATIENCE = 10
+PATIENCE = patience(10)
 
 
 def get(path):

@@ -14,7 +14,7 @@ from roll import HttpError, Limits, Roll
 from roll.http11.chunks import SLICE
 from roll.http11.connection import PIECE, STREAM_TURN, TURN
 from roll.http11.outbox import HOLD_BYTES
-from roll_testing import Transport, connect, exchange, settle
+from roll_testing import Transport, connect, exchange, patience, settle
 
 HOST = b"Host: a\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -138,7 +138,7 @@ def nothing_is_left_to_report():
 
 
 async def until(condition):
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(patience(2)):
         while not condition():
             await asyncio.sleep(0.001)
 

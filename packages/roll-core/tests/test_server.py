@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from roll import Limits, Roll, Server
 from roll.http11 import connection as protocol
+from roll_testing import patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -127,13 +128,13 @@ async def client(server, data=b"", **options):
 
 
 async def until(condition):
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(patience(3)):
         while not condition():
             await asyncio.sleep(0.002)
 
 
 def timed(reader):
-    return asyncio.wait_for(reader.read(), 3)
+    return asyncio.wait_for(reader.read(), patience(3))
 
 
 def test_requests_are_answered_in_order_whatever_the_reads(run):
@@ -181,7 +182,7 @@ def test_a_server_sends_the_date_and_its_name_when_asked(run):
         name, _, value = lines[3].partition(": ")
         assert name == "Date"  # RFC 9110, 6.6.1
         assert value.endswith(" GMT")
-        assert abs(parsedate_to_datetime(value).timestamp() - time.time()) < 5
+        assert abs(parsedate_to_datetime(value).timestamp() - time.time()) < patience(5)
 
     run(main())
 
@@ -585,7 +586,7 @@ def test_stopping_closes_idle_connections_at_once(run):
                 await reader.readexactly(len(OK))
             started = time.monotonic()
             await server.stop()
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < patience(10)
             assert app.connections == set()
             for reader, writer in zip(readers, writers, strict=True):
                 assert await timed(reader) == b""
@@ -663,7 +664,9 @@ def test_what_came_but_is_not_read_keeps_a_connection(run):
 
 def ask_in_vain(address, count):
     """Connect and ask, in a time in which nothing is accepted: the loop stands."""
-    socks = [socket.create_connection(address, timeout=3) for _ in range(count)]
+    socks = [
+        socket.create_connection(address, timeout=patience(3)) for _ in range(count)
+    ]
     for sock in socks:
         sock.sendall(GET)
     return socks
@@ -769,7 +772,7 @@ def test_stopping_lets_running_requests_end_then_tells_listeners(
             started = time.monotonic()
             assert await timed(reader) == answer
             await stopping
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < patience(10)
             assert app.seen == seen
 
     run(main())
@@ -806,7 +809,7 @@ def test_what_does_not_end_in_time_is_cut(run, data, phase, caplog):
             await until(lambda: app.seen)
             started = time.monotonic()
             await server.stop()
-            assert 0.09 < time.monotonic() - started < 10
+            assert 0.09 < time.monotonic() - started < patience(10)
             assert app.seen[1:] == [phase, "shutdown"]
             with suppress(ConnectionError):
                 assert not (await timed(reader)).endswith(b"0\r\n\r\n")
@@ -826,7 +829,7 @@ def test_a_client_that_does_not_read_does_not_hang_the_end(run):
                 await until(lambda: app.produced)
                 started = time.monotonic()
                 await server.stop()
-                assert time.monotonic() - started < 10
+                assert time.monotonic() - started < patience(10)
                 assert app.seen == ["closed", "shutdown"]
 
     run(main())

@@ -17,6 +17,7 @@ from itertools import cycle, islice
 
 import pytest
 from roll import Limits, Roll, Server
+from roll_testing import patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -326,7 +327,7 @@ class Process:
         self.signalled = None
 
     def connect(self, data):
-        sock = socket.create_connection(self.address, timeout=5)
+        sock = socket.create_connection(self.address, timeout=patience(5))
         sock.sendall(data)
         return sock
 
@@ -344,7 +345,7 @@ class Process:
 
     def end(self):
         """What the process still said, on its output and as errors."""
-        output, errors = self.process.communicate(timeout=10)
+        output, errors = self.process.communicate(timeout=patience(10))
         return output.splitlines(), errors
 
 

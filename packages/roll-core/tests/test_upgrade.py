@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll_testing import Transport, connect, exchange, settle
+from roll_testing import Transport, connect, exchange, patience, settle
 
 HEAD = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 OFFER = HEAD + b"Connection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -429,7 +429,7 @@ async def test_disconnected_waits_for_the_end_of_an_upgraded_connection(app):
     assert noticed == []
     transport.feed(b"go")
     await transport.wait_closed()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         while len(noticed) < 2:
             await asyncio.sleep(0)
 

@@ -53,7 +53,9 @@ async def test_until_lets_the_loop_run():
 @pytest.mark.parametrize("condition", [lambda: False, asyncio.Event().wait])
 async def test_until_has_an_end(monkeypatch, condition):
     monkeypatch.setenv(TIMES, "0.5")
-    with pytest.raises(TimeoutError, match=r"^the gate is not true after 0\.01 s$"):
+    with pytest.raises(
+        TimeoutError, match=r"^Still waiting for the gate after 0\.01 s$"
+    ):
         await until(condition, "the gate", timeout=0.02)
 
 
@@ -68,7 +70,7 @@ def test_wait_until_blocks_until_a_thread_has_done_it():
 def test_wait_until_has_an_end(monkeypatch):
     monkeypatch.setenv(TIMES, "0.5")
     with pytest.raises(
-        TimeoutError, match=r"^the condition is not true after 0\.01 s$"
+        TimeoutError, match=r"^Still waiting for the condition after 0\.01 s$"
     ):
         wait_until(lambda: False, timeout=0.02, interval=0.001)
 

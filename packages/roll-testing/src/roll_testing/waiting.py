@@ -41,14 +41,14 @@ async def until(
     condition: Callable[[], T | Awaitable[T]],
     what: str = "the condition",
     *,
-    timeout: float = 5.0,
+    timeout: float = 10.0,
     interval: float = 0.001,
 ) -> T:
     """Wait until a condition is true, while the loop runs.
 
     Args:
         condition: A function, plain or coroutine, which is called again and again.
-        what: A name for the error message.
+        what: What it is that the test waits for, for the error message.
         timeout: Seconds; they are scaled by `patience`.
         interval: Seconds between two calls.
 
@@ -69,7 +69,7 @@ async def until(
                     return cast(T, result)
                 await asyncio.sleep(interval)
     except TimeoutError as error:
-        raise TimeoutError(f"{what} is not true after {seconds:g} s") from error
+        raise TimeoutError(f"Still waiting for {what} after {seconds:g} s") from error
 
 
 def wait_until(
@@ -83,7 +83,7 @@ def wait_until(
 
     Args:
         condition: A function, which is called again and again.
-        what: A name for the error message.
+        what: What it is that the test waits for, for the error message.
         timeout: Seconds; they are scaled by `patience`.
         interval: Seconds between two calls.
 
@@ -97,7 +97,7 @@ def wait_until(
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} is not true after {seconds:g} s")
+            raise TimeoutError(f"Still waiting for {what} after {seconds:g} s")
         time.sleep(interval)
     return result
 
