@@ -12,7 +12,7 @@ import pytest
 from roll import Limits, Roll, Server
 from roll_testing import patience
 
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+from .wire import GET
 
 
 def make_app(**limits):

@@ -8,15 +8,9 @@ import pytest
 from roll import HttpError, Limits
 from roll_testing import connect, exchange, settle
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-LATE = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"X-Content-Type-Options: nosniff\r\nContent-Length: 19\r\n\r\nService Unavailable"
-)
+from .wire import OK, error, get
 
-
-def get(path="/"):
-    return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+LATE = error("503 Service Unavailable", close=False)
 
 
 # timeout=
@@ -134,8 +128,7 @@ class Work:
 
 
 def post(query="", size=0):
-    head = f"POST /?{query} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
-    return head.encode()
+    return get(f"/?{query}", f"Content-Length: {size}", method="POST")
 
 
 @pytest.mark.parametrize("leave", ["disconnect", "reset"])

@@ -14,23 +14,16 @@ from types import SimpleNamespace
 import pytest
 from roll import Limits, Roll, Server
 from roll.http11 import connection as protocol
-from roll_testing import patience
+from roll_testing import patience, until
 
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
-STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
-CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-LAZY = b"POST /lazy HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
-LAZY += bytes(200_000)
+from .wire import CHUNKED, CLOSED_OK, GET, OK, error, get
+
+SLOW = get("/slow")
+STREAM = get("/stream")
+CLOSE = get("/", "Connection: close")
+LAZY = get("/lazy", "Content-Length: 1000000", method="POST") + bytes(200_000)
 CLOSES = b"\r\nConnection: close\r\n\r\n"
-CLOSED_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-TIMEOUT = (
-    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"X-Content-Type-Options: nosniff\r\nContent-Length: 15\r\nConnection: close\r\n"
-    b"\r\nRequest Timeout"
-)
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+TIMEOUT = error("408 Request Timeout")
 
 
 class App(Roll):
@@ -125,12 +118,6 @@ async def client(server, data=b"", **options):
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
-
-
-async def until(condition):
-    async with asyncio.timeout(patience(3)):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 def timed(reader):

@@ -17,12 +17,10 @@ from itertools import cycle, islice
 
 import pytest
 from roll import Limits, Roll, Server
-from roll_testing import patience
+from roll_testing import patience, until
 
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-CLOSED_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-LAST = b"0\r\n\r\n"
+from .wire import CLOSED_OK, GET, LAST, OK, get
+
 MIB = 1024 * 1024
 
 
@@ -96,12 +94,6 @@ def close(sock):
 
 def undated(data):
     return re.sub(rb"Date: [^\r]*\r\n", b"", data)
-
-
-async def until(condition, seconds=5):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def come_and_go(app, address, phase, leave):
@@ -378,12 +370,8 @@ def connections(server, data, number=1):
         yield [stack.enter_context(server.connect(data)) for _ in range(number)]
 
 
-def get(path):
-    return GET.replace(b"/", path, 1)
-
-
-SLOW = b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
-OFFER = get(b"/echo").replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\n")
+SLOW = get("/slow", "Content-Length: 2", method="POST")
+OFFER = get("/echo").replace(b"\r\n\r\n", b"\r\nConnection: upgrade\r\n")
 OFFER += b"Upgrade: echo\r\n\r\n"
 
 
@@ -409,8 +397,8 @@ def test_sigterm_ends_what_can_end_and_cuts_the_rest_in_time(start, loop):
     with (
         connections(server, GET, 1000) as idle,
         connections(server, SLOW, 5) as slow,
-        connections(server, get(b"/events"), 5) as events,
-        connections(server, get(b"/forever")) as (forever,),
+        connections(server, get("/events"), 5) as events,
+        connections(server, get("/forever")) as (forever,),
         connections(server, OFFER + b"hello", 5) as echoes,
     ):
         server.wait_for("view starts", 5)
@@ -465,7 +453,7 @@ def test_sigterm_waits_no_longer_than_for_the_last_request(start, loop):
 def test_a_second_sigterm_ends_at_once(start, loop):
     server = start(loop, 30)
     with (
-        connections(server, get(b"/forever"), 5) as forever,
+        connections(server, get("/forever"), 5) as forever,
         connections(server, GET) as (idle,),
     ):
         for sock in forever:

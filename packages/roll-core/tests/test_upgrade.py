@@ -4,7 +4,10 @@ from contextlib import suppress
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll_testing import Transport, connect, exchange, patience, settle
+from roll_testing import Transport, connect, exchange, patience, settle, turns
+
+from . import noting
+from .wire import OK, error
 
 HEAD = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 OFFER = HEAD + b"Connection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -92,30 +95,8 @@ async def app():
     return App()
 
 
-def error(status, *lines, message=None, close=True):
-    body = (message or status[4:]).encode()
-    head = [
-        f"HTTP/1.1 {status}",
-        *lines,
-        "Content-Type: text/plain; charset=utf-8",
-        "X-Content-Type-Options: nosniff",
-        f"Content-Length: {len(body)}",
-        *(["Connection: close"] if close else []),
-    ]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-async def turns(number=10):
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
 async def finish(transport):
-    transport.disconnect()
-    await transport.wait_closed()
+    await noting.finish(transport)
     await turns()
 
 
