@@ -11,7 +11,7 @@ import tracemalloc
 
 import pytest
 from roll import HttpError, Roll
-from roll_testing import connect, exchange, settle, until
+from roll_testing import connect, exchange, settle, turns, until
 
 from .noting import NotingApp, finish
 from .wire import (
@@ -90,12 +90,14 @@ async def reports():
 # none
 
 
-@pytest.mark.parametrize("gap", [0, 0.2])
-async def test_requests_that_come_while_a_view_awaits_are_answered_in_order(app, gap):
+@pytest.mark.parametrize("rounds", [1, 20])
+async def test_requests_that_come_while_a_view_awaits_are_answered_in_order(
+    app, rounds
+):
     transport = connect(app)
     for number in (1, 2, 3):
         transport.feed(get(f"/slow?{number}"))
-        await asyncio.sleep(gap)
+        await turns(rounds)
     assert (transport.data, app.seen) == (b"", ["started"])
     app.gate.set()
     await settle(transport)
@@ -106,14 +108,14 @@ async def test_requests_that_come_while_a_view_awaits_are_answered_in_order(app,
 
 @ways
 async def test_a_quick_view_does_not_overtake_a_slow_one(app, split):
-    @app.route("/sleep/{time}")
-    async def view(request, response, time):
-        await asyncio.sleep(float(time))
-        response.body = time
+    @app.route("/turns/{number:int}")
+    async def view(request, response, number):
+        await turns(number)
+        response.body = number
 
-    times = ["0.03", "0.02", "0.01"]
-    data = b"".join(get(f"/sleep/{time}") for time in times)
-    expected = b"".join(answer(time.encode()) for time in times)
+    numbers = [30, 20, 10]
+    data = b"".join(get(f"/turns/{number}") for number in numbers)
+    expected = b"".join(answer(b"%d" % number) for number in numbers)
     found = await exchange(app, data, split=split, trailing=GET)
     assert found == (expected + OK, False)
 
@@ -201,7 +203,7 @@ async def test_a_parse_error_waits_for_the_view_before_it(app, data, refusal, sp
     sent = get("/slow") + data + GET
     for at in range(0, len(sent), split or len(sent)):
         transport.feed(sent[at : at + (split or len(sent))])
-    await asyncio.sleep(0.01)
+    await turns()
     assert (transport.data, transport.eof) == (b"", False)
     app.gate.set()
     await transport.wait_closed()
@@ -212,7 +214,7 @@ async def test_a_parse_error_waits_for_the_view_before_it(app, data, refusal, sp
 async def test_a_body_that_turns_bad_gets_one_answer(app, path):
     transport = connect(app)
     transport.feed(post_chunks(b"one", path=path))
-    await asyncio.sleep(0.01)
+    await turns()
     transport.feed(b"bad\0")
     transport.feed(GET)
     app.gate.set()
@@ -281,7 +283,8 @@ async def test_a_client_that_leaves_a_stream_unread_leaves_nothing(app, leave):
     transport = connect(app)
     transport.stall()
     transport.feed(get("/stream") + GET)
-    await asyncio.sleep(0.01)
+    await until(lambda: app.seen)
+    await turns()
     assert app.seen == ["open"]  # and it waits at a yield
     getattr(transport, leave)()
     await transport.wait_closed()
@@ -312,7 +315,7 @@ async def test_exceptions_of_what_a_client_left_are_retrieved(app, caplog, repor
         caplog.clear()
         transport = connect(app)
         transport.feed(data)
-        await asyncio.sleep(0.01)
+        await turns()
         await finish(transport)
         for _ in range(10):
             await asyncio.sleep(0)
@@ -343,7 +346,7 @@ async def test_a_stream_waits_for_a_client_that_does_not_read(app):
         transport.stall()
         transport.feed(get("/gibibyte"))
         for turn in range(1, 4):
-            await asyncio.sleep(0.05)
+            await turns()
             assert produced <= turn * 3 * 64 * KIB
             assert transport.get_write_buffer_size() <= 3 * 64 * KIB
             transport.drain(transport.get_write_buffer_size())
@@ -683,7 +686,7 @@ async def test_a_body_is_asked_for_when_it_is_first_read(app, split):
     head = expecting("/late")
     for at in range(0, len(head), split or len(head)):
         transport.feed(head[at : at + (split or len(head))])
-    await asyncio.sleep(0.01)
+    await turns()
     assert transport.data == b""
     app.gate.set()
     await until(lambda: transport.data)

@@ -14,7 +14,7 @@ from roll import HttpError, Limits
 from roll.http11.chunks import SLICE
 from roll.http11.connection import PIECE, STREAM_TURN, TURN
 from roll.http11.outbox import HOLD_BYTES
-from roll_testing import Transport, connect, exchange, settle, until
+from roll_testing import Transport, connect, exchange, settle, turns, until
 
 from .noting import NotingApp, finish
 from .wire import (
@@ -144,7 +144,7 @@ async def test_bytes_are_answered_the_same_in_every_way(
 async def test_fast_and_slow_views_are_answered_in_order(app):
     transport = connect(app)
     transport.feed(get() + get("/slow?1") + get() + get("/slow?2") + get())
-    await asyncio.sleep(0.01)
+    await turns()
     assert transport.data == OK
     app.gate.set()
     await settle(transport)
@@ -355,7 +355,7 @@ async def test_a_stream_is_sent_as_chunks_as_it_comes(app):
     app["pieces"] = [b"one", "", "é", Ellipsis, bytearray(b"three"), 4]
     transport = connect(app)
     transport.feed(get("/stream") + get())
-    await asyncio.sleep(0.01)
+    await turns()
     assert transport.data == answer_chunks(b"one", "é".encode())
     app.gate.set()
     await settle(transport)
@@ -442,7 +442,7 @@ async def test_a_body_is_closed_when_a_listener_is_cancelled_before_it_is_sent(a
 
     transport = connect(app)
     transport.feed(get("/iterable"))
-    await asyncio.sleep(0.01)
+    await turns()
     await finish(transport)
     await until(lambda: app.seen == ["aclose"])
 
@@ -526,7 +526,7 @@ async def test_a_large_answer_waits_for_its_client_before_the_next(app):
     transport = connect(app)
     transport.stall()
     transport.feed(get("/large") + get())
-    await asyncio.sleep(0.01)
+    await turns()
     assert transport.get_write_buffer_size() == len(answer(b"x" * 100_000))
     assert app.seen == []
     transport.drain()
@@ -539,7 +539,8 @@ async def test_pipelined_answers_wait_for_a_client_that_does_not_read(app):
     transport = connect(app)
     transport.stall()
     transport.feed(get() * 10_000)
-    await asyncio.sleep(0.05)
+    await until(lambda: not transport.is_reading())
+    await turns()
     # What the transport takes before it pauses who writes, and what is held by then.
     assert transport.get_write_buffer_size() < 65536 + HOLD_BYTES + 2 * len(OK)
     assert not transport.is_reading()
@@ -596,7 +597,7 @@ async def test_a_client_may_read_on_after_its_answer_was_cancelled(app):
     transport = connect(app)
     transport.stall()
     transport.feed(get("/stream"))
-    await asyncio.sleep(0.01)
+    await turns()
     transport.get_protocol().task.cancel()
     await until(lambda: app.seen == ["open", "closed"])
     transport.drain()
@@ -618,7 +619,7 @@ async def test_a_view_can_wait_for_its_client_to_leave(app):
 
     transport = connect(app)
     transport.feed(get("/wait"))
-    await asyncio.sleep(0.01)
+    await turns()
     await finish(transport)
     await until(lambda: app.seen == ["left"])
 
@@ -632,7 +633,7 @@ async def test_a_client_that_has_left_before_is_not_waited_for(app):
 
     transport = connect(app)
     transport.feed(get("/late"))
-    await asyncio.sleep(0.01)
+    await turns()
     await finish(transport)
     app.gate.set()
     await until(lambda: app.seen == ["left"])
@@ -651,7 +652,7 @@ async def test_a_stream_that_fails_ends_what_waits_behind_it(app, caplog):
     app["pieces"] = [Ellipsis, ValueError("a bug")]
     transport = connect(app)
     transport.feed(get("/stream") + get() + b"\0")
-    await asyncio.sleep(0.01)
+    await turns()
     app.gate.set()
     await transport.wait_closed()
     assert transport.data == answer_chunks()
@@ -669,7 +670,7 @@ async def test_a_stream_that_fails_takes_no_answer_before_it_along(app, caplog, 
     transport = connect(app)
     transport.stall()
     transport.feed(get("/large") + get("/stream") + get())
-    await asyncio.sleep(0.01)
+    await turns()
     transport.drain()
     await transport.wait_closed()
     before = answer(b"x" * 50_000)
@@ -700,7 +701,7 @@ async def test_a_stream_that_fails_never_looks_whole(app, caplog, version, abort
 
 
 async def test_a_stream_that_waits_for_a_cancelled_task_is_cut_and_logged(app, caplog):
-    task = asyncio.create_task(asyncio.sleep(10))
+    task = asyncio.create_task(asyncio.Event().wait())
     await asyncio.sleep(0)
     task.cancel()
 
@@ -756,8 +757,11 @@ async def test_the_task_of_a_message_is_that_of_its_view(app):
 async def test_a_body_that_was_being_loaded_is_loaded_again_from_its_start(app):
     @app.route("/patient", methods=["POST"], lazy_body=True)
     async def view(request, response):
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(request.load_body(), 0.01)
+        loading = asyncio.create_task(request.load_body())
+        await turns()
+        loading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loading
         app.seen.append("late")
         response.body = await request.read()
 
@@ -908,7 +912,7 @@ async def test_a_client_that_does_not_read_is_cut_off(app):
     transport = connect(app)
     transport.stall()
     transport.feed(get("/stream"))
-    await asyncio.sleep(0.01)
+    await turns()
     sweep(transport, 10, 12)
     transport.drain(1)
     sweep(transport, 13, 15)
@@ -923,7 +927,7 @@ async def test_a_client_that_does_not_read_the_end_is_cut_off():
     transport = connect(app)
     transport.stall()
     transport.feed(get("/", "Connection: close"))
-    await asyncio.sleep(0.01)
+    await turns()
     assert transport.is_closing()
     sweep(transport, 10, 12.9)
     assert not transport.closed
@@ -937,7 +941,7 @@ async def test_an_idle_client_that_has_not_read_all_is_cut_off():
     transport = connect(app)
     transport.stall()
     transport.feed(get())
-    await asyncio.sleep(0.01)
+    await turns()
     sweep(transport, 10, 12, 13, 16)
     await transport.wait_closed()
     assert app.connections == set()
@@ -1079,7 +1083,7 @@ async def test_stopping_lets_the_running_request_end_and_drops_the_next(app, pat
     app["pieces"] = [b"one", Ellipsis]
     transport = connect(app)
     transport.feed(get(path) + get())
-    await asyncio.sleep(0.01)
+    await turns()
     transport.get_protocol().stop()
     assert not transport.is_closing()
     app.gate.set()
@@ -1196,7 +1200,7 @@ async def test_a_body_is_not_asked_for_once_it_is_answered(app):
     head = get("/later", "Content-Length: 3", "Expect: 100-continue", method="POST")
     data, closed = await exchange(app, head)
     assert (data.count(b"HTTP/1.1 "), closed) == (1, True)
-    await asyncio.sleep(0.01)
+    await until(lambda: seen)
     assert seen == ["The client left"]
 
 
@@ -1222,7 +1226,7 @@ def test_what_ends_a_process_passes(app, error):
     async def main():
         transport = connect(app)
         transport.feed(get("/stop"))
-        await asyncio.sleep(1)
+        await turns()
 
     with pytest.raises(error):
         asyncio.run(main())
@@ -1313,7 +1317,7 @@ async def test_messages_in_one_read_are_parsed_as_they_are_served(app):
     transport = connect(app)
     protocol = transport.get_protocol()
     protocol.data_received(get("/slow?1") + get() * 5000)
-    await asyncio.sleep(0.01)
+    await turns()
     assert protocol.parser.unread == len(get()) * 5000
     assert not transport.is_reading()
     app.gate.set()

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from roll import Limits, Roll, Server
 from roll.http11 import connection as protocol
-from roll_testing import patience, until
+from roll_testing import patience, turns, until
 
 from .wire import CHUNKED, CLOSED_OK, GET, OK, error, get
 
@@ -120,6 +120,11 @@ async def client(server, data=b"", **options):
             await writer.wait_closed()
 
 
+def is_behind(app):
+    """Whether a client has not read what was written to it."""
+    return any(each.transport.get_write_buffer_size() for each in app.connections)
+
+
 def timed(reader):
     return asyncio.wait_for(reader.read(), patience(3))
 
@@ -140,9 +145,10 @@ def test_a_request_that_comes_during_a_view_is_answered_after_it(run):
     async def main():
         app = App()
         async with serving(app) as server, client(server, SLOW) as (reader, writer):
-            await asyncio.sleep(0.2)
+            await until(lambda: app.seen)
             writer.write(GET)
-            await asyncio.sleep(0.05)
+            (connection,) = app.connections
+            await until(lambda: not connection.transport.is_reading())  # it has come
             app.gate.set()
             assert await reader.readexactly(len(OK + OK)) == OK + OK
 
@@ -175,15 +181,21 @@ def test_a_server_sends_the_date_and_its_name_when_asked(run):
 
 
 async def test_the_date_is_written_once_a_second(monkeypatch):
-    dates = iter("abcdef")
-    monkeypatch.setattr("roll.server.formatdate", lambda usegmt: next(dates))
+    times = []
+
+    def formatdate(usegmt):
+        times.append(asyncio.get_running_loop().time())
+        return str(len(times))
+
+    monkeypatch.setattr("roll.server.formatdate", formatdate)
     app = App()
     server = Server(app, [bound()])
     await server.start()
     try:
-        assert app.date == b"Date: a\r\n"
-        await asyncio.sleep(1.1)
-        assert app.date == b"Date: b\r\n"
+        assert app.date == b"Date: 1\r\n"
+        await until(lambda: len(times) > 1)
+        assert app.date == b"Date: %d\r\n" % len(times)
+        assert times[1] - times[0] > 0.9
     finally:
         await server.stop()
 
@@ -312,7 +324,7 @@ def test_a_buffer_that_a_stream_uses_again_arrives_as_it_was(run):
         async with serving(app) as server:
             request = CLOSE.replace(b"/", b"/again", 1)
             async with client(server, request, limit=1000) as (reader, _):
-                await asyncio.sleep(0.05)
+                await until(lambda: is_behind(app))
                 body = (await timed(reader)).partition(b"\r\n\r\n")[2]
         assert body == b"".join(bytes([number]) * 30_000 for number in range(200))
 
@@ -380,8 +392,8 @@ def test_a_client_that_leaves_leaves_nothing(run, data, seen, leave, caplog):
     async def main():
         app = App()
         async with serving(app) as server, client(server, data) as (_, writer):
-            await until(lambda: app.connections)
-            await asyncio.sleep(0.01)
+            await until(lambda: app.connections and app.seen[:1] == seen[:1])
+            await turns()
             leave(writer)
             if data == SLOW * 2:  # reading is paused, the loss is seen by writing
                 app.gate.set()
@@ -398,8 +410,8 @@ def test_a_stream_to_a_client_that_does_not_read_waits_then_is_cut(run):
         async with serving(app) as server:
             request = GET.replace(b"/", b"/gibibyte", 1)
             async with client(server, request, limit=1000) as _:
-                await until(lambda: app.produced)
-                await asyncio.sleep(0.05)
+                await until(lambda: is_behind(app))
+                await turns()
                 produced = app.produced
                 assert produced < 32 * 1024 * 1024  # the system's buffers take some
                 await until(lambda: not app.connections)
@@ -414,16 +426,22 @@ def test_a_stream_to_a_client_that_does_not_read_waits_then_is_cut(run):
 
 def test_a_client_that_reads_slowly_and_steadily_is_not_cut_off(run):
     async def main():
-        async with serving(App(write_timeout=0.6)) as server:
+        async with serving(App(write_timeout=600)) as server:
             client = socket.create_connection(server.address)
             client.setblocking(False)
             client.sendall(STREAM.replace(b"stream", b"gibibyte"))
             loop = asyncio.get_running_loop()
+            await until(lambda: is_behind(server.app))
+            (connection,) = server.app.connections
             # The system holds megabytes for it: what waits in Roll hardly changes.
-            for _ in range(20):
-                await asyncio.sleep(0.1)
-                assert len(await loop.sock_recv(client, 65536)) > 0
-            assert len(server.app.connections) == 1
+            for number in range(20):
+                assert len(await loop.sock_recv(client, 4 * 65536)) > 0
+                await turns()
+                connection.check(loop.time() + number * 400)  # the sweep is played
+                assert not connection.transport.is_closing()
+            for number in (20, 22):  # now it reads nothing
+                connection.check(loop.time() + number * 400)
+            await until(lambda: not server.app.connections)
             client.close()
 
     run(main())
@@ -461,9 +479,10 @@ def test_a_drop_at_a_time_does_not_keep_a_connection(run):
             client(server) as (reader, writer),
         ):
             answer = asyncio.ensure_future(timed(reader))
+            pace = 0.02
             for byte in GET:
                 writer.write(bytes([byte]))
-                await asyncio.wait([answer], timeout=0.02)
+                await asyncio.wait([answer], timeout=pace)
                 if answer.done():
                     break
             assert await answer == TIMEOUT
@@ -510,7 +529,8 @@ def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
             await until(lambda: app.seen)
             (connection,) = app.connections
             await until(lambda: not connection.transport.is_reading())
-            await asyncio.sleep(0.3)
+            async with client(server, GET) as (idle, _):
+                assert await timed(idle) == OK  # this one was silent for too long
             assert app.connections == {connection}  # its client waits
             leave(writer)
             await until(lambda: not app.connections)
@@ -614,6 +634,7 @@ def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(
 
         @app.route("/large")
         async def view(request, response):
+            app.seen.append("large")
             response.body = b"x" * 3_000_000
             if not limits:
                 response.headers["Connection"] = "close"
@@ -623,9 +644,10 @@ def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(
             serving(app) as server,
             client(server, request + GET * 2000, limit=2**16) as (reader, writer),
         ):
-            await asyncio.sleep(0.1)
+            await until(lambda: app.seen)
+            await turns()
             writer.write(GET * late)
-            await asyncio.sleep(0.1)  # what is not read here waits there
+            await turns(100)  # what is not read here waits there
             answer = await timed(reader)
             assert answer.endswith(b"x" * 3_000_000)
 
@@ -752,9 +774,9 @@ def test_stopping_lets_running_requests_end_then_tells_listeners(
         async with serving(app) as server, client(server, data) as (reader, _):
             await until(lambda: app.seen)
             stopping = asyncio.create_task(server.stop())
-            await asyncio.sleep(0.02)
+            await until(app.closing.is_set)
+            await turns()
             assert not stopping.done()
-            assert app.closing.is_set()
             app.gate.set()
             started = time.monotonic()
             assert await timed(reader) == answer

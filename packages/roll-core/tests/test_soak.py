@@ -17,7 +17,7 @@ from itertools import cycle, islice
 
 import pytest
 from roll import Limits, Roll, Server
-from roll_testing import patience, until
+from roll_testing import patience, turns, until
 
 from .wire import CLOSED_OK, GET, LAST, OK, get
 
@@ -54,7 +54,7 @@ class App(Roll):
         async def slow(request, response):
             self.seen["open"] += 1
             try:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
             finally:
                 self.seen["closed"] += 1
 
@@ -127,7 +127,8 @@ async def soak(app, address, clients):
 async def left(app):
     """What is open or running, and the memory in bytes, once all has settled."""
     await until(lambda: app.seen["open"] == app.seen["closed"])
-    await asyncio.sleep(0.05)
+    await until(lambda: not app.connections)
+    await turns()
     gc.collect()
     tasks = asyncio.all_tasks()
     return len(os.listdir("/dev/fd")), len(tasks), len(app.connections), resident()

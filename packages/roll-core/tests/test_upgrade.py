@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll_testing import Transport, connect, exchange, patience, settle, turns
+from roll_testing import Transport, connect, exchange, patience, settle, turns, until
 
 from . import noting
 from .wire import OK, error
@@ -316,11 +316,11 @@ async def test_a_client_that_leaves_before_the_switch_leaves_nothing(app):
     @app.listen("response")
     async def outlive(request, response):
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
 
     transport = connect(app)
     transport.feed(OFFER)
-    await asyncio.sleep(0.01)
+    await turns()
     await finish(transport)
     assert (app.seen, app.connections) == ([], set())
     assert transport.data == b""
@@ -358,7 +358,7 @@ async def test_a_switch_that_is_cancelled_aborts_the_connection(app):
     async def view(request, connection):
         nonlocal task
         task = asyncio.current_task()
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
 
     transport.feed(OFFER.replace(b"/x", b"/task"))
     await settle(transport)
@@ -420,8 +420,7 @@ async def test_an_upgraded_connection_is_checked_by_the_sweep():
     await app.startup()
     transport = connect(app)
     transport.feed(OFFER)
-    await asyncio.sleep(0.1)
-    assert app.checked is not None
+    await until(lambda: app.checked is not None)
     assert not transport.is_closing()
     await finish(transport)
     await app.shutdown()
@@ -444,7 +443,7 @@ async def test_shutdown_cuts_an_upgraded_connection_that_does_not_stop(caplog):
     @app.route("/deaf", protocol="websocket")
     async def deaf(request, connection):
         try:
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
         finally:
             app.seen.append("closed")
 
@@ -477,7 +476,7 @@ async def test_a_handshake_that_could_not_be_written_in_time_is_not_handed_over(
     transport.set_write_buffer_limits(10)
     transport.stall()
     transport.feed(OFFER)
-    await asyncio.sleep(0.01)
+    await turns()
     assert app.seen == []
     ending = asyncio.create_task(app.shutdown())
     await asyncio.sleep(0)
@@ -497,7 +496,7 @@ async def test_a_client_gone_while_the_handshake_is_written_is_not_handed_over(a
     transport.set_write_buffer_limits(10)
     transport.stall()
     transport.feed(OFFER)
-    await asyncio.sleep(0.01)
+    await turns()
     await finish(transport)
     assert (app.seen, app.connections) == ([], set())
 
