@@ -17,7 +17,7 @@ import pytest
 import trustme
 from roll import Limits, Roll, Server
 from roll.extensions import proxy_headers
-from roll_testing import patience, wait_until
+from roll_testing import patience, until, wait_until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
@@ -89,8 +89,7 @@ def make_app():
     async def events(request, response):
         async def pieces():
             yield b"one"
-            while not app["gate"].is_set():
-                await asyncio.sleep(0.01)
+            await until(app["gate"].is_set, timeout=60)
             yield b"two"
 
         response.headers["X-Accel-Buffering"] = "no"
