@@ -111,7 +111,7 @@ async def test_a_broadcast_passes_over_who_is_closed(store, app, join):
 async def test_a_broadcast_waits_for_who_is_slow_and_disconnects_at_its_limit(
     store, app, join
 ):
-    limits(app, WRITE_LIMIT=100, TIMEOUT=0.3)
+    limits(app, WRITE_LIMIT=100, TIMEOUT=patience(1))
 
     @app.ws("/limited/{name}")
     async def view(request, ws, name):
