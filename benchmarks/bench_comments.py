@@ -13,9 +13,9 @@ from pathlib import Path
 from timeit import repeat
 
 from bench_static import HOST, download, serve_roll, wait_for
+from roll.preferences import read_codings
 from roll_proxy import _parse_address
 from roll_static import cache, files
-from roll_static.conditions import _parse_accept_encoding
 from roll_websockets.frames import PING, TEXT, TURN, FrameReader
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
@@ -37,7 +37,7 @@ def address():
 
 
 def accept_encoding():
-    return best(lambda: _parse_accept_encoding.__wrapped__("gzip, deflate, br;q=0.9"))
+    return best(lambda: read_codings.__wrapped__("gzip, deflate, br;q=0.9"))
 
 
 # Files

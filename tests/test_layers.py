@@ -19,13 +19,13 @@ RANKS = {
     "descriptors": 0,
     "errors": 0,
     "limits": 0,
+    "loops": 0,
     "routing.expressions": 0,
     "tasks": 0,
     "typing": 0,
     # values in, values out: no socket opened, read or written
     "cookies": 1,
     "datastructures": 1,
-    "events": 1,
     "forms.files": 1,
     "hookspecs": 1,
     "http11.body": 1,
@@ -33,9 +33,11 @@ RANKS = {
     "http11.upgrade": 1,
     "jsontext": 1,
     "logs": 1,
+    "preferences": 1,
     "routing.endpoints": 1,
     "routing.patterns": 1,
     "routing.table": 1,
+    "events": 2,
     "http11.chunks": 2,
     "routing.matching": 2,
     "forms.multipart": 2,
@@ -62,7 +64,8 @@ RANKS = {
 }
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {
-    *("roll.extensions", "roll.logs", "roll.peers", "roll.plugins", "roll.typing"),
+    *("roll.extensions", "roll.logs", "roll.loops", "roll.peers", "roll.plugins"),
+    *("roll.preferences", "roll.routing", "roll.typing"),
     "roll.http11.writer",  # for another transport, and for clients
 }
 FOLDERS = {"http11", "routing", "forms"}

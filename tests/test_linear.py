@@ -34,10 +34,10 @@ NEVER = {
     "roll.routing.expressions:re.compile(f'[{characters}]')": (
         "tries one character of an expression of a route"
     ),
+    "roll.routing.patterns:_BRACE": "reads the path of a route",
     "roll.routing.patterns:re.fullmatch('\\\\w+', name)": "reads the type of a route",
     "roll.cookies:_ATTRIBUTE": "checks the path and domain that a view sets",
     "roll_logger:_NAME": "checks the name of a header, an option",
-    "roll_named_url:_BRACE": "reads the path of a route",
     "roll_server.new:NAME": "reads an argument of the command",
     "roll_server.new:re.match('roll[-_]', name)": "reads an argument of the command",
     "roll_static:_FIELD_VALUE": "checks an option",
@@ -227,7 +227,8 @@ def test_there_are_expressions_to_try():
     assert ("roll.request:_COOKIE", "findall") in tried
     assert ("roll.forms.multipart:_PARAMETER", "consume") in tried
     assert ("roll_cors.policy:ORIGIN", "fullmatch") in tried  # which is handed on
-    assert ("roll_negotiation.choices:_MEDIA_RANGE", "fullmatch") in tried
+    assert ("roll_negotiation.choices:_MEDIA_RANGE", "findall") in tried  # by the core
+    assert ("roll.preferences:_PARAMETER", "consume") in tried
 
 
 def test_what_is_put_together_later_is_in_a_table():

@@ -269,6 +269,9 @@ async def test_a_client_that_leaves_leaves_nothing(
     getattr(transport, leave)()
     if not transport.is_reading() and not transport.is_closing():
         transport.disconnect()  # the end of the client's side is held back, unread
+    for now in (0, app.limits.half_close):  # it may be waiting for its response
+        for connection in tuple(app.connections):
+            connection.check(now)
     await transport.wait_closed()
     for _ in range(10):
         await asyncio.sleep(0)

@@ -142,8 +142,8 @@ async def test_a_mounted_app_opens_and_closes_without_connections_of_its_own():
     assert log == [
         "parent's startup",
         "child's startup",
+        "child's shutdown",  # what was started last
         "parent's shutdown",
-        "child's shutdown",
     ]
 
 

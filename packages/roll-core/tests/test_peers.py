@@ -163,4 +163,3 @@ async def test_a_client_that_a_listener_finds_elsewhere_is_not_a_browser_here(ap
 async def test_a_request_made_by_hand_is_not_of_a_browser(app):
     request = Request(app, None)
     assert peers.refusal(request) == NOT_OURS
-    assert peers.local_name(request) is None

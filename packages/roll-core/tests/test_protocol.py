@@ -12,7 +12,7 @@ import textwrap
 import pytest
 from roll import HttpError, Limits
 from roll.http11.chunks import SLICE
-from roll.http11.connection import PIECE, STREAM_TURN, TURN
+from roll.http11.connection import LINGER, PIECE, STREAM_TURN, TURN
 from roll.http11.outbox import HOLD_BYTES
 from roll_testing import Transport, connect, exchange, settle, turns, until
 
@@ -1031,11 +1031,16 @@ async def test_empty_lines_do_not_keep_a_connection_open(split):
 
 
 async def test_a_lingering_client_is_not_listened_to_for_ever():
-    transport = connect(App(unread=1000), closes=False)
+    transport = connect(app := App(unread=1000), closes=False)
     transport.feed(b"\0")
     transport.feed(b"x" * 1000)
-    assert not transport.is_closing()
+    assert transport.is_reading()
     transport.feed(b"x")
+    assert not transport.is_reading()  # and not reset: it may be about to read
+    (connection,) = app.connections
+    connection.check(0)
+    assert not transport.is_closing()
+    connection.check(LINGER)
     await transport.wait_closed()
 
 

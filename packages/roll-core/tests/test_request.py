@@ -9,7 +9,7 @@ import pytest
 from roll import HttpError, Limits, Request, Roll
 from roll.datastructures import Form, Query
 from roll.http11.parser import Head
-from roll_testing import patience
+from roll_testing import connect, patience, settle
 
 
 def make(url=b"/", fields=(), method="GET", app=None):
@@ -45,6 +45,7 @@ def test_a_request_may_be_made_by_hand():
     assert (request.host, request.content_type) == ("", "")
     assert (request.referrer, request.referer, request.origin) == ("", "", "")
     assert request.remote_addr is None
+    assert request.local_address is None
     assert request.scheme == "http"
     assert not request.closing.is_set()
 
@@ -538,6 +539,35 @@ async def test_a_request_knows_its_app_its_connection_and_its_client(client, app
         "closing": app.closing,
         "version": "1.1",
     }
+
+
+async def test_local_address_of_a_real_connection(liveclient, app):
+    @app.route("/")
+    async def view(request, response):
+        response.json = request.local_address
+
+    host, port = (await liveclient.query("GET", "/")).json
+    assert (host, port) == ("127.0.0.1", liveclient.port)
+
+
+@pytest.mark.parametrize("name", [("::1", 80, 0, 0), "/run/app.sock", None])
+async def test_local_address_is_what_the_socket_is_called(app, name):
+    found = []
+
+    @app.route("/")
+    async def view(request, response):
+        found.append(request.local_address)
+
+    transport = connect(app, extra={"sockname": name})
+    transport.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    await settle(transport)
+    transport.disconnect()
+    await transport.wait_closed()
+    assert found == [name]
+
+
+def test_a_connection_that_is_not_made_has_no_local_address(app):
+    assert app.factory().local_address is None
 
 
 async def test_remote_addr_and_scheme_of_a_real_connection(liveclient, app):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from roll import HTTP_METHODS, Limits, Roll, Routes, RouteTable
+from roll.routing import PathPart, split_path
 from roll.routing.endpoints import handlers
 from roll.routing.table import caller
 
@@ -453,3 +454,44 @@ async def test_the_kind_of_route_may_be_overridden(client, app):
 
     client.app = other
     assert (await client.get("/1")).body == b"Shown"
+
+
+# The grammar of paths
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("/", [("/", None, "")]),
+        ("/a/b/", [("/a/b/", None, "")]),
+        ("/{x}", [("/", "x", ""), ("", None, "")]),
+        ("/{x:}", [("/", "x", ""), ("", None, "")]),
+        ("/a{x:int}.b", [("/a", "x", "int"), (".b", None, "")]),
+        ("/{x}{y}/", [("/", "x", ""), ("", "y", ""), ("/", None, "")]),
+        ("/{x:a:b}", [("/", "x", "a:b"), ("", None, "")]),
+        ("/{x:[^/]{2}}b", [("/", "x", "[^/]{2}"), ("b", None, "")]),
+        (r"/{x:\}+}/c", [("/", "x", r"\}+"), ("/c", None, "")]),
+        (r"/{x:\{\\}", [("/", "x", r"\{\\"), ("", None, "")]),
+    ],
+)
+def test_a_path_is_split_into_its_parts(path, parts):
+    found = split_path(path)
+    assert found == parts
+    assert all(type(part) is PathPart for part in found)
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("", "is no path"),
+        ("a/b", "make it start with a slash"),
+        ("/{x", "does not close a brace"),
+        (r"/{x:\}", "does not close a brace"),
+        ("/{x:{}", "does not close a brace"),
+        ("/x}", "closes a brace that is not open"),
+        ("/{x}}", "closes a brace that is not open"),
+    ],
+)
+def test_a_path_that_cannot_be_split_says_why(path, problem):
+    with pytest.raises(ValueError, match=problem):
+        split_path(path)

@@ -877,6 +877,6 @@ def test_a_server_whose_app_does_not_start_closes_its_sockets(run):
             await server.start()
         await server.stop()
         assert sock.fileno() == -1
-        assert app.seen == []
+        assert app.seen == ["shutdown"]
 
     run(main())

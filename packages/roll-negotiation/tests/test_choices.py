@@ -7,8 +7,8 @@ import mimetype_match
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from roll.preferences import read_element
 from roll_negotiation.choices import encoding_chooser, language_chooser, type_chooser
-from roll_negotiation.fields import read_element
 from roll_testing import patience
 
 BOTH = ["text/html", "application/json"]

@@ -123,6 +123,7 @@ def test_where_none_answers_each_says_why(shop):
         ("/a/{id}", "/a/", "'{id}' does not take ''"),
         ("/a/{x:path}.css", "/a/b/c.js", "'{x:path}.css' does not take 'b/c.js'"),
         ("/a/{x:[0-9]{2}}", "/a/1", "'{x:[0-9]{2}}' does not take '1'"),
+        (r"/{x:\}+}/b", "/a/b", r"'{x:\\}+}' does not take 'a'"),
     ],
 )
 def test_why_a_route_does_not_answer(pattern, path, reason):
@@ -136,6 +137,8 @@ async def home(request, response, **variables): ...
 
 def test_a_pattern_is_split_where_it_has_no_expression():
     assert split("/a/{x:[^/]{2}}b/") == ["a", "{x:[^/]{2}}b", ""]
+    assert split(r"/{x:\}+}/b{y}") == [r"{x:\}+}", "b{y}"]
+    assert split("/") == [""]
 
 
 def test_the_application_may_be_named_by_the_project(shop, tmp_path):

@@ -1,6 +1,5 @@
 """simple_server, as a process that is served, signalled and waited for."""
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -15,7 +14,6 @@ import urllib.request
 import pytest
 from roll import Roll
 from roll.extensions import simple_server
-from roll_server.loop import new_event_loop
 from roll_server.sockets import bind, url
 from roll_testing import patience, wait_until
 
@@ -296,12 +294,6 @@ def test_the_address_is_written_as_a_browser_takes_it(host, expected):
     (sock,) = bind(host, 0, 1)
     with sock:
         assert url(sock) == f"http://{expected}:{sock.getsockname()[1]}"
-
-
-def test_asyncio_is_used_where_uvloop_is_not(monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvloop", None)
-    with contextlib.closing(new_event_loop()) as loop:
-        assert isinstance(loop, asyncio.SelectorEventLoop)
 
 
 @pytest.mark.parametrize("app", [Roll, None, "app"])

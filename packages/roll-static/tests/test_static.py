@@ -879,6 +879,8 @@ def compressed(served):
         (";q=1, ,;;,gzip", "gzip"),
         (["deflate", "gzip"], "gzip"),
         ("gzip;q=0," * 900 + "br", "br"),
+        ("gzip;q=.5, br;q=.6", "br"),
+        ("gzip;q=0.1, x-gzip;q=0.9, br;q=0.5", "gzip"),
     ],
 )
 async def test_the_encoding_is_chosen_by_weight(compressed, client, accepted, coding):
@@ -898,6 +900,12 @@ async def test_406_when_nothing_is_accepted(compressed, client, accepted, name):
     response = await client.get(f"/static/{name}", headers=headers)
     assert (response.status, response.body) == (406, b"Not Acceptable")
     assert response.headers["Vary"] == "Accept-Encoding"
+
+
+async def test_an_accept_encoding_that_is_too_long_is_refused(compressed, client):
+    headers = {"Accept-Encoding": ["a," * 4000, "a," * 1000]}
+    response = await client.get("/static/app.js", headers=headers)
+    assert (response.status, response.body) == (431, b"Accept-Encoding is too long")
 
 
 async def test_each_encoding_has_a_tag_of_its_own(compressed, client):

@@ -192,7 +192,9 @@ async def test_it(client):
 
 async def test_last():
     assert log == {
-            ["startup"] if event == "startup" else ["startup", "body", "shutdown"]
+            ["startup", "shutdown"]
+            if event == "startup"
+            else ["startup", "body", "shutdown"]
         }
 """,
         failed=1,

@@ -197,13 +197,26 @@ class Roll(_Parts, IdentityDict):
                 events.names(before),
                 events.names(after),
             )
-            entries = [*self.listeners.get(name, ()), entry]
+            self.listeners[name] = [*self._entries(name), entry]
             # A new tuple: a request that runs never sees its listeners change.
-            self.hooks[name] = events.solve(name, entries, plugins.owner)
-            self.listeners[name] = entries
+            self.hooks[name] = events.solve(name, self.listeners[name], plugins.owner)
             return listener
 
         return add
+
+    def _entries(self, name: str) -> list[Entry]:
+        """List the listeners of an event as they were added.
+
+        An application may have put others into `hooks`.
+        """
+        entries = self.listeners.get(name, [])
+        calls = self.hooks.get(name, ())
+        if {*map(id, calls)} == {id(entry.call) for entry in entries}:
+            return entries
+        known = {id(entry.call): entry for entry in entries}
+        if name == "shutdown":
+            calls = calls[::-1]
+        return [known.get(id(call)) or Entry(call, None, (), ()) for call in calls]
 
     # Serving
 
@@ -237,7 +250,7 @@ class Roll(_Parts, IdentityDict):
             await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
-                await events.run(hooks["response"], request, response)
+                await events.run_all(hooks["response"], request, response)
             except (Exception, asyncio.CancelledError) as error:
                 if _cancels(error):
                     raise

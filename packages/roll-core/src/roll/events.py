@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, NamedTuple
 
+from .logs import logger
 from .tasks import EAGER
 from .typing import Listener
 
@@ -16,6 +17,9 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "request": ("request", "response"),
     "response": ("request", "response"),
     "error": ("request", "response", "error"),
+    "finish": ("request", "response"),
+    "refused": ("status", "remote_addr"),
+    "drain": (),
     "route:add": ("path", "view"),
     "route:find": ("path", "request"),
     "websocket_connect": ("request", "ws"),
@@ -26,8 +30,22 @@ EVENTS: dict[str, tuple[str, ...]] = {
 `route:add` has the extras of the route as keywords, too.
 """
 
-PLAIN = frozenset({"route:add", "route:find"})
-"""The events that nobody awaits: their listeners are plain functions."""
+PLAIN = frozenset({"route:add", "route:find", "refused"})
+"""The events whose listeners are plain functions: nothing waits for them."""
+
+UNSTOPPABLE = frozenset(
+    {
+        *("startup", "shutdown", "drain", "response", "finish", "refused"),
+        *("websocket_connect", "websocket_disconnect"),
+    }
+)
+"""The events whose listeners all run, whatever one of them returns."""
+
+THOROUGH = frozenset({"shutdown", "finish", "refused"})
+"""The events whose listeners all run, whatever one of them raises; that is logged."""
+
+UNAWAITED = frozenset({"finish", "refused"})
+"""Those of them from which nothing is raised in the end."""
 
 
 def bind(event: str, listener: Listener) -> Listener:
@@ -109,8 +127,8 @@ def solve(
 ) -> tuple[Listener, ...]:
     """Order listeners: as they were added, except for what `before` and `after` ask.
 
-    Only those that ask are moved: to just before the first of the others, or behind the
-    last.
+    Those of `shutdown` run in reverse: what was opened last is closed first. Only those
+    that ask are moved: to just before the first of the others, or behind the last.
 
     Args:
         event: The name of the event, for the message.
@@ -121,6 +139,8 @@ def solve(
     Raises:
         ValueError: The wishes contradict each other.
     """
+    if event == "shutdown":
+        entries = entries[::-1]
     if not any(entry.before or entry.after for entry in entries):
         return tuple(entry.call for entry in entries)
     waiting = [(entry, owner(entry.module or "")) for entry in entries]
@@ -184,6 +204,14 @@ async def run(listeners: Sequence[Listener], *arguments: Any) -> Any:
     return None
 
 
+async def run_all(listeners: Sequence[Listener], *arguments: Any) -> None:
+    """Run listeners in order, whatever they return."""
+    for listener in listeners:
+        result = listener(*arguments)
+        if result is not None and inspect.isawaitable(result):
+            await result
+
+
 def start(
     name: str,
     listeners: Sequence[Listener],
@@ -194,7 +222,7 @@ def start(
     """Start the listeners of an event, as `Roll.hook` does.
 
     Args:
-        name: Of the event, for the message.
+        name: Of the event.
         listeners: In the order in which they run.
         arguments: For each of them.
         keywords: For each of them.
@@ -204,36 +232,96 @@ def start(
         RuntimeError: A coroutine listener, and no loop is running.
         Exception: What a plain listener raises.
     """
-    for index, listener in enumerate(listeners):
-        result = listener(*arguments, **keywords)
-        if inspect.isawaitable(result):
-            rest = [
-                functools.partial(later, *arguments, **keywords)
-                for later in listeners[index + 1 :]
-            ]
-            task = _start_task(name, result, rest)
-            keep(task)
-            return task
-        if result:
-            return _Outcome(result)
-    return _Outcome(None)
-
-
-def _start_task(
-    name: str, first: Awaitable[Any], rest: Sequence[Listener]
-) -> "asyncio.Task[Any]":
-    async def run_rest() -> Any:
-        return await first or await run(rest)
-
+    chain = _Chain(name, listeners, arguments, keywords)
+    awaitable = chain.advance()
+    if awaitable is None:
+        return _Outcome(chain.conclude())
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        if isinstance(first, Coroutine):
-            first.close()
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()
         raise RuntimeError(
             f"{name!r} has a coroutine listener: it needs a running loop"
         ) from None
-    return asyncio.Task(run_rest(), loop=loop, **EAGER)
+    task = asyncio.Task(chain.complete(awaitable), loop=loop, **EAGER)
+    keep(task)
+    return task
+
+
+class _Chain:
+    """The listeners of an event, while they run.
+
+    Args:
+        name: Of the event: some run all listeners, whatever one returns or raises.
+        listeners: In the order in which they run.
+        arguments: For each of them.
+        keywords: For each of them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        listeners: Sequence[Listener],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+    ) -> None:
+        self._name = name
+        self._listeners = iter(listeners)
+        self._arguments = arguments
+        self._keywords = keywords
+        self._result: Any = None
+        self._errors: list[Exception] = []
+
+    def advance(self) -> Awaitable[Any] | None:
+        """Run plain listeners, up to one that has to be waited for."""
+        for listener in self._listeners:
+            try:
+                result = listener(*self._arguments, **self._keywords)
+            except Exception as error:
+                self._note(error)
+                continue
+            if inspect.isawaitable(result):
+                return result
+            if self._stops(result):
+                break
+        return None
+
+    async def complete(self, awaitable: Awaitable[Any] | None) -> Any:
+        """Wait for what a listener has returned, and run the rest."""
+        while awaitable is not None:
+            try:
+                if self._stops(await awaitable):
+                    break
+            except Exception as error:
+                self._note(error)
+            awaitable = self.advance()
+        return self.conclude()
+
+    def _stops(self, result: Any) -> bool:
+        if not result or self._name in UNSTOPPABLE:
+            return False
+        self._result = result
+        return True
+
+    def _note(self, error: Exception) -> None:
+        """Go on behind a listener that has failed, where the event is such a one."""
+        if self._name not in THOROUGH:
+            raise error
+        logger.error("A listener of %r failed", self._name, exc_info=error)
+        self._errors.append(error)
+
+    def conclude(self) -> Any:
+        """Give the first true result.
+
+        Raises:
+            Exception: What was raised, where somebody waits for it.
+        """
+        if self._errors and self._name not in UNAWAITED:
+            if len(self._errors) == 1:
+                raise self._errors[0]
+            raise ExceptionGroup(f"listeners of {self._name!r} failed", self._errors)
+        return self._result
 
 
 class _Outcome:

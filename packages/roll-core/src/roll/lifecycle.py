@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol, cast
 
 from . import descriptors
@@ -92,7 +92,8 @@ class Lifecycle:
         try:
             await self._app.hook("startup")
         except BaseException:
-            await self.exit_stack.aclose()
+            with suppress(Exception):  # they are logged
+                await self.close()
             raise
 
     def stop(self) -> None:

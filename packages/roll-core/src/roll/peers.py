@@ -52,7 +52,7 @@ def refusal(request: "Request") -> str | None:
     a proxy, or by a page that the browser shows.
     """
     protocol = request.protocol
-    if protocol is None or not is_loopback(local_name(request)):
+    if protocol is None or not is_loopback(request.local_address):
         return "the request did not come to an address of this machine alone"
     if not is_loopback(protocol.peer):
         return "the client is on another machine"
@@ -69,12 +69,6 @@ def refusal(request: "Request") -> str | None:
     if request.origin and not _is_local_origin(request.origin):
         return "a page of another machine has sent it (Origin)"
     return None
-
-
-def local_name(request: "Request") -> Any:
-    """Give the name of our end of the connection: a tuple, or a path; maybe None."""
-    transport = request.protocol and request.protocol.transport
-    return transport and transport.get_extra_info("sockname")
 
 
 def is_loopback(name: Any) -> bool:

@@ -331,6 +331,15 @@ class Request(IdentityDict):
         self._remote_addr = address
 
     @property
+    def local_address(self) -> Any:
+        """The server's end of the connection, as `socket.getsockname` gives it.
+
+        A tuple that begins with an address and a port; the path of a unix socket; None
+        without a connection. Behind a proxy it is where the proxy connects to.
+        """
+        return None if self.protocol is None else self.protocol.local_address
+
+    @property
     def scheme(self) -> str:
         """`https` on a connection with TLS, else `http`."""
         try:

@@ -44,6 +44,7 @@ class Response:
         "_status",
         "app",
         "body",
+        "complete",
         "protocol",
         "written",
     )
@@ -58,6 +59,8 @@ class Response:
         self._headers: Headers | None = None
         self._is_json = False
         self._cookies: Cookies | None = None
+        self.complete = False
+        """Whether all of it was handed to the transport while the client was there."""
         self.written: int | bytes = 0
         """What the connection wrote: how many bytes of the body, or all of a message;
         `sent` counts the body in it."""

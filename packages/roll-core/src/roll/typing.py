@@ -31,6 +31,10 @@ class Connection(Protocol):
         """The client's address; None on a unix socket."""
 
     @property
+    def local_address(self) -> Any:
+        """The server's end, as its socket names it; None without a transport."""
+
+    @property
     def secure(self) -> bool:
         """Whether the connection has TLS."""
 

@@ -11,6 +11,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker as BaseWorker
 from roll import HttpProtocol, Request, Response, Roll, Server
+from roll.loops import new_event_loop
 
 from . import access, settings
 
@@ -74,7 +75,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         """Serve until a signal, or the count of requests, says to stop."""
         # An app that does not start is no worker: gunicorn ends, not to try for ever.
         self.booted = False
-        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             self._loop = runner.get_loop()
             runner.run(self._serve())
 
@@ -160,12 +161,3 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         for connection in http:
             connection.abort()
         self.handle_exit()
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    """Make a loop of uvloop, or of asyncio: uvloop is not made for every platform."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

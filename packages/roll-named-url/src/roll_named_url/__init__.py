@@ -1,17 +1,15 @@
 """named_url: the path of a view by its name, as a URL that leads there."""
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from roll import Roll, hookimpl
+from roll.routing import PathPart, split_path
 from roll.typing import Extension
 
 __all__ = ["named_url"]
-
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 # What a path may hold as it is, beside letters, digits and `-._~` (RFC 3986, 3.3).
 _PATH_SAFE = "/!$&'()*+,;=:@"
@@ -25,13 +23,13 @@ class Named(NamedTuple):
     view: Any
     extras: dict[str, Any]
     where: str
-    pieces: tuple[tuple[str, str | None], ...]
-    """What is literal of the path, each with the variable that comes after it."""
+    parts: list[PathPart]
+    """The variables of the path, each with what is literal before it."""
 
     @property
     def variables(self) -> set[str]:
         """The names of the variables."""
-        return {variable for _, variable in self.pieces if variable is not None}
+        return {part.name for part in self.parts if part.name is not None}
 
     def __str__(self) -> str:
         return f"{self.path} at {self.where}"
@@ -94,7 +92,7 @@ class Names:
             declaration = self._app.declarations[self._seen - 1]
             name = _read_name(declaration.path, declaration.view, declaration.extras)
             if name:
-                route = Named(*declaration, _split(declaration.path))
+                route = Named(*declaration, split_path(declaration.path))
                 _add(self._routes.setdefault(name, []), name, route)
 
     def write(self, name: str, variables: Mapping[str, Any]) -> str:
@@ -145,26 +143,6 @@ def _add(known: list[Named], name: str, route: Named) -> None:
         known.append(route)
 
 
-def _split(path: str) -> tuple[tuple[str, str | None], ...]:
-    pieces: list[tuple[str, str | None]] = []
-    position = 0
-    while (start := path.find("{", position)) >= 0:
-        end = _closing_brace(path, start)
-        pieces.append((path[position:start], path[start + 1 : end].partition(":")[0]))
-        position = end + 1
-    return (*pieces, (path[position:], None))
-
-
-def _closing_brace(path: str, start: int) -> int:
-    """Find the end of a placeholder; an expression may have braces of its own."""
-    depth = 0
-    for brace in _BRACE.finditer(path, start):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)
-        if depth == 0:
-            return brace.start()
-    raise ValueError(f"{path!r} does not close a brace")
-
-
 # URLs
 
 
@@ -198,7 +176,7 @@ def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> 
         if value is None or isinstance(value, (bytes, bytearray)):
             raise TypeError(f"{name!r}: {key}={value!r}: give what can be a text")
     path = url = ""
-    for literal, variable in route.pieces:
+    for literal, variable, _ in route.parts:
         text = "" if variable is None else str(variables[variable])
         path += literal + text
         url += quote(literal, safe=_PATH_SAFE) + quote(text)

@@ -12,9 +12,6 @@ from .choices import Chooser, encoding_chooser, language_chooser, type_chooser
 
 __all__ = ["content_negociation", "content_negotiation"]
 
-LONGEST = 8190
-"""Characters of one field, all its lines together; as many as the core's for a line."""
-
 
 class Dimension(NamedTuple):
     """What is negotiated, and how."""
@@ -91,7 +88,8 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
         for dimension in makers:
             served = payload.get(dimension.extra)
             if served is not None:
-                chosen = chooser(dimension, tuple(served))(_read(request, dimension))
+                field = request.headers.get(dimension.field, "")
+                chosen = chooser(dimension, tuple(served))(field)
                 if chosen is None:
                     # The list is what RFC 9110, section 15.5.7, asks for.
                     message = f"Not Acceptable: there is {', '.join(served)}"
@@ -119,19 +117,6 @@ def _check_list(path: str, dimension: Dimension, served: object) -> None:
             raise TypeError(f"{path}: {extra}: {entry!r} is no string")
     if not served:
         raise ValueError(f"{path}: {extra} is empty: list something, or leave it out")
-
-
-def _read(request: Request, dimension: Dimension) -> str:
-    """Give the value of a field, all its lines together, empty when there is none.
-
-    Raises:
-        HttpError: 431, when it is longer than one may be.
-    """
-    value: str = request.headers.get(dimension.field, "")
-    if len(value) > LONGEST:
-        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        raise HttpError(status, f"{dimension.field} is too long")
-    return value
 
 
 @hookimpl

@@ -10,8 +10,14 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from typing import NamedTuple
 
 from mimetype_match import AcceptHeader  # type: ignore[import-untyped]
-
-from .fields import Parameters, Preference, read_preferences, split_element
+from roll.preferences import (
+    Parameters,
+    Preference,
+    name_coding,
+    read_codings,
+    read_preferences,
+    split_element,
+)
 
 Chooser = Callable[[str], str | None]
 
@@ -27,10 +33,6 @@ _LANGUAGE_TAG = re.compile(_TAG)
 _LANGUAGE_RANGE = re.compile(rf"{_TAG}|\*")
 
 _CODING = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
-_CODING_RANGE = re.compile(rf"{_CODING.pattern}|\*")
-
-_SAME_CODING = {"x-gzip": "gzip", "x-compress": "compress"}
-"""Older names, which are to be taken as equivalent (RFC 9110, section 8.4.1)."""
 
 _LEAST = 1e-12
 """Less than every weight that refuses nothing."""
@@ -62,7 +64,7 @@ def type_chooser(served: Sequence[str], strict: bool = False) -> Chooser:
 
     def choose(field: str) -> str | None:
         ranges: dict[str, list[Preference]] = {}
-        for preference in read_preferences(field, _MEDIA_RANGE):
+        for preference in read_preferences("Accept", field, _MEDIA_RANGE):
             name = "*/*" if preference.name == "*" else preference.name
             ranges.setdefault(name, []).append(preference)
         if not ranges:
@@ -161,7 +163,7 @@ def _rank_ranges(
     """Rank the ranges of a field, and the *known* tags that they begin with."""
     listed: dict[str, _Rank] = {}
     looked_up: dict[str, _Rank] = {}
-    preferences = read_preferences(field, _LANGUAGE_RANGE)
+    preferences = read_preferences("Accept-Language", field, _LANGUAGE_RANGE)
     for place, (name, parameters, weight) in enumerate(preferences):
         if parameters:
             continue
@@ -197,18 +199,14 @@ def encoding_chooser(served: Sequence[str]) -> Chooser:
     for text in served:
         if not _CODING.fullmatch(text):
             raise ValueError(f"{text!r} is no content coding: name one, such as 'gzip'")
-    meant = [_read_coding(text) for text in served]
+    meant = [name_coding(text) for text in served]
     _check_different(served, meant)
     codings = dict(zip(served, meant, strict=True))
     if "identity" not in meant:
         codings["identity"] = "identity"
 
     def choose(field: str) -> str | None:
-        weights: dict[str, float] = {}
-        for name, parameters, weight in read_preferences(field, _CODING_RANGE):
-            if not parameters:
-                coding = _read_coding(name)
-                weights[coding] = max(weight, weights.get(coding, 0.0))
+        weights = read_codings(field)
         others = weights.get("*")
 
         def weigh(text: str) -> float:
@@ -220,11 +218,6 @@ def encoding_chooser(served: Sequence[str]) -> Chooser:
         return best if weigh(best) else None
 
     return choose
-
-
-def _read_coding(text: str) -> str:
-    name = text.lower()
-    return _SAME_CODING.get(name, name)
 
 
 def _check_different(served: Sequence[str], meant: Sequence[object]) -> None:

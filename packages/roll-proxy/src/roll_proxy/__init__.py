@@ -129,7 +129,9 @@ def proxy_headers(
     @app.listen("headers", before="*")
     async def read_proxy_headers(request: Request, response: Response) -> None:
         if request.remote_addr is None:
-            if not (trusts_unix and _is_unix(request)):
+            # A peer of TCP that has left at once has no address either.
+            is_unix = isinstance(request.local_address, (str, bytes))
+            if not (trusts_unix and is_unix):
                 return
         elif not is_trusted(_parse_address(request.remote_addr)):
             return
@@ -342,17 +344,6 @@ def _parse_address(text: str) -> Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return address.ipv4_mapped
     return address
-
-
-def _is_unix(request: Request) -> bool:
-    """Whether a request came over a unix socket.
-
-    Its name is a path. That a peer has no address does not tell: one that has left
-    at once has none either.
-    """
-    transport = request.protocol and request.protocol.transport
-    name = transport and transport.get_extra_info("sockname")
-    return isinstance(name, (str, bytes))
 
 
 @hookimpl

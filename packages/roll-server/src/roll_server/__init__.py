@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from roll import Roll, Server, hookimpl
+from roll.loops import new_event_loop
 from roll.typing import Extension
 
-from .loop import new_event_loop, stop_on_signals
+from .signals import stop_on_signals
 from .sockets import bind, url
 
 __all__ = ["simple_server"]

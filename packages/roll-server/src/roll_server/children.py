@@ -18,7 +18,7 @@ from typing import NamedTuple
 from roll import Roll
 
 from .exits import StartError
-from .loop import stop_on_signals
+from .signals import stop_on_signals
 from .sockets import adopt
 
 VARIABLE = "_ROLL_CHILD"

@@ -13,6 +13,7 @@ import click
 from packaging.requirements import Requirement
 from roll import Roll
 from roll.plugins import GROUP, PluginError, extensions, manager, owner, protocols
+from roll.routing import split_path
 
 # Routes
 
@@ -78,16 +79,15 @@ def _takes(app: Roll, pattern: str, path: str) -> bool:
 
 
 def split(pattern: str) -> list[str]:
-    """Split a pattern at its slashes, but for those of expressions."""
+    """Split a pattern at its slashes, except those of expressions."""
     pieces = [""]
-    depth = 0
-    for character in pattern[1:]:
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if character == "/" and not depth:
-            pieces.append("")
-        else:
-            pieces[-1] += character
-    return pieces
+    for literal, name, kind in split_path(pattern):
+        first, *others = literal.split("/")
+        pieces[-1] += first
+        pieces += others
+        if name is not None:
+            pieces[-1] += f"{{{name}:{kind}}}" if kind else f"{{{name}}}"
+    return pieces[1:]  # what is before the first slash is empty
 
 
 # Plugins and listeners

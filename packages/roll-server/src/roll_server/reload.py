@@ -14,9 +14,9 @@ from roll import Limits, Request, Response, Roll, Server
 from roll.peers import refusal
 
 from .children import Child, Failed, describe_end
-from .loop import stop_on_signals
 from .serving import announce, say
 from .settings import PROJECT, Settings
+from .signals import stop_on_signals
 from .sockets import is_local
 
 if TYPE_CHECKING:

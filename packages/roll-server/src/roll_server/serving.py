@@ -12,11 +12,12 @@ from typing import Protocol
 
 import click
 from roll import Roll, Server, extensions
+from roll.loops import new_event_loop
 
 from .exits import Exit, StartError, describe_error
 from .health import add_health
-from .loop import new_event_loop, stop_on_signals
 from .settings import Settings
+from .signals import stop_on_signals
 from .sockets import url
 from .systemd import Notifier
 from .tls import Certificate

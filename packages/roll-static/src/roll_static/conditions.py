@@ -7,18 +7,14 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
+
+from roll.preferences import read_codings
 
 IDENTITY = "identity"
 """The coding of a file as it is (RFC 9110, section 12.5.3)."""
 
-_ALIASES = {"x-gzip": "gzip"}  # RFC 9110, section 8.4.1.3
-
-_WEIGHT = re.compile(
-    r"[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*", re.IGNORECASE
-)
 _ENTITY_TAG = re.compile(r'((?:W/)?)("[!#-~\x80-\xff]*")')
 
 # Eighteen digits are more than any file has bytes. A longer number makes the field one
@@ -159,10 +155,13 @@ def choose_coding(accepted: str | None, sizes: Mapping[str, int]) -> str | None:
 
     Returns:
         A coding, or None when the client wants none of them.
+
+    Raises:
+        HttpError: 431, when the field is too long.
     """
     if accepted is None:
         return IDENTITY  # any would do, but who does not ask may not decode it
-    weights = _parse_accept_encoding(accepted)
+    weights = read_codings(accepted)
     others = weights.get("*", 0.0)
     # Unless it is named, the file itself is acceptable, but after all that is.
     weights = {IDENTITY: 0.0 if weights.get("*") == 0 else 0.0001, **weights}
@@ -172,16 +171,3 @@ def choose_coding(accepted: str | None, sizes: Mapping[str, int]) -> str | None:
         if (weight := weights.get(coding, others))
     ]
     return max(ranked)[2] if ranked else None
-
-
-@lru_cache(maxsize=64)  # clients send the same few
-def _parse_accept_encoding(value: str) -> Mapping[str, float]:
-    """Read the weight of each coding; what is malformed is not acceptable."""
-    weights: dict[str, float] = {}
-    for element in value.lower().split(","):
-        coding, mark, parameters = element.partition(";")
-        weight = _WEIGHT.fullmatch(parameters)
-        name = coding.strip(" \t")
-        if name and (weight or not mark):
-            weights[_ALIASES.get(name, name)] = float(weight[1]) if weight else 1.0
-    return weights

@@ -6,7 +6,7 @@ from typing import Any
 
 from roll import HttpError, Request, Response, Roll, hookimpl
 from roll.logs import format_traceback, logger
-from roll.peers import is_loopback, local_name, refusal
+from roll.peers import is_loopback, refusal
 from roll.typing import Extension
 
 __all__ = ["traceback"]
@@ -76,14 +76,14 @@ def _show_pages(app: Roll) -> None:
 
     @app.listen("headers", before="*")  # some answer, or refuse
     async def notice_public_addresses(request: Request, response: Response) -> None:
-        look_for_public_address(local_name(request))
+        look_for_public_address(request.local_address)
 
     @app.listen("error")
     async def show_the_page(
         request: Request, response: Response, error: HttpError
     ) -> None:
         # Others may have ended the chain of `headers`.
-        look_for_public_address(local_name(request))
+        look_for_public_address(request.local_address)
         wanted = "text/html" in request.headers.get("ACCEPT", "")
         if public is not None or error.status != 500 or not wanted:
             return

@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncIterable
 from contextvars import copy_context
 from enum import IntEnum
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -79,8 +80,8 @@ IDLE, HEAD, BODY, VIEW, WRITING, LINGERING, SWITCHED, CLOSED = State
 _PLAIN = (bytes, str)
 """Types of most bodies: there is nothing to close."""
 
-_UNWATCHED: tuple[State, int, float] = (IDLE, 0, 0.0)
-"""What was seen last: a state, a number that changes as it goes on, since when."""
+_UNWATCHED: tuple[State, object, float] = (IDLE, 0, 0.0)
+"""What was seen last: a state, something that changes as it goes on, since when."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -112,6 +113,7 @@ class HttpProtocol(asyncio.Protocol):
         "_body",
         "_context",
         "_disconnected",
+        "_half_closed",
         "_outbox",
         "_paused",
         "_remaining",
@@ -149,6 +151,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body: Body | None = None  # that is still coming
         self._advancing = False
         self._paused = False  # reading
+        self._half_closed = False  # by the client
         self._remaining = app.limits.requests or UNLIMITED  # messages to be read
         self._writable: asyncio.Future[None] | None = None
         self._disconnected: asyncio.Future[None] | None = None
@@ -191,9 +194,25 @@ class HttpProtocol(asyncio.Protocol):
     def _forget(self, task: object) -> None:
         self.app.lifecycle.forget(self)
 
-    def eof_received(self) -> None:
-        """Send what is held: the client sends no more, and the transport closes."""
+    def eof_received(self) -> bool:
+        """Answer what came, and close then (RFC 9112, section 9.6).
+
+        A client that is gone looks the same until something is written: `check` sees to
+        it that no request is served for long.
+
+        Returns:
+            Whether the transport stays open; asyncio closes one of TLS in any case.
+        """
         self._outbox.flush()
+        if self.secure or self.state >= LINGERING:
+            return False
+        self._half_closed = True
+        body, self._body = self._body, None
+        if body is not None:
+            self.parser.stop()
+            body.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+        self._advance()
+        return True
 
     def pause_writing(self) -> None:
         """Make whoever writes wait: the client does not read."""
@@ -214,6 +233,11 @@ class HttpProtocol(asyncio.Protocol):
     def remote_addr(self) -> str | None:
         """The client's address; None on a unix socket."""
         return self.peer[0] if isinstance(self.peer, tuple) else None
+
+    @property
+    def local_address(self) -> Any:
+        """The server's end, as its socket names it; None without a transport."""
+        return self.transport and self.transport.get_extra_info("sockname")
 
     @property
     def secure(self) -> bool:
@@ -279,15 +303,24 @@ class HttpProtocol(asyncio.Protocol):
                 begun = False
                 self._enter(VIEW if self._body is None else BODY)
                 # Not in the context of the request before, in whose task we may be.
-                self.task = asyncio.Task(
-                    self._serve(self.request, self.response),  # type: ignore[arg-type]
+                request: Request = self.request  # type: ignore[assignment]
+                response: Response = self.response  # type: ignore[assignment]
+                context = self._context.copy()
+                task = self.task = asyncio.Task(
+                    self._serve(request, response),
                     loop=self._outbox.loop,
-                    context=self._context.copy(),
+                    context=context,
                     **EAGER,
                 )
+                if "finish" in self.app.hooks:
+                    # Also where the task is cancelled before its first step.
+                    finish = partial(self._finish, request, response)
+                    task.add_done_callback(finish, context=context)
         finally:
             self._advancing = False
         if starved:
+            if self._half_closed and self.request is None:
+                return self._end()
             if parser.held and self.state is IDLE:
                 self._enter(HEAD)
         elif not turn:
@@ -326,6 +359,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _pause(self, pause: bool) -> None:
         if pause is not self._paused and self.state < SWITCHED:
+            if self._half_closed:  # a loop would tell of the end again
+                return
             self._paused = pause
             transport = self.transport
             if pause:
@@ -335,13 +370,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def _limit_ignored(self) -> None:
         """Bound what comes after the last message."""
-        if self.parser.ignored <= self.parser.limits.unread:
-            return
-        transport = self.transport
-        if self.busy or sockets.unsent(transport):  # an answer is not to be lost
+        if self.parser.ignored > self.parser.limits.unread:
+            # A close would be a reset, by which the client may lose the answer.
             self._pause(True)
-        else:
-            self.abort()
 
     def _begin(self, head: Head) -> None:
         """Make a request of its head."""
@@ -418,6 +449,7 @@ class HttpProtocol(asyncio.Protocol):
                 switch, self.switch = self.switch, None
                 # A listener may have refused it since.
                 if self._remaining >= 0 and response._status in INTERIM:
+                    self._run_finish(request, response)
                     return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
@@ -449,6 +481,15 @@ class HttpProtocol(asyncio.Protocol):
             content.discard()
         if not self._advancing:  # else this was served at once, from within
             self._advance()
+
+    def _finish(self, request: Request, response: Response, task: object) -> None:
+        """Run the `finish` listeners when a request has ended."""
+        if not (response.complete and response._status in INTERIM):  # else they ran
+            self._run_finish(request, response)
+
+    def _run_finish(self, request: Request, response: Response) -> None:
+        if "finish" in self.app.hooks:
+            self.app.hook("finish", request, response)
 
     def _more_comes(self, content: Body | None) -> bool:
         """Whether input is left that nobody reads, or may come before much is sent."""
@@ -485,6 +526,7 @@ class HttpProtocol(asyncio.Protocol):
             await self._write_framed(framed, response)
         if self._writable is not None:
             await self._wait_for_client()
+        response.complete = self.state is not CLOSED
 
     async def _write_framed(self, framed: Framed, response: Response) -> None:
         """Send what is large, comes in pieces, or is the last."""
@@ -599,6 +641,8 @@ class HttpProtocol(asyncio.Protocol):
             await self._wait_for_client()
         if self.state == CLOSED:
             return
+        if self._half_closed:  # the other protocol would never hear of it
+            return self._end()
         transport, protocol = self.transport, switch.protocol
         rest = self.parser.take_rest()
         self._enter(SWITCHED)
@@ -624,7 +668,9 @@ class HttpProtocol(asyncio.Protocol):
             self._disconnected.set_result(None)
 
     def _write_refusal(self, refusal: Refusal) -> None:
-        """Answer what could not be parsed; there are no events for it."""
+        """Answer what could not be parsed; `refused` is the only event of it."""
+        if "refused" in self.app.hooks:
+            self.app.hook("refused", refusal.error.status, self.remote_addr)
         response = Response(None, None)
         set_error(response, refusal.error)
         framed = frame(response, refusal.method, close=True, extra=self.app.date)
@@ -669,7 +715,7 @@ class HttpProtocol(asyncio.Protocol):
         self._outbox.flush()
         if abort:
             transport.abort()
-        elif linger and transport.can_write_eof():
+        elif linger and transport.can_write_eof() and not self._half_closed:
             try:
                 transport.write_eof()
             except OSError:  # asyncio's own, when the client has reset the connection
@@ -721,8 +767,14 @@ class HttpProtocol(asyncio.Protocol):
         elif now - since >= limit:
             self._time_out(state)
 
-    def _phase(self) -> tuple[State, int, float]:
-        """What is waited for, a number that changes as it goes on, seconds allowed.
+    @property
+    def _written(self) -> int:
+        """Bytes of the stream that is being sent."""
+        written = 0 if self.response is None else self.response.written
+        return written if isinstance(written, int) else 0
+
+    def _phase(self) -> tuple[State, object, float]:
+        """What is waited for, something that changes as it goes on, seconds allowed.
 
         No request pays for timers: this looks at what the connection keeps anyway.
         """
@@ -736,8 +788,8 @@ class HttpProtocol(asyncio.Protocol):
             return WRITING, unsent, limits.write_timeout
         if self.state == LINGERING:
             return LINGERING, sockets.unsent(transport), LINGER
-        if self._paused and has_left(transport):
-            return LINGERING, progress, LINGER
+        if self._half_closed or (self._paused and has_left(transport)):
+            return LINGERING, (progress, self._written), limits.half_close
         if self._body is not None and not self._paused and not self._body.expected:
             return BODY, progress, limits.body_timeout
         if self.busy or self._body is not None:

@@ -350,10 +350,10 @@ def _longest(kinds: tuple[Kind, ...], spans: bool) -> int:
 
 # Parsing
 
+_BRACE = re.compile("[{}]")
+
 
 def _parse(text: str) -> tuple[Piece, ...]:
-    if not text.startswith("/"):
-        raise ValueError(f"{text!r} is no path: make it start with a slash")
     segments = _split(text)
     pieces: list[Piece] = []
     for index, segment in enumerate(segments):
@@ -384,6 +384,44 @@ def _join(rest: list[Piece]) -> Piece:
     )
 
 
+class PathPart(NamedTuple):
+    """A placeholder of a path, with what is literal before it."""
+
+    literal: str
+    name: str | None
+    """The name of the placeholder; None behind the last one."""
+    type: str
+    """The name of its type, or its expression; empty when it has none."""
+
+
+def split_path(path: str) -> list[PathPart]:
+    """Split the path of a route into its placeholders and what is literal.
+
+    Names and types are not checked.
+
+    Args:
+        path: Such as `/hello/{name}`.
+
+    Returns:
+        A part for each placeholder, and a last one for what is literal behind them.
+
+    Raises:
+        ValueError: It does not start with a slash, or its braces do not match.
+    """
+    if not path.startswith("/"):
+        raise ValueError(f"{path!r} is no path: make it start with a slash")
+    parts: list[PathPart] = []
+    position = 0
+    while brace := _BRACE.search(path, position):
+        if brace[0] == "}":
+            raise ValueError(f"{path!r} closes a brace that is not open")
+        end = _closing_brace(path, brace.start())
+        name, _, kind = path[brace.end() : end].partition(":")
+        parts.append(PathPart(path[position : brace.start()], name, kind))
+        position = end + 1
+    return [*parts, PathPart(path[position:], None, "")]
+
+
 Placeholder = tuple[str, str]
 """A name, and the text of its type."""
 
@@ -391,26 +429,15 @@ Placeholder = tuple[str, str]
 def _split(text: str) -> list[list[str | Placeholder]]:
     """Split into segments, each a list of literals and placeholders."""
     segments: list[list[str | Placeholder]] = [[]]
-    position = 1  # after the first slash
-    while position < len(text):
-        character = text[position]
-        if character == "{":
-            end = _closing_brace(text, position)
-            name, _, kind = text[position + 1 : end].partition(":")
+    for literal, name, kind in split_path(text):
+        for index, piece in enumerate(literal.split("/")):
+            if index:
+                segments.append([])
+            if piece:
+                segments[-1].append(piece)
+        if name is not None:
             segments[-1].append((name, kind))
-            position = end + 1
-        elif character == "}":
-            raise ValueError(f"{text!r} closes a brace that is not open")
-        elif character == "/":
-            segments.append([])
-            position += 1
-        else:
-            end = position
-            while end < len(text) and text[end] not in "{}/":
-                end += 1
-            segments[-1].append(text[position:end])
-            position = end
-    return segments
+    return segments[1:]  # what is before the first slash is empty
 
 
 def _closing_brace(text: str, start: int) -> int:

@@ -1,18 +1,9 @@
-"""The event loop, and what signals do in it."""
+"""What signals do in the event loop."""
 
 import asyncio
 import signal
 from collections.abc import Iterable
 from contextlib import suppress
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Make a loop of uvloop, or of asyncio: uvloop is not made for every platform."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def stop_on_signals(
