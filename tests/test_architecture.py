@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from roll import Roll, Server
-from roll_testing import connect
+from roll_testing import connect, until
 
 from tests.test_layers import CORE, FOLDERS, RANKS, core_modules_imported
 
@@ -163,12 +163,6 @@ def recorded(calls):
     finally:
         sys.setprofile(before)
         threading.setprofile(None)
-
-
-async def until(true):
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 def mismatch(steps, calls):

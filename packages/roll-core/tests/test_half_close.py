@@ -8,7 +8,7 @@ import socket
 
 import pytest
 from roll import Limits, Roll, Server
-from roll_testing import connect, settle
+from roll_testing import connect, patience, settle, until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -227,7 +227,7 @@ def test_it_is_so_on_sockets(run, app, family, tmp_path):
             for path in (b"/plain", b"/large", b"/few", b"/wait"):
                 writer.write(GET % path)
             writer.write_eof()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(patience(10)):
                 data = await reader.read()
             writer.close()
             await server.stop()
@@ -249,9 +249,7 @@ def test_a_view_is_cancelled_when_its_client_closes(run, app):
             writer.write(GET % b"/wait")
             await writer.drain()
             writer.close()
-            async with asyncio.timeout(10):
-                while not app["seen"]:
-                    await asyncio.sleep(0.01)
+            await until(lambda: app["seen"])
             await server.stop()
 
         run(main())

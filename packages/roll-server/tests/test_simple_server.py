@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 
 import pytest
 from roll import Roll
 from roll.extensions import simple_server
 from roll_server.sockets import bind, url
+from roll_testing import patience, wait_until
 
 SCRIPT = """
 import asyncio, signal, sys, threading
@@ -90,7 +90,7 @@ def address(process):
 
 
 def fetch(address, path="/"):
-    with urllib.request.urlopen(address + path, timeout=10) as answer:
+    with urllib.request.urlopen(address + path, timeout=patience(10)) as answer:
         return answer.read().decode()
 
 
@@ -99,7 +99,7 @@ def test_it_serves_until_a_signal_and_ends_cleanly(run, number):
     process = run()
     assert fetch(address(process)) in ("uvloop", "asyncio.unix_events")
     process.send_signal(number)
-    rest, _ = process.communicate(timeout=10)
+    rest, _ = process.communicate(timeout=patience(10))
     assert rest == "shutdown listener\nBye.\n"
     assert process.returncode == 0
 
@@ -117,8 +117,8 @@ def test_running_requests_end_before_the_shutdown_listeners(run):
     thread.start()
     assert process.stdout.readline() == "slow starts\n"
     process.terminate()
-    rest, _ = process.communicate(timeout=10)
-    thread.join(10)
+    rest, _ = process.communicate(timeout=patience(10))
+    thread.join(patience(10))
     assert rest == "slow ends\nshutdown listener\nBye.\n"
     assert answers == ["slow"]
     assert process.returncode == 0
@@ -132,10 +132,10 @@ def test_a_second_signal_ends_at_once(run, number):
         client.sendall(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
         assert process.stdout.readline() == "forever starts\n"
         process.send_signal(number)
-        time.sleep(0.3)
+        wait_until(lambda: not accepts(int(port)))  # the first one has come
         assert process.poll() is None
         process.send_signal(number)
-        rest, _ = process.communicate(timeout=2)
+        rest, _ = process.communicate(timeout=patience(2))
     assert rest == ""
     assert process.returncode == -number
 
@@ -154,20 +154,17 @@ def test_quiet_prints_nothing(run):
     process = run("quiet", str(port))
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
-    deadline = time.monotonic() + 10
-    while not accepts(port):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: accepts(port))
     # It listens before it catches signals, and answers after.
     fetch(f"http://127.0.0.1:{port}")
     process.terminate()
-    process.wait(10)
+    process.wait(patience(10))
     assert process.stdout.read() == "shutdown listener\n"
 
 
 def test_an_exception_at_startup_ends_it_with_its_traceback(run):
     process = run("fail", stderr=subprocess.PIPE)
-    output, errors = process.communicate(timeout=10)
+    output, errors = process.communicate(timeout=patience(10))
     assert process.returncode == 1
     assert "RuntimeError: no database" in errors
     assert "Rolling" not in output
@@ -192,7 +189,7 @@ def test_breakpoint_works_in_a_view(run):
     os.write(ours, b"p answer + 1\n")
     assert "3580" in read_until("(Pdb) ")
     os.write(ours, b"c\n")
-    thread.join(10)
+    thread.join(patience(10))
     os.close(ours)
     assert answers == ["3579"]
 
@@ -210,7 +207,7 @@ def test_it_runs_beside_the_main_thread_where_no_signal_can_be_handled(capsys):
     with contextlib.suppress(KeyboardInterrupt):
         thread = threading.Thread(target=simple_server, args=(app, 0))
         thread.start()
-        thread.join(10)
+        thread.join(patience(10))
     assert capsys.readouterr().out == "Bye.\n"
 
 
