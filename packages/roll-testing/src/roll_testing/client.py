@@ -1,7 +1,7 @@
 """Client: requests through the real protocol, on a transport in memory."""
 
 import asyncio
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from .cookies import CookieJar
 from .lifespan import Lifespan
-from .message import Message, Pairs, encode_target
+from .message import Message, Pairs, add_params, encode_target
 from .raw import connect, settle
 from .response import ClientResponse, ResponseReader
 from .transport import Transport
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 class Options(TypedDict, total=False):
     """What a request takes beside its path and its data; see `Client.request`."""
 
-    body: str | bytes | AsyncIterable[str | bytes] | None
+    body: Any
+    json: Any
+    form: Pairs | None
+    params: Pairs | None
     files: Pairs | None
     headers: Mapping[str, Any] | None
     content_type: str | None
@@ -43,8 +46,12 @@ class Client(Lifespan):
     def __init__(self, app: "Roll") -> None:
         super().__init__()
         self.app = app
-        self.content_type = "application/x-www-form-urlencoded"
-        """The type of bodies for which a request gives none."""
+        self.content_type: str | None = None
+        """The type of bodies for which a request gives none.
+
+        Without one, what has to be encoded is written as JSON, and what is sent as it
+        is has no type.
+        """
         self.default_headers: dict[str, Any] = {}
         """Sent with every request that does not give others of the same name."""
         self.cookies = CookieJar()
@@ -90,32 +97,46 @@ class Client(Lifespan):
         path: str,
         method: str = "GET",
         data: Any = None,
-        body: str | bytes | AsyncIterable[str | bytes] | None = None,
+        body: Any = None,
         files: Pairs | None = None,
         headers: Mapping[str, Any] | None = None,
         content_type: str | None = None,
+        *,
+        json: Any = None,
+        form: Pairs | None = None,
+        params: Pairs | None = None,
     ) -> ClientResponse:
         """Send a request and read the answer to it.
+
+        Of *data*, *body*, *json* and *form*, a request has only one.
 
         Args:
             path: The target, with its query; what is not ASCII is percent-encoded.
             method: Such as `"GET"`.
-            data: A dict or pairs to write as the content type says: an urlencoded
-                form, `multipart/form-data`, or JSON, where anything goes.
-            body: The body as it is; an async iterable is sent in chunks.
+            data: The body. A string and bytes are sent as they are; an iterator, an
+                async iterable and an open file are sent in chunks. Anything else is
+                encoded as the content type says: JSON, an urlencoded form or
+                `multipart/form-data`.
+            body: Another name of *data*.
             files: Names and files, which make the body multipart: bytes, a string or
                 an open file, alone or in a tuple `(content, filename, content_type)`.
                 A list is several files of one name.
             headers: Fields over those of the client; a list is sent as several lines,
                 None takes a field away.
             content_type: Of the body; `client.content_type` by default.
+            json: Anything to send as JSON, strings and lists of pairs, too.
+            form: A dict or pairs to send as an urlencoded form, or as multipart with
+                *files*. A value that is a list is repeated.
+            params: A dict or pairs to add to the query. A value that is a list is
+                repeated.
 
         Raises:
             ConnectionError: The connection was closed before the end of the answer.
             TimeoutError: The answer was not complete in `client.timeout` seconds.
-            TypeError: There is no way to write such a body.
+            TypeError: There is no way to write such a body, or several are given.
             ValueError: The answer breaks HTTP.
         """
+        path = add_params(path, params)
         message = Message(method.upper(), path)
         message.add_fields({"Host": "roll.test"})
         place = urlsplit(encode_target(path)).path or "/"
@@ -123,7 +144,9 @@ class Client(Lifespan):
             message.add_fields({"Cookie": cookies})
         message.add_fields(self.default_headers)
         message.add_fields(headers or {})
-        message.set_content(data, body, files, content_type, self.content_type)
+        message.set_content(
+            data, body, json, form, files, content_type, self.content_type
+        )
         await self.start()
         response = await self._exchange(message)
         self.cookies.learn(response.headers.list("Set-Cookie"), place)
