@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ class LiveClient(Lifespan):
         method: str,
         uri: str,
         headers: Mapping[str, Any] | None = None,
-        body: str | bytes | AsyncIterable[str | bytes] | None = None,
+        body: Any = None,
     ) -> ClientResponse:
         """Send a request on a connection of its own, and read the answer to it.
 
@@ -82,11 +82,14 @@ class LiveClient(Lifespan):
             method: Such as `"GET"`.
             uri: The target, with its query; what is not ASCII is percent-encoded.
             headers: A list is sent as several lines, None takes a field away.
-            body: The body as it is; an async iterable is sent in chunks.
+            body: As for `Client.request`: strings and bytes are sent as they are, an
+                iterator, an async iterable and an open file in chunks, anything else
+                is encoded as the header `Content-Type` says, and as JSON by default.
 
         Raises:
             ConnectionError: The connection was closed before the end of the answer.
             TimeoutError: The answer was not complete in `liveclient.timeout` seconds.
+            TypeError: There is no way to write such a body.
             ValueError: The answer breaks HTTP.
         """
         message = Message(method.upper(), uri)

@@ -50,6 +50,8 @@ class ClientResponse:
         """An `HTTPStatus`, or a number that has no name."""
         self.version = ""
         """The HTTP version, such as `"1.1"`."""
+        self.reason = ""
+        """The phrase that came with the status, such as `"Not Found"`."""
         self.headers = Headers([])
         self.body = b""
         """The content, out of its chunks."""
@@ -92,6 +94,7 @@ class ResponseReader:
         self._is_head = method == "HEAD"
         self._parser = HttpResponseParser(self)
         self._status = 0
+        self._reason = b""
         self._fields: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []  # of the content
         self._chunk: list[bytes] | None = None  # the pieces of the chunk that comes
@@ -153,6 +156,11 @@ class ResponseReader:
         """Start an answer, or refuse a second one."""
         if self.complete:
             raise ValueError("a second answer came to one request")
+        self._reason = b""
+
+    def on_status(self, reason: bytes) -> None:
+        """Take a piece of the reason phrase."""
+        self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field; those of the trailers come too late and are dropped."""
@@ -172,6 +180,7 @@ class ResponseReader:
         self.response.headers = headers
         self.response.status = _as_status(self._status)
         self.response.version = self._parser.get_http_version()
+        self.response.reason = self._reason.decode("latin-1")
         self._until_eof = not framed and not bodiless
         if self._is_head:
             self._finish()
