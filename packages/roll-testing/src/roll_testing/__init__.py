@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .client import Client
 from .cookies import CookieJar
+from .errors import RedirectError
 from .live import LiveClient
 from .raw import Exchange, connect, exchange, settle
 from .response import ClientResponse, Headers
@@ -23,6 +24,7 @@ __all__ = [
     "Exchange",
     "Headers",
     "LiveClient",
+    "RedirectError",
     "Transport",
     "connect",
     "exchange",

@@ -4,33 +4,20 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from .cookies import CookieJar
-from .lifespan import Lifespan
-from .message import Message, Pairs, add_params, encode_target
+from .message import Message, Pairs
 from .raw import connect, settle
 from .response import ClientResponse, ResponseReader
+from .sender import Options, Sender
 from .transport import Transport
 
 if TYPE_CHECKING:
     from roll import HttpProtocol, Roll
 
 
-class Options(TypedDict, total=False):
-    """What a request takes beside its path and its data; see `Client.request`."""
-
-    body: Any
-    json: Any
-    form: Pairs | None
-    params: Pairs | None
-    files: Pairs | None
-    headers: Mapping[str, Any] | None
-    content_type: str | None
-
-
-class Client(Lifespan):
+class Client(Sender):
     """Sends requests to an app, each on a connection of its own, in memory.
 
     The first request starts the app up, and so does `async with Client(app)`, which
@@ -40,20 +27,10 @@ class Client(Lifespan):
         app: The app under test.
     """
 
-    timeout = 5.0
-    """Seconds in which an answer has to be complete."""
+    _host = "roll.test"
 
     def __init__(self, app: "Roll") -> None:
-        super().__init__()
-        self.app = app
-        self.content_type: str | None = None
-        """The type of bodies for which a request gives none.
-
-        Without one, what has to be encoded is written as JSON, and what is sent as it
-        is has no type.
-        """
-        self.default_headers: dict[str, Any] = {}
-        """Sent with every request that does not give others of the same name."""
+        super().__init__(app)
         self.cookies = CookieJar()
         """What answers have set, and what you set: `client.cookies["name"] = "x"`."""
         self._transport: Transport | None = None
@@ -82,6 +59,9 @@ class Client(Lifespan):
             raise RuntimeError("The client has sent no request yet")
         return self._transport
 
+    def _jar(self) -> CookieJar:
+        return self.cookies
+
     async def _open(self) -> None:
         await self.app.startup()
 
@@ -105,6 +85,7 @@ class Client(Lifespan):
         json: Any = None,
         form: Pairs | None = None,
         params: Pairs | None = None,
+        follow_redirects: bool = False,
     ) -> ClientResponse:
         """Send a request and read the answer to it.
 
@@ -129,28 +110,31 @@ class Client(Lifespan):
                 *files*. A value that is a list is repeated.
             params: A dict or pairs to add to the query. A value that is a list is
                 repeated.
+            follow_redirects: Whether to send the request that a redirect asks for,
+                and to give the answer to that one. Only redirects within the app are
+                followed, and no more than `client.max_redirects`.
 
         Raises:
             ConnectionError: The connection was closed before the end of the answer.
+            RedirectError: A redirect cannot be followed.
             TimeoutError: The answer was not complete in `client.timeout` seconds.
             TypeError: There is no way to write such a body, or several are given.
             ValueError: The answer breaks HTTP.
         """
-        path = add_params(path, params)
-        message = Message(method.upper(), path)
-        message.add_fields({"Host": "roll.test"})
-        place = urlsplit(encode_target(path)).path or "/"
-        if cookies := self.cookies.header(place):
-            message.add_fields({"Cookie": cookies})
-        message.add_fields(self.default_headers)
-        message.add_fields(headers or {})
-        message.set_content(
-            data, body, json, form, files, content_type, self.content_type
+        message = self._write(
+            method,
+            path,
+            data,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
+            params=params,
+            headers=headers,
+            content_type=content_type,
+            follow_redirects=follow_redirects,
         )
-        await self.start()
-        response = await self._exchange(message)
-        self.cookies.learn(response.headers.list("Set-Cookie"), place)
-        return response
+        return await self._ask(message)
 
     async def _exchange(self, message: Message) -> ClientResponse:
         transport = self._transport = connect(self.app)

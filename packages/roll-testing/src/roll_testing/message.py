@@ -14,12 +14,14 @@ from email.message import Message as MimeHeader
 from json import dumps
 from os.path import basename
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+
+from .cookies import CookieJar
 
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 # Whatever is visible is sent as given, so that a test may send odd targets.
-_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")  # RFC 9110, section 9.1
 
@@ -29,6 +31,8 @@ MULTIPART = "multipart/form-data"
 
 BLOCK = 64 * 1024
 """Bytes, or characters, in which an open file is read and sent."""
+
+_ABOUT_BODIES = ("digest", "expect", "last-modified", "trailer", "transfer-encoding")
 
 _EXPECTING_A_BODY = ("PATCH", "POST", "PUT")
 
@@ -46,11 +50,63 @@ class Message:
         self.target = encode_target(target)
         self.body = b""
         """The body, but for one that is streamed."""
+        self.cookies = ""
+        """The field `Cookie`, which one that is set by `add_fields` replaces."""
+        self.follow_redirects = False
+        """Whether to send what a redirect asks for."""
         self._pieces: AsyncIterable[str | bytes] | None = None
         self._fields: dict[str, tuple[str, Any]] = {}  # by the name in lower case
 
     def __str__(self) -> str:
         return f"{self.method} {self.target}"
+
+    @property
+    def host(self) -> str:
+        """The field `Host`; empty when there is none."""
+        return self._fields.get("host", ("", None))[1] or ""
+
+    @property
+    def path(self) -> str:
+        """The path in the target, without the query; `/` for one that has none."""
+        path = urlsplit(self.target).path
+        return path if path.startswith("/") else "/"
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the body can be sent only once."""
+        return self._pieces is not None
+
+    @property
+    def own_cookies(self) -> CookieJar | None:
+        """The cookies of a field `Cookie` that is set by `add_fields`."""
+        field = self._fields.get("cookie", ("", None))[1]
+        if not isinstance(field, str):
+            return None
+        jar = CookieJar()
+        for pair in field.split(";"):
+            name, _, value = pair.partition("=")
+            jar[name.strip()] = value.strip()
+        return jar
+
+    def redirected(self, method: str, target: str, keeps: bool) -> "Message":
+        """Make the request that follows a redirect; it has no cookies yet.
+
+        Args:
+            method: Its method.
+            target: Where it goes.
+            keeps: Whether it has the same body.
+        """
+        following = Message(method, target)
+        following.follow_redirects = self.follow_redirects
+        following._fields = {
+            name: field
+            for name, field in self._fields.items()
+            if keeps or not _describes_body(name)
+        }
+        if self.own_cookies is not None:
+            del following._fields["cookie"]
+        following.body = self.body if keeps else b""
+        return following
 
     def add_fields(self, fields: Mapping[str, Any]) -> None:
         """Set header fields, over those of the same name; None takes one away."""
@@ -139,7 +195,8 @@ class Message:
         if not _METHOD.fullmatch(self.method):
             raise ValueError(f"the method {self.method!r} is not a token")
         head = f"{self.method} {self.target} HTTP/1.1\r\n"
-        for name, value in flatten(self._fields.values()):
+        fields = {"cookie": ("Cookie", self.cookies or None), **self._fields}
+        for name, value in flatten(fields.values()):
             if value is not None:
                 head += line(name, value)
         return f"{head}\r\n".encode("latin-1")
@@ -158,9 +215,14 @@ class Message:
             yield b"0\r\n\r\n"
 
 
+def _describes_body(name: str) -> bool:
+    """Whether a redirect to GET drops a field (RFC 9110, section 15.4)."""
+    return name.startswith("content-") or name in _ABOUT_BODIES
+
+
 def encode_target(target: str) -> str:
     """Percent-encode, as UTF-8, what no request target may hold (RFC 3986)."""
-    return quote(target, safe=_VISIBLE)
+    return quote(target, safe=VISIBLE)
 
 
 def as_bytes(data: Any) -> bytes:

@@ -42,8 +42,8 @@ class Headers(Mapping[str, str]):
         return [*self._values.get(name.lower(), ())]
 
 
-class ClientResponse:
-    """What a client received in answer to one request."""
+class ResponseHead:
+    """What comes before the content of an answer."""
 
     def __init__(self) -> None:
         self.status: HTTPStatus | int = 0
@@ -53,6 +53,24 @@ class ClientResponse:
         self.reason = ""
         """The phrase that came with the status, such as `"Not Found"`."""
         self.headers = Headers([])
+        self.history: list[ResponseHead] = []
+        """The redirects that were followed to get here, the oldest first."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {int(self.status)}>"
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that the answer sets, by name; `headers.list` has the rest."""
+        lines = self.headers.list("Set-Cookie")
+        return {cookie.name: cookie.value for cookie in map(parse_set_cookie, lines)}
+
+
+class ClientResponse(ResponseHead):
+    """What a client received in answer to one request."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.body = b""
         """The content, out of its chunks."""
         self.chunks: list[bytes] = []
@@ -70,12 +88,6 @@ class ClientResponse:
     def json(self) -> Any:
         """The content, read as JSON."""
         return json.loads(self.body)
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        """The cookies that the answer sets, by name; `headers.list` has the rest."""
-        lines = self.headers.list("Set-Cookie")
-        return {cookie.name: cookie.value for cookie in map(parse_set_cookie, lines)}
 
 
 class ResponseReader:

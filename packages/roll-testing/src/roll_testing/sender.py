@@ -1,0 +1,114 @@
+"""Sender: what the clients in memory and through a socket have in common."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from .cookies import CookieJar
+from .lifespan import Lifespan
+from .message import Message, Pairs, add_params
+from .redirects import Trail
+from .response import ClientResponse
+
+if TYPE_CHECKING:
+    from roll import Roll
+
+
+class Content(TypedDict, total=False):
+    """What makes the body of a request; see `Client.request`."""
+
+    body: Any
+    json: Any
+    form: Pairs | None
+    files: Pairs | None
+    content_type: str | None
+
+
+class Options(Content, total=False):
+    """What a request takes beside its path and its data; see `Client.request`."""
+
+    params: Pairs | None
+    headers: Mapping[str, Any] | None
+    follow_redirects: bool
+
+
+class Sender(Lifespan):
+    """Writes requests for an app, and follows the redirects that come back.
+
+    Args:
+        app: The app under test.
+    """
+
+    timeout = 5.0
+    """Seconds in which an answer has to be complete."""
+
+    max_redirects = 20
+    """How many redirects are followed, one after the other."""
+
+    def __init__(self, app: "Roll") -> None:
+        super().__init__()
+        self.app = app
+        self.content_type: str | None = None
+        """The type of bodies for which a request gives none.
+
+        Without one, what has to be encoded is written as JSON, and what is sent as it
+        is has no type.
+        """
+        self.default_headers: dict[str, Any] = {}
+        """Sent with every request that does not give others of the same name."""
+
+    @property
+    @abstractmethod
+    def _host(self) -> str:
+        """The value of the field `Host`."""
+
+    @abstractmethod
+    def _jar(self) -> CookieJar:
+        """Find the cookies for one call."""
+
+    @abstractmethod
+    async def _exchange(self, message: Message) -> ClientResponse:
+        """Send one request on a connection of its own, and read the whole answer."""
+
+    def _write(
+        self,
+        method: str,
+        path: str,
+        data: Any = None,
+        *,
+        params: Pairs | None = None,
+        headers: Mapping[str, Any] | None = None,
+        follow_redirects: bool = False,
+        **content: Unpack[Content],
+    ) -> Message:
+        message = self._write_head(method, path, params, headers)
+        message.follow_redirects = follow_redirects
+        message.set_content(data, **content, default=self.content_type)
+        return message
+
+    def _write_head(
+        self,
+        method: str,
+        path: str,
+        params: Pairs | None,
+        headers: Mapping[str, Any] | None,
+    ) -> Message:
+        message = Message(method.upper(), add_params(path, params))
+        message.add_fields({"Host": self._host})
+        message.add_fields(self.default_headers)
+        message.add_fields(headers or {})
+        return message
+
+    async def _ask(self, message: Message) -> ClientResponse:
+        """Send a request, and those that redirects ask for."""
+        await self.start()
+        trail = Trail(message, self._jar(), self.max_redirects)
+        while True:
+            trail.prepare(message)
+            response = await self._exchange(message)
+            trail.learn(message, response)
+            following = trail.follow(message, response)
+            if following is None:
+                response.history = trail.responses
+                return response
+            message = following
