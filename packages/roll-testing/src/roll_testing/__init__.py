@@ -11,6 +11,7 @@ from .errors import RedirectError
 from .live import LiveClient
 from .raw import Exchange, connect, exchange, settle
 from .response import ClientResponse, Headers
+from .streaming import StreamedResponse
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "Headers",
     "LiveClient",
     "RedirectError",
+    "StreamedResponse",
     "Transport",
     "connect",
     "exchange",

@@ -12,6 +12,7 @@ from .raw import connect, settle
 from .response import ClientResponse, ResponseReader
 from .sender import Options, Sender
 from .transport import Transport
+from .wire import MemoryWire, Wire
 
 if TYPE_CHECKING:
     from roll import HttpProtocol, Roll
@@ -61,6 +62,14 @@ class Client(Sender):
 
     def _jar(self) -> CookieJar:
         return self.cookies
+
+    async def _connect(self) -> Wire:
+        return MemoryWire(self._dial())
+
+    def _dial(self) -> Transport:
+        transport = self._transport = connect(self.app)
+        self._protocol = cast("HttpProtocol", transport.get_protocol())
+        return transport
 
     async def _open(self) -> None:
         await self.app.startup()
@@ -137,8 +146,7 @@ class Client(Sender):
         return await self._ask(message)
 
     async def _exchange(self, message: Message) -> ClientResponse:
-        transport = self._transport = connect(self.app)
-        self._protocol = cast("HttpProtocol", transport.get_protocol())
+        transport = self._dial()
         reader = ResponseReader(message.method)
         try:
             async with asyncio.timeout(self.timeout):
@@ -158,9 +166,9 @@ class Client(Sender):
     async def _send(self, transport: Transport, message: Message) -> None:
         transport.feed(message.head() + message.body)
         async for piece in message.stream():
-            while not transport.is_reading() and not _has_ended(transport):
+            while not transport.is_reading() and not transport.has_ended:
                 await transport.activity()
-            if _has_ended(transport):
+            if transport.has_ended:
                 return
             transport.feed(piece)
             await asyncio.sleep(0)
@@ -171,7 +179,7 @@ class Client(Sender):
             if data := transport.since(read):
                 read += len(data)
                 reader.feed(data)
-            elif _has_ended(transport):
+            elif transport.has_ended:
                 reader.feed_eof(transport.data)
             else:
                 await transport.activity()
@@ -234,7 +242,3 @@ class Client(Sender):
     ) -> ClientResponse:
         """Send a CONNECT request, whose path is `host:port`; see `request`."""
         return await self.request(path, "CONNECT", data, **options)
-
-
-def _has_ended(transport: Transport) -> bool:
-    return transport.eof or transport.is_closing()

@@ -10,6 +10,7 @@ from .cookies import CookieJar
 from .message import Message, Pairs
 from .response import ClientResponse, ResponseReader
 from .sender import Sender
+from .wire import LiveWire, Wire
 
 if TYPE_CHECKING:
     from roll import Roll, Server
@@ -68,6 +69,9 @@ class LiveClient(Sender):
 
     def _jar(self) -> CookieJar:
         return CookieJar()  # no call knows the cookies of another
+
+    async def _connect(self) -> Wire:
+        return LiveWire(*await asyncio.open_connection(HOST, self.port))
 
     def close(self) -> None:
         """Give the port back; for a client that was never started."""

@@ -140,6 +140,13 @@ class ResponseReader:
             )
         self._finish()
 
+    def take(self) -> list[bytes]:
+        """Give the content read since the last call: whole chunks, if it has chunks."""
+        taken, self._pieces = self._pieces, []
+        if self._chunk is not None:
+            taken, self.response.chunks = self.response.chunks, []
+        return taken
+
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)

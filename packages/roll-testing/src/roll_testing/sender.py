@@ -1,7 +1,8 @@
 """Sender: what the clients in memory and through a socket have in common."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from .cookies import CookieJar
@@ -9,6 +10,8 @@ from .lifespan import Lifespan
 from .message import Message, Pairs, add_params
 from .redirects import Trail
 from .response import ClientResponse
+from .streaming import StreamedResponse, open_stream
+from .wire import Wire
 
 if TYPE_CHECKING:
     from roll import Roll
@@ -40,7 +43,8 @@ class Sender(Lifespan):
     """
 
     timeout = 5.0
-    """Seconds in which an answer has to be complete."""
+    """Seconds in which an answer has to be complete, and in a stream the
+    next piece has to come."""
 
     max_redirects = 20
     """How many redirects are followed, one after the other."""
@@ -65,6 +69,10 @@ class Sender(Lifespan):
     @abstractmethod
     def _jar(self) -> CookieJar:
         """Find the cookies for one call."""
+
+    @abstractmethod
+    async def _connect(self) -> Wire:
+        """Open a connection."""
 
     @abstractmethod
     async def _exchange(self, message: Message) -> ClientResponse:
@@ -111,4 +119,45 @@ class Sender(Lifespan):
             if following is None:
                 response.history = trail.responses
                 return response
+            message = following
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        method: str = "GET",
+        data: Any = None,
+        **options: Unpack[Options],
+    ) -> AsyncIterator[StreamedResponse]:
+        """Send a request, and read its answer piece by piece, in an `async with`.
+
+        The connection is closed at the end of the block, also when the answer is not.
+
+        Args:
+            path: As for `request`, like all that follows.
+            method: Such as `"GET"`.
+            data: The body.
+            options: The others.
+
+        Raises:
+            ConnectionError: The connection was closed before the end of the answer.
+            RedirectError: As for `request`.
+            TimeoutError: The head, or a piece, did not come in `timeout` seconds.
+            TypeError: As for `request`.
+            ValueError: The answer breaks HTTP.
+        """
+        message = self._write(method, path, data, **options)
+        await self.start()
+        trail = Trail(message, self._jar(), self.max_redirects)
+        while True:
+            trail.prepare(message)
+            wire = await self._connect()
+            async with open_stream(wire, message, self.timeout) as response:
+                trail.learn(message, response)
+                following = trail.follow(message, response)
+                if following is None:
+                    response.history = trail.responses
+                    yield response
+                    return
+                await response.read()
             message = following
