@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .client import Client
 from .cookies import CookieJar
-from .errors import RedirectError
+from .errors import HandshakeError, RedirectError
 from .live import LiveClient
 from .raw import Exchange, connect, exchange, settle
 from .response import ClientResponse, Headers
@@ -23,6 +23,7 @@ __all__ = [
     "ClientResponse",
     "CookieJar",
     "Exchange",
+    "HandshakeError",
     "Headers",
     "LiveClient",
     "RedirectError",

@@ -1,6 +1,6 @@
 """What clients raise beside Python's own exceptions; each has the response."""
 
-from .response import ResponseHead
+from .response import ClientResponse, ResponseHead
 
 
 class RedirectError(Exception):
@@ -10,3 +10,12 @@ class RedirectError(Exception):
         super().__init__(message)
         self.response = response
         """The response that redirects."""
+
+
+class HandshakeError(Exception):
+    """A WebSocket handshake that the server refused, or did not answer rightly."""
+
+    def __init__(self, message: str, response: ClientResponse) -> None:
+        super().__init__(message)
+        self.response = response
+        """The response to the handshake, with its status and its body."""

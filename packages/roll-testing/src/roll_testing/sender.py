@@ -1,7 +1,7 @@
 """Sender: what the clients in memory and through a socket have in common."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -15,6 +15,8 @@ from .wire import Wire
 
 if TYPE_CHECKING:
     from roll import Roll
+
+    from .websocket import WebSocketSession
 
 
 class Content(TypedDict, total=False):
@@ -43,8 +45,8 @@ class Sender(Lifespan):
     """
 
     timeout = 5.0
-    """Seconds in which an answer has to be complete, and in a stream the
-    next piece has to come."""
+    """Seconds in which an answer has to be complete, and in a stream or a WebSocket
+    the next piece or message has to come."""
 
     max_redirects = 20
     """How many redirects are followed, one after the other."""
@@ -100,9 +102,10 @@ class Sender(Lifespan):
         path: str,
         params: Pairs | None,
         headers: Mapping[str, Any] | None,
+        handshake: Mapping[str, Any] | None = None,
     ) -> Message:
         message = Message(method.upper(), add_params(path, params))
-        message.add_fields({"Host": self._host})
+        message.add_fields({"Host": self._host, **(handshake or {})})
         message.add_fields(self.default_headers)
         message.add_fields(headers or {})
         return message
@@ -161,3 +164,45 @@ class Sender(Lifespan):
                     return
                 await response.read()
             message = following
+
+    @asynccontextmanager
+    async def websocket(
+        self,
+        path: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: Mapping[str, Any] | None = None,
+        params: Pairs | None = None,
+    ) -> AsyncIterator["WebSocketSession"]:
+        """Open a WebSocket, in an `async with`, which closes it in the end.
+
+        Args:
+            path: The target, with its query.
+            subprotocols: Those that the client offers, the best first.
+            headers: Fields over those of the client, such as `Origin`.
+            params: Added to the query.
+
+        Raises:
+            ConnectionError: The connection was closed before the response.
+            HandshakeError: The server refused: `error.response` says how.
+            ImportError: websockets is not installed.
+            TimeoutError: The response did not come in `timeout` seconds, or the
+                server did not close its side in the end.
+        """
+        try:
+            from .websocket import offer, open_session
+        except ImportError as error:
+            raise ImportError(
+                "A WebSocket session needs websockets. "
+                "Run: pip install 'roll-testing[websockets]'"
+            ) from error
+        protocol, fields = offer(subprotocols)
+        message = self._write_head("GET", path, params, headers, fields)
+        await self.start()
+        trail = Trail(message, self._jar(), self.max_redirects)
+        trail.prepare(message)
+        wire = await self._connect()
+        async with open_session(
+            wire, message, protocol, self.timeout, trail.learn
+        ) as session:
+            yield session
