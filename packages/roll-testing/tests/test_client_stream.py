@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from roll import HttpError, Roll
-from roll_testing import RedirectError, StreamedResponse
+from roll_testing import RedirectError, StreamedResponse, patience, turns
 
 
 @pytest.fixture
@@ -100,17 +100,17 @@ async def test_an_endless_answer_is_read_and_left(sender, app):
         assert await anext(response) == b"piece 4;"  # none is lost between loops
         assert not response.complete
         assert not app["left"].is_set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await app["left"].wait()
 
 
 async def test_a_server_waits_for_a_client_that_does_not_read(client, app):
     async with client.stream("/endless"):
         made = -1
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(patience(5)):
             while made != app["made"]:
                 made = app["made"]
-                await asyncio.sleep(0.02)
+                await turns()
         assert len(client.transport.data) < 2**17
 
 
@@ -214,5 +214,5 @@ async def test_an_exception_in_the_block_comes_out(sender, app):
     with pytest.raises(KeyError):
         async with sender.stream("/endless"):
             raise KeyError
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await app["left"].wait()
