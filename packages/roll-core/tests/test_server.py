@@ -171,8 +171,16 @@ def test_a_server_sends_the_date_and_its_name_when_asked(run):
         finally:
             await server.stop()
         assert app.date == b""
-        assert lines[3:] == [lines[3], "Server: Roll", "", "ok"]
-        name, _, value = lines[3].partition(": ")
+        assert lines[1:] == [
+            "X-Content-Type-Options: nosniff",
+            "Content-Length: 2",
+            "Connection: close",
+            lines[4],
+            "Server: Roll",
+            "",
+            "ok",
+        ]
+        name, _, value = lines[4].partition(": ")
         assert name == "Date"  # RFC 9110, 6.6.1
         assert value.endswith(" GMT")
         assert abs(parsedate_to_datetime(value).timestamp() - time.time()) < patience(5)

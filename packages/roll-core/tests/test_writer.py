@@ -257,3 +257,59 @@ def test_what_no_uri_holds_is_percent_encoded(name, value, sent):  # RFC 3986, 2
     assert writer.fields(302, {name: value})[0] == f"{name}: {sent}\r\n".encode()
     lines = f"{name}: {sent}\r\n{name}: {sent}\r\n".encode()
     assert writer.fields(302, {name: [value, value]})[0] == lines
+
+
+class TypedApp:
+    default_content_type = "text/plain; charset=utf-8"
+
+
+class PlainApp:
+    default_content_type = None
+
+
+NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
+DEFAULT = b"Content-Type: text/plain; charset=utf-8\r\n"
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("app", "extra", "headers", "lines"),
+    [
+        (PlainApp(), b"", {}, b""),
+        (PlainApp(), b"Date: x\r\n", {}, NOSNIFF),
+        (None, b"Date: x\r\n", {}, NOSNIFF),
+        (TypedApp(), b"Date: x\r\n", {}, DEFAULT),
+        (TypedApp(), b"", {}, DEFAULT),
+        (TypedApp(), b"", {"content-type": "a/b"}, b"content-type: a/b\r\n"),
+        (PlainApp(), b"Date: x\r\n", {"Content-Type": "a/b"}, b"Content-Type: a/b\r\n"),
+    ],
+)
+def test_a_body_without_a_type_is_not_guessed_at(app, extra, headers, lines, large):
+    response = Response(app, None)
+    response.headers = headers
+    response.body = bytes(100_000 if large else 1)
+    sent = writer.frame(response, extra=extra)
+    head = (sent.head if large else sent).partition(b"\r\n\r\n")[0] + b"\r\n"
+    assert (NOSNIFF in head, DEFAULT in head) == (lines == NOSNIFF, lines == DEFAULT)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n" + lines)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda response: setattr(response, "body", b""),
+        lambda response: setattr(response, "status", 204),
+        lambda response: response.headers.update({"X-Content-Type-Options": "x"}),
+    ],
+)
+def test_what_needs_no_type_gets_none(change):
+    response = Response(None, None)
+    response.body = b"a"
+    change(response)
+    assert NOSNIFF not in writer.frame(response, extra=b"Date: x\r\n")
+
+
+def test_a_stream_without_a_type_is_not_guessed_at():
+    response = Response(None, None)
+    response.body = Stream()
+    assert NOSNIFF in writer.frame(response, extra=b"Date: x\r\n").head

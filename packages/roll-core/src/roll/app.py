@@ -39,6 +39,8 @@ class _Parts(Parts):
     Response: ClassVar[type[Response]] = Response
     Routes: ClassVar[type[Any]] = Routes
     """The matcher: any class with `add(path, **payload)` and `match(path)`."""
+    default_content_type: ClassVar[str | None] = None
+    """The `Content-Type` of a body for which a view sets none; None sends none."""
     server_header: ClassVar[str | None] = None
     """What the `Server` field says; None sends none."""
 

@@ -56,6 +56,8 @@ class App(Protocol):
     Request: ClassVar[type[Any]]
     Response: ClassVar[type[Any]]
     Route: ClassVar[type[Any]]
+    default_content_type: ClassVar[str | None]
+    """The type of a body for which a view sets none; None for none."""
     limits: ClassVar[Any]
     """What one client may do: a `roll.Limits`."""
     router: Any

@@ -280,9 +280,10 @@ def frame(
     ):  # what most responses are: one format instead of all that follows
         if headers:
             lines = content_type(headers["Content-Type"])
+        elif headers is None and response._is_json:
+            lines = content_type(JSON_TYPE)
         else:
-            is_json = headers is None and response._is_json
-            lines = content_type(JSON_TYPE) if is_json else b""
+            lines = _type_of_untyped(response, bool(extra)) if body else b""
         parts = (start, set_cookies, lines, len(body), extra, body)
         return b"%b%b%bContent-Length: %d\r\n%b\r\n%b" % parts
     streams = False
@@ -293,6 +294,9 @@ def frame(
     if headers is None:
         headers = response.headers
     lines, length, closes = fields(status, headers)
+    if (streams or body) and status not in BODILESS and "Content-Type" not in headers:
+        served = bool(extra) and "X-Content-Type-Options" not in headers
+        lines += _type_of_untyped(response, served)
     close = close or closes
     chunked = False
     framing = b""
@@ -328,6 +332,20 @@ def frame(
         if not close:
             return head
     return Framed(head, body, chunked, length, close)
+
+
+def _type_of_untyped(response: Response, served: bool) -> bytes:
+    """Write what stands for the type of a body for which none is set.
+
+    Args:
+        response: Its app may have a type for such bodies.
+        served: Whether a browser may read it. It is not to guess: a text that begins
+            with a tag would run as a page (Fetch, section 3.6).
+    """
+    default = None if response.app is None else response.app.default_content_type
+    if default is not None:
+        return content_type(default)
+    return b"X-Content-Type-Options: nosniff\r\n" if served else b""
 
 
 def _leave_out(extra: bytes, headers: Iterable[str]) -> bytes:
