@@ -1,10 +1,12 @@
 """Answers read piece by piece, in memory and through a socket."""
 
 import asyncio
+import socket
 
 import pytest
-from roll import HttpError, Roll
-from roll_testing import RedirectError, StreamedResponse, patience, turns
+from roll import HttpError, Limits, Roll
+from roll_testing import LiveClient, RedirectError, StreamedResponse, patience, turns
+from roll_testing.wire import RESET
 
 
 @pytest.fixture
@@ -31,7 +33,10 @@ def app():
     async def waits(request, response):
         async def body():
             yield b"first"
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                app["left"].set()
 
         response.body = body()
 
@@ -70,6 +75,18 @@ def app():
     @app.route("/refused", methods="POST", lazy_body=True)
     async def refused(request, response):
         raise HttpError(403, "No")
+
+    @app.route("/reset", methods="POST", lazy_body=True)
+    async def reset(request, response):
+        async def body():
+            yield await anext(aiter(request))
+            transport = request.protocol.transport
+            if (sock := transport.get_extra_info("socket")) is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            transport.abort()
+            await asyncio.Event().wait()
+
+        response.body = body()
 
     @app.route("/moved", methods=["GET", "POST"])
     async def moved(request, response):
@@ -167,6 +184,25 @@ async def test_a_body_that_fails_is_the_error(sender):
             await response.read()
 
 
+async def test_a_body_is_left_when_the_connection_is_reset(sender):
+    asked_for = []
+    lost = asyncio.Event()
+
+    async def pieces():
+        yield b"a"
+        await lost.wait()
+        for piece in (b"b", b"c"):
+            asked_for.append(piece)
+            yield piece
+
+    async with sender.stream("/reset", "POST", pieces()) as response:
+        with pytest.raises(ConnectionError, match="POST /reset: "):
+            await response.read()
+        lost.set()
+        await turns()
+        assert asked_for == [b"b"]
+
+
 async def test_a_head_that_never_comes_is_an_error(sender):
     sender.timeout = 0.05
     with pytest.raises(TimeoutError, match=r"GET /stuck: nothing came for 0\.05 s"):
@@ -208,6 +244,22 @@ async def test_redirects_are_followed(sender):
 async def test_cookies_are_learnt(client):
     async with client.stream("/moved"):
         assert client.cookies == {"moved": "1"}
+
+
+async def test_a_view_that_waits_is_cancelled_when_the_block_ends(client, app):
+    async with client.stream("/waits") as response:
+        assert await anext(response) == b"first"
+    assert app["left"].is_set()
+
+
+async def test_a_view_behind_a_socket_is_cancelled_without_delay(app):
+    # How long a view goes on for a client that has only ended its side.
+    app.configure(limits=Limits(half_close=600))
+    async with LiveClient(app) as liveclient:
+        async with liveclient.stream("/waits") as response:
+            assert await anext(response) == b"first"
+        async with asyncio.timeout(patience(5)):
+            await app["left"].wait()
 
 
 async def test_an_exception_in_the_block_comes_out(sender, app):

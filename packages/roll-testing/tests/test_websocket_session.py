@@ -1,6 +1,7 @@
 """The client's side of a WebSocket, in memory and through a socket."""
 
 import asyncio
+import socket
 import sys
 from base64 import b64encode
 from hashlib import sha1
@@ -8,6 +9,7 @@ from hashlib import sha1
 import pytest
 from roll import HttpError, Roll
 from roll_testing import Client, HandshakeError, patience, turns
+from roll_testing.wire import RESET
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
@@ -345,6 +347,8 @@ async def test_a_server_that_does_not_close_is_an_error():
 async def test_a_connection_that_breaks_has_ended(liveclient, app):
     async with liveclient.websocket("/echo") as ws:
         for connection in [*app.connections]:
+            sock = connection._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             connection._transport.abort()
         with pytest.raises(ConnectionClosedError):
             await ws.recv()

@@ -62,22 +62,18 @@ class StreamedResponse(ResponseHead):
         try:
             async with asyncio.timeout(self._timeout):
                 data = await self._wire.read()
+            if data:
+                self._reader.feed(data)
+            else:
+                self._reader.feed_eof(self._last)
         except TimeoutError as error:
             raise TimeoutError(
                 f"{self._message}: nothing came for {self._timeout:g} s"
             ) from error
-        if data:
-            self._reader.feed(data)
-            self._last = data
-        else:
-            self._end()
-        self._pieces.extend(self._reader.take())
-
-    def _end(self) -> None:
-        try:
-            self._reader.feed_eof(self._last)
         except ConnectionError as error:
             raise ConnectionError(f"{self._message}: {error}") from error
+        self._last = data
+        self._pieces.extend(self._reader.take())
 
 
 @asynccontextmanager
@@ -110,9 +106,8 @@ async def _send(wire: Wire, message: Message) -> None:
         wire.write(message.head() + message.body)
         async for piece in message.stream():
             wire.write(piece)
-            await wire.drain()
-    except ConnectionError:
-        pass  # the server does not read the rest; its answer says why
+            if not await wire.drain():
+                return  # what the server has answered says why
     except Exception:
         wire.leave()  # so that nobody waits for the answer
         raise

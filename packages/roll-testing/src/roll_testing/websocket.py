@@ -7,7 +7,7 @@ and `liveclient`, when the first session is opened.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Self, cast
 
 from websockets.client import ClientProtocol
@@ -95,8 +95,7 @@ class WebSocketSession:
         else:
             self._protocol.send_binary(message)
         self._flush()
-        with suppress(ConnectionError):  # the next call tells
-            await self._wire.drain()
+        await self._wire.drain()
 
     async def recv(self) -> str | bytes:
         """Wait for a message; a call that is cancelled loses none.
@@ -199,7 +198,7 @@ class WebSocketSession:
     async def _leave(self) -> None:
         self._reading.cancel()
         await asyncio.wait([self._reading])
-        await self._wire.close(False, self._timeout)
+        await self._wire.close(self._ended, self._timeout)
 
 
 def offer(subprotocols: Sequence[str]) -> tuple[ClientProtocol, Mapping[str, str]]:

@@ -1,11 +1,16 @@
 """Wire: one connection as a client uses it, in memory or through a socket."""
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from typing import Protocol
 
 from .raw import TURNS, settle
 from .transport import Transport
+
+RESET = struct.pack("ii", 1, 0)
+"""Linger for no time: what `close` then sends is a reset."""
 
 
 class Wire(Protocol):
@@ -14,20 +19,25 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes, without waiting until the server reads them."""
 
-    async def drain(self) -> None:
-        """Wait while the server does not read, and until others had their turn."""
+    async def drain(self) -> bool:
+        """Wait while the server does not read.
+
+        Returns:
+            Whether the server may read on; False once the connection has ended.
+        """
 
     async def read(self) -> bytes:
         """Wait for bytes; none once the server has ended its side."""
 
     def leave(self) -> None:
-        """End the connection, without waiting until the server is told."""
+        """Leave at once, without waiting until the server is told."""
 
     async def close(self, complete: bool, timeout: float) -> None:
         """End the connection, and wait until the server is told.
 
         Args:
-            complete: Whether all was received, so that the view may go on to its end.
+            complete: Whether the server has sent all, so that its view may go on to its
+                end; otherwise it is left at once.
             timeout: Seconds to wait for that end.
         """
 
@@ -48,12 +58,13 @@ class MemoryWire:
         """Send bytes."""
         self._transport.feed(data)
 
-    async def drain(self) -> None:
-        """Wait while the server does not read."""
+    async def drain(self) -> bool:
+        """Wait while the server does not read, at least until others had their turn."""
         transport = self._transport
         await asyncio.sleep(0)
         while not transport.is_reading() and not transport.has_ended:
             await transport.activity()
+        return not transport.has_ended
 
     async def read(self) -> bytes:
         """Wait for bytes."""
@@ -100,20 +111,29 @@ class LiveWire:
         """Send bytes."""
         self._writer.write(data)
 
-    async def drain(self) -> None:
+    async def drain(self) -> bool:
         """Wait while the server does not read."""
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            return False
+        return True
 
     async def read(self) -> bytes:
         """Wait for bytes."""
         return await self._reader.read(2**16)
 
     def leave(self) -> None:
-        """End the connection."""
-        self._writer.close()
+        """Reset the connection: a server answers a client that only ends its side."""
+        sock = self._writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._writer.transport.abort()
 
     async def close(self, complete: bool, timeout: float) -> None:
         """End the connection."""
-        self.leave()
+        if complete:
+            self._writer.close()
+        elif not self._writer.is_closing():
+            self.leave()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
