@@ -21,7 +21,7 @@ from roll import Request, Roll
 from roll_gunicorn.access import environ
 
 APP = """
-import asyncio, os, sys, time
+import asyncio, os, sys, threading, time
 from roll import Limits, Roll
 
 class App(Roll):
@@ -87,6 +87,10 @@ async def tell():
 @app.listen("startup")
 async def start():
     app["teller"] = asyncio.create_task(tell())
+    if os.path.exists("thread"):
+        threading.Thread(target=threading.Event().wait, name="database").start()
+    if os.path.exists("executor"):
+        asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
     if os.path.exists("no_start"):
         raise TimeoutError("no database")
 
@@ -377,6 +381,19 @@ def test_an_app_that_does_not_start_ends_gunicorn(gunicorn, tmp_path):
     server = gunicorn()
     assert server.wait() == 3
     assert "TimeoutError: no database" in server.text
+
+
+@pytest.mark.parametrize("name", ["thread", "executor"])
+def test_an_app_that_does_not_start_leaves_its_threads(gunicorn, tmp_path, name):
+    (tmp_path / "no_start").touch()
+    (tmp_path / name).touch()
+    server = gunicorn("--graceful-timeout", "1")
+    assert server.wait() == 3
+    assert server.text.count("TimeoutError: no database") == 1
+    assert server.text.count("bye") == 1
+    said = "roll: the process ends without waiting for these threads: "
+    named = "database\n" if name == "thread" else r"MainThread, (asyncio|uvloop)_0\b"
+    assert len(re.findall(said + named, server.text)) == 1
 
 
 def test_preloading_and_hooks_work(gunicorn, tmp_path):

@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker as BaseWorker
 from roll import HttpProtocol, Request, Response, Roll, Server
+from roll.ending import Ending, leave_threads
+from roll.logs import format_traceback
 from roll.loops import new_event_loop
 
 from . import access, settings
@@ -75,17 +78,29 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         """Serve until a signal, or the count of requests, says to stop."""
         # An app that does not start is no worker: gunicorn ends, not to try for ever.
         self.booted = False
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._serve())
+        ending = Ending(Arbiter.WORKER_BOOT_ERROR)
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._serve(ending))
+        finally:
+            ending.disarm()
+            if not self.booted:  # Python would wait for threads of the app
+                leave_threads(ending.status)
 
-    async def _serve(self) -> None:
+    async def _serve(self, ending: Ending) -> None:
         self._heart = asyncio.create_task(self._beat())
         context = None
         if self.cfg.is_ssl:
             context = ssl_context(self.cfg)
             context.set_alpn_protocols(["http/1.1"])  # others are not spoken here
         server = Server(self.wsgi, [one.sock for one in self.sockets], context)
+
+        def fail(error: BaseException) -> None:
+            ending.last_words = format_traceback(error) + "\n"
+            ending.arm(self.wsgi.limits.shutdown)
+
+        self.wsgi.lifecycle.failed = fail
         await server.start()
         self.booted = True
         await self._stop.wait()
