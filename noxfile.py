@@ -213,7 +213,10 @@ def autobahn(session: nox.Session) -> dict[str, str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run every test on each supported Python; `alone` measures what they cover."""
+    """Run every test on each supported Python; `alone` measures what they cover.
+
+    On a slow machine, `ROLL_TEST_TIMES=5` multiplies the time limits of the tests.
+    """
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
     session.run("pytest", *PARALLEL, *session.posargs, env=autobahn(session))
 

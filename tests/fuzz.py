@@ -27,7 +27,7 @@ from roll.datastructures import parse_urlencoded
 from roll_negotiation.choices import encoding_chooser, language_chooser, type_chooser
 from roll_proxy import proxy_headers
 from roll_static.conditions import choose_coding, make_plan
-from roll_testing import connect, settle
+from roll_testing import connect, patience, settle
 
 LONGEST = 64 * 1024
 """Bytes of an input."""
@@ -243,7 +243,7 @@ async def talk(extensions, parts):
     transport = connect(app)
     transport.feed(HANDSHAKE % extensions)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while b"\r\n\r\n" not in transport.data:
                 await transport.activity()
         for part in parts:

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import h11
 from roll import Limits, Roll, Server
 from roll_static import static
+from roll_testing import patience, until
 
 try:
     import uvloop
@@ -42,7 +43,7 @@ GROWTH = 16 * MIB
 """Bytes that the process may take more after the warm-up, however long it runs."""
 CLIENTS = 24
 """Connections at a time."""
-PATIENCE = 30
+PATIENCE = patience(30)
 """Seconds in which a client must have its answers, on the slowest machine."""
 WARM_UP = 0.2
 """The part of the time after which the memory is to be flat."""
@@ -476,13 +477,15 @@ def resident():
 
 async def left(app, folder):
     """Wait until all clients are gone, and count."""
-    async with asyncio.timeout(PATIENCE):
-        while app.connections or len(asyncio.all_tasks()) > STEADY_TASKS:
-            await asyncio.sleep(0.01)
+    await until(
+        lambda: not app.connections and len(asyncio.all_tasks()) <= STEADY_TASKS,
+        "the end of all connections",
+        timeout=30,
+    )
     gc.collect()
-    async with asyncio.timeout(PATIENCE):
-        while temporary_files(folder):  # of a thread that is still at work
-            await asyncio.sleep(0.01)
+    await until(  # a thread may still be at work
+        lambda: not temporary_files(folder), "the end of all files", timeout=30
+    )
     return Left(
         len(os.listdir("/dev/fd")),
         len(asyncio.all_tasks()),

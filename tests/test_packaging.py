@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from roll_testing import patience
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
@@ -264,7 +265,7 @@ def run(*command):
     ours = ("COVERAGE", "PIP_", "PYTHON")
     clean = {key: os.environ[key] for key in os.environ if not key.startswith(ours)}
     done = subprocess.run(
-        command, env=clean, capture_output=True, text=True, timeout=120
+        command, env=clean, capture_output=True, text=True, timeout=patience(120)
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from roll_testing import patience
 
 from examples.hello.browser import browse
 
@@ -33,7 +34,7 @@ def serving(port):
             yield server.stdout.readline().strip().removeprefix("Rolling on ")
         finally:
             server.send_signal(signal.SIGINT)
-            rest, _ = server.communicate(timeout=30)
+            rest, _ = server.communicate(timeout=patience(30))
     assert (server.returncode, rest) == (0, "Bye.\n")
 
 

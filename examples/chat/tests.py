@@ -2,6 +2,7 @@ import asyncio
 import json
 
 import pytest
+from roll_testing import patience
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -27,7 +28,7 @@ def enter(liveclient):
 
 
 async def read(ws):
-    return json.loads(await asyncio.wait_for(ws.recv(), 5))
+    return json.loads(await asyncio.wait_for(ws.recv(), patience(5)))
 
 
 async def read_texts(ws, count):

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from roll import Roll
+from roll_testing import turns
 
 from examples import database
 
@@ -34,7 +35,7 @@ async def test_no_more_connections_are_open_than_allowed():
         nonlocal most
         async with app["db"].acquire():
             most = max(most, len(app["db"].open))
-            await asyncio.sleep(0.01)
+            await turns()
 
     await asyncio.gather(*[use() for _ in range(10)])
     assert most == 2

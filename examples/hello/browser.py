@@ -11,7 +11,8 @@ import json
 import os
 import select
 import signal
-import time
+
+from roll_testing import patience, wait_until
 
 OPTIONS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
@@ -19,7 +20,7 @@ OPTIONS = [
     *("--disable-component-update", "--disable-dev-shm-usage"),
     "--remote-debugging-pipe",
 ]
-TIMEOUT = 30
+TIMEOUT = patience(30)
 """Seconds to wait for an answer, or for a page to be as it should."""
 
 
@@ -59,11 +60,15 @@ def browse(program, folder):
 
 def wait_for(process):
     """Wait until the browser has cleaned up and ended; end it if it does not."""
-    end = time.monotonic() + TIMEOUT
-    while os.waitpid(process, os.WNOHANG) == (0, 0):
-        if time.monotonic() > end:
-            os.killpg(process, signal.SIGKILL)
-        time.sleep(0.02)
+    try:
+        wait_until(lambda: has_ended(process), timeout=TIMEOUT)
+    except TimeoutError:
+        os.killpg(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def has_ended(process):
+    return os.waitpid(process, os.WNOHANG) != (0, 0)
 
 
 class Pipes:
@@ -132,15 +137,12 @@ class Page:
 
     def wait(self, script):
         """Run JavaScript again and again until it gives something true."""
-        end = time.monotonic() + TIMEOUT
-        while time.monotonic() < end:
-            try:
-                if value := self.run(script):
-                    return value
-            except RuntimeError:
-                pass  # the page is being replaced
-            time.sleep(0.02)
-        raise TimeoutError(script)
+
+        def run():
+            with contextlib.suppress(RuntimeError):  # the page is being replaced
+                return self.run(script)
+
+        return wait_until(run, script, timeout=TIMEOUT)
 
     def open(self, url):
         """Load a page."""

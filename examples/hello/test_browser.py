@@ -5,10 +5,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from roll_testing import patience, wait_until
 
 from examples import hello
 
@@ -35,7 +35,7 @@ def url():
             yield server.stdout.readline().strip().removeprefix("Rolling on ")
         finally:
             server.send_signal(signal.SIGINT)
-            rest, _ = server.communicate(timeout=30)
+            rest, _ = server.communicate(timeout=patience(30))
     assert (server.returncode, rest) == (0, "Bye.\n")
 
 
@@ -142,7 +142,5 @@ def test_the_download_is_saved(page, tmp_path):
     )
     submit(page, "/download")
     path = tmp_path / "roll-10.txt"  # it has another name until it is complete
-    end = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_until(path.exists)
     assert path.read_bytes() == hello.BLOCK * 160

@@ -1,11 +1,12 @@
 import asyncio
+import contextlib
 import shutil
 import socket
 import subprocess
-import time
 
 import pytest
 from redis.asyncio import Redis
+from roll_testing import patience, until, wait_until
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
@@ -29,20 +30,16 @@ def redis_server(tmp_path):
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
     ) as server:
         try:
-            wait_for(port)
+            wait_until(lambda: accepts(port), "the start of redis-server")
             yield server, f"redis://127.0.0.1:{port}"
         finally:
             server.kill()
 
 
-def wait_for(port):
-    end = time.monotonic() + 30
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            assert time.monotonic() < end, "redis-server does not start"
-            time.sleep(0.02)
+def accepts(port):
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
 
 
 @pytest.fixture
@@ -52,14 +49,16 @@ def app(redis_server, monkeypatch):
 
 
 async def receive(ws):
-    return await asyncio.wait_for(ws.recv(), 5)
+    return await asyncio.wait_for(ws.recv(), patience(5))
 
 
 async def subscribed(app, name, count):
     """Wait until so many WebSockets hear a channel."""
-    async with asyncio.timeout(5):
-        while (await app["redis"].pubsub_numsub(name))[0][1] != count:
-            await asyncio.sleep(0.01)
+
+    async def is_so():
+        return (await app["redis"].pubsub_numsub(name))[0][1] == count
+
+    await until(is_so, f"{count} on {name}", interval=0.01)
 
 
 async def test_clients_hear_each_other_and_whoever_else_publishes(

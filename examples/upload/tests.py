@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 
 import pytest
+from roll_testing import patience, until
 
 from examples import upload
 
@@ -35,7 +36,8 @@ async def test_what_is_not_wanted_is_refused_before_it_is_sent(
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"POST /images HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\n{fields}"
     writer.write(head.encode() + b"\r\n\r\n")
-    answer = await asyncio.wait_for(reader.read(), 5)  # it ends: the server closes
+    # It ends: the server closes.
+    answer = await asyncio.wait_for(reader.read(), patience(5))
     assert answer.startswith(b"HTTP/1.1 " + status_line)
     writer.close()
     await writer.wait_closed()
@@ -47,10 +49,7 @@ async def test_an_upload_that_breaks_off_leaves_no_file(liveclient, tmp_path):
     _, writer = await asyncio.open_connection(host, int(port))
     head = f"POST /images HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
     writer.write(head.encode() + b"Content-Type: image/png\r\n\r\nonly some of it")
-    async with asyncio.timeout(5):
-        while not list(tmp_path.iterdir()):
-            await asyncio.sleep(0.01)
-        writer.close()
-        await writer.wait_closed()
-        while list(tmp_path.iterdir()):
-            await asyncio.sleep(0.01)
+    await until(lambda: list(tmp_path.iterdir()), "the file")
+    writer.close()
+    await writer.wait_closed()
+    await until(lambda: not list(tmp_path.iterdir()), "the end of the file")

@@ -15,6 +15,7 @@ from roll_classic import Cookie, Cookies, Multipart, Roll, Routes
 from roll_classic import cookies as on_biscuits
 from roll_classic import multipart as on_multifruits
 from roll_classic import routes as on_autoroutes
+from roll_testing import patience
 
 EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "400"))
 
@@ -150,7 +151,7 @@ def test_no_path_takes_long(path):
     started = time.process_time()
     for _ in range(100):
         assert routes.match(path) == (None, {})
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < patience(0.5)
 
 
 SEGMENTS = ["a", "ab", "b", "", "{%}", "{%:alpha}", "{%:digit}", "{%:alnum}"]
@@ -441,7 +442,7 @@ def test_a_mebibyte_takes_no_time(content):
     data = FILE.replace(b"x\r\n--\ry", content.replace(b"B", b"A")) + END
     started = time.process_time()
     _, files, whole = parse(data)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < patience(0.5)
     assert whole
     assert files["f"][0][2] == content.replace(b"B", b"A")
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 import roll_contract
 from roll_contract.probe import describe_act
+from roll_testing import patience
 
 HOOK = """
 from roll import hookimpl
@@ -550,7 +551,7 @@ def run_pytest(folder, *arguments, **environment):
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=patience(300),
     )
 
 

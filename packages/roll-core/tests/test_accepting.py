@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from roll import Limits, Roll, Server
+from roll_testing import patience, turns, until
 
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+from .wire import GET
 
 
 def make_app(**limits):
@@ -62,7 +63,8 @@ def test_accepting_pauses_at_the_limit_and_goes_on_below_it(run, caplog):
     async def main():
         app = make_app(connections=3)
         async with serving(app) as [address]:
-            clients = [await ask(address) for _ in range(5)]
+            clients = [await ask(address, patience(3)) for _ in range(3)]
+            clients += [await ask(address) for _ in range(2)]
             assert [bool(answer) for answer, _, _ in clients] == [True] * 3 + [
                 False
             ] * 2
@@ -70,7 +72,7 @@ def test_accepting_pauses_at_the_limit_and_goes_on_below_it(run, caplog):
             for number in (0, 1):
                 await close(clients[number][2])
                 waiting = clients[3 + number][1]
-                assert await asyncio.wait_for(waiting.readuntil(b"\r\n"), 3)
+                assert await asyncio.wait_for(waiting.readuntil(b"\r\n"), patience(3))
             assert len(app.connections) == 3
             for _, _, writer in clients[2:]:
                 await close(writer)
@@ -99,12 +101,13 @@ def test_a_crowd_is_accepted_up_to_the_limit(run):
         app = make_app(connections=50, backlog=500)
         async with serving(app) as [address]:
             clients = [socket.create_connection(address) for _ in range(200)]
-            await asyncio.sleep(0.1)
+            await until(lambda: len(app.connections) == 50)
+            await turns()
             assert len(app.connections) == 50
             for client in clients:
                 client.close()
-            await asyncio.sleep(0.1)
-            answer, _, writer = await ask(address, 3)
+            await until(lambda: not app.connections)
+            answer, _, writer = await ask(address, patience(3))
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
             await close(writer)
 
@@ -130,9 +133,10 @@ def test_accepting_pauses_while_there_are_no_descriptors(run, caplog):
         async with serving(app) as [address]:
             clients = [socket.create_connection(address) for _ in range(30)]
             with descriptors(more=10):
-                await asyncio.sleep(0.2)
+                await until(lambda: app.connections and caplog.records)
+                await turns()
                 assert 0 < len(app.connections) <= 10
-            answer, _, writer = await ask(address, 3)
+            answer, _, writer = await ask(address, patience(3))
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
             await close(writer)
             for client in clients:
@@ -152,7 +156,8 @@ def test_a_server_that_stops_while_it_pauses_ends(run):
         app = make_app(connections=1)
         async with serving(app) as [address]:
             clients = [socket.create_connection(address) for _ in range(3)]
-            await asyncio.sleep(0.05)
+            await until(lambda: app.connections)
+            await turns()
         for client in clients:
             client.close()
 
@@ -231,8 +236,9 @@ def test_the_address_is_known_of_a_client_that_left_at_once(run):
                 )
                 client.sendall(GET)
                 client.close()
-            await asyncio.sleep(0.1)
-        assert set(seen) <= {"127.0.0.1"}
+            _, _, writer = await ask(address, patience(3))  # it is behind all of them
+            await close(writer)
+        assert set(seen) == {"127.0.0.1"}
 
     run(main())
 
@@ -246,7 +252,10 @@ def test_a_handshake_that_is_late_or_fails_ends(run, data, caplog):
             for _ in range(3):
                 reader, writer = await asyncio.open_connection(*address)
                 writer.write(data)
-                assert await asyncio.wait_for(reader.read(), 3) in (b"", ALERT)
+                assert await asyncio.wait_for(reader.read(), patience(3)) in (
+                    b"",
+                    ALERT,
+                )
                 await close(writer)
 
     with caplog.at_level(logging.WARNING, "roll"):
@@ -262,9 +271,9 @@ def test_a_handshake_does_not_delay_the_end(run):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         async with serving(make_app(), ssl=context) as [address]:
             client = socket.create_connection(address)
-            await asyncio.sleep(0.05)
+            await turns()  # it is accepted
             started = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - started < 3
+        assert asyncio.get_running_loop().time() - started < patience(3)
         client.close()
 
     run(main())

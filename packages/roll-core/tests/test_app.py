@@ -251,7 +251,7 @@ async def test_an_error_that_replaces_a_stream_closes_it(client, app):
 async def test_a_task_of_the_view_that_was_cancelled_is_a_500(client, app, caplog):
     @app.route("/")
     async def view(request, response):
-        task = asyncio.create_task(asyncio.sleep(10))
+        task = asyncio.create_task(asyncio.Event().wait())
         await asyncio.sleep(0)
         task.cancel()
         await task
@@ -267,7 +267,7 @@ async def test_a_task_of_a_listener_that_was_cancelled_is_a_500(
 ):
     @app.listen(event)
     async def wait_for_a_task(request, response, error=None):
-        task = asyncio.create_task(asyncio.sleep(10))
+        task = asyncio.create_task(asyncio.Event().wait())
         await asyncio.sleep(0)
         task.cancel()
         await task
@@ -315,7 +315,7 @@ async def test_shutdown_cuts_what_takes_longer_than_its_limit(caplog):
     @app.listen("mine")
     async def forever():
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             ended.append(True)
 

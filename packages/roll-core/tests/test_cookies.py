@@ -1,4 +1,5 @@
 import math
+import re
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from roll import Cookies
+from roll_testing import patience
 
 PARIS = timezone(timedelta(hours=2))
 EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
@@ -257,3 +259,12 @@ def test_64_kib_of_anything_take_no_time(piece):
     Cookies.parse(header)
     Cookies.parse(f'a="{header}"')
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("year", [1, 999, 1970, 2026, 9999])
+def test_a_year_has_four_digits(year):  # RFC 6265, section 4.1.1
+    cookies = Cookies()
+    cookies.set("a", "b", expires=datetime(year, 1, 2))
+    (date,) = re.findall("Expires=([^;]*)", str(cookies["a"]))
+    assert re.fullmatch(r"\w{3}, \d\d Jan \d{4} 00:00:00 GMT", date), date
+    assert time.process_time() - start < patience(1)

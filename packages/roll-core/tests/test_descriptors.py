@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from roll import HttpError, Roll, descriptors
+from roll_testing import patience
 
 pytestmark = pytest.mark.usefixtures("nothing_logged")
 
@@ -136,7 +137,7 @@ def test_an_app_starts_without_a_folder_for_temporary_files(run, app, monkeypatc
 def test_nothing_is_imported_for_a_request(level):
     # In a process of its own, where nothing was imported before the app starts.
     command = [sys.executable, Path(__file__).with_name("starved_app.py"), level]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=patience(60))
     assert (run.stderr, run.returncode) == ("", 0)
     *log, found = run.stdout.splitlines()
     assert json.loads(found) == [

@@ -8,6 +8,7 @@ import logging
 import pytest
 from roll import HttpError, Roll
 from roll.events import EVENTS, Entry, bind, names, solve
+from roll_testing import turns
 
 
 def record(seen, name, result=None):
@@ -283,7 +284,7 @@ async def test_hook_may_stand_without_await(app):
         seen.append(connection)
 
     app.hook("new_connection", connection="it")
-    await asyncio.sleep(0.01)
+    await turns()
     assert seen == ["it"]
 
 
@@ -292,7 +293,7 @@ async def test_shutdown_waits_for_what_hook_started(app):
 
     @app.listen("mine")
     async def slow():
-        await asyncio.sleep(0.05)
+        await turns()
         seen.append("slow")
 
     @app.listen("shutdown")
@@ -330,7 +331,7 @@ async def test_an_exception_that_nobody_awaits_is_logged(app, caplog):
         raise ValueError("wrong")
 
     app.hook("mine")
-    await asyncio.sleep(0.01)
+    await turns()
     gc.collect()
     assert "Task exception was never retrieved" in caplog.text
     assert "ValueError: wrong" in caplog.text
@@ -604,7 +605,7 @@ async def test_who_starts_an_app_meanwhile_waits_until_it_has_started(app):
 
     @app.listen("startup")
     async def connect():
-        await asyncio.sleep(0.01)
+        await turns()
         seen.append("connected")
 
     await asyncio.gather(app.startup(), app.startup())

@@ -3,6 +3,7 @@ import time
 
 import pytest
 from roll.routing import expressions
+from roll_testing import patience
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_the_longest_text_does_not_take_long(expression, text):
     text = (text * longest)[:longest]
     started = time.process_time()
     assert re.fullmatch(expression, text) is None
-    assert time.process_time() - started < 1  # some 50 ms
+    assert time.process_time() - started < patience(1)  # some 50 ms
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,11 @@ import math
 
 import pytest
 from roll import HttpError, Limits
-from roll_testing import connect, exchange, settle
+from roll_testing import connect, exchange, settle, turns, until
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-LATE = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"X-Content-Type-Options: nosniff\r\nContent-Length: 19\r\n\r\nService Unavailable"
-)
+from .wire import OK, error, get
 
-
-def get(path="/"):
-    return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+LATE = error("503 Service Unavailable", close=False)
 
 
 # timeout=
@@ -28,7 +22,7 @@ async def test_a_view_that_is_late_is_cancelled_and_answered_503(app):
     @app.route("/", timeout=0.05)
     async def view(request, response):
         try:
-            await asyncio.sleep(10)
+            await asyncio.Event().wait()
         finally:
             seen.append("ended")
 
@@ -49,7 +43,7 @@ async def test_a_view_that_answers_instead_of_ending_is_late_all_the_same(app):
     @app.route("/", timeout=0.05)
     async def view(request, response):
         try:
-            await asyncio.sleep(10)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             response.body = "late"
 
@@ -86,7 +80,7 @@ async def test_a_client_that_leaves_cancels_a_view_with_a_timeout(app):
     @app.route("/", timeout=10)
     async def view(request, response):
         try:
-            await asyncio.sleep(10)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
@@ -95,7 +89,7 @@ async def test_a_client_that_leaves_cancels_a_view_with_a_timeout(app):
     transport.feed(get())
     await asyncio.sleep(0)
     transport.disconnect()
-    await asyncio.sleep(0.01)
+    await until(lambda: seen)
     assert seen == ["cancelled"]
 
 
@@ -134,8 +128,7 @@ class Work:
 
 
 def post(query="", size=0):
-    head = f"POST /?{query} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
-    return head.encode()
+    return get(f"/?{query}", f"Content-Length: {size}", method="POST")
 
 
 @pytest.mark.parametrize("leave", ["disconnect", "reset"])
@@ -155,12 +148,11 @@ async def test_a_view_may_end_after_its_client_has_left(
     transport.feed(post(query, size=1 if "read" in query else 0))
     await asyncio.sleep(0)
     getattr(transport, leave)()
-    await asyncio.sleep(0.01)
+    await turns()
     assert len(app.connections) == 1  # it counts until the view has ended
     assert work.seen == []
     work.gate.set()
-    await asyncio.sleep(0.01)
-    assert app.connections == set()
+    await until(lambda: not app.connections)
     assert work.seen == seen
     assert transport.data == b""
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
@@ -171,11 +163,10 @@ async def test_a_stream_ends_when_its_client_leaves_also_where_the_view_may_end(
     work.gate.set()
     transport = connect(app)
     transport.feed(post("stream=1"))
-    await asyncio.sleep(0.01)
+    await until(lambda: transport.data)
     transport.disconnect()
-    await asyncio.sleep(0.01)
+    await until(lambda: not app.connections)
     assert work.seen == ["ended", "closed"]
-    assert app.connections == set()
 
 
 async def test_a_stream_may_end_by_itself_after_its_client_has_left(app, caplog):
@@ -191,12 +182,12 @@ async def test_a_stream_may_end_by_itself_after_its_client_has_left(app, caplog)
 
     transport = connect(app)
     transport.feed(get())
-    await asyncio.sleep(0.01)
+    await until(lambda: transport.data)
     transport.disconnect()
-    await asyncio.sleep(0.01)
+    await turns()
+    assert len(app.connections) == 1
     gate.set()
-    await asyncio.sleep(0.01)
-    assert app.connections == set()
+    await until(lambda: not app.connections)
     assert caplog.messages == []
 
 
@@ -206,7 +197,7 @@ async def test_a_view_is_cancelled_by_default(app):
     transport.feed(post())
     await asyncio.sleep(0)
     transport.disconnect()
-    await asyncio.sleep(0.01)
+    await until(lambda: work.seen)
     assert work.seen == ["cancelled"]
 
 
@@ -218,7 +209,9 @@ async def test_the_sweep_passes_a_view_over_whose_client_has_left(app):
     transport.feed(post())
     await asyncio.sleep(0)
     transport.disconnect()
-    await asyncio.sleep(0.05)
+    idle = connect(app)
+    idle.feed(get("/none"))
+    await idle.wait_closed()  # by the sweep
     assert work.seen == []
     work.gate.set()
     await app.shutdown()
@@ -257,7 +250,7 @@ async def test_shutdown_cuts_such_a_view_at_the_deadline(app, caplog):
 async def test_a_path_that_does_not_decode_is_of_no_such_route(app):
     @app.listen("headers")
     async def wait(request, response):
-        await asyncio.sleep(10)
+        await asyncio.Event().wait()
 
     transport = connect(app)
     transport.feed(get("/%ff"))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll_testing import connect, settle
+from roll_testing import connect, settle, turns, until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -75,11 +75,8 @@ def app():
 
 
 async def ended(transport, app, count=1):
-    async with asyncio.timeout(5):
-        while len(app["log"]) < count:
-            await asyncio.sleep(0)
-    for _ in range(10):  # for one too many
-        await asyncio.sleep(0)
+    await until(lambda: len(app["log"]) >= count)
+    await turns()  # for one too many
 
 
 @pytest.mark.parametrize(
@@ -159,7 +156,7 @@ async def test_it_runs_when_a_view_that_goes_on_has_ended(app):
 async def test_it_runs_when_a_body_does_not_come(app):
     transport = connect(app)
     transport.feed(b"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na")
-    transport.disconnect()
+    transport.reset()
     await ended(transport, app)
     assert [(path, complete) for path, *_, complete in app["log"]] == [("/post", False)]
 
@@ -213,9 +210,7 @@ async def test_a_listener_that_raises_is_logged_and_the_others_run(app, caplog):
 
     transport = connect(app)
     transport.feed(GET % b"/plain")
-    async with asyncio.timeout(5):
-        while not seen:
-            await asyncio.sleep(0)
+    await until(lambda: seen)
     assert len(app["log"]) == 1
     assert caplog.messages == ["A listener of 'finish' failed"] * 2
     transport.disconnect()

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from roll import Limits, Roll
 from roll.http11 import outbox
-from roll_testing import Transport
+from roll_testing import Transport, patience
 
 EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "150"))  # 5000 and more for a night
 fuzz = settings(
@@ -27,7 +27,7 @@ fuzz = settings(
 HIGH_WATER = 200  # bytes that a client leaves unread before views have to wait
 HELD = 300  # bytes of answers that may wait for the end of a round
 LARGEST = 1500  # bytes of an answer of this app, with its head
-LONGEST = 0.05  # seconds of work for one read
+LONGEST = patience(0.05)  # seconds of work for one read
 LOGGERS = [logging.getLogger("roll"), logging.getLogger("asyncio")]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 REFUSALS = {400, 408, 413, 414, 431, 501, 505}

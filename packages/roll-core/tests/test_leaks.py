@@ -16,26 +16,19 @@ import pytest
 from roll import Files, HttpError, HttpProtocol, Limits, Request, Response, Roll, Server
 from roll.forms.multipart import Multipart
 from roll.http11.body import Body
+from roll_testing import patience, until
+
+from . import wire
+from .wire import get, post_chunks
 
 KIB = 1024
-PATIENCE = 10
-
-
-def get(path):
-    return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+PATIENCE = patience(10)
 
 
 def post(path, body, cut=None, kind="text/plain"):
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: a\r\n"
-        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body[:cut]
-
-
-def post_chunks(path, chunks):
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return head.encode() + chunks
+    """Write a request, with *cut* bytes of its body."""
+    message = wire.post(body, path, f"Content-Type: {kind}")
+    return message[: None if cut is None else cut - len(body)]
 
 
 FORM = (
@@ -66,8 +59,8 @@ CASES = {
     "a body that is too large": post("/load", b"x" * 2 * KIB * KIB, 50),
     "a body that is not JSON": post("/json", b"x"),
     "half a body that nobody reads": post("/unread", b"x" * 100, 50),
-    "half of the chunks": post_chunks("/load", b"5\r\nab"),
-    "what is not a chunk": post_chunks("/load", b"5\r\nabcde\r\nx"),
+    "half of the chunks": post_chunks(path="/load") + b"5\r\nab",
+    "what is not a chunk": post_chunks(b"abcde", path="/load") + b"x",
     "half a form": post("/form", FORM, 200 * KIB, KIND),
     "a form": post("/form", FORM, None, KIND),
     "half a form, in a view that catches": post("/form/catch", FORM, 99 * KIB, KIND),
@@ -193,12 +186,6 @@ def allocated():
     others = [tracemalloc.Filter(False, "*/asyncio/*")]
     statistics = tracemalloc.take_snapshot().filter_traces(others).statistics("lineno")
     return sum(each.size for each in statistics)
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def come_and_leave(app, address, data, how, turns):

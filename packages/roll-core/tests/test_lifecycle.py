@@ -233,3 +233,105 @@ async def test_a_task_that_does_not_end_does_not_keep_the_exit_stack_open():
         await app.startup()
     assert log == ["open", "close"]
     tasks[0].cancel()
+
+
+async def test_a_coroutine_is_kept_as_a_task():
+    async def work():
+        return "done"
+
+    app = Roll()
+    task = app.keep(work())
+    assert isinstance(task, asyncio.Task)
+    await app.startup()
+    await app.shutdown()
+    assert task.result() == "done"
+
+
+@pytest.mark.parametrize("wrong", [None, print, "name", asyncio.sleep])
+async def test_what_is_no_task_is_refused_at_the_call(wrong):
+    app = Roll()
+    with pytest.raises(TypeError, match="give a task, or the coroutine to run"):
+        app.keep(wrong)
+    await app.startup()
+    await app.shutdown()
+
+
+async def test_all_shutdown_listeners_run_in_reverse_and_what_they_raise_comes_together(
+    caplog,
+):
+    log = []
+    app = Roll()
+
+    def closing(name, error=None):
+        async def close():
+            log.append(name)
+            if error is not None:
+                raise error
+            return True
+
+        app.listen("shutdown")(close)
+
+    closing("first")
+    closing("second", LookupError("second"))
+    closing("third", ValueError("third"))
+    closing("fourth")
+    await app.startup()
+    with pytest.raises(ExceptionGroup, match="listeners of 'shutdown' failed") as found:
+        await app.shutdown()
+    assert [*map(type, found.value.exceptions)] == [ValueError, LookupError]
+    assert log == ["fourth", "third", "second", "first"]
+    assert caplog.messages == ["A listener of 'shutdown' failed"] * 2
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+async def test_a_startup_listener_that_returns_something_stops_no_other(kind):
+    app = Roll()
+
+    def connect():
+        app["db"] = "a database"
+        return app["db"]
+
+    async def connect_later():
+        return connect()
+
+    app.listen("startup")(connect if kind == "plain" else connect_later)
+    app.listen("startup")(lambda: app.setdefault("cache", "a cache"))
+    await app.startup()
+    assert app.keys() == {"db", "cache"}
+    await app.shutdown()
+
+
+async def test_a_start_that_fails_runs_the_shutdown_listeners_and_raises_its_error(
+    caplog,
+):
+    log = []
+    app = Roll()
+
+    @app.listen("startup")
+    async def fail():
+        raise LookupError("no database")
+
+    app.listen("startup")(lambda: log.append("not reached"))
+
+    @app.listen("shutdown")
+    async def close():
+        log.append("shutdown")
+        raise ValueError("not open")
+
+    with pytest.raises(LookupError, match="no database"):
+        await app.startup()
+    assert log == ["shutdown"]
+    assert caplog.messages == ["A listener of 'shutdown' failed"]
+
+
+async def test_listeners_that_are_put_into_hooks_are_obeyed():
+    log = []
+    app = Roll()
+    app.listen("startup")(lambda: log.append("dropped"))
+    app.hooks["startup"] = []
+    app.listen("startup")(lambda: log.append("listened"))
+    app.hooks["startup"] = [*app.hooks["startup"], lambda: log.append("put")]
+    app.listen("startup")(lambda: log.append("last"))
+    await app.startup()
+    await app.shutdown()
+    assert log == ["listened", "put", "last"]

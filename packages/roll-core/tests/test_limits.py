@@ -23,6 +23,7 @@ DEFAULTS = {
     "body_timeout": 30,
     "keep_alive": 5,
     "write_timeout": 60,
+    "half_close": 1,
     "shutdown": 30,
     "connections": 1000,
     "backlog": 2048,

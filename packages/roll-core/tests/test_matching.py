@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from roll import Roll, Routes
 from roll.routing.matching import UnreachableRouteError
+from roll_testing import patience
 
 
 def match(patterns, path):
@@ -375,7 +376,7 @@ def test_no_path_takes_long(pattern, path):
     routes.add(pattern)
     started = time.process_time()
     assert routes.match(path) == (None, {})
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < patience(0.5)
 
 
 def test_many_patterns_together_do_not_take_long():
@@ -387,7 +388,7 @@ def test_many_patterns_together_do_not_take_long():
     started = time.process_time()
     assert routes.match("/" + "-" * 226) == (None, {})
     assert routes.match("/" + "-" * 1900 + ".x") == (None, {})
-    assert time.process_time() - started < 0.5  # each alone: some 10 ms
+    assert time.process_time() - started < patience(0.5)  # each alone: some 10 ms
 
 
 def test_ten_thousand_routes_are_added_in_linear_time():
@@ -400,7 +401,7 @@ def test_ten_thousand_routes_are_added_in_linear_time():
         routes.add(f"/static/{number}")
     assert routes.match("/api/1/c2499/7")[1] == {"x": "1", "y": 7}
     assert routes.match("/zz/b2499")[1] == {"x": "zz"}
-    assert time.process_time() - started < 30  # quadratic: minutes
+    assert time.process_time() - started < patience(30)  # quadratic: minutes
 
 
 class OneRoute:

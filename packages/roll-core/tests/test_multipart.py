@@ -11,6 +11,7 @@ from roll.datastructures import Files, Form
 from roll.errors import HttpError
 from roll.forms.multipart import Multipart
 from roll.limits import Limits
+from roll_testing import patience
 
 TYPE = "multipart/form-data; boundary=B"
 UNPARSABLE = (400, "Unparsable multipart body")
@@ -499,7 +500,7 @@ def test_a_mebibyte_of_line_breaks_takes_no_time(content, split):
     data = body(part(content, FILE))
     start = time.process_time()
     assert parse(*pieces(data, split))[1]["f"][0][2] == content
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < patience(1)
 
 
 @pytest.mark.parametrize(
@@ -527,7 +528,7 @@ def test_a_mebibyte_of_line_breaks_takes_no_time(content, split):
 def test_a_mebibyte_of_hostile_input_is_refused_in_no_time(data, error, split):
     start = time.process_time()
     assert refusal(*pieces(data, split)) == error
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < patience(1)
 
 
 @pytest.mark.parametrize(
@@ -547,7 +548,7 @@ def test_a_mebibyte_of_hostile_input_is_refused_in_no_time(data, error, split):
 def test_a_field_of_hostile_parameters_is_refused_in_no_time(parameters):
     start = time.process_time()
     assert refusal(content_type="multipart/form-data" + parameters) == UNPARSABLE
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < patience(1)
 
 
 def test_the_parser_calls_the_method_that_is_overridden():

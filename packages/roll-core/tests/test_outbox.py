@@ -8,7 +8,9 @@ from roll import Roll
 from roll.http11 import outbox
 from roll.http11.outbox import HOLD_BYTES, Outbox
 from roll.http11.writer import COPIED
-from roll_testing import Transport, connect
+from roll_testing import Transport, connect, turns
+
+from .wire import chunked
 
 HEAD = "{} HTTP/1.1\r\nHost: a\r\n{}\r\n"
 GET = HEAD.format("GET /", "").encode()
@@ -244,12 +246,12 @@ async def test_answers_keep_their_order(app, request_, follows):
     body = b"ok" if "Expect" in request_ else b""
     for request in (GET, request_.encode(), body, GET):
         alone.feed(request)
-        await settle()
+        await turns()
     other.feed(GET)  # so that nothing of the next is the first of its round
     busy.feed(GET + request_.encode())
-    await settle()
+    await turns()
     busy.feed(body + GET)
-    await settle()
+    await turns()
     assert busy.data.startswith(SMALL + b"HTTP/1.1 ")
     assert busy.data.endswith(SMALL) == follows
     assert (busy.data, busy.is_closing()) == (alone.data, alone.is_closing())
@@ -259,13 +261,9 @@ async def test_the_buffers_of_a_client_that_reads_nothing_stay_below_320_kib(app
     client = connect(app)
     client.stall()
     client.feed(HEAD.format("GET /half", "").encode() * 100)
-    await settle()
+    await turns()
     # 64 KiB, at which a transport pauses who writes, and one read.
     assert COPIED < client.get_write_buffer_size() < (64 + 256) * 1024
-
-
-def framed(*pieces):
-    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
 
 
 async def test_pieces_of_a_stream_that_come_without_a_wait_go_together(app):
@@ -285,12 +283,12 @@ async def test_pieces_of_a_stream_that_come_without_a_wait_go_together(app):
     client = Client(protocol)
     protocol.connection_made(client)
     client.feed(HEAD.format("GET /pieces", "").encode())
-    await settle()
-    assert client.data.endswith(framed(b"a", b"b", b"c", b"d", b"e", b"f"))
+    await turns()
+    assert client.data.endswith(chunked(b"a", b"b", b"c", b"d", b"e", b"f"))
     assert client.writes == 3  # the head, the first piece, the others
     gate.set()
-    await settle()
-    assert client.data.endswith(framed(b"f", b"g") + b"0\r\n\r\n")
+    await turns()
+    assert client.data.endswith(chunked(b"f", b"g") + b"0\r\n\r\n")
     assert client.writes == 5
 
 
@@ -310,22 +308,17 @@ async def test_a_stream_waits_while_anything_is_unsent(app):
     limits = client.get_write_buffer_limits()
     client.stall()
     client.feed(HEAD.format("GET /pieces", "").encode())
-    await settle()
+    await turns()
     assert len(made) == 1
     client.drain(client.get_write_buffer_size())
-    await settle()
+    await turns()
     assert len(made) == 2
     assert client.get_write_buffer_size() < COPIED // 2
     assert client.get_write_buffer_limits() != limits
     client.drain()
-    await settle()
+    await turns()
     assert client.data.endswith(b"0\r\n\r\n")
     assert client.get_write_buffer_limits() == limits
-
-
-async def settle():
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_the_answers_before_one_that_is_cut_arrive(app):
@@ -336,7 +329,7 @@ async def test_the_answers_before_one_that_is_cut_arrive(app):
     other, client = connect(app), connect(app)
     other.feed(GET)
     client.feed(GET + GET + HEAD.format("GET /cut", "").encode())
-    await settle()
+    await turns()
     assert client.data == SMALL * 2
 
 
@@ -344,14 +337,14 @@ async def test_what_is_held_counts_as_unsent_when_a_connection_ends(app):
     other, client = connect(app), connect(app)
     client.stall()
     client.feed(HEAD.format("GET /half", "").encode())
-    await settle()
+    await turns()
     other.feed(GET)
     client.feed(HEAD.format("GET /half?Connection=", "").encode())
-    await settle()
+    await turns()
     assert client.get_write_buffer_size() > COPIED
     assert not client.is_closing()
     client.drain()
-    await settle()
+    await turns()
     assert client.data.count(HALF) == 2
     assert client.eof
 
@@ -364,7 +357,7 @@ async def test_a_client_that_ends_its_side_gets_its_answers(app):
     other.feed(GET)
     client.feed(GET)
     client.feed_eof()
-    await settle()
+    await turns()
     assert client.data.startswith(SMALL * 2)
     assert client.is_closing()
 

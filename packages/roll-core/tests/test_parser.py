@@ -4,8 +4,9 @@ from roll.http11.chunks import SLICE
 from roll.http11.framing import read_fields
 from roll.http11.parser import END, NEED_DATA, PAUSED, REMEMBERED, Head, Parser
 
+from .wire import GET
+
 HOST = b"Host: a\r\n"
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 UPGRADE = b"Connection: upgrade\r\nUpgrade: h2c\r\n"

@@ -15,6 +15,7 @@ from roll.preferences import (
     read_preferences,
     split_element,
 )
+from roll_testing import patience
 
 ANY = re.compile(r"[^,]+")
 
@@ -100,7 +101,7 @@ def test_the_longest_field_is_read_and_a_longer_one_refused():
 def test_hostile_fields_take_no_time(piece):
     start = time.process_time()
     read((piece * LONGEST)[:LONGEST])
-    assert time.process_time() - start < 0.3  # some 10 ms
+    assert time.process_time() - start < patience(0.3)  # some 10 ms
 
 
 @given(st.text(st.sampled_from('ab*/;=q01." ,\\\t') | st.characters()))

@@ -389,21 +389,6 @@ def test_an_unsatisfiable_range_is_told_the_length():  # RFC 9110, 15.5.17
     assert response.headers["Content-Range"] == "bytes */5"
 
 
-def test_a_response_that_is_reset_is_as_a_new_one():
-    response = Response(None, None)
-    response.json = {"a": 1}
-    response.status = 201
-    response.cookies.set("a", "b")
-    response.reset()
-    new = Response(None, None)
-    assert (response.status, response.headers, response.body, response.has_cookies) == (
-        new.status,
-        new.headers,
-        new.body,
-        new.has_cookies,
-    )
-
-
 async def test_closing_a_body_closes_what_can_be_closed():
     closed = []
 
@@ -459,3 +444,98 @@ async def test_what_cannot_be_sent_is_logged_by_its_name_alone(
     assert SECRET not in caplog.text
     assert len(caplog.messages) == 1
     assert SECRET.encode() not in response.body
+
+
+class Unprintable:
+    def __str__(self):
+        raise LookupError
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        set_header("X-Bad", "a\nb"),
+        set_header("X-Bad", Unprintable()),
+        set_header("Transfer-Encoding", "chunked"),
+        set_header("Content-Length", "3"),
+        set_header("Content-Length", "many"),
+        lambda response: response.cookies.__setitem__("bad", "bad=\n"),
+        lambda response: setattr(response, "body", Unprintable()),
+        lambda response: setattr(response, "body", "\ud800"),
+        lambda response: setattr(response, "status", 103),
+    ],
+)
+@pytest.mark.parametrize("event", [None, "response", "error"])
+async def test_a_500_keeps_what_listeners_have_added_and_none_runs_twice(
+    app, client, caplog, spoil, event
+):
+    ran = []
+
+    @app.route("/spoiled")
+    async def view(request, response):
+        response.body = "hello"
+        response.headers["ETag"] = '"of the body"'
+        if event is None:
+            spoil(response)
+        elif event == "error":
+            raise HttpError(404)
+
+    @app.listen("error")
+    async def note(request, response, error):
+        ran.append("error")
+        response.headers["X-Error"] = str(int(error.status))
+        if event == "error":
+            spoil(response)
+
+    @app.listen("response")
+    async def add(request, response):
+        ran.append("response")
+        response.vary("Origin")
+        response.headers["X-Request-ID"] = "1"
+        response.cookies.set("good", "1")
+        if event == "response":
+            spoil(response)
+
+    response = await client.get("/spoiled")
+    assert (response.status, response.body) == (500, b"Internal Server Error")
+    assert response.headers["Vary"] == "Origin"
+    assert response.headers["X-Request-ID"] == "1"
+    assert response.headers["X-Error"] == ("404" if event == "error" else "500")
+    assert "ETag" not in response.headers
+    assert response.headers.list("Set-Cookie") == ["good=1; Path=/"]
+    assert sorted(ran) == ["error", "response"]
+    assert len(caplog.messages) == 1
+
+
+async def test_an_error_listener_that_spoils_the_500_too_cannot_stop_it(
+    app, client, caplog
+):
+    @app.route("/spoiled")
+    async def view(request, response):
+        response.headers["X-View"] = "a\nb"
+
+    @app.listen("error")
+    async def spoil(request, response, error):
+        response.headers["X-Error"] = "a\nb"
+        response.headers["X-Good"] = "1"
+
+    response = await client.get("/spoiled")
+    assert (response.status, response.body) == (500, b"Internal Server Error")
+    assert response.headers["X-Good"] == "1"
+    assert len(caplog.messages) == 2
+
+
+@pytest.mark.parametrize("error", [HttpError(409, "taken"), LookupError()])
+async def test_an_error_of_a_response_listener_gives_the_status(
+    app, client, caplog, error
+):
+    @app.route("/plain")
+    async def view(request, response):
+        response.body = "hello"
+
+    @app.listen("response")
+    async def fail(request, response):
+        raise error
+
+    response = await client.get("/plain")
+    assert response.status == (409 if isinstance(error, HttpError) else 500)

@@ -14,22 +14,16 @@ from types import SimpleNamespace
 import pytest
 from roll import Limits, Roll, Server
 from roll.http11 import connection as protocol
+from roll_testing import patience, turns, until
 
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-SLOW = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
-STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
-CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-LAZY = b"POST /lazy HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
-LAZY += bytes(200_000)
+from .wire import CHUNKED, CLOSED_OK, GET, OK, error, get
+
+SLOW = get("/slow")
+STREAM = get("/stream")
+CLOSE = get("/", "Connection: close")
+LAZY = get("/lazy", "Content-Length: 1000000", method="POST") + bytes(200_000)
 CLOSES = b"\r\nConnection: close\r\n\r\n"
-CLOSED_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-TIMEOUT = (
-    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"X-Content-Type-Options: nosniff\r\nContent-Length: 15\r\nConnection: close\r\n"
-    b"\r\nRequest Timeout"
-)
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+TIMEOUT = error("408 Request Timeout")
 
 
 class App(Roll):
@@ -126,14 +120,13 @@ async def client(server, data=b"", **options):
             await writer.wait_closed()
 
 
-async def until(condition):
-    async with asyncio.timeout(3):
-        while not condition():
-            await asyncio.sleep(0.002)
+def is_behind(app):
+    """Whether a client has not read what was written to it."""
+    return any(each.transport.get_write_buffer_size() for each in app.connections)
 
 
 def timed(reader):
-    return asyncio.wait_for(reader.read(), 3)
+    return asyncio.wait_for(reader.read(), patience(3))
 
 
 def test_requests_are_answered_in_order_whatever_the_reads(run):
@@ -152,9 +145,10 @@ def test_a_request_that_comes_during_a_view_is_answered_after_it(run):
     async def main():
         app = App()
         async with serving(app) as server, client(server, SLOW) as (reader, writer):
-            await asyncio.sleep(0.2)
+            await until(lambda: app.seen)
             writer.write(GET)
-            await asyncio.sleep(0.05)
+            (connection,) = app.connections
+            await until(lambda: not connection.transport.is_reading())  # it has come
             app.gate.set()
             assert await reader.readexactly(len(OK + OK)) == OK + OK
 
@@ -181,21 +175,27 @@ def test_a_server_sends_the_date_and_its_name_when_asked(run):
         name, _, value = lines[3].partition(": ")
         assert name == "Date"  # RFC 9110, 6.6.1
         assert value.endswith(" GMT")
-        assert abs(parsedate_to_datetime(value).timestamp() - time.time()) < 5
+        assert abs(parsedate_to_datetime(value).timestamp() - time.time()) < patience(5)
 
     run(main())
 
 
 async def test_the_date_is_written_once_a_second(monkeypatch):
-    dates = iter("abcdef")
-    monkeypatch.setattr("roll.server.formatdate", lambda usegmt: next(dates))
+    times = []
+
+    def formatdate(usegmt):
+        times.append(asyncio.get_running_loop().time())
+        return str(len(times))
+
+    monkeypatch.setattr("roll.server.formatdate", formatdate)
     app = App()
     server = Server(app, [bound()])
     await server.start()
     try:
-        assert app.date == b"Date: a\r\n"
-        await asyncio.sleep(1.1)
-        assert app.date == b"Date: b\r\n"
+        assert app.date == b"Date: 1\r\n"
+        await until(lambda: len(times) > 1)
+        assert app.date == b"Date: %d\r\n" % len(times)
+        assert times[1] - times[0] > 0.9
     finally:
         await server.stop()
 
@@ -324,7 +324,7 @@ def test_a_buffer_that_a_stream_uses_again_arrives_as_it_was(run):
         async with serving(app) as server:
             request = CLOSE.replace(b"/", b"/again", 1)
             async with client(server, request, limit=1000) as (reader, _):
-                await asyncio.sleep(0.05)
+                await until(lambda: is_behind(app))
                 body = (await timed(reader)).partition(b"\r\n\r\n")[2]
         assert body == b"".join(bytes([number]) * 30_000 for number in range(200))
 
@@ -392,8 +392,8 @@ def test_a_client_that_leaves_leaves_nothing(run, data, seen, leave, caplog):
     async def main():
         app = App()
         async with serving(app) as server, client(server, data) as (_, writer):
-            await until(lambda: app.connections)
-            await asyncio.sleep(0.01)
+            await until(lambda: app.connections and app.seen[:1] == seen[:1])
+            await turns()
             leave(writer)
             if data == SLOW * 2:  # reading is paused, the loss is seen by writing
                 app.gate.set()
@@ -410,8 +410,8 @@ def test_a_stream_to_a_client_that_does_not_read_waits_then_is_cut(run):
         async with serving(app) as server:
             request = GET.replace(b"/", b"/gibibyte", 1)
             async with client(server, request, limit=1000) as _:
-                await until(lambda: app.produced)
-                await asyncio.sleep(0.05)
+                await until(lambda: is_behind(app))
+                await turns()
                 produced = app.produced
                 assert produced < 32 * 1024 * 1024  # the system's buffers take some
                 await until(lambda: not app.connections)
@@ -426,16 +426,22 @@ def test_a_stream_to_a_client_that_does_not_read_waits_then_is_cut(run):
 
 def test_a_client_that_reads_slowly_and_steadily_is_not_cut_off(run):
     async def main():
-        async with serving(App(write_timeout=0.6)) as server:
+        async with serving(App(write_timeout=600)) as server:
             client = socket.create_connection(server.address)
             client.setblocking(False)
             client.sendall(STREAM.replace(b"stream", b"gibibyte"))
             loop = asyncio.get_running_loop()
+            await until(lambda: is_behind(server.app))
+            (connection,) = server.app.connections
             # The system holds megabytes for it: what waits in Roll hardly changes.
-            for _ in range(20):
-                await asyncio.sleep(0.1)
-                assert len(await loop.sock_recv(client, 65536)) > 0
-            assert len(server.app.connections) == 1
+            for number in range(20):
+                assert len(await loop.sock_recv(client, 4 * 65536)) > 0
+                await turns()
+                connection.check(loop.time() + number * 400)  # the sweep is played
+                assert not connection.transport.is_closing()
+            for number in (20, 22):  # now it reads nothing
+                connection.check(loop.time() + number * 400)
+            await until(lambda: not server.app.connections)
             client.close()
 
     run(main())
@@ -473,9 +479,10 @@ def test_a_drop_at_a_time_does_not_keep_a_connection(run):
             client(server) as (reader, writer),
         ):
             answer = asyncio.ensure_future(timed(reader))
+            pace = 0.02
             for byte in GET:
                 writer.write(bytes([byte]))
-                await asyncio.wait([answer], timeout=0.02)
+                await asyncio.wait([answer], timeout=pace)
                 if answer.done():
                     break
             assert await answer == TIMEOUT
@@ -522,7 +529,8 @@ def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
             await until(lambda: app.seen)
             (connection,) = app.connections
             await until(lambda: not connection.transport.is_reading())
-            await asyncio.sleep(0.3)
+            async with client(server, GET) as (idle, _):
+                assert await timed(idle) == OK  # this one was silent for too long
             assert app.connections == {connection}  # its client waits
             leave(writer)
             await until(lambda: not app.connections)
@@ -585,7 +593,7 @@ def test_stopping_closes_idle_connections_at_once(run):
                 await reader.readexactly(len(OK))
             started = time.monotonic()
             await server.stop()
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < patience(10)
             assert app.connections == set()
             for reader, writer in zip(readers, writers, strict=True):
                 assert await timed(reader) == b""
@@ -626,6 +634,7 @@ def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(
 
         @app.route("/large")
         async def view(request, response):
+            app.seen.append("large")
             response.body = b"x" * 3_000_000
             if not limits:
                 response.headers["Connection"] = "close"
@@ -635,9 +644,10 @@ def test_an_answer_is_not_lost_for_what_comes_behind_the_last_request(
             serving(app) as server,
             client(server, request + GET * 2000, limit=2**16) as (reader, writer),
         ):
-            await asyncio.sleep(0.1)
+            await until(lambda: app.seen)
+            await turns()
             writer.write(GET * late)
-            await asyncio.sleep(0.1)  # what is not read here waits there
+            await turns(100)  # what is not read here waits there
             answer = await timed(reader)
             assert answer.endswith(b"x" * 3_000_000)
 
@@ -663,7 +673,9 @@ def test_what_came_but_is_not_read_keeps_a_connection(run):
 
 def ask_in_vain(address, count):
     """Connect and ask, in a time in which nothing is accepted: the loop stands."""
-    socks = [socket.create_connection(address, timeout=3) for _ in range(count)]
+    socks = [
+        socket.create_connection(address, timeout=patience(3)) for _ in range(count)
+    ]
     for sock in socks:
         sock.sendall(GET)
     return socks
@@ -762,14 +774,14 @@ def test_stopping_lets_running_requests_end_then_tells_listeners(
         async with serving(app) as server, client(server, data) as (reader, _):
             await until(lambda: app.seen)
             stopping = asyncio.create_task(server.stop())
-            await asyncio.sleep(0.02)
+            await until(app.closing.is_set)
+            await turns()
             assert not stopping.done()
-            assert app.closing.is_set()
             app.gate.set()
             started = time.monotonic()
             assert await timed(reader) == answer
             await stopping
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < patience(10)
             assert app.seen == seen
 
     run(main())
@@ -806,7 +818,7 @@ def test_what_does_not_end_in_time_is_cut(run, data, phase, caplog):
             await until(lambda: app.seen)
             started = time.monotonic()
             await server.stop()
-            assert 0.09 < time.monotonic() - started < 10
+            assert 0.09 < time.monotonic() - started < patience(10)
             assert app.seen[1:] == [phase, "shutdown"]
             with suppress(ConnectionError):
                 assert not (await timed(reader)).endswith(b"0\r\n\r\n")
@@ -826,7 +838,7 @@ def test_a_client_that_does_not_read_does_not_hang_the_end(run):
                 await until(lambda: app.produced)
                 started = time.monotonic()
                 await server.stop()
-                assert time.monotonic() - started < 10
+                assert time.monotonic() - started < patience(10)
                 assert app.seen == ["closed", "shutdown"]
 
     run(main())

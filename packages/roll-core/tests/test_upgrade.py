@@ -4,7 +4,10 @@ from contextlib import suppress
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll_testing import Transport, connect, exchange, settle
+from roll_testing import Transport, connect, exchange, patience, settle, turns, until
+
+from . import noting
+from .wire import OK, error
 
 HEAD = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 OFFER = HEAD + b"Connection: Upgrade\r\nUpgrade: echo\r\n\r\n"
@@ -92,30 +95,8 @@ async def app():
     return App()
 
 
-def error(status, *lines, message=None, close=True):
-    body = (message or status[4:]).encode()
-    head = [
-        f"HTTP/1.1 {status}",
-        *lines,
-        "Content-Type: text/plain; charset=utf-8",
-        "X-Content-Type-Options: nosniff",
-        f"Content-Length: {len(body)}",
-        *(["Connection: close"] if close else []),
-    ]
-    return "\r\n".join([*head, "", ""]).encode() + body
-
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-async def turns(number=10):
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
 async def finish(transport):
-    transport.disconnect()
-    await transport.wait_closed()
+    await noting.finish(transport)
     await turns()
 
 
@@ -335,11 +316,11 @@ async def test_a_client_that_leaves_before_the_switch_leaves_nothing(app):
     @app.listen("response")
     async def outlive(request, response):
         with suppress(asyncio.CancelledError):
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
 
     transport = connect(app)
     transport.feed(OFFER)
-    await asyncio.sleep(0.01)
+    await turns()
     await finish(transport)
     assert (app.seen, app.connections) == ([], set())
     assert transport.data == b""
@@ -377,7 +358,7 @@ async def test_a_switch_that_is_cancelled_aborts_the_connection(app):
     async def view(request, connection):
         nonlocal task
         task = asyncio.current_task()
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
 
     transport.feed(OFFER.replace(b"/x", b"/task"))
     await settle(transport)
@@ -429,7 +410,7 @@ async def test_disconnected_waits_for_the_end_of_an_upgraded_connection(app):
     assert noticed == []
     transport.feed(b"go")
     await transport.wait_closed()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         while len(noticed) < 2:
             await asyncio.sleep(0)
 
@@ -439,8 +420,7 @@ async def test_an_upgraded_connection_is_checked_by_the_sweep():
     await app.startup()
     transport = connect(app)
     transport.feed(OFFER)
-    await asyncio.sleep(0.1)
-    assert app.checked is not None
+    await until(lambda: app.checked is not None)
     assert not transport.is_closing()
     await finish(transport)
     await app.shutdown()
@@ -463,7 +443,7 @@ async def test_shutdown_cuts_an_upgraded_connection_that_does_not_stop(caplog):
     @app.route("/deaf", protocol="websocket")
     async def deaf(request, connection):
         try:
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
         finally:
             app.seen.append("closed")
 
@@ -496,7 +476,7 @@ async def test_a_handshake_that_could_not_be_written_in_time_is_not_handed_over(
     transport.set_write_buffer_limits(10)
     transport.stall()
     transport.feed(OFFER)
-    await asyncio.sleep(0.01)
+    await turns()
     assert app.seen == []
     ending = asyncio.create_task(app.shutdown())
     await asyncio.sleep(0)
@@ -516,7 +496,7 @@ async def test_a_client_gone_while_the_handshake_is_written_is_not_handed_over(a
     transport.set_write_buffer_limits(10)
     transport.stall()
     transport.feed(OFFER)
-    await asyncio.sleep(0.01)
+    await turns()
     await finish(transport)
     assert (app.seen, app.connections) == ([], set())
 

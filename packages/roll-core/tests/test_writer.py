@@ -1,6 +1,7 @@
 from http import HTTPStatus
 
 import pytest
+from roll import Response
 from roll.cookies import Cookies
 from roll.http11 import writer
 
@@ -10,8 +11,8 @@ def test_every_known_status_has_a_line_with_its_phrase():
     assert writer.STATUS_LINES.keys() == set(HTTPStatus)
 
 
-def test_the_statuses_without_a_body_are_1xx_204_and_304():  # RFC 9110, 6.4.1
-    assert sorted(writer.BODILESS) == [100, 101, 102, 103, 204, 304]
+def test_the_statuses_without_a_body_are_1xx_204_205_and_304():  # RFC 9110, 6.4.1
+    assert sorted(writer.BODILESS) == [100, 101, 102, 103, 204, 205, 304]
 
 
 def test_fields_are_written_in_the_order_set():
@@ -199,3 +200,35 @@ def test_the_last_chunk_is_empty_and_has_no_trailers():  # RFC 9112, 7.1
 
 def test_a_continue_is_a_whole_head():  # RFC 9110, 15.2.1
     assert writer.CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Stream:
+    async def __aiter__(self):
+        raise NotImplementedError
+        yield
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", "hello", None, Stream()])
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "5"}])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_205_has_no_content(body, headers, method):  # RFC 9110, section 15.3.6
+    response = Response(None, None)
+    response.status = 205
+    response.body = body
+    response.headers.update(headers)
+    assert response.size == 0
+    expected = b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n"
+    sent = writer.frame(response, method)
+    if isinstance(sent, writer.Framed):  # of a stream
+        assert (sent.body, sent.close) == (None, False)
+        sent = sent.head
+    assert sent == expected
+
+
+@pytest.mark.parametrize("set_by_view", [False, True])
+def test_a_view_for_head_may_have_no_length(set_by_view):  # RFC 9110, section 9.3.2
+    response = Response(None, None)
+    if set_by_view:
+        response.headers["Content-Length"] = "5"
+    lines = b"Content-Length: 5\r\n" if set_by_view else b""
+    assert writer.frame(response, "HEAD") == b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n"

@@ -10,6 +10,7 @@ import threading
 import pytest
 from roll import Roll, Server
 from roll.extensions import cors, options
+from roll_testing import patience
 
 # The driver of the browser is an example's; outside of the repository there is none.
 driver = pytest.importorskip("examples.hello.browser")
@@ -44,7 +45,7 @@ def serve(app):
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=30)
+        thread.join(timeout=patience(30))
         loop.close()
 
 

@@ -19,6 +19,7 @@ import pytest
 import trustme
 from roll import Request, Roll
 from roll_gunicorn.access import environ
+from roll_testing import patience, wait_until
 
 APP = """
 import asyncio, os, sys, threading, time
@@ -127,10 +128,10 @@ class Gunicorn:
         return self.path.read_text()
 
     def until(self, condition, what):
-        deadline = time.monotonic() + 40
-        while not condition():
-            assert time.monotonic() < deadline, f"{what}\n{self.text}"
-            time.sleep(0.02)
+        try:
+            wait_until(condition, what)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self.text}") from None
 
     def says(self, pattern, times=1):
         def found():
@@ -156,9 +157,11 @@ class Gunicorn:
 
     def connect(self, context=None):
         if context is None:
-            return http.client.HTTPConnection("127.0.0.1", self.address(), timeout=30)
+            return http.client.HTTPConnection(
+                "127.0.0.1", self.address(), timeout=patience(30)
+            )
         return http.client.HTTPSConnection(
-            "localhost", self.address(), timeout=30, context=context
+            "localhost", self.address(), timeout=patience(30), context=context
         )
 
     def json(self, path="/"):
@@ -174,7 +177,7 @@ class Gunicorn:
         return [int(pid) for pid in booted if Path(f"/proc/{pid}").exists()]
 
     def wait(self):
-        return self.process.wait(timeout=40)
+        return self.process.wait(timeout=patience(40))
 
 
 @pytest.fixture
@@ -191,7 +194,7 @@ def gunicorn(tmp_path):
         if one.process.poll() is None:
             one.process.terminate()
             try:
-                one.process.wait(timeout=15)
+                one.process.wait(timeout=patience(15))
             except subprocess.TimeoutExpired:
                 for pid in one.workers():
                     with contextlib.suppress(ProcessLookupError):
@@ -202,9 +205,9 @@ def gunicorn(tmp_path):
 
 
 def unix_connection(path):
-    connection = http.client.HTTPConnection("unix", timeout=30)
+    connection = http.client.HTTPConnection("unix", timeout=patience(30))
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(30)
+    connection.sock.settimeout(patience(30))
     connection.sock.connect(str(path))
     return connection
 
@@ -243,7 +246,9 @@ def test_every_bind_is_served(gunicorn, tmp_path):
     server.address()
     ports = re.findall(r"127\.0\.0\.1:(\d+)", server.text)
     for port in ports:
-        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", int(port), timeout=patience(30)
+        )
         assert server.ask(connection=connection)[0] == 200
     assert len(set(ports)) == 2
     body = server.ask(connection=unix_connection(path))[2]
@@ -269,7 +274,9 @@ def test_each_worker_has_a_socket_with_reuse_port(gunicorn):
 
     def ask():
         with contextlib.suppress(ConnectionError):  # they are about to bind
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection = http.client.HTTPConnection(
+                "127.0.0.1", port, timeout=patience(30)
+            )
             seen.add(json.loads(server.ask(connection=connection)[2])["pid"])
         return len(seen) == 2
 
@@ -626,7 +633,9 @@ FORMAT = "%(h)s %(u)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(b)s %(f)s %(a)s %({x
 )
 def test_the_access_log_has_a_line_a_request(gunicorn, request_line, logged):
     server = gunicorn("--access-logfile", "-", "--access-logformat", f"<<{FORMAT}>>")
-    sock = socket.create_connection(("127.0.0.1", server.address()), timeout=30)
+    sock = socket.create_connection(
+        ("127.0.0.1", server.address()), timeout=patience(30)
+    )
     with sock, sock.makefile("rb") as file:
         fields = (
             b"Host: a\r\nReferer: r\x85\r\nUser-Agent: \\\r\nX-Y: \xe9\r\n"
@@ -659,7 +668,9 @@ def test_a_client_that_leaves_is_logged(gunicorn):
 
 def test_each_of_pipelined_requests_has_its_line(gunicorn):
     server = gunicorn("--access-logfile", "-", "--access-logformat", "<<%(U)s %(M)s>>")
-    sock = socket.create_connection(("127.0.0.1", server.address()), timeout=30)
+    sock = socket.create_connection(
+        ("127.0.0.1", server.address()), timeout=patience(30)
+    )
     with sock, sock.makefile("rb") as file:
         get = b"GET %b HTTP/1.1\r\nHost: a\r\n%b\r\n"
         close = b"Connection: close\r\n"
@@ -709,7 +720,7 @@ def test_no_request_is_lost_under_load(gunicorn, number, arguments):
     with load:
         time.sleep(1)  # it is in the middle of it
         server.signal(number)
-        output, _ = load.communicate(timeout=60)
+        output, _ = load.communicate(timeout=patience(60))
     server.says("bye")
     assert set(server.workers()) != set(before)
     assert int(re.search(r"(\d+) requests in", output)[1]) > 100

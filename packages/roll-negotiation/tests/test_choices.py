@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from roll.preferences import read_element
 from roll_negotiation.choices import encoding_chooser, language_chooser, type_chooser
+from roll_testing import patience
 
 BOTH = ["text/html", "application/json"]
 
@@ -506,7 +507,7 @@ def test_the_longest_fields_take_no_time(maker, field):
     choose = maker(MAKERS[maker])
     start = time.process_time()
     choose(field[:8190])
-    assert time.process_time() - start < 0.3  # some 20 ms
+    assert time.process_time() - start < patience(0.3)  # some 20 ms
 
 
 def test_nothing_that_clients_send_is_kept():

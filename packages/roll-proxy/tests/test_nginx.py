@@ -11,13 +11,13 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import trustme
 from roll import Limits, Roll, Server
 from roll.extensions import proxy_headers
+from roll_testing import patience, until, wait_until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
@@ -89,8 +89,7 @@ def make_app():
     async def events(request, response):
         async def pieces():
             yield b"one"
-            while not app["gate"].is_set():
-                await asyncio.sleep(0.01)
+            await until(app["gate"].is_set, timeout=60)
             yield b"two"
 
         response.headers["X-Accel-Buffering"] = "no"
@@ -165,13 +164,13 @@ class Site:
             *("127.0.0.1", self.port),
             context=self.trusting(),
             source_address=(CLIENT, 0),
-            timeout=30,
+            timeout=patience(30),
         )
 
     def talk(self, origin):
         """Open a WebSocket, as a page of that origin would."""
         sock = socket.create_connection(
-            ("127.0.0.1", self.port), timeout=30, source_address=(CLIENT, 0)
+            ("127.0.0.1", self.port), timeout=patience(30), source_address=(CLIENT, 0)
         )
         return connect_websocket(
             "wss://example.org/talk", sock=sock, ssl=self.trusting(), origin=origin
@@ -188,23 +187,24 @@ class Site:
         return found
 
     def wait(self):
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                return socket.create_connection(("127.0.0.1", self.port)).close()
-            except ConnectionRefusedError:
-                errors = self.folder / "errors"
-                told = errors.read_text() if errors.exists() else ""
-                assert self.nginx.poll() is None, told
-                assert time.monotonic() < deadline, told
-                time.sleep(0.02)
+        wait_until(self.accepts, "the start of nginx")
+
+    def accepts(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except ConnectionRefusedError:
+            errors = self.folder / "errors"
+            told = errors.read_text() if errors.exists() else ""
+            assert self.nginx.poll() is None, told
+            return False
+        return True
 
     def close(self):
         self.nginx.terminate()
-        self.nginx.wait(timeout=30)
+        self.nginx.wait(timeout=patience(30))
         self.call(self.server.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(timeout=30)
+        self.thread.join(timeout=patience(30))
         self.loop.close()
 
 
@@ -291,7 +291,7 @@ def test_an_upload_is_read_while_it_is_sent(site, framing):
 
     def halves():
         yield half
-        assert site.app["begun"].wait(30), "nothing comes before all is sent"
+        assert site.app["begun"].wait(patience(30)), "nothing comes before all is sent"
         yield half
 
     field = {"Content_Length": str(2 * len(half))}
@@ -333,12 +333,11 @@ def test_what_is_asked_at_the_end_is_answered(tmp_path):
         clients = [threading.Thread(target=ask) for _ in range(4)]
         for client in clients:
             client.start()
-        while len(seen) < 100:
-            time.sleep(0.01)
+        wait_until(lambda: len(seen) >= 100)
         errors = site.folder / "errors"
         site.call(site.server.stop())
         for client in clients:
-            client.join(timeout=30)
+            client.join(timeout=patience(30))
         # nginx says for each 502 why: what is lost would be a connection that closed.
         assert "Connection refused" in errors.read_text()
         assert "prematurely" not in errors.read_text()

@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 
 import pytest
 from roll_server.run import run as run_command
 from roll_server.settings import Settings
+from roll_testing import patience, wait_until
 
-PATIENCE = 60
+PATIENCE = patience(60)
 """Seconds that nothing takes, on the slowest machine."""
 
 SHOP = '''
@@ -88,15 +88,6 @@ async def stream(request, response):
 async def end():
     print("shutdown listener", flush=True)
 '''
-
-
-def wait_until(condition, what="it"):
-    """Wait for a true result, which is returned."""
-    deadline = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"{what} has not come"
-        time.sleep(0.02)
-    return result
 
 
 def clean_environment():
@@ -235,8 +226,3 @@ def port():
     """A port that is free just now."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
-
-
-@pytest.fixture(name="wait_until")
-def give_wait_until():
-    return wait_until

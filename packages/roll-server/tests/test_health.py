@@ -5,6 +5,7 @@ import socket
 import urllib.error
 
 import pytest
+from roll_testing import wait_until
 
 
 def status(running):
@@ -16,9 +17,7 @@ def status(running):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_it_is_503_from_the_signal_on_while_all_else_is_answered(
-    run, wait_until, workers
-):
+def test_it_is_503_from_the_signal_on_while_all_else_is_answered(run, workers):
     options = ("--health", "/healthz", "--drain", 3, "--workers", workers)
     running = run("shop", "--port", 0, *options)
     assert status(running) == 200
@@ -35,7 +34,7 @@ def test_it_is_503_from_the_signal_on_while_all_else_is_answered(
         socket.create_connection(running.address)
 
 
-def test_it_drains_for_5_seconds_when_nothing_is_said(run, wait_until):
+def test_it_drains_for_5_seconds_when_nothing_is_said(run):
     running = run("shop", "--port", 0, "--health", "/healthz")
     assert status(running) == 200
     running.send(signal.SIGTERM)
@@ -51,7 +50,7 @@ def test_a_drain_needs_no_health_path(run):
     assert running.wait() == 0
 
 
-def test_workers_that_are_replaced_never_say_503(run, wait_until):
+def test_workers_that_are_replaced_never_say_503(run):
     options = ("--health", "/healthz", "--drain", 60, "--workers", 2)
     running = run("shop", "--port", 0, *options)
     former = set()

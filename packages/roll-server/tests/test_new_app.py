@@ -8,6 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 from roll_server.new import new
+from roll_testing import patience
 
 WRITTEN = {
     ".gitignore",
@@ -39,7 +40,7 @@ def run_tool(folder, *command):
         env=clean,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

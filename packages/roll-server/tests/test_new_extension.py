@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner
 from roll_server.new import LONGEST, new
+from roll_testing import patience
 
 LONG = "a-name-of-thirty-characters-10"
 
@@ -65,7 +66,7 @@ def run(*command, cwd=None, **environment):
         env={**clean, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from roll_testing import patience
 
 APP = """
 from roll import Roll
@@ -39,7 +40,7 @@ def check(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patience(60),
         )
         return done.returncode, done.stdout, done.stderr
 

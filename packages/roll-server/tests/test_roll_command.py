@@ -9,6 +9,7 @@ import click
 import pytest
 from roll.plugins import PluginError
 from roll_server.__main__ import Commands, main, make_commands
+from roll_testing import patience
 
 GREET = """
 import click
@@ -43,7 +44,7 @@ def roll(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patience(60),
         )
 
     return run

@@ -14,6 +14,7 @@ from roll_server.exits import Exit, StartError
 from roll_server.loading import load
 from roll_server.serving import configure
 from roll_server.sockets import adopt, is_local
+from roll_testing import wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -89,7 +90,7 @@ def test_a_unix_socket_that_is_stuck_is_in_use(run, folder):
     assert path.exists()
 
 
-def test_a_unix_socket_of_a_successor_is_not_removed(run, folder, wait_until):
+def test_a_unix_socket_of_a_successor_is_not_removed(run, folder):
     path = folder / "app.sock"
     running = run("shop", "--uds", path)
     running.wait_for("Rolling on unix:")

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 
 import pytest
@@ -18,6 +17,7 @@ from roll.extensions import simple_server
 from roll_server.exits import Exit
 from roll_server.sockets import bind, url
 from roll_server.starting import STARTUP, STOPPED
+from roll_testing import patience, wait_until
 
 SCRIPT = """
 import asyncio, signal, sys, threading, time
@@ -112,7 +112,7 @@ def address(process):
 
 
 def fetch(address, path="/"):
-    with urllib.request.urlopen(address + path, timeout=10) as answer:
+    with urllib.request.urlopen(address + path, timeout=patience(10)) as answer:
         return answer.read().decode()
 
 
@@ -121,7 +121,7 @@ def test_it_serves_until_a_signal_and_ends_cleanly(run, number):
     process = run()
     assert fetch(address(process)) in ("uvloop", "asyncio.unix_events")
     process.send_signal(number)
-    rest, _ = process.communicate(timeout=10)
+    rest, _ = process.communicate(timeout=patience(10))
     assert rest == "shutdown listener\nBye.\n"
     assert process.returncode == 0
 
@@ -139,8 +139,8 @@ def test_running_requests_end_before_the_shutdown_listeners(run):
     thread.start()
     assert process.stdout.readline() == "slow starts\n"
     process.terminate()
-    rest, _ = process.communicate(timeout=10)
-    thread.join(10)
+    rest, _ = process.communicate(timeout=patience(10))
+    thread.join(patience(10))
     assert rest == "slow ends\nshutdown listener\nBye.\n"
     assert answers == ["slow"]
     assert process.returncode == 0
@@ -154,10 +154,10 @@ def test_a_second_signal_ends_at_once(run, number):
         client.sendall(b"GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
         assert process.stdout.readline() == "forever starts\n"
         process.send_signal(number)
-        time.sleep(0.3)
+        wait_until(lambda: not accepts(int(port)))  # the first one has come
         assert process.poll() is None
         process.send_signal(number)
-        rest, _ = process.communicate(timeout=2)
+        rest, _ = process.communicate(timeout=patience(2))
     assert rest == ""
     assert process.returncode == -number
 
@@ -176,20 +176,17 @@ def test_quiet_prints_nothing(run):
     process = run("quiet", str(port))
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
-    deadline = time.monotonic() + 10
-    while not accepts(port):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: accepts(port))
     # It listens before it catches signals, and answers after.
     fetch(f"http://127.0.0.1:{port}")
     process.terminate()
-    process.wait(10)
+    process.wait(patience(10))
     assert process.stdout.read() == "shutdown listener\n"
 
 
 def test_an_exception_at_startup_ends_it_with_its_traceback(run):
     process = run("fail", stderr=subprocess.PIPE)
-    output, errors = process.communicate(timeout=10)
+    output, errors = process.communicate(timeout=patience(10))
     assert process.returncode == Exit.STARTUP
     lines = errors.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
@@ -200,7 +197,7 @@ def test_an_exception_at_startup_ends_it_with_its_traceback(run):
 
 def test_a_start_that_fails_leaves_the_threads_that_stay(run):
     process = run("thread", "fail", stderr=subprocess.PIPE)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=patience(10))
     assert process.returncode == Exit.STARTUP
     assert errors.endswith(
         "Error: a startup listener raised RuntimeError: no database\n"
@@ -211,7 +208,7 @@ def test_a_start_that_fails_leaves_the_threads_that_stay(run):
 
 def test_a_thread_that_ends_is_waited_for_when_a_start_fails(run):
     process = run("brief", "fail", stderr=subprocess.PIPE)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=patience(10))
     assert process.returncode == Exit.STARTUP
     assert "without waiting" not in errors
     assert output == "shutdown listener\nthe thread ends\n"
@@ -222,7 +219,7 @@ def test_a_signal_ends_a_start_that_waits_for_ever(run, kind):
     process = run("thread", kind, stderr=subprocess.PIPE)
     assert process.stdout.readline() == "startup listener\n"
     process.terminate()
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=patience(10))
     assert process.returncode == 0
     left = "database" if kind == "hang" else "MainThread, database"
     assert errors == (
@@ -235,7 +232,7 @@ def test_the_script_goes_on_after_it(run):
     process = run("thread", "release")
     address(process)
     process.terminate()
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=patience(10))
     assert rest == "shutdown listener\nBye.\nthe script goes on\n"
     assert process.returncode == 0
 
@@ -259,7 +256,7 @@ def test_breakpoint_works_in_a_view(run):
     os.write(ours, b"p answer + 1\n")
     assert "3580" in read_until("(Pdb) ")
     os.write(ours, b"c\n")
-    thread.join(10)
+    thread.join(patience(10))
     os.close(ours)
     assert answers == ["3579"]
 
@@ -303,7 +300,7 @@ def test_it_runs_beside_the_main_thread_where_no_signal_can_be_handled(capsys):
     with contextlib.suppress(KeyboardInterrupt):
         thread = threading.Thread(target=simple_server, args=(app, 0))
         thread.start()
-        thread.join(10)
+        thread.join(patience(10))
     assert capsys.readouterr().out == "Bye.\n"
 
 

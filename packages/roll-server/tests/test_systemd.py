@@ -10,6 +10,7 @@ import time
 import pytest
 from roll_server.exits import Exit
 from roll_server.systemd import Notifier, take_sockets
+from roll_testing import patience
 
 # The descriptors are passed as systemd does it: from 3 on, to the process whose id is
 # in the environment, which is known once that process runs.
@@ -27,7 +28,7 @@ def manager(tmp_path):
     """Be the service manager: a real datagram socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify.sock"))
-        sock.settimeout(60)
+        sock.settimeout(patience(60))
         yield sock
 
 
@@ -101,7 +102,7 @@ def test_an_abstract_socket_is_told(run):
         pytest.skip("abstract sockets are Linux's")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(f"\0roll-test-{os.getpid()}")
-        manager.settimeout(60)
+        manager.settimeout(patience(60))
         address = f"@roll-test-{os.getpid()}"
         run("shop", "--port", 0, environment={"NOTIFY_SOCKET": address})
         assert receive(manager) == "READY=1"

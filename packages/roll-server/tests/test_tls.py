@@ -7,6 +7,7 @@ import ssl
 import pytest
 import trustme
 from roll_server.exits import Exit
+from roll_testing import patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -83,7 +84,7 @@ def connect(authority):
         authority.configure_trust(context)
         context.set_alpn_protocols(options.get("alpn", ["h2", "http/1.1"]))
         context.maximum_version = options.get("most", ssl.TLSVersion.TLSv1_3)
-        raw = socket.create_connection(running.address, timeout=30)
+        raw = socket.create_connection(running.address, timeout=patience(30))
         return context.wrap_socket(raw, server_hostname="127.0.0.1")
 
     return connect

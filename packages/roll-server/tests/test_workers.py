@@ -19,6 +19,7 @@ from roll_server.exits import Exit
 from roll_server.serving import serve
 from roll_server.signals import Signals
 from roll_server.workers import Workers, choose_pause
+from roll_testing import patience, wait_until
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def workers(run):
     return start
 
 
-def pids(running, wanted, wait_until):
+def pids(running, wanted):
     """Ask until *wanted* workers have answered: their ids."""
     seen = set()
 
@@ -63,7 +64,7 @@ class Load:
         self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
 
     def _ask(self):
-        client = http.client.HTTPConnection(*self._address, timeout=60)
+        client = http.client.HTTPConnection(*self._address, timeout=patience(60))
         while not self._end.is_set():
             try:
                 client.request("GET", "/")
@@ -88,9 +89,9 @@ class Load:
             thread.join()
 
 
-def test_all_of_them_answer(workers, wait_until):
+def test_all_of_them_answer(workers):
     running = workers(count=3)
-    assert running.process.pid not in pids(running, 3, wait_until)
+    assert running.process.pid not in pids(running, 3)
     assert running.stop() == 0
     assert running.output.count("shutdown listener") == 3
 
@@ -120,9 +121,9 @@ def test_a_signal_to_the_whole_group_is_no_second_one(workers):
     assert answers == ["slow"]
 
 
-def test_a_second_signal_ends_all_at_once(workers, wait_until):
+def test_a_second_signal_ends_all_at_once(workers):
     running = workers()
-    found = pids(running, 2, wait_until)
+    found = pids(running, 2)
     with socket.create_connection(running.address) as client:
         client.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(10)
@@ -132,20 +133,20 @@ def test_a_second_signal_ends_all_at_once(workers, wait_until):
     assert not any(map(is_running, found))
 
 
-def test_a_worker_that_crashes_is_replaced(workers, wait_until):
+def test_a_worker_that_crashes_is_replaced(workers):
     running = workers()
-    found = pids(running, 2, wait_until)
+    found = pids(running, 2)
     for times in (1, 2):
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
             running.get("/crash")
         running.wait_for("ended with status 9; another starts in 0.5 s", times)
-    assert pids(running, 2, wait_until) != found
-    os.kill(found_now := pids(running, 2, wait_until).pop(), signal.SIGKILL)
+    assert pids(running, 2) != found
+    os.kill(found_now := pids(running, 2).pop(), signal.SIGKILL)
     running.wait_for(f"worker {found_now} was ended by SIGKILL; another starts in ")
-    assert len(pids(running, 2, wait_until)) == 2
+    assert len(pids(running, 2)) == 2
 
 
-def test_the_pause_grows_while_no_successor_can_start(workers, folder, wait_until):
+def test_the_pause_grows_while_no_successor_can_start(workers, folder):
     running = workers()
     source = (folder / "shop.py").read_text()
     (folder / "shop.py").write_text("raise OSError('no disk')")
@@ -156,7 +157,7 @@ def test_the_pause_grows_while_no_successor_can_start(workers, folder, wait_unti
     running.wait_for(f"{crashed} 2 s")
     former = running.get("/pid")  # the other one answers
     (folder / "shop.py").write_text(source)
-    assert int(former) in pids(running, 2, wait_until)
+    assert int(former) in pids(running, 2)
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
         running.get("/crash")
     running.wait_for("ended with status 9; another starts in ", 2)
@@ -172,13 +173,11 @@ async def hang():
 """
 
 
-def test_a_successor_that_hangs_does_not_delay_those_of_others(
-    workers, folder, wait_until
-):
+def test_a_successor_that_hangs_does_not_delay_those_of_others(workers, folder):
     with (folder / "shop.py").open("a") as shop:
         shop.write(HANG)
     running = workers()
-    one, other = pids(running, 2, wait_until)
+    one, other = pids(running, 2)
     (folder / "hang").touch()
     os.kill(one, signal.SIGKILL)
     running.wait_for("hangs")
@@ -193,10 +192,10 @@ def test_a_successor_that_hangs_does_not_delay_those_of_others(
 def impatient(workers):
     """Start workers that have less than a minute to answer."""
 
-    def start(patience):
+    def start(seconds):
         code = (
             "from roll_server import __main__, workers\n"
-            f"workers.PATIENCE = {patience}\n__main__.main()"
+            f"workers.PATIENCE = {seconds}\n__main__.main()"
         )
         options = ["run", "shop", "--port", "0", "--workers", "2"]
         return workers(args=[sys.executable, "-W", "error", "-c", code, *options])
@@ -204,13 +203,11 @@ def impatient(workers):
     return start
 
 
-def test_a_successor_that_hangs_is_killed_and_another_one_starts(
-    impatient, folder, wait_until
-):
+def test_a_successor_that_hangs_is_killed_and_another_one_starts(impatient, folder):
     with (folder / "shop.py").open("a") as shop:
         shop.write(HANG)
-    running = impatient(3)
-    former = pids(running, 2, wait_until)
+    running = impatient(patience(3))
+    former = pids(running, 2)
     (folder / "hang").touch()
     os.kill(min(former), signal.SIGKILL)
     running.wait_for("hangs")
@@ -220,7 +217,7 @@ def test_a_successor_that_hangs_is_killed_and_another_one_starts(
     running.wait_for("has no successor: that was ended by SIGKILL; another starts in")
     running.wait_for("the workers are replaced")
     wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
-    assert len(pids(running, 2, wait_until)) == 2
+    assert len(pids(running, 2)) == 2
     assert running.stop() == 0
 
 
@@ -238,9 +235,9 @@ def test_a_worker_that_was_steady_is_soon_replaced():
     assert choose_pause(8, 61) == 0.5
 
 
-def test_a_crash_while_all_are_replaced_has_one_successor(workers, wait_until):
+def test_a_crash_while_all_are_replaced_has_one_successor(workers):
     running = workers()
-    os.kill(pids(running, 2, wait_until).pop(), signal.SIGKILL)
+    os.kill(pids(running, 2).pop(), signal.SIGKILL)
     running.wait_for("another starts in 0.5 s")
     running.send(signal.SIGHUP)
     running.wait_for("the workers are replaced")
@@ -257,16 +254,16 @@ async def test_a_system_without_room_for_a_process_is_reported(monkeypatch, caps
     assert said in capsys.readouterr().err
 
 
-def test_workers_end_when_who_keeps_them_is_gone(workers, wait_until):
+def test_workers_end_when_who_keeps_them_is_gone(workers):
     running = workers()
-    found = pids(running, 2, wait_until)
+    found = pids(running, 2)
     running.process.kill()
     wait_until(lambda: not any(map(is_running, found)), "the end of all")
 
 
-def test_sighup_replaces_all_of_them_with_new_code(workers, folder, wait_until):
+def test_sighup_replaces_all_of_them_with_new_code(workers, folder):
     running = workers()
-    former = pids(running, 2, wait_until)
+    former = pids(running, 2)
     source = (folder / "shop.py").read_text()
     (folder / "shop.py").write_text(source.replace('"first"', '"second"'))
     with socket.create_connection(running.address) as client:
@@ -282,7 +279,7 @@ def test_sighup_replaces_all_of_them_with_new_code(workers, folder, wait_until):
         assert b"\r\nConnection: close\r\n" in answer
         assert answer.endswith(b"\r\n\r\ngate")
     wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
-    assert not former & pids(running, 2, wait_until)
+    assert not former & pids(running, 2)
     assert running.stop() == 0
 
 
@@ -307,7 +304,7 @@ def test_a_worker_leaves_who_waits_to_its_successor_alone(word, least, most, set
             client.close()
 
 
-def test_who_comes_when_all_stop_is_refused(workers, folder, wait_until):
+def test_who_comes_when_all_stop_is_refused(workers, folder):
     running = workers()
     with socket.create_connection(running.address) as client:
         client.sendall(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -336,13 +333,11 @@ async def wait():
 """
 
 
-def test_sighup_replaces_the_successor_of_a_crashed_worker_too(
-    workers, folder, wait_until
-):
+def test_sighup_replaces_the_successor_of_a_crashed_worker_too(workers, folder):
     source = (folder / "shop.py").read_text() + WAIT
     (folder / "shop.py").write_text(source)
     running = workers()
-    former = pids(running, 2, wait_until)
+    former = pids(running, 2)
     (folder / "hold").touch()
     with contextlib.suppress(ConnectionError, http.client.HTTPException):
         running.get("/crash")
@@ -366,7 +361,7 @@ def test_sighup_replaces_the_successor_of_a_crashed_worker_too(
 
 def pid_and_text(running):
     """Ask one worker, by one connection."""
-    client = http.client.HTTPConnection(*running.address, timeout=60)
+    client = http.client.HTTPConnection(*running.address, timeout=patience(60))
     with contextlib.closing(client):
         answers = []
         for path in ("/pid", "/"):
@@ -375,14 +370,14 @@ def pid_and_text(running):
         return tuple(answers)
 
 
-def test_former_workers_go_on_when_new_ones_cannot_start(workers, folder, wait_until):
+def test_former_workers_go_on_when_new_ones_cannot_start(workers, folder):
     running = workers()
-    former = pids(running, 2, wait_until)
+    former = pids(running, 2)
     (folder / "shop.py").write_text("raise OSError('no disk')")
     running.send(signal.SIGHUP)
     running.wait_for("a new worker cannot start; the former ones go on")
     assert "Error: shop cannot be imported: OSError: no disk\n" in running.output
-    assert pids(running, 2, wait_until) == former
+    assert pids(running, 2) == former
 
 
 @pytest.mark.parametrize("keep", [True, False], ids=["kept alive", "new each time"])
@@ -392,9 +387,7 @@ def test_sighup_loses_no_request(workers, keep):
         for times in range(1, 4):
             running.send(signal.SIGHUP)
             running.wait_for("the workers are replaced", times)
-            wanted = load.answers + 100
-            while load.answers < wanted:
-                time.sleep(0.01)
+            wait_until(lambda wanted=load.answers + 100: load.answers >= wanted)
     assert load.failures == []
     print(f"{load.answers} answers, none lost, while 2 workers were replaced 3 times")
 
@@ -413,13 +406,13 @@ def test_sighup_loses_no_request_of_wrk(workers):
         running.send(signal.SIGHUP)
         running.wait_for("the workers are replaced", times)
     load.send_signal(signal.SIGINT)
-    report, _ = load.communicate(timeout=60)
+    report, _ = load.communicate(timeout=patience(60))
     assert "Socket errors" not in report, report
     assert "Non-2xx" not in report, report
     print(re.search(r"\d+ requests in .*", report)[0])
 
 
-def test_a_worker_that_does_not_end_is_killed(run, folder, wait_until):
+def test_a_worker_that_does_not_end_is_killed(run, folder):
     (folder / "shop.py").write_text(
         "import os, time\nfrom roll import Limits, Roll\n"
         "class App(Roll):\n    limits = Limits(shutdown=0.1)\n"

@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from roll import HttpError, Roll
 from roll.extensions import static
 from roll_static import HASHED, cache, conditions, files
-from roll_testing import Client, connect, exchange, settle
+from roll_testing import Client, connect, exchange, patience, settle, turns, until
 
 DATE = 1_700_000_000
 LAST_MODIFIED = "Tue, 14 Nov 2023 22:13:20 GMT"
@@ -162,7 +163,7 @@ async def test_the_type_goes_by_the_name(served, client, name, expected):
 async def test_a_file_from_the_future_was_modified_now(served, client):
     write(served / "a.txt", TEXT, date=time.time() + 10**6)  # RFC 9110, 8.8.2.1
     date = (await client.get("/static/a.txt")).headers["Last-Modified"]
-    assert abs(conditions.parse_date(date) - time.time()) < 5
+    assert abs(conditions.parse_date(date) - time.time()) < patience(5)
 
 
 async def test_a_file_from_before_1970_is_sent(served, client):
@@ -1034,7 +1035,7 @@ def test_a_long_name_is_searched_at_once():
     started = time.process_time()
     assert not HASHED.search("-" + "a1" * 100_000)
     assert not HASHED.search("-1" * 100_000)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < patience(1)
 
 
 async def test_errors_are_not_cached(app, root, client):
@@ -1054,11 +1055,22 @@ async def test_what_was_found_is_believed_for_a_while(app, root, client):
     assert (await client.head("/static/a.txt")).status == 200
 
 
-async def test_what_was_found_is_looked_at_again(app, root, client):
-    static(app, root=root, ttl=0.05)
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock by which what was found becomes too old; it stands still."""
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(cache, "time", clock)
+    return clock
+
+
+async def test_what_was_found_is_looked_at_again(app, root, client, clock):
+    static(app, root=root, ttl=5)
     assert (await client.get("/static/a.txt")).body == TEXT
     write(root / "a.txt", b"new")
-    await asyncio.sleep(0.06)
+    clock.now += 4.9
+    assert (await client.get("/static/a.txt")).body == TEXT
+    clock.now += 0.1
     assert (await client.get("/static/a.txt")).body == b"new"
 
 
@@ -1136,24 +1148,28 @@ async def test_what_many_ask_for_at_once_is_read_once(
 ):
     write(root / "kept.bin", bytes(cache.KEPT))
     write(root / "large.bin", bytes(cache.KEPT + 1))
-    found = []
+    found, go = [], threading.Event()
     open_file = files.Folder.open
 
     def spy(folder, variant, room):
         found.append(variant.name)
-        time.sleep(0.05)
+        go.wait(patience(10))
         return open_file(folder, variant, room)
 
     monkeypatch.setattr(files.Folder, "open", spy)
     static(app, root=root, ttl=60)
-    answers = await asyncio.gather(*(client.get(f"/static/{name}") for _ in range(8)))
+    asking = asyncio.gather(*(client.get(f"/static/{name}") for _ in range(8)))
+    await until(lambda: found)
+    await turns()  # all of them have asked
+    go.set()
+    answers = await asking
     assert {answer.body for answer in answers} == {(root / name).read_bytes()}
     assert found == [name] * opened
 
 
 @pytest.mark.parametrize("content", [TEXT[::-1], TEXT[1:], TEXT * 2])
 async def test_a_slow_read_leaves_nothing_to_the_file_that_came_after(
-    app, root, client, monkeypatch, content
+    app, root, client, monkeypatch, clock, content
 ):
     started, go = threading.Event(), threading.Event()
     open_file = files.Folder.open
@@ -1161,14 +1177,14 @@ async def test_a_slow_read_leaves_nothing_to_the_file_that_came_after(
     def read_slowly(folder, variant, room):
         opened = open_file(folder, variant, room)
         started.set()
-        go.wait(10)
+        go.wait(patience(10))
         return opened
 
     monkeypatch.setattr(files.Folder, "open", read_slowly)
     static(app, root=root, ttl=0.1)
     slow = asyncio.create_task(client.get("/static/a.txt"))
     await until(started.is_set)
-    await asyncio.sleep(0.11)
+    clock.now += 0.11
     write(root / "new", content, date=DATE + 1).replace(root / "a.txt")
     assert (await client.head("/static/a.txt")).status == 200  # found, and not read
     go.set()
@@ -1226,11 +1242,13 @@ def test_what_was_read_of_an_entry_is_not_kept_by_the_next_one():
     assert known._size == 0
 
 
-def test_what_is_too_old_makes_room():
-    known = cache.Cache(0.01)
+def test_what_is_too_old_makes_room(clock):
+    known = cache.Cache(5)
     for path in "abc":
         known.add(path, {})
-    time.sleep(0.02)
+    clock.now += 4.9
+    assert known.get("a") is not None
+    clock.now += 0.1
     assert known.get("a") is None
     known.add("d", {})
     assert [*known._entries] == ["d"]
@@ -1255,12 +1273,6 @@ def descriptors(root):
         except FileNotFoundError:  # it was the one of this very loop
             continue
     return found
-
-
-async def until(condition):
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_every_descriptor_is_given_back(served, app, client):
@@ -1318,7 +1330,7 @@ async def test_many_clients_share_the_memory_for_pieces(served, app, monkeypatch
         for _ in range(5):
             transport.drain(transport.get_write_buffer_size())
             await until(transport.get_write_buffer_size)
-            await asyncio.sleep(0.02)
+            await turns()
         assert transport.get_write_buffer_size() == files.PIECES[0]
     for transport in transports:
         transport.disconnect()
@@ -1326,95 +1338,104 @@ async def test_many_clients_share_the_memory_for_pieces(served, app, monkeypatch
     await until(lambda: not descriptors(served))
 
 
+class Disk(ThreadPoolExecutor):
+    """The only thread for the disk, which waits until told."""
+
+    def __init__(self):
+        super().__init__(1)
+        self.gate = threading.Event()
+        self.asked = 0  # how often, since it waits
+
+    def submit(self, *arguments):
+        self.asked += 1
+        return super().submit(*arguments)
+
+    def stop(self):
+        self.submit(self.gate.wait)
+        self.asked = 0
+
+    async def go_on(self):
+        """Let it do all that it was asked for."""
+        self.gate.set()
+        await asyncio.get_running_loop().run_in_executor(self, int)
+
+
 @pytest.fixture
-async def slow_disk():
-    """Let the only thread for the disk wait until told."""
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as executor:
-        loop.set_default_executor(executor)
-        gates = []
-
-        def block():
-            gate = threading.Event()
-            gates.append(gate)
-            executor.submit(gate.wait)
-            return gate.set
-
-        yield block
-        for gate in gates:
-            gate.set()
+async def disk():
+    with Disk() as disk:
+        asyncio.get_running_loop().set_default_executor(disk)
+        yield disk
+        disk.gate.set()
 
 
 @pytest.mark.parametrize("name", ["large.bin", "a.txt"])
 @pytest.mark.parametrize("is_found", [False, True])
 async def test_a_client_that_leaves_while_a_file_is_opened(
-    app, root, slow_disk, name, is_found
+    app, root, disk, name, is_found
 ):
     write(root / "large.bin", LARGE)
     static(app, root=root, ttl=60)
     request = f"GET /static/{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     if is_found:
         await exchange(app, request.replace(b"GET", b"HEAD"))
-    release = slow_disk()
+    disk.stop()
     transport = connect(app)
     transport.feed(request)
-    await asyncio.sleep(0.02)
+    await until(lambda: disk.asked)
     transport.disconnect()
     await transport.wait_closed()
-    release()
-    await asyncio.sleep(0.05)
+    await disk.go_on()
     await until(lambda: not descriptors(root))
 
 
-async def test_a_client_that_leaves_before_a_file_that_went(app, root, slow_disk):
+async def test_a_client_that_leaves_before_a_file_that_went(app, root, disk):
     write(root / "large.bin", LARGE)
     static(app, root=root, ttl=60)
     await exchange(app, b"HEAD /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-    release = slow_disk()
+    disk.stop()
     transport = connect(app)
     transport.feed(b"GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-    await asyncio.sleep(0.02)
+    await until(lambda: disk.asked)
     transport.disconnect()
     await transport.wait_closed()
     (root / "large.bin").unlink()
-    release()
-    await asyncio.sleep(0.05)
+    await disk.go_on()
+    await turns()
     assert not descriptors(root)
 
 
-async def test_a_client_that_leaves_while_a_file_is_read(served, app, slow_disk):
+async def test_a_client_that_leaves_while_a_file_is_read(served, app, disk):
     write(served / "large.bin", LARGE)
     transport = connect(app)
     transport.stall()
     transport.feed(b"GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
     await until(lambda: transport.get_write_buffer_size() > 10_000)
-    release = slow_disk()
+    disk.stop()
     transport.drain()
-    await asyncio.sleep(0.02)  # the next piece is waited for
+    await until(lambda: disk.asked)  # the next piece is waited for
     transport.disconnect()
     await transport.wait_closed()
     assert descriptors(served) == 1  # it is being read
-    release()
+    await disk.go_on()
     await until(lambda: not descriptors(served))
 
 
-async def test_a_slow_disk_does_not_block_the_loop(app, served, slow_disk):
-    release = slow_disk()
+async def test_a_slow_disk_does_not_block_the_loop(app, served, disk):
+    disk.stop()
     transport = connect(app)
     transport.feed(b"GET /static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n")
-    for _ in range(20):
-        started = time.monotonic()
-        await asyncio.sleep(0.001)
-        assert time.monotonic() - started < 5
+    await until(lambda: disk.asked)
+    await turns()  # it goes on, although the disk does not
     assert transport.data == b""
-    release()
+    await disk.go_on()
     await settle(transport)
     assert transport.data.endswith(TEXT)
     transport.disconnect()
     await transport.wait_closed()
 
 
-async def test_a_slow_client_gets_small_pieces(served, app):
+async def test_a_slow_client_gets_small_pieces(served, app, monkeypatch):
+    monkeypatch.setattr(files, "QUICK", 0)
     write(served / "large.bin", LARGE * 4)
     transport = connect(app)
     transport.stall()
@@ -1423,7 +1444,7 @@ async def test_a_slow_client_gets_small_pieces(served, app):
     for _ in range(6):
         await until(lambda: transport.get_write_buffer_size() > 0)
         held.append(transport.get_write_buffer_size())
-        await asyncio.sleep(0.03)
+        await turns()
         transport.drain(transport.get_write_buffer_size())
     assert max(held) <= files.SMALL + 1000
     transport.drain()
@@ -1525,22 +1546,27 @@ def test_types_of_files_are_known_without_a_descriptor(root):
     assert (done.stdout, done.stderr) == (expected, "")
 
 
-async def test_many_slow_clients_cost_little_memory(served, liveclient):
+async def test_many_slow_clients_cost_little_memory(served, app, liveclient):
     content = write(served / "large.bin", bytes(40 * 2**20))
     assert content.stat().st_size == 40 * 2**20
     await liveclient.start()
     clients = [
         await asyncio.open_connection("127.0.0.1", liveclient.port) for _ in "x" * 20
     ]
-    await asyncio.sleep(0.1)
+    await until(lambda: len(app.connections) == 20)
     before = resident()
     for _, writer in clients:
         writer.write(b"GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-    await asyncio.sleep(0.5)
+    await until(lambda: all(map(is_behind, app.connections)))
+    await turns(100)
     assert resident() - before < 200 * 2**20  # of 800 MiB
     for _, writer in clients:
         writer.transport.abort()
     await until(lambda: not descriptors(served))
+
+
+def is_behind(connection):
+    return connection.transport.get_write_buffer_size() > 0
 
 
 def resident():

@@ -3,7 +3,7 @@ from http import HTTPStatus
 
 import pytest
 from roll import HttpError, Roll
-from roll_testing import LiveClient
+from roll_testing import LiveClient, patience, turns
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_the_chunks_of_the_last_answer_are_kept(liveclient):
 async def test_an_async_body_is_sent_in_chunks(liveclient):
     async def body():
         yield b"a"
-        await asyncio.sleep(0.01)
+        await turns()
         yield "b"
 
     assert (await liveclient.query("POST", "/echo", body=body())).body == b"ab"
@@ -90,7 +90,9 @@ async def test_a_body_that_fails_is_the_error(liveclient):
 
 async def test_an_answer_that_never_comes_is_an_error(liveclient):
     liveclient.timeout = 0.05
-    with pytest.raises(TimeoutError, match=r"GET /stuck is not answered after 0\.05 s"):
+    with pytest.raises(
+        TimeoutError, match=f"GET /stuck is not answered after {patience(0.05):g} s"
+    ):
         await liveclient.query("GET", "/stuck")
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from roll import Roll
-from roll_testing import Transport, settle
+from roll_testing import Transport, settle, until
 from websockets.frames import apply_mask
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of RFC 6455, section 1.3
@@ -82,15 +82,9 @@ class Peer:
         await settle(self.transport, idle=0.02)
         return self.frames
 
-    async def until(self, true, seconds=5):
-        """Wait for a condition."""
-        async with asyncio.timeout(seconds):
-            while not true():
-                await asyncio.sleep(0.001)
-
     async def received(self, number):
         """Wait for that many frames."""
-        await self.until(lambda: len(self.frames) >= number)
+        await until(lambda: len(self.frames) >= number, f"frame {number}")
         return self.frames
 
     async def leave(self):
@@ -129,9 +123,7 @@ class App(Roll):
 
     async def ended(self):
         """Wait until the last connection has ended."""
-        async with asyncio.timeout(10):
-            while self.connections:
-                await asyncio.sleep(0.001)
+        await until(lambda: not self.connections, "the end of the connections")
 
 
 @pytest.fixture
@@ -159,7 +151,7 @@ async def join(app):
     async def open_peer(path="/", rest=b"", **options):
         peer = Peer(app, path, rest, **options)
         peers.append(peer)
-        await peer.until(lambda: peer.transport.data)
+        await until(lambda: peer.transport.data)
         await asyncio.sleep(0)
         return peer
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import errno
+import itertools
 import logging
 
 import pytest
 import roll
 import roll_websockets
 from roll.plugins import protocol_class
-from roll_testing import Transport, exchange
+from roll_testing import Transport, exchange, patience, turns, until
 from roll_websockets import frames
 from websockets.exceptions import (
     ConcurrencyError,
@@ -127,23 +128,29 @@ async def test_what_cannot_be_sent_is_an_error_that_says_what_can(app, join, mes
 
 
 async def test_nothing_is_lost_when_recv_is_cancelled(app, join):
-    got = []
+    got, cancelled = [], 0
 
     @app.ws()
     async def view(request, ws):
+        nonlocal cancelled
+        rounds = itertools.cycle(range(5))
         while len(got) < 50:
+            receiving = asyncio.create_task(ws.recv())
+            await turns(next(rounds))
+            receiving.cancel()  # before, while or after a message comes
             try:
-                got.append(await asyncio.wait_for(ws.recv(), 0.002))
-            except TimeoutError:
-                continue
+                got.append(await receiving)
+            except asyncio.CancelledError:
+                cancelled += 1
         await ws.send("all")
 
     peer = await join()
     for number in range(50):
         peer.text(str(number))
-        await asyncio.sleep(0.0015 if number % 2 else 0)
+        await turns(number % 7)
     await peer.received(1)
     assert got == [str(number) for number in range(50)]
+    assert cancelled > 10
 
 
 async def test_a_message_that_comes_as_recv_is_cancelled_is_kept(app, join):
@@ -319,7 +326,7 @@ async def test_the_ping_waiter_pattern(app, join):
     @app.ws()
     async def view(request, ws):
         for data in (None, b"b", "text"):
-            seconds = await asyncio.wait_for(await ws.ping(data), 10)
+            seconds = await asyncio.wait_for(await ws.ping(data), patience(10))
             got.append(seconds)
 
     peer = await join()
@@ -437,8 +444,7 @@ async def test_what_came_before_a_close_can_still_be_received(app, join):
 
     @app.ws()
     async def view(request, ws):
-        await asyncio.sleep(0.01)
-        assert ws.closed
+        await until(lambda: ws.closed)
         got.extend([message async for message in ws])
         with pytest.raises(ConnectionClosedOK):
             await ws.recv()
@@ -502,7 +508,7 @@ async def test_a_task_group_may_let_connection_closed_through(app, join, caplog)
     async def view(request, ws):
         async with asyncio.TaskGroup() as group:
             group.create_task(ws.recv())
-            group.create_task(asyncio.sleep(60))
+            group.create_task(asyncio.Event().wait())
 
     peer = await join()
     await peer.leave()
@@ -620,7 +626,7 @@ async def test_shutdown_cuts_a_view_that_does_not_end(app, join):
 
     @app.ws()
     async def view(request, ws):
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     await app.startup()
     peer = await join()
@@ -646,7 +652,7 @@ async def test_a_client_that_leaves_a_busy_view_has_it_cancelled(app, join):
 
     @app.ws()
     async def view(request, ws):
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     peer = await join()
     await peer.leave()
@@ -658,7 +664,7 @@ async def test_a_client_that_leaves_gives_the_view_time_to_end(app, join):
     @app.ws()
     async def view(request, ws):
         await ws.wait_closed()
-        await asyncio.sleep(0.01)
+        await turns()
         app.events.append(ws.close_code)
         await ws.wait_closed()
 
@@ -711,7 +717,7 @@ async def test_a_connect_listener_has_a_time_to_end(app, join, caplog):
 
     @app.listen("websocket_connect")
     async def wait(request, ws):
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     peer = await join()
     assert await peer.received(1) == [(CLOSE, INTERNAL)]
@@ -865,7 +871,7 @@ async def test_a_flood_of_empty_frames_gives_way_to_others(
     waiting = asyncio.create_task(others())
     peer.transport.feed(start + bytes([first, 0x80, 0, 0, 0, 0]) * 5000)
     assert not peer.transport.is_reading()
-    await peer.until(peer.transport.is_reading)
+    await until(peer.transport.is_reading)
     waiting.cancel()
     assert len({*left}) >= 5000 // frames.TURN  # turns that they had in between
     await peer.leave()
@@ -897,17 +903,18 @@ async def test_who_gave_way_waits_for_the_view_when_the_queue_is_full(
 
 async def test_a_close_behind_a_full_queue_is_seen_when_we_close(app, join):
     limits(app, MAX_QUEUE=2)
-    got = []
+    got, sent = [], asyncio.Event()
 
     @app.ws()
     async def view(request, ws):
-        await asyncio.sleep(0.01)
+        await sent.wait()
         await ws.close()
         got.extend([message async for message in ws])
 
     peer = await join()
     peer.text("1", "2", "3", "4")
     peer.send(CLOSE, NORMAL)
+    sent.set()
     await app.ended()
     assert (got, peer.frames) == (["1", "2"], [(CLOSE, NORMAL)])
 
@@ -950,7 +957,7 @@ async def test_a_connection_that_is_lost_while_paused_reads_no_more(app, join):
 
 async def test_send_waits_for_a_client_that_is_behind(app, join):
     limits(app, WRITE_LIMIT=100)
-    sent = []
+    sent, cancelled = [], asyncio.Event()
 
     @app.ws()
     async def view(request, ws):
@@ -960,14 +967,16 @@ async def test_send_waits_for_a_client_that_is_behind(app, join):
 
         await ws.recv()
         tasks = [asyncio.create_task(send(number)) for number in range(4)]
-        await asyncio.sleep(0.01)
+        await turns()
         tasks[2].cancel()
+        cancelled.set()
         await asyncio.wait(tasks)
 
     peer = await join()
     peer.transport.stall()
     peer.text("go")
-    await asyncio.sleep(0.02)
+    await until(cancelled.is_set)
+    await turns()
     assert sent == [0]
     peer.transport.drain()
     await peer.received(5)
@@ -989,9 +998,11 @@ async def test_a_client_that_leaves_wakes_who_waits_to_send(app, join):
     peer = await join()
     peer.transport.stall()
     peer.text("go")
-    await asyncio.sleep(0.01)
+    await until(peer.transport.get_write_buffer_size)
+    await turns()
+    assert errors == []
     await peer.leave()
-    await asyncio.sleep(0.01)
+    await app.ended()
     assert [type(error) for error in errors] == [ConnectionClosedError]
 
 
@@ -1044,11 +1055,11 @@ async def test_who_goes_on_when_the_client_has_left_is_told(app, join, send, ext
 
 @pytest.mark.parametrize("send", [in_one, in_fragments])
 async def test_a_view_that_sends_in_a_loop_gives_way_to_others(app, join, send):
-    turns = []
+    rounds = []
 
     async def others():
         while True:
-            turns.append(None)
+            rounds.append(None)
             await asyncio.sleep(0)
 
     @app.ws()
@@ -1059,8 +1070,8 @@ async def test_a_view_that_sends_in_a_loop_gives_way_to_others(app, join, send):
         waiting.cancel()
 
     peer = await join()
-    await peer.until(lambda: peer.frames[-1:] == [(CLOSE, NORMAL)])
-    assert len(turns) >= 5000 // frames.TURN
+    await until(lambda: peer.frames[-1:] == [(CLOSE, NORMAL)])
+    assert len(rounds) >= 5000 // frames.TURN
 
 
 class Reset(Transport):
@@ -1143,7 +1154,7 @@ async def test_a_view_that_is_behind_counts_not_as_a_silent_client(app, join):
 
     @app.ws()
     async def view(request, ws):
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
     peer = await join()
     peer.text("1")
@@ -1165,7 +1176,7 @@ async def test_a_client_that_reads_nothing_is_cut_after_write_timeout(app, join)
     (ws,) = app.connections
     peer.transport.stall()
     peer.text("go")
-    await peer.until(peer.transport.get_write_buffer_size)
+    await until(peer.transport.get_write_buffer_size)
     now = ws._mark
     ws.check(now)
     ws.check(now + 59)

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from roll import Roll
 from roll.plugins import protocol_class
+from roll_testing import patience
 
 WSTEST = os.environ.get("ROLL_WSTEST") or shutil.which("wstest")
 
@@ -72,7 +73,7 @@ async def test_no_case_of_autobahn_fails(liveclient, tmp_path):
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(3600):
+        async with asyncio.timeout(patience(3600)):
             output, _ = await client.communicate()
     finally:
         if client.returncode is None:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import websockets
 from roll import Roll, Server
+from roll_testing import patience, until
 from websockets.asyncio.client import connect
 
 CHROMIUM = shutil.which("chromium")
@@ -58,7 +59,7 @@ async def test_websockets(server, app, path):
             assert await client.recv() == message
         await client.send(["a", "b", "c"])
         assert await client.recv() == "abc"
-        await asyncio.wait_for(await client.ping(), 10)
+        await asyncio.wait_for(await client.ping(), patience(10))
         assert client.subprotocol == ("chat" if path == "/" else None)
     assert client.close_code == 1000
 
@@ -111,9 +112,7 @@ async def test_clients_that_vanish_leave_nothing(server, app):
         for client in clients:
             client.transport.abort()
         await asyncio.gather(*(client.wait_closed() for client in clients))
-    async with asyncio.timeout(10):
-        while app.connections or asyncio.all_tasks() != tasks:
-            await asyncio.sleep(0.01)
+    await until(lambda: not app.connections and asyncio.all_tasks() == tasks)
     assert app["ended"] == [1006] * 200
 
 
@@ -126,9 +125,7 @@ async def test_clients_that_reset_are_not_logged(server, app, caplog, path, fram
     os.write(sock.fileno(), (frame + bytes(4)) * 1000)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.transport.abort()
-    async with asyncio.timeout(10):
-        while app.connections:
-            await asyncio.sleep(0.01)
+    await until(lambda: not app.connections)
     assert caplog.records == []
 
 
@@ -151,7 +148,7 @@ def serve(app):
         yield sock.getsockname()[1]
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=30)
+        thread.join(timeout=patience(30))
         loop.close()
 
 

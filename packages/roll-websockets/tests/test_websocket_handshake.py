@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 from roll import HttpError, Roll
-from roll_testing import exchange
+from roll_testing import exchange, until
 
 TEXT, CLOSE = 0x81, 0x88
 
@@ -264,7 +264,7 @@ async def test_many_messages_that_inflate_pause_reading_one_by_one(app, join):
     peer.transport.feed(bomb * 20)
     assert not peer.transport.is_reading()
     gate.set()
-    await peer.until(peer.transport.is_reading)
+    await until(peer.transport.is_reading)
     peer.send(CLOSE)
     await app.ended()
     assert most == [0] * 20

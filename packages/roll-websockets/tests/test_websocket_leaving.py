@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from roll import Limits, Roll, Server
+from roll_testing import patience, until
 from roll_websockets import ConnectionClosed, WSProtocol
 
 try:
@@ -103,7 +104,7 @@ async def joined(app, data, tls=False):
     reader, writer = await asyncio.open_connection(*address, ssl=outside)
     try:
         writer.write(HANDSHAKE)
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), patience(10))
         writer.write(data)
         await until(lambda: any(getattr(one, "_paused", 0) for one in app.connections))
         (connection,) = app.connections
@@ -111,12 +112,6 @@ async def joined(app, data, tls=False):
     finally:
         writer.transport.abort()
         await server.stop()
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def reset(writer):

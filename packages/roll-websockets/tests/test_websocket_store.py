@@ -6,6 +6,7 @@ import gc
 import pytest
 import roll_websockets
 from roll.extensions import websockets_store
+from roll_testing import patience, until
 
 TEXT, BINARY, CLOSE = 0x81, 0x82, 0x88
 AWAY = b"\x03\xe9"
@@ -39,7 +40,7 @@ async def test_the_store_is_the_set_of_those_that_are_open(store, app, join):
     assert isinstance(store, set)
     assert store == app.connections
     await peers[0].leave()
-    await peers[1].until(lambda: len(store) == 1)
+    await until(lambda: len(store) == 1)
     await peers[1].leave()
     await app.ended()
     assert store == set()
@@ -60,9 +61,7 @@ async def test_groups_have_names_and_forget_who_ended(store, app, join):
     for ws in group:
         group.add(ws)
     await peers[0].leave()
-    async with asyncio.timeout(5):
-        while len(group) > 1:
-            await asyncio.sleep(0.001)
+    await until(lambda group=group: len(group) == 1)
     (ws,) = group
     group.discard(ws)
     group.discard(ws)
@@ -112,7 +111,7 @@ async def test_a_broadcast_passes_over_who_is_closed(store, app, join):
 async def test_a_broadcast_waits_for_who_is_slow_and_disconnects_at_its_limit(
     store, app, join
 ):
-    limits(app, WRITE_LIMIT=100, TIMEOUT=0.3)
+    limits(app, WRITE_LIMIT=100, TIMEOUT=patience(1))
 
     @app.ws("/limited/{name}")
     async def view(request, ws, name):
@@ -130,12 +129,10 @@ async def test_a_broadcast_waits_for_who_is_slow_and_disconnects_at_its_limit(
     slow.transport.drain()
     assert (await slow.received(2))[1] == (TEXT, b"second")
     assert not sending.done()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await sending
     await stuck.transport.wait_closed()
-    async with asyncio.timeout(5):
-        while len(group) > 2:
-            await asyncio.sleep(0.001)
+    await until(lambda: len(group) == 2)
 
 
 async def test_a_broadcast_goes_not_between_fragments(store, app, join):
@@ -163,7 +160,7 @@ async def test_a_user_is_logged_out_everywhere(store, app, join):
         assert await peer.received(1) == [(CLOSE, b"\x0f\xa1logged out")]
         peer.send(CLOSE, b"\x0f\xa1")
     await closing
-    await peers[2].until(lambda: len(store) == 1)
+    await until(lambda: len(store) == 1)
     with pytest.raises(ValueError, match="give 1000"):
         await store.close(17)
     assert len(store) == 1

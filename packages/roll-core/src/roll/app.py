@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -362,8 +362,17 @@ class Roll(_Parts, IdentityDict):
         """End what `open` has started: `shutdown` listeners, then the exit stack."""
         await self.lifecycle.close()
 
-    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
-        """Hold on to a task until it is done; `shutdown` waits for it."""
+    def keep(
+        self, task: "asyncio.Future[Any] | Coroutine[Any, Any, Any]"
+    ) -> "asyncio.Future[Any]":
+        """Hold on to a task until it is done; `shutdown` waits for it.
+
+        Args:
+            task: A task or a future; a coroutine is made one.
+
+        Raises:
+            TypeError: It is something else.
+        """
         return self.lifecycle.keep(task)
 
     @property

@@ -217,7 +217,7 @@ def start(
     listeners: Sequence[Listener],
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
-    keep: Callable[["asyncio.Task[Any]"], Any],
+    keep: Callable[["asyncio.Task[Any]"], object],
 ) -> Awaitable[Any]:
     """Start the listeners of an event, as `Roll.hook` does.
 

@@ -1,7 +1,7 @@
 """Lifecycle: what is open while an app runs, from its start to its end."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol, cast
 
@@ -46,7 +46,7 @@ class Lifecycle:
         self._parent: Lifecycle | None = None  # whose connections and tasks it uses
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._outbox: Outbox | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._starting: asyncio.Event | None = None  # while `startup` listeners run
@@ -147,7 +147,7 @@ class Lifecycle:
 
     async def _cut(self) -> None:
         """End what did not end in time."""
-        tasks = set(self._tasks)
+        tasks: set[asyncio.Future[Any]] = set(self._tasks)
         for connection in tuple(self.connections):
             # A protocol that a connection has switched to runs in a kept task.
             if isinstance(connection, HttpProtocol):
@@ -200,15 +200,21 @@ class Lifecycle:
 
     # Tasks
 
-    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
+    def keep(
+        self, task: "asyncio.Future[Any] | Coroutine[Any, Any, Any]"
+    ) -> "asyncio.Future[Any]":
         """See `Roll.keep`."""
         if self._parent is not None:
             return self._parent.keep(task)
+        if asyncio.iscoroutine(task):
+            task = asyncio.get_running_loop().create_task(task)
+        elif not asyncio.isfuture(task):
+            raise TypeError(f"keep({task!r}): give a task, or the coroutine to run")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
 
-async def _wait_for(tasks: Iterable["asyncio.Task[Any]"], timeout: float) -> None:
+async def _wait_for(tasks: Iterable["asyncio.Future[Any]"], timeout: float) -> None:
     if tasks := set(tasks):
         await asyncio.wait(tasks, timeout=timeout)

@@ -19,11 +19,11 @@ _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatu
 INTERIM = frozenset(status for status in HTTPStatus if status < 200)
 """Statuses that announce an answer (RFC 9110, section 15.2)."""
 
-BODILESS = INTERIM | {204, 304}
-"""Statuses whose answers never have a body (RFC 9110, section 6.4.1)."""
+BODILESS = INTERIM | {204, 205, 304}
+"""Statuses whose answers never have a body (RFC 9110, sections 6.4.1 and 15.3.6)."""
 
 LENGTHLESS = BODILESS - {304}
-"""Statuses whose answers never have a Content-Length (RFC 9110, section 8.6)."""
+"""Statuses whose answers have no Content-Length that is set (RFC 9110, section 8.6)."""
 
 JSON_TYPE = "application/json; charset=utf-8"
 """The Content-Type of what is set as `json`."""
@@ -45,6 +45,7 @@ class Response:
         "app",
         "body",
         "complete",
+        "error",
         "protocol",
         "written",
     )
@@ -59,15 +60,13 @@ class Response:
         self._headers: Headers | None = None
         self._is_json = False
         self._cookies: Cookies | None = None
+        self.error: HttpError | None = None
+        """The error that it answers; None without one."""
         self.complete = False
         """Whether all of it was handed to the transport while the client was there."""
         self.written: int | bytes = 0
         """What the connection wrote: how many bytes of the body, or all of a message;
         `sent` counts the body in it."""
-
-    def reset(self) -> None:
-        """Drop all that was set: an empty 200 is left."""
-        Response.__init__(self, self.app, self.protocol)
 
     @property
     def status(self) -> HTTPStatus:
@@ -230,6 +229,7 @@ _CONTENT_FIELDS = frozenset(
         "content-type",
         "etag",
         "last-modified",
+        "x-content-type-options",
     }
 )
 
@@ -255,6 +255,7 @@ def set_error(response: Response, error: HttpError) -> None:
 
     Fields that a view or a listener set stay, but for those about a body.
     """
+    response.error = error
     # Subclasses may skip __init__ and set a number, or no message.
     response.status = error.status
     unfit = _CONTENT_FIELDS

@@ -1,6 +1,6 @@
 """Names for the shapes that applications and extensions hand to Roll."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class App(Protocol):
     def hook(self, name: str, /, *arguments: Any, **keywords: Any) -> Awaitable[Any]:
         """Run the listeners of an event."""
 
-    def keep(self, task: "asyncio.Task[Any]") -> "asyncio.Task[Any]":
+    def keep(
+        self, task: "asyncio.Future[Any] | Coroutine[Any, Any, Any]"
+    ) -> "asyncio.Future[Any]":
         """Hold on to a task until it is done; the shutdown waits for it."""
 
     async def __call__(self, request: Any, response: Any) -> None:

@@ -11,6 +11,7 @@ from .live import LiveClient
 from .raw import Exchange, connect, exchange, settle
 from .response import ClientResponse, Headers
 from .transport import Transport
+from .waiting import patience, turns, until, wait_until
 
 if TYPE_CHECKING:
     from roll_contract import ExtensionContract as ExtensionContract
@@ -26,7 +27,11 @@ __all__ = [
     "Transport",
     "connect",
     "exchange",
+    "patience",
     "settle",
+    "turns",
+    "until",
+    "wait_until",
 ]
 
 if not TYPE_CHECKING:

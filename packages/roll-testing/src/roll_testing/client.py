@@ -13,6 +13,7 @@ from .message import Message, Pairs, encode_target
 from .raw import connect, settle
 from .response import ClientResponse, ResponseReader
 from .transport import Transport
+from .waiting import patience
 
 if TYPE_CHECKING:
     from roll import HttpProtocol, Roll
@@ -38,7 +39,7 @@ class Client(Lifespan):
     """
 
     timeout = 5.0
-    """Seconds in which an answer has to be complete."""
+    """Seconds in which an answer has to be complete; they are scaled by `patience`."""
 
     def __init__(self, app: "Roll") -> None:
         super().__init__()
@@ -133,13 +134,14 @@ class Client(Lifespan):
         transport = self._transport = connect(self.app)
         self._protocol = cast("HttpProtocol", transport.get_protocol())
         reader = ResponseReader(message.method)
+        seconds = patience(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(seconds):
                 await self._send(transport, message)
                 await self._receive(transport, reader)
         except TimeoutError as error:
             raise TimeoutError(
-                f"{message} is not answered after {self.timeout:g} s; "
+                f"{message} is not answered after {seconds:g} s; "
                 f"received so far: {transport.data!r}"
             ) from error
         except ConnectionError as error:

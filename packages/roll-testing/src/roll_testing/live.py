@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .lifespan import Lifespan
 from .message import Message
 from .response import ClientResponse, ResponseReader
+from .waiting import patience
 
 if TYPE_CHECKING:
     from roll import Roll, Server
@@ -27,7 +28,7 @@ class LiveClient(Lifespan):
     """
 
     timeout = 5.0
-    """Seconds in which an answer has to be complete."""
+    """Seconds in which an answer has to be complete; they are scaled by `patience`."""
 
     def __init__(self, app: "Roll") -> None:
         super().__init__()
@@ -94,12 +95,13 @@ class LiveClient(Lifespan):
         message.add_fields(headers or {})
         message.set_content(body=body)
         await self.start()
+        seconds = patience(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(seconds):
                 response = await self._exchange(message)
         except TimeoutError as error:
             raise TimeoutError(
-                f"{message} is not answered after {self.timeout:g} s"
+                f"{message} is not answered after {seconds:g} s"
             ) from error
         except ConnectionError as error:
             raise ConnectionError(f"{message}: {error}") from error

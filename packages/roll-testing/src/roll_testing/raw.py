@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .transport import Transport
+from .waiting import patience
 
 if TYPE_CHECKING:
     from roll import Roll
@@ -100,17 +101,18 @@ async def settle(
 
     Args:
         transport: The connection, as `connect` opens it.
-        idle: Seconds.
+        idle: Seconds; these and the next are scaled by `patience`.
         timeout: Seconds after which it is an error that answers still come.
 
     Raises:
         TimeoutError: A request is still being served after *timeout* seconds.
     """
+    seconds = patience(timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             while not transport.closed:
                 if _waits_for_client(transport):
-                    if not await _acts(transport, idle):
+                    if not await _acts(transport, patience(idle)):
                         return
                 elif _is_busy(transport):
                     await _acts(transport, GLANCE)
@@ -118,7 +120,7 @@ async def settle(
                     return
     except TimeoutError as error:
         raise TimeoutError(
-            f"A request is still being served after {timeout:g} s; "
+            f"A request is still being served after {seconds:g} s; "
             f"received so far: {transport.data!r}"
         ) from error
 

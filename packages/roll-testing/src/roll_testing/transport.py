@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from .waiting import patience
+
 READ_SIZE = 256 * 1024
 """Bytes that one `data_received` brings at most, as from a socket."""
 
@@ -140,16 +142,20 @@ class Transport(asyncio.Transport):
     async def wait_closed(self, timeout: float = 5.0) -> None:
         """Wait until the protocol was told that the connection is lost.
 
+        Args:
+            timeout: Seconds; they are scaled by `patience`.
+
         Raises:
             TimeoutError: It was not, after *timeout* seconds.
         """
+        seconds = patience(timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 while not self.closed:
                     await self.activity()
         except TimeoutError as error:
             raise TimeoutError(
-                f"The connection is still open after {timeout:g} s"
+                f"The connection is still open after {seconds:g} s"
             ) from error
 
     # The protocol's side: reading

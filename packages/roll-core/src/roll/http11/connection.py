@@ -80,8 +80,8 @@ IDLE, HEAD, BODY, VIEW, WRITING, LINGERING, SWITCHED, CLOSED = State
 _PLAIN = (bytes, str)
 """Types of most bodies: there is nothing to close."""
 
-_UNWATCHED: tuple[State, int, float] = (IDLE, 0, 0.0)
-"""What was seen last: a state, a number that changes as it goes on, since when."""
+_UNWATCHED: tuple[State, object, float] = (IDLE, 0, 0.0)
+"""What was seen last: a state, something that changes as it goes on, since when."""
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -113,6 +113,7 @@ class HttpProtocol(asyncio.Protocol):
         "_body",
         "_context",
         "_disconnected",
+        "_half_closed",
         "_outbox",
         "_paused",
         "_remaining",
@@ -150,6 +151,7 @@ class HttpProtocol(asyncio.Protocol):
         self._body: Body | None = None  # that is still coming
         self._advancing = False
         self._paused = False  # reading
+        self._half_closed = False  # by the client
         self._remaining = app.limits.requests or UNLIMITED  # messages to be read
         self._writable: asyncio.Future[None] | None = None
         self._disconnected: asyncio.Future[None] | None = None
@@ -192,9 +194,25 @@ class HttpProtocol(asyncio.Protocol):
     def _forget(self, task: object) -> None:
         self.app.lifecycle.forget(self)
 
-    def eof_received(self) -> None:
-        """Send what is held: the client sends no more, and the transport closes."""
+    def eof_received(self) -> bool:
+        """Answer what came, and close then (RFC 9112, section 9.6).
+
+        A client that is gone looks the same until something is written: `check` sees to
+        it that no request is served for long.
+
+        Returns:
+            Whether the transport stays open; asyncio closes one of TLS in any case.
+        """
         self._outbox.flush()
+        if self.secure or self.state >= LINGERING:
+            return False
+        self._half_closed = True
+        body, self._body = self._body, None
+        if body is not None:
+            self.parser.stop()
+            body.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+        self._advance()
+        return True
 
     def pause_writing(self) -> None:
         """Make whoever writes wait: the client does not read."""
@@ -301,6 +319,8 @@ class HttpProtocol(asyncio.Protocol):
         finally:
             self._advancing = False
         if starved:
+            if self._half_closed and self.request is None:
+                return self._end()
             if parser.held and self.state is IDLE:
                 self._enter(HEAD)
         elif not turn:
@@ -339,6 +359,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def _pause(self, pause: bool) -> None:
         if pause is not self._paused and self.state < SWITCHED:
+            if self._half_closed:  # a loop would tell of the end again
+                return
             self._paused = pause
             transport = self.transport
             if pause:
@@ -348,13 +370,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def _limit_ignored(self) -> None:
         """Bound what comes after the last message."""
-        if self.parser.ignored <= self.parser.limits.unread:
-            return
-        transport = self.transport
-        if self.busy or sockets.unsent(transport):  # an answer is not to be lost
+        if self.parser.ignored > self.parser.limits.unread:
+            # A close would be a reset, by which the client may lose the answer.
             self._pause(True)
-        else:
-            self.abort()
 
     def _begin(self, head: Head) -> None:
         """Make a request of its head."""
@@ -551,17 +569,22 @@ class HttpProtocol(asyncio.Protocol):
     async def _frame_error(
         self, request: Request, response: Response, error: Exception
     ) -> bytes | Framed:
-        """Frame a 500 in place of what cannot be sent."""
+        """Frame a 500 in place of what cannot be sent.
+
+        What `response` listeners have added stays, and no listener runs twice.
+        """
         await close_body(response.body)
-        response.reset()
-        await self.app.answer_error(request, response, error)
-        try:
-            return self._frame(request, response)
-        except Exception as second:  # nor can what listeners made of it
+        writer.drop_unsendable(response)
+        if response.error is None:
+            await self.app.answer_error(request, response, error)
+            try:
+                return self._frame(request, response)
+            except Exception as second:  # nor can what listeners made of it
+                error = second
             await close_body(response.body)
-            response.reset()
-            set_error(response, as_http_error(request, second))
-            return self._frame(request, response)
+            writer.drop_unsendable(response)
+        set_error(response, as_http_error(request, error))
+        return self._frame(request, response)
 
     def _can_skip(self, content: Body) -> bool:
         """Whether the connection outlives what is unread of a body."""
@@ -623,6 +646,8 @@ class HttpProtocol(asyncio.Protocol):
             await self._wait_for_client()
         if self.state == CLOSED:
             return
+        if self._half_closed:  # the other protocol would never hear of it
+            return self._end()
         transport, protocol = self.transport, switch.protocol
         rest = self.parser.take_rest()
         self._enter(SWITCHED)
@@ -695,7 +720,7 @@ class HttpProtocol(asyncio.Protocol):
         self._outbox.flush()
         if abort:
             transport.abort()
-        elif linger and transport.can_write_eof():
+        elif linger and transport.can_write_eof() and not self._half_closed:
             try:
                 transport.write_eof()
             except OSError:  # asyncio's own, when the client has reset the connection
@@ -747,8 +772,14 @@ class HttpProtocol(asyncio.Protocol):
         elif now - since >= limit:
             self._time_out(state)
 
-    def _phase(self) -> tuple[State, int, float]:
-        """What is waited for, a number that changes as it goes on, seconds allowed.
+    @property
+    def _written(self) -> int:
+        """Bytes of the stream that is being sent."""
+        written = 0 if self.response is None else self.response.written
+        return written if isinstance(written, int) else 0
+
+    def _phase(self) -> tuple[State, object, float]:
+        """What is waited for, something that changes as it goes on, seconds allowed.
 
         No request pays for timers: this looks at what the connection keeps anyway.
         """
@@ -762,8 +793,8 @@ class HttpProtocol(asyncio.Protocol):
             return WRITING, unsent, limits.write_timeout
         if self.state == LINGERING:
             return LINGERING, sockets.unsent(transport), LINGER
-        if self._paused and has_left(transport):
-            return LINGERING, progress, LINGER
+        if self._half_closed or (self._paused and has_left(transport)):
+            return LINGERING, (progress, self._written), limits.half_close
         if self._body is not None and not self._paused and not self._body.expected:
             return BODY, progress, limits.body_timeout
         if self.busy or self._body is not None:

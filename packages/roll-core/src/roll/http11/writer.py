@@ -107,6 +107,21 @@ def cookies(jar: Iterable[object]) -> bytes:
     return lines.encode("latin-1")
 
 
+def drop_unsendable(response: Response) -> None:
+    """Take away the fields and the cookies of a response that cannot be sent."""
+    for name, value in [*response.headers.items()]:
+        try:
+            fields(HTTPStatus.OK, {name: value})
+        except Exception:  # of a value's own `__str__`, too
+            response.headers.pop(name)
+    jar = response.cookies if response.has_cookies else {}
+    for name, cookie in [*jar.items()]:
+        try:
+            cookies([cookie])
+        except Exception:
+            jar.pop(name)
+
+
 @lru_cache(maxsize=1024)  # an application has few names
 def _read_name(name: str) -> tuple[str, str | None]:
     """Check a field's name: what its line begins with; and what it frames, if it does.
@@ -256,6 +271,8 @@ def frame(
         body = None  # a tunnel has no length (RFC 9110, section 9.3.6)
         if status in INTERIM and not (switches and status == 101):
             raise ValueError(f"{status} is not the status of a whole answer")
+        if status == HTTPStatus.RESET_CONTENT:  # RFC 9110, section 15.3.6
+            framing = b"Content-Length: 0\r\n"
     elif streams:
         if length is None and version == "1.0":
             close = True
@@ -263,7 +280,8 @@ def frame(
             chunked = True
             framing = b"Transfer-Encoding: chunked\r\n"
     elif length is None:
-        framing = b"Content-Length: %d\r\n" % len(body)
+        if body or method != "HEAD":  # a view of its own may leave it out
+            framing = b"Content-Length: %d\r\n" % len(body)
     elif length != len(body) and method != "HEAD":
         raise ValueError(f"Content-Length is {length}, the body has {len(body)} bytes")
     if method == "HEAD":
