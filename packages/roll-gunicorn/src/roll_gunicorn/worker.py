@@ -71,8 +71,9 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         except ValueError as error:
             raise AppImportError(f"a setting of gunicorn's: {error}") from error
         if self._logs_access or self.cfg.max_requests:
-            # On this app, not on its class, which may have others.
-            vars(app)["HttpProtocol"] = access.watched(app.HttpProtocol, self._note)
+            access.watch(app, self._note)
+        if self._logs_access:
+            app.listen("refused")(self._note_refused)
 
     def run(self) -> None:
         """Serve until a signal, or the count of requests, says to stop."""
@@ -123,9 +124,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
                 self._stop.set()
             await asyncio.sleep(pause)
 
-    def _note(
-        self, request: Request, response: Response, status: int, seconds: float
-    ) -> None:
+    def _note(self, request: Request, response: Response, seconds: float) -> None:
         """Count a request that has ended, and log it."""
         self.nr += 1
         if self.nr == self.max_requests:
@@ -134,11 +133,15 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
             self.handle_exit()
         if self._logs_access:
             self.log.access(
-                access.answer(response, status),
+                access.answer(response),
                 access.question(request),
-                access.environ(request),
+                access.environ(request, response),
                 timedelta(seconds=seconds),
             )
+
+    def _note_refused(self, status: int, remote_addr: str | None) -> None:
+        """Log what was refused before it was a request; it does not count as one."""
+        self.log.access(*access.refusal(status, remote_addr), timedelta())
 
     # Signals: gunicorn's methods, so that there is no moment without one of them
 
