@@ -10,7 +10,7 @@ def app(monkeypatch):
 
 
 async def test_a_note_is_made_read_and_removed(client):
-    made = await client.post("/notes", data={"text": "Buy milk"})
+    made = await client.post("/notes", form={"text": "Buy milk"})
     assert (made.status, made.headers["Location"]) == (303, "/notes/1")
     assert (await client.get("/notes/1")).body == b"Buy milk"
     assert (await client.get("/notes")).json == {"1": "Buy milk"}
@@ -19,7 +19,7 @@ async def test_a_note_is_made_read_and_removed(client):
 
 
 async def test_a_note_needs_its_text(client):
-    answer = await client.post("/notes", data={"txt": "Buy milk"})
+    answer = await client.post("/notes", form={"txt": "Buy milk"})
     assert (answer.status, answer.body) == (400, b"Missing 'text'")
 
 

@@ -48,7 +48,7 @@ async def test_hello_is_text(client):
 
 async def test_the_form_comes_back_escaped(client):
     data = {"<name>": ["Zoë", "<script>"], "blank": ""}
-    page = (await client.post("/form", data=data)).body.decode()
+    page = (await client.post("/form", form=data)).body.decode()
     assert "<td>&lt;name&gt;</td><td>Zoë, &lt;script&gt;</td>" in page
     assert "<td>blank</td><td></td>" in page
 

@@ -339,9 +339,15 @@ BAD = {
         r"the second call raised RuntimeError\(\), with no message: say what is wrong",
     ),
     "ends_the_chain": Case(
-        listening("response", "return response"),
+        calling(
+            """
+            @app.listen("error")
+            async def act(request, response, error):
+                return response
+            """
+        ),
         COLOURS,
-        r"GET /(refused)?: the plain 'response' listener that the application has "
+        r"GET /(refused)?: the plain 'error' listener that the application has "
         "declared after the extension ran 0 times, not once: return nothing",
     ),
     "drops_plain_listeners": Case(

@@ -258,7 +258,8 @@ def test_64_kib_of_anything_take_no_time(piece):
     start = time.process_time()
     Cookies.parse(header)
     Cookies.parse(f'a="{header}"')
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < patience(1)
+
 
 
 @pytest.mark.parametrize("year", [1, 999, 1970, 2026, 9999])
@@ -267,4 +268,3 @@ def test_a_year_has_four_digits(year):  # RFC 6265, section 4.1.1
     cookies.set("a", "b", expires=datetime(year, 1, 2))
     (date,) = re.findall("Expires=([^;]*)", str(cookies["a"]))
     assert re.fullmatch(r"\w{3}, \d\d Jan \d{4} 00:00:00 GMT", date), date
-    assert time.process_time() - start < patience(1)

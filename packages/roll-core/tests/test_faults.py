@@ -8,6 +8,7 @@ import gc
 import logging
 import time
 import tracemalloc
+from urllib.parse import quote
 
 import pytest
 from roll import HttpError, Roll
@@ -527,6 +528,11 @@ async def test_what_would_split_a_head_is_a_500_and_never_sent(
         response.body = app.pieces()
         spoil(response, text.format(end))
 
+    if spoil is PLACES["a location"] and end.isprintable():  # it is percent-encoded
+        data, _ = await exchange(app, get("/split") + GET)
+        location = quote(text.format(end), safe=":")
+        assert f"\r\nLocation: {location}\r\n".encode() in data
+        return
     assert await exchange(app, get("/split") + GET) == (INTERNAL + OK, False)
     assert len(caplog.messages) == 1
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import decimal
 import enum
 import json
 import math
@@ -210,6 +211,12 @@ class Colour(enum.Enum):
     RED = "red"
 
 
+@dataclasses.dataclass
+class Point:
+    x: object = 1
+    _y: object = None
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -224,6 +231,15 @@ class Colour(enum.Enum):
         (Colour.RED, '"red"'),
         ([uuid.UUID(int=1)], '["00000000-0000-0000-0000-000000000001"]'),
         (1e-4, "0.0001"),
+        (datetime.date(2026, 11, 30), '"2026-11-30"'),
+        (datetime.datetime(2026, 11, 30, 1, 2, 3, 4), '"2026-11-30T01:02:03.000004"'),
+        (
+            datetime.datetime(2026, 11, 30, 1, 2, 3, tzinfo=datetime.UTC),
+            '"2026-11-30T01:02:03+00:00"',
+        ),
+        ([datetime.time(1, 2, 3, tzinfo=datetime.UTC)], '["01:02:03+00:00"]'),
+        (decimal.Decimal("1.10"), '"1.10"'),
+        ([Point(Colour.RED, Point())], '[{"x":"red","_y":{"x":1,"_y":null}}]'),
     ],
     ids=repr,
 )
@@ -231,14 +247,9 @@ def test_json_is_the_same_with_and_without_orjson(encoder, value, expected):
     assert encode_json(value) == expected.encode()
 
 
-@dataclasses.dataclass
-class Point:
-    x: int = 1
-
-
 @pytest.mark.parametrize(
     "value",
-    [datetime.datetime.now(datetime.UTC), datetime.date.today(), Point(), {1}, b"b"],
+    [{1}, b"b", object(), Point, {(1,): 2}],
     ids=lambda value: type(value).__name__,
 )
 def test_json_refuses_the_same_with_and_without_orjson(encoder, value):

@@ -493,7 +493,7 @@ async def test_load_form_loads_an_urlencoded_form_and_a_loaded_one(client, app):
     app.route("/lazy", methods=["POST"], lazy_body=True)(view)
     app.route("/loaded", methods=["POST"])(view)
     for path in ("/lazy", "/loaded"):
-        assert (await client.post(path, data={"a": "1"})).body == b"1"
+        assert (await client.post(path, form={"a": "1"})).body == b"1"
     body = PARTS
     answer = await client.post("/loaded", body=body, content_type=MULTIPART)
     assert answer.body == b"1"

@@ -8,7 +8,7 @@ from roll import HttpError, Response
 from roll.datastructures import Headers
 from roll.http11.writer import COPIED
 from roll.response import close_body, encode_body, set_error
-from roll_testing import Client, connect
+from roll_testing import Client, connect, settle
 
 
 def test_a_response_may_be_made_by_hand():
@@ -539,3 +539,95 @@ async def test_an_error_of_a_response_listener_gives_the_status(
 
     response = await client.get("/plain")
     assert response.status == (409 if isinstance(error, HttpError) else 500)
+
+
+def test_a_redirect_can_be_read():
+    response = Response(None, None)
+    assert response.redirect == (None, 200)
+    response.redirect = "/x", 301
+    assert response.redirect == ("/x", 301)
+
+
+async def test_a_page_and_a_text_have_their_types(app, client):
+    @app.route("/html")
+    async def html(request, response):
+        response.json = {}
+        response.html = "<p>\xe9"
+
+    @app.route("/text")
+    async def text(request, response):
+        response.text = "\xe9"
+
+    for path, kind, body in [("/html", "html", "<p>\xe9"), ("/text", "plain", "\xe9")]:
+        response = await client.get(path)
+        assert response.headers["Content-Type"] == f"text/{kind}; charset=utf-8"
+        assert response.body == body.encode()
+
+
+async def test_an_error_brings_fields_of_its_own(app, client):
+    @app.route("/late")
+    async def late(request, response):
+        response.headers["Retry-After"] = "1"
+        raise HttpError(503, headers={"Retry-After": "60", "Content-Type": "text/x"})
+
+    response = await client.get("/late")
+    assert (response.status, response.body) == (503, b"Service Unavailable")
+    assert response.headers["Retry-After"] == "60"
+    assert response.headers["Content-Type"] == "text/x"
+
+
+def test_an_exception_is_the_context_of_an_error():
+    error = LookupError()
+    assert HttpError(500, context=error).__context__ is error
+    assert HttpError(500, context="text").__context__ is None
+
+
+async def test_json_may_be_written_and_read_by_the_app(client, app):
+    class App(type(app)):
+        def json_encode(self, value):
+            return f"<{value}>".encode()
+
+        @staticmethod
+        def json_decode(body):
+            return body.decode().upper()
+
+    app.__class__ = App
+
+    @app.route("/json", methods=["POST"])
+    async def view(request, response):
+        response.json = request.json
+
+    response = await client.post("/json", body="a")
+    assert response.body == b"<A>"
+
+
+def test_a_cookie_is_deleted_by_its_name_path_and_domain():
+    response = Response(None, None)
+    response.cookies.delete("a")
+    response.cookies.delete("b", path="/x", domain="a.example")
+    past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0"
+    assert [*map(str, response.cookies.values())] == [
+        f'a=""; {past}; Path=/',
+        f'b=""; {past}; Domain=a.example; Path=/x',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [("a=\xe9".encode(), "\xe9"), (b"a=\xe9", "\xe9"), (b"a=%C3%A9", "\xe9")],
+)
+@pytest.mark.parametrize("headers_first", [False, True])
+async def test_a_cookie_may_be_sent_in_utf_8(app, sent, read, headers_first):
+    found = []
+
+    @app.route("/")
+    async def view(request, response):
+        if headers_first:
+            assert request.headers["Cookie"]
+        found.append(request.cookies["a"])
+
+    transport = connect(app)
+    transport.feed(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: " + sent + b"\r\n\r\n")
+    await settle(transport)
+    assert found == [read]
+    transport.disconnect()

@@ -97,8 +97,12 @@ CONTROLS.remove("\t")
         lambda evil: {"Location": evil, "X": "a"},
         lambda evil: {"Content-Length": "3", "X": f"b{evil}"},
     ],
+    ids=["a part", "all", "in a list", "Location", "behind a length"],
 )
 def test_no_value_holds_a_control_or_what_latin_1_lacks(fields, evil):  # RFC 9110, 5.5
+    if "Location" in fields(evil) and evil == "\u20ac":  # it is percent-encoded
+        assert writer.fields(200, fields(evil))[0] == b"Location: %E2%82%AC\r\nX: a\r\n"
+        return
     with pytest.raises(ValueError, match="a control character") as caught:
         writer.fields(200, {"Authorization": "secret", **fields(evil)})
     assert str(caught.value).startswith(("the header 'X' ", "the header 'Location' "))
@@ -232,3 +236,24 @@ def test_a_view_for_head_may_have_no_length(set_by_view):  # RFC 9110, section 9
         response.headers["Content-Length"] = "5"
     lines = b"Content-Length: 5\r\n" if set_by_view else b""
     assert writer.frame(response, "HEAD") == b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sent"),
+    [
+        ("Location", "/seg/\xe9", "/seg/%C3%A9"),
+        ("location", "/seg/\u65e5\u672c", "/seg/%E6%97%A5%E6%9C%AC"),
+        ("LOCATION", "/a b?c=d e#f", "/a%20b?c=d%20e#f"),
+        ("Location", "/a%20b%zz", "/a%20b%zz"),
+        ("Location", "https://[::1]:8/x?a=b&c=d;e,f", "https://[::1]:8/x?a=b&c=d;e,f"),
+        ("Location", '/"<>\\^`{|}', "/%22%3C%3E%5C%5E%60%7B%7C%7D"),
+        ("Content-Location", "/\xe9", "/%C3%A9"),
+        ("Link", '</\xe9 x>; rel="next"', '</%C3%A9%20x>; rel="next"'),
+        ("Link", '</a>; rel="next", </b c>', '</a>; rel="next", </b%20c>'),
+        ("X", "/a b", "/a b"),
+    ],
+)
+def test_what_no_uri_holds_is_percent_encoded(name, value, sent):  # RFC 3986, 2
+    assert writer.fields(302, {name: value})[0] == f"{name}: {sent}\r\n".encode()
+    lines = f"{name}: {sent}\r\n{name}: {sent}\r\n".encode()
+    assert writer.fields(302, {name: [value, value]})[0] == lines

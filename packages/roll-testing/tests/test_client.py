@@ -203,13 +203,31 @@ async def test_headers_are_merged(client):
     assert (await client.get("/echo/x", headers={"Host": None})).status == 400
 
 
-async def test_data_is_a_form(client):
-    response = await client.post("/form", {"a": "é", "b": [1, 2]})
+async def test_data_is_json_and_text_is_sent_as_it_is(client):
+    for options in ({"data": {"a": 1}}, {"body": {"a": 1}}, {"json": {"a": 1}}):
+        answer = (await client.post("/echo/x", **options)).json
+        assert answer["body"] == '{"a": 1}'
+        assert answer["headers"]["CONTENT-TYPE"] == "application/json"
+    for options in ({"data": "blah"}, {"body": "blah"}, {"body": iter([b"b", "lah"])}):
+        answer = (await client.post("/echo/x", **options)).json
+        assert answer["body"] == "blah"
+        assert "CONTENT-TYPE" not in answer["headers"]
+    assert (await client.post("/echo/x", "blah")).json["body"] == "blah"
+    assert (await client.post("/echo/x", json="blah")).json["body"] == '"blah"'
+
+
+async def test_a_form_is_sent(client):
+    response = await client.post("/form", form={"a": "é", "b": [1, 2]})
     assert response.json["form"] == {"a": ["é"], "b": ["1", "2"]}
     response = await client.post(
         "/form", data={"a": 1}, content_type="multipart/form-data"
     )
     assert response.json["form"] == {"a": ["1"]}
+
+
+async def test_parameters_are_added_to_the_query(client):
+    answer = (await client.get("/echo/x?a=1", params={"b": "é", "c": [2, 3]})).json
+    assert answer["url"] == "/echo/x?a=1&b=%C3%A9&c=2&c=3"
 
 
 async def test_files_are_sent(client):
@@ -229,12 +247,11 @@ async def test_files_are_sent(client):
 
 
 async def test_the_content_type_has_a_default(client):
-    answer = (await client.post("/echo/x", body="a")).json
-    assert answer["headers"]["CONTENT-TYPE"] == "application/x-www-form-urlencoded"
-    client.content_type = "application/json"
-    answer = (await client.post("/echo/x", {"a": 1})).json
-    assert answer["headers"]["CONTENT-TYPE"] == "application/json"
-    assert answer["body"] == '{"a": 1}'
+    client.content_type = "application/x-www-form-urlencoded"
+    for data in ("a=1", {"a": 1}):
+        answer = (await client.post("/echo/x", data)).json
+        assert answer["headers"]["CONTENT-TYPE"] == "application/x-www-form-urlencoded"
+        assert answer["body"] == "a=1"
     answer = (await client.put("/echo/x", body=b"\xe9", content_type="x/y")).json
     assert (answer["headers"]["CONTENT-TYPE"], answer["body"]) == ("x/y", "é")
 

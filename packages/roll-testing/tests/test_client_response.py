@@ -38,6 +38,24 @@ def test_an_answer_is_read(split):
     assert repr(response) == "<ClientResponse 201 b'{\"a\": 1}'>"
 
 
+@splits
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"404 Not Found", "Not Found"),
+        (b"200 Tr\xe8s bien", "Très bien"),
+        (b"299 ", ""),
+    ],
+)
+def test_the_reason_phrase_is_kept(split, line, reason):
+    reader = read(
+        b"HTTP/1.1 103 Early Hints\r\n\r\n"
+        b"HTTP/1.1 " + line + b"\r\nContent-Length: 0\r\n\r\n",
+        split=split,
+    )
+    assert reader.response.reason == reason
+
+
 def test_headers_are_a_mapping():
     headers = Headers([("Content-Length", "2"), ("X", "a"), ("x", "b")])
     assert headers == {"Content-Length": "2", "X": "a, b"}

@@ -1,4 +1,5 @@
 import asyncio
+import io
 from http import HTTPStatus
 
 import pytest
@@ -13,6 +14,13 @@ def app():
     @app.route("/echo", methods=["GET", "HEAD", "POST"])
     async def echo(request, response):
         response.body = request.body or request.host
+
+    @app.route("/framing", methods=["POST"])
+    async def framing(request, response):
+        fields = [
+            request.headers.get(n) for n in ("TRANSFER-ENCODING", "CONTENT-LENGTH")
+        ]
+        response.json = [*fields, request.body.decode()]
 
     @app.route("/chunks")
     async def chunks(request, response):
@@ -68,6 +76,22 @@ async def test_an_async_body_is_sent_in_chunks(liveclient):
         yield "b"
 
     assert (await liveclient.query("POST", "/echo", body=body())).body == b"ab"
+
+
+@pytest.mark.parametrize("make", [lambda: iter(["a", b"b"]), lambda: io.BytesIO(b"ab")])
+async def test_an_iterator_and_a_file_are_sent_in_chunks(liveclient, make):
+    response = await liveclient.query("POST", "/framing", body=make())
+    assert response.json == ["chunked", None, "ab"]
+
+
+async def test_a_dict_is_sent_as_json(liveclient):
+    response = await liveclient.query("POST", "/framing", body={"a": 1})
+    assert response.json == [None, "8", '{"a": 1}']
+
+
+async def test_the_reason_phrase_is_there(liveclient):
+    assert (await liveclient.query("GET", "/echo")).reason == "OK"
+    assert (await liveclient.query("GET", "/nowhere")).reason == "Not Found"
 
 
 async def test_a_server_may_answer_before_it_has_read_all(liveclient):

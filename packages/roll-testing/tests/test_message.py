@@ -1,8 +1,12 @@
 import io
+import json
 import re
 
 import pytest
-from roll_testing.message import Message
+from roll_testing.message import Message, add_params
+
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 
 def message(method="POST", target="/", fields=None, **content):
@@ -52,9 +56,33 @@ def test_no_body_with_a_type_sends_the_type():
     assert lines == ["Content-Type: text/plain"]
 
 
+data_or_body = pytest.mark.parametrize("name", ["data", "body"])
+
+
+@data_or_body
 @pytest.mark.parametrize("body", ["é", b"\xc3\xa9", memoryview(b"\xc3\xa9")])
-def test_a_body_is_sent_as_it_is(body):
-    assert sent(body=body) == (["Content-Length: 2"], b"\xc3\xa9")
+def test_text_and_bytes_are_sent_as_they_are(name, body):
+    assert sent(**{name: body}) == (["Content-Length: 2"], b"\xc3\xa9")
+    lines, encoded = sent(**{name: body}, content_type=JSON)
+    assert (lines[0], encoded) == (f"Content-Type: {JSON}", b"\xc3\xa9")
+
+
+@data_or_body
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"a": 1}, b'{"a": 1}'),
+        ([1, "é"], b'[1, "\\u00e9"]'),
+        ({}, b"{}"),
+        ([], b"[]"),
+        (True, b"true"),
+    ],
+)
+def test_what_is_neither_is_json_by_default(name, value, text):
+    assert sent(**{name: value}) == (
+        [f"Content-Type: {JSON}", f"Content-Length: {len(text)}"],
+        text,
+    )
 
 
 def test_a_body_has_the_default_type_unless_there_is_another():
@@ -73,9 +101,6 @@ def test_framing_that_is_given_stays():
     assert lines == ["Transfer-Encoding: chunked"]
 
 
-FORM = "application/x-www-form-urlencoded"
-
-
 @pytest.mark.parametrize(
     ("data", "body"),
     [
@@ -84,10 +109,13 @@ FORM = "application/x-www-form-urlencoded"
         ({}, b""),
     ],
 )
-def test_data_is_an_urlencoded_form(data, body):
-    lines, encoded = sent(data=data, default=FORM)
-    assert encoded == body
-    assert lines == [f"Content-Type: {FORM}", f"Content-Length: {len(body)}"]
+def test_data_may_be_an_urlencoded_form(data, body):
+    fields = [f"Content-Type: {FORM}", f"Content-Length: {len(body)}"]
+    assert sent(data=data, default=FORM) == (fields, body)
+    assert sent(body=data, content_type=FORM) == (fields, body)
+    assert sent(data=data, fields={"content-type": FORM})[1] == body
+    assert sent(form=data) == (fields, body)
+    assert sent(form=data, default=JSON) == (fields, body)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +125,40 @@ def test_data_is_an_urlencoded_form(data, body):
 def test_data_may_be_json(kind):
     lines, body = sent(data=[{"a": None}], content_type=kind, default=FORM)
     assert (lines[0], body) == (f"Content-Type: {kind}", b'[{"a": null}]')
+
+
+@pytest.mark.parametrize("value", ["a", 0, [], [["a", 1]], {"a": "b"}])
+def test_json_takes_what_data_sends_as_it_is(value):
+    text = json.dumps(value).encode()
+    for default in (None, FORM):
+        lines, body = sent(json=value, default=default)
+        assert (lines[0], body) == (f"Content-Type: {JSON}", text)
+    lines, body = sent(json=value, default="application/x+json")
+    assert (lines[0], body) == ("Content-Type: application/x+json", text)
+    lines, body = sent(json=value, content_type="text/plain")
+    assert (lines[0], body) == ("Content-Type: text/plain", text)
+
+
+def test_a_form_may_be_multipart():
+    kind = "multipart/form-data; boundary=xx"
+    part = b'--xx\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    for options in ({"content_type": kind}, {"default": kind}):
+        lines, body = sent(form={"a": ("1", "1")}, **options)
+        assert (lines[0], body) == (
+            f"Content-Type: {kind}",
+            part + part + b"--xx--\r\n",
+        )
+
+
+def test_an_open_file_in_multipart_data_is_a_file():
+    kind = "multipart/form-data; boundary=xx"
+    for options in ({"content_type": kind}, {"files": {}, "content_type": kind}):
+        _, body = sent(data={"f": Named("é")}, **options)
+        assert body == (
+            b'--xx\r\nContent-Disposition: form-data; name="f"; '
+            b'filename="notes.html"\r\nContent-Type: text/html\r\n\r\n'
+            b"\xc3\xa9\r\n--xx--\r\n"
+        )
 
 
 def test_data_may_be_multipart_with_a_boundary_of_ones_own():
@@ -155,11 +217,12 @@ def test_an_empty_multipart_body_is_its_end():
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"data": {"a": 1}, "body": "a"}, "give no body= beside"),
-        ({"files": {"a": "1"}, "body": "a"}, "give no body= beside"),
+        ({"data": {"a": 1}, "body": "a"}, "data= and body= are given.*give only one"),
+        ({"json": 0, "form": {}}, "json= and form= are given.*give only one"),
+        ({"files": {"a": "1"}, "body": "a"}, "give the fields in a dict, not in a str"),
+        ({"files": {"a": "1"}, "json": {}}, "files= and json= are given.*give form="),
         ({"data": {}, "content_type": "text/csv"}, "cannot be written as 'text/csv'"),
-        ({"data": {}}, "cannot be written as ''"),
-        ({"body": {"a": 1}}, "dict is neither bytes nor a string: give data="),
+        ({"form": {}, "content_type": "text/csv"}, "cannot be written as 'text/csv'"),
         ({"files": {"a": 1}}, "int is neither bytes nor a string"),
     ],
 )
@@ -180,6 +243,44 @@ async def test_an_async_body_is_sent_in_chunks():
     assert b"".join([piece async for piece in made.stream()]) == (
         b"2\r\n\xc3\xa9\r\n10\r\nxxxxxxxxxxxxxxxx\r\n0\r\n\r\n"
     )
+
+
+@data_or_body
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: iter(["é", b"", b"x" * 16]),
+        lambda: (piece for piece in ("é", b"x" * 16)),
+    ],
+)
+async def test_an_iterator_is_sent_in_chunks(name, make):
+    made = message(**{name: make()})
+    assert made.head() == b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert b"".join([piece async for piece in made.stream()]) == (
+        b"2\r\n\xc3\xa9\r\n10\r\nxxxxxxxxxxxxxxxx\r\n0\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("file", [io.BytesIO(b"a\nb\n"), io.StringIO("a\nb\n")])
+async def test_an_open_file_is_sent_in_blocks(file):
+    made = message(body=file)
+    assert b"".join([piece async for piece in made.stream()]) == (
+        b"4\r\na\nb\n\r\n0\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "target"),
+    [
+        ("/a", None, "/a"),
+        ("/a", {}, "/a"),
+        ("/a", {"b": "é &"}, "/a?b=%C3%A9%20%26"),
+        ("/a?b=1", {"b": [2, 3], "c": ("4", "5")}, "/a?b=1&b=2&b=3&c=4&c=5"),
+        ("/a", [("b", 1), ("b", 2)], "/a?b=1&b=2"),
+    ],
+)
+def test_parameters_are_added_to_the_query(path, params, target):
+    assert add_params(path, params) == target
 
 
 async def test_an_async_body_of_known_length_is_sent_as_it_is():

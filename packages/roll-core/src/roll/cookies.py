@@ -108,6 +108,15 @@ class Cookies(dict[str, Any]):
                 cookies[name] = _decode(value) if encoded else value
         return cookies
 
+    def delete(self, name: str, path: str | None = None, domain: str = "") -> None:
+        """Let the client forget a cookie, which was set with such a path and domain.
+
+        Raises:
+            ValueError: As `set` does.
+        """
+        past = datetime(1970, 1, 1, tzinfo=UTC)
+        self.set(name, "", max_age=0, expires=past, path=path, domain=domain)
+
     def set(
         self,
         name: str,

@@ -1,6 +1,8 @@
 """HttpError: the one way to answer a request with an error."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 PHRASES: dict[int, str] = {
@@ -20,7 +22,9 @@ class HttpError(Exception):
     Args:
         status: An `HTTPStatus`, or its number.
         message: The body of the answer; the status' phrase when it is not given.
-        context: Anything that `error` listeners want to know; never sent.
+        context: Anything that `error` listeners want to know; never sent. An exception
+            becomes the `__context__`, too.
+        headers: Fields of the answer, such as `{"Retry-After": "60"}`.
 
     Raises:
         ValueError: The number is no registered HTTP status.
@@ -31,14 +35,20 @@ class HttpError(Exception):
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     message: str | bytes | None = None
     context: Any = None
+    headers: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
         status: int | HTTPStatus,
         message: str | bytes | None = None,
         context: Any = None,
+        *,
+        headers: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__(status, message)
         self.status = HTTPStatus(status)
         self.message = PHRASES[self.status] if message is None else message
         self.context = context
+        self.headers = headers
+        if isinstance(context, BaseException):
+            self.__context__ = context

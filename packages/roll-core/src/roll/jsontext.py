@@ -1,5 +1,7 @@
 """JSON texts (RFC 8259), read and written: by orjson where it is installed."""
 
+import dataclasses
+import datetime
 import enum
 import json
 import math
@@ -87,13 +89,21 @@ def decode_json(body: bytes) -> Any:
 
 
 def _encode_special(value: object) -> Any:
-    """Write for the standard library what cannot be switched off in orjson."""
-    from uuid import UUID  # it takes a tenth of the time in which roll is imported
-
-    if isinstance(value, UUID):
-        return str(value)
+    """Write what JSON does not know, the same with orjson and without."""
+    if isinstance(value, (datetime.date, datetime.time)):  # of a datetime, too
+        return value.isoformat()
     if isinstance(value, enum.Enum):
         return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: getattr(value, field.name)
+            for field in dataclasses.fields(value)
+        }
+    from decimal import Decimal  # they take a tenth of the time of `import roll`
+    from uuid import UUID
+
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
@@ -105,13 +115,13 @@ _encode_with_standard_library = json.JSONEncoder(
 def encode_json(value: Any) -> bytes:
     """Write *value* as compact JSON in UTF-8 (RFC 8259).
 
-    Beside what JSON knows, UUIDs and enumerations are written, as their text and value.
-    With orjson installed it is quicker and accepts the same objects: what else orjson
-    knows (datetimes, dataclasses) is refused, what it refuses (large integers, keys
-    that are no strings) goes to the standard library. Two things differ: NaN and
-    infinities are `null` with orjson, and `NaN` and `Infinity`, which is no JSON, in
-    what the standard library writes; floats below 0.0001 are `0.00001` with orjson, and
-    `1e-05` without.
+    Beside what JSON knows, these are written: dates, times and datetimes (RFC 3339),
+    UUIDs and decimals as their text, enumerations as their value, dataclasses as
+    objects. With orjson installed it is quicker and writes the same: what it refuses
+    (large integers, keys that are no strings) goes to the standard library. Two things
+    differ: NaN and infinities are `null` with orjson, and `NaN` and `Infinity`, which
+    is no JSON, in what the standard library writes; floats below 0.0001 are `0.00001`
+    with orjson, and `1e-05` without.
 
     Raises:
         TypeError: *value* holds what JSON cannot.
@@ -119,7 +129,7 @@ def encode_json(value: Any) -> bytes:
     """
     if orjson is not None:
         try:
-            return orjson.dumps(value, option=_ORJSON_OPTIONS)
+            return orjson.dumps(value, _encode_special, _ORJSON_OPTIONS)
         except TypeError:
             pass
     return _encode_with_standard_library(value).encode()

@@ -20,7 +20,7 @@ from .errors import HttpError
 from .http11.body import Body
 from .http11.framing import read_fields
 from .http11.parser import Head
-from .jsontext import decode_json
+from .jsontext import decode_json, encode_json
 from .limits import Limits
 from .routing.endpoints import NOT_FOUND, UNDECODABLE, Endpoint, Route
 from .typing import App, Connection
@@ -75,6 +75,10 @@ class Parts:
     Multipart: "ClassVar[type[Multipart]]" = _LazyMultipart()  # type: ignore[assignment]
     Route: ClassVar[type[Route]] = Route
     limits: ClassVar[Limits] = Limits()
+    json_encode = staticmethod(encode_json)
+    """Writes what `response.json` is set to."""
+    json_decode = staticmethod(decode_json)
+    """Reads a body for `request.json`; it raises ValueError where it is no JSON."""
 
 
 class Request(IdentityDict):
@@ -273,9 +277,13 @@ class Request(IdentityDict):
                 values = [
                     value.strip(b" \t") for value in _COOKIE.findall(self.message.raw)
                 ]
-                header = b"; ".join(filter(None, values)).decode("latin-1")
+                raw = b"; ".join(filter(None, values))
             else:
-                header = self._field("COOKIE")
+                raw = self._field("COOKIE").encode("latin-1", "replace")
+            try:
+                header = raw.decode()  # as browsers write what is not ASCII
+            except UnicodeDecodeError:
+                header = raw.decode("latin-1")
             self._cookies = self._parts.Cookies.parse(header)
         return self._cookies
 
@@ -545,7 +553,7 @@ class Request(IdentityDict):
             return self._json
         except AttributeError:
             try:
-                self._json = decode_json(self.body)
+                self._json = self._parts.json_decode(self.body)
             except (ValueError, RecursionError) as error:
                 raise HttpError(
                     HTTPStatus.BAD_REQUEST, "Unparsable JSON body"

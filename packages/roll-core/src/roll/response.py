@@ -167,13 +167,29 @@ class Response:
         return bool(self._cookies)
 
     def _set_json(self, value: Any) -> None:
-        self.body = encode_json(value)
+        app = self.app
+        self.body = encode_json(value) if app is None else app.json_encode(value)
         if self._headers is None:
             self._is_json = True
         else:
             self._headers["Content-Type"] = JSON_TYPE
 
     json = property(None, _set_json, doc="Set the body, and its type, from an object.")
+
+    def _set_html(self, text: str) -> None:
+        self.body = text
+        self.headers["Content-Type"] = "text/html; charset=utf-8"
+
+    html = property(None, _set_html, doc="Set the body, and its type, to a page.")
+
+    def _set_text(self, text: str) -> None:
+        self.body = text
+        self.headers["Content-Type"] = "text/plain; charset=utf-8"
+
+    text = property(None, _set_text, doc="Set the body, and its type, to plain text.")
+
+    def _get_redirect(self) -> tuple[str | None, HTTPStatus]:
+        return self.headers.get("Location"), self.status
 
     def _set_redirect(self, target: tuple[str, int | HTTPStatus]) -> None:
         if isinstance(target, str) or len(target) != 2:
@@ -182,7 +198,9 @@ class Response:
         self.headers["Location"] = location
 
     redirect = property(
-        None, _set_redirect, doc="Set `Location` and the status from such a pair."
+        _get_redirect,
+        _set_redirect,
+        doc="`Location` and the status; what no URI may hold is sent percent-encoded.",
     )
 
 
@@ -270,3 +288,4 @@ def set_error(response: Response, error: HttpError) -> None:
     response.body = PHRASES[response.status] if message is None else message
     response.headers["Content-Type"] = "text/plain; charset=utf-8"
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(error.headers)

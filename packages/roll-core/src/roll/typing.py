@@ -77,6 +77,12 @@ class App(Protocol):
     def loop(self) -> "asyncio.AbstractEventLoop":
         """The loop that the app serves in."""
 
+    def json_encode(self, value: Any, /) -> bytes:
+        """Write what `response.json` is set to."""
+
+    def json_decode(self, body: bytes, /) -> Any:
+        """Read a body for `request.json`."""
+
     def hook(self, name: str, /, *arguments: Any, **keywords: Any) -> Awaitable[Any]:
         """Run the listeners of an event."""
 

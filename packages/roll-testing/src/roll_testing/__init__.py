@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from .client import Client
 from .cookies import CookieJar
+from .errors import HandshakeError, RedirectError
 from .live import LiveClient
 from .raw import Exchange, connect, exchange, settle
 from .response import ClientResponse, Headers
+from .streaming import StreamedResponse
 from .transport import Transport
 from .waiting import patience, turns, until, wait_until
 
@@ -22,8 +24,11 @@ __all__ = [
     "ClientResponse",
     "CookieJar",
     "Exchange",
+    "HandshakeError",
     "Headers",
     "LiveClient",
+    "RedirectError",
+    "StreamedResponse",
     "Transport",
     "connect",
     "exchange",

@@ -1,34 +1,25 @@
 """Client: requests through the real protocol, on a transport in memory."""
 
 import asyncio
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from .cookies import CookieJar
-from .lifespan import Lifespan
-from .message import Message, Pairs, encode_target
+from .message import Message, Pairs
 from .raw import connect, settle
 from .response import ClientResponse, ResponseReader
+from .sender import Options, Sender
 from .transport import Transport
 from .waiting import patience
+from .wire import MemoryWire, Wire
 
 if TYPE_CHECKING:
     from roll import HttpProtocol, Roll
 
 
-class Options(TypedDict, total=False):
-    """What a request takes beside its path and its data; see `Client.request`."""
-
-    body: str | bytes | AsyncIterable[str | bytes] | None
-    files: Pairs | None
-    headers: Mapping[str, Any] | None
-    content_type: str | None
-
-
-class Client(Lifespan):
+class Client(Sender):
     """Sends requests to an app, each on a connection of its own, in memory.
 
     The first request starts the app up, and so does `async with Client(app)`, which
@@ -38,16 +29,10 @@ class Client(Lifespan):
         app: The app under test.
     """
 
-    timeout = 5.0
-    """Seconds in which an answer has to be complete; they are scaled by `patience`."""
+    _host = "roll.test"
 
     def __init__(self, app: "Roll") -> None:
-        super().__init__()
-        self.app = app
-        self.content_type = "application/x-www-form-urlencoded"
-        """The type of bodies for which a request gives none."""
-        self.default_headers: dict[str, Any] = {}
-        """Sent with every request that does not give others of the same name."""
+        super().__init__(app)
         self.cookies = CookieJar()
         """What answers have set, and what you set: `client.cookies["name"] = "x"`."""
         self._transport: Transport | None = None
@@ -76,6 +61,17 @@ class Client(Lifespan):
             raise RuntimeError("The client has sent no request yet")
         return self._transport
 
+    def _jar(self) -> CookieJar:
+        return self.cookies
+
+    async def _connect(self) -> Wire:
+        return MemoryWire(self._dial())
+
+    def _dial(self) -> Transport:
+        transport = self._transport = connect(self.app)
+        self._protocol = cast("HttpProtocol", transport.get_protocol())
+        return transport
+
     async def _open(self) -> None:
         await self.app.startup()
 
@@ -91,48 +87,67 @@ class Client(Lifespan):
         path: str,
         method: str = "GET",
         data: Any = None,
-        body: str | bytes | AsyncIterable[str | bytes] | None = None,
+        body: Any = None,
         files: Pairs | None = None,
         headers: Mapping[str, Any] | None = None,
         content_type: str | None = None,
+        *,
+        json: Any = None,
+        form: Pairs | None = None,
+        params: Pairs | None = None,
+        follow_redirects: bool = False,
     ) -> ClientResponse:
         """Send a request and read the answer to it.
+
+        Of *data*, *body*, *json* and *form*, a request has only one.
 
         Args:
             path: The target, with its query; what is not ASCII is percent-encoded.
             method: Such as `"GET"`.
-            data: A dict or pairs to write as the content type says: an urlencoded
-                form, `multipart/form-data`, or JSON, where anything goes.
-            body: The body as it is; an async iterable is sent in chunks.
+            data: The body. A string and bytes are sent as they are; an iterator, an
+                async iterable and an open file are sent in chunks. Anything else is
+                encoded as the content type says: JSON, an urlencoded form or
+                `multipart/form-data`.
+            body: Another name of *data*.
             files: Names and files, which make the body multipart: bytes, a string or
                 an open file, alone or in a tuple `(content, filename, content_type)`.
                 A list is several files of one name.
             headers: Fields over those of the client; a list is sent as several lines,
                 None takes a field away.
             content_type: Of the body; `client.content_type` by default.
+            json: Anything to send as JSON, strings and lists of pairs, too.
+            form: A dict or pairs to send as an urlencoded form, or as multipart with
+                *files*. A value that is a list is repeated.
+            params: A dict or pairs to add to the query. A value that is a list is
+                repeated.
+            follow_redirects: Whether to send the request that a redirect asks for,
+                and to give the answer to that one. Only redirects within the app are
+                followed, and no more than `client.max_redirects`.
 
         Raises:
             ConnectionError: The connection was closed before the end of the answer.
+            RedirectError: A redirect cannot be followed.
             TimeoutError: The answer was not complete in `client.timeout` seconds.
-            TypeError: There is no way to write such a body.
+            TypeError: There is no way to write such a body, or several are given.
             ValueError: The answer breaks HTTP.
         """
-        message = Message(method.upper(), path)
-        message.add_fields({"Host": "roll.test"})
-        place = urlsplit(encode_target(path)).path or "/"
-        if cookies := self.cookies.header(place):
-            message.add_fields({"Cookie": cookies})
-        message.add_fields(self.default_headers)
-        message.add_fields(headers or {})
-        message.set_content(data, body, files, content_type, self.content_type)
-        await self.start()
-        response = await self._exchange(message)
-        self.cookies.learn(response.headers.list("Set-Cookie"), place)
-        return response
+        message = self._write(
+            method,
+            path,
+            data,
+            body=body,
+            json=json,
+            form=form,
+            files=files,
+            params=params,
+            headers=headers,
+            content_type=content_type,
+            follow_redirects=follow_redirects,
+        )
+        return await self._ask(message)
 
     async def _exchange(self, message: Message) -> ClientResponse:
-        transport = self._transport = connect(self.app)
-        self._protocol = cast("HttpProtocol", transport.get_protocol())
+        transport = self._dial()
         reader = ResponseReader(message.method)
         seconds = patience(self.timeout)
         try:
@@ -153,9 +168,9 @@ class Client(Lifespan):
     async def _send(self, transport: Transport, message: Message) -> None:
         transport.feed(message.head() + message.body)
         async for piece in message.stream():
-            while not transport.is_reading() and not _has_ended(transport):
+            while not transport.is_reading() and not transport.has_ended:
                 await transport.activity()
-            if _has_ended(transport):
+            if transport.has_ended:
                 return
             transport.feed(piece)
             await asyncio.sleep(0)
@@ -166,7 +181,7 @@ class Client(Lifespan):
             if data := transport.since(read):
                 read += len(data)
                 reader.feed(data)
-            elif _has_ended(transport):
+            elif transport.has_ended:
                 reader.feed_eof(transport.data)
             else:
                 await transport.activity()
@@ -229,7 +244,3 @@ class Client(Lifespan):
     ) -> ClientResponse:
         """Send a CONNECT request, whose path is `host:port`; see `request`."""
         return await self.request(path, "CONNECT", data, **options)
-
-
-def _has_ended(transport: Transport) -> bool:
-    return transport.eof or transport.is_closing()

@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from .lifespan import Lifespan
-from .message import Message
+from .cookies import CookieJar
+from .message import Message, Pairs
 from .response import ClientResponse, ResponseReader
+from .sender import Sender
 from .waiting import patience
+from .wire import LiveWire, Wire
 
 if TYPE_CHECKING:
     from roll import Roll, Server
@@ -17,7 +19,19 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-class LiveClient(Lifespan):
+class QueryOptions(TypedDict, total=False):
+    """What a query takes beside its headers and its body; see `Client.request`."""
+
+    data: Any
+    json: Any
+    form: Pairs | None
+    files: Pairs | None
+    params: Pairs | None
+    content_type: str | None
+    follow_redirects: bool
+
+
+class LiveClient(Sender):
     """Serves an app on a free port of 127.0.0.1, and sends requests to it.
 
     The first query starts the server, and so does `async with LiveClient(app)`, which
@@ -27,12 +41,8 @@ class LiveClient(Lifespan):
         app: The app under test.
     """
 
-    timeout = 5.0
-    """Seconds in which an answer has to be complete; they are scaled by `patience`."""
-
     def __init__(self, app: "Roll") -> None:
-        super().__init__()
-        self.app = app
+        super().__init__(app)
         self.chunks: list[bytes] = []
         """The chunks of the last answer; empty when it was not chunked."""
         self._server: Server  # once it is open
@@ -53,6 +63,16 @@ class LiveClient(Lifespan):
     def wsl(self) -> str:
         """Where the server is for WebSockets, such as `ws://127.0.0.1:54321`."""
         return f"ws://{HOST}:{self.port}"
+
+    @property
+    def _host(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def _jar(self) -> CookieJar:
+        return CookieJar()  # no call knows the cookies of another
+
+    async def _connect(self) -> Wire:
+        return LiveWire(*await asyncio.open_connection(HOST, self.port))
 
     def close(self) -> None:
         """Give the port back; for a client that was never started."""
@@ -75,7 +95,8 @@ class LiveClient(Lifespan):
         method: str,
         uri: str,
         headers: Mapping[str, Any] | None = None,
-        body: str | bytes | AsyncIterable[str | bytes] | None = None,
+        body: Any = None,
+        **options: Unpack[QueryOptions],
     ) -> ClientResponse:
         """Send a request on a connection of its own, and read the answer to it.
 
@@ -83,32 +104,37 @@ class LiveClient(Lifespan):
             method: Such as `"GET"`.
             uri: The target, with its query; what is not ASCII is percent-encoded.
             headers: A list is sent as several lines, None takes a field away.
-            body: The body as it is; an async iterable is sent in chunks.
+            body: As for `Client.request`: strings and bytes are sent as they are, an
+                iterator, an async iterable and an open file in chunks, anything else
+                is encoded as the header `Content-Type` says, and as JSON by default.
+            options: The others that `Client.request` has. Cookies that a redirect sets
+                are sent with the requests that follow it, and forgotten then.
 
         Raises:
             ConnectionError: The connection was closed before the end of the answer.
+            RedirectError: A redirect cannot be followed.
             TimeoutError: The answer was not complete in `liveclient.timeout` seconds.
+            TypeError: There is no way to write such a body.
             ValueError: The answer breaks HTTP.
         """
-        message = Message(method.upper(), uri)
-        message.add_fields({"Host": f"{HOST}:{self.port}"})
-        message.add_fields(headers or {})
-        message.set_content(body=body)
-        await self.start()
+        message = self._write(method, uri, headers=headers, body=body, **options)
+        response = await self._ask(message)
+        self.chunks = response.chunks
+        return response
+
+    async def _exchange(self, message: Message) -> ClientResponse:
         seconds = patience(self.timeout)
         try:
             async with asyncio.timeout(seconds):
-                response = await self._exchange(message)
+                return await self._talk(message)
         except TimeoutError as error:
             raise TimeoutError(
                 f"{message} is not answered after {seconds:g} s"
             ) from error
         except ConnectionError as error:
             raise ConnectionError(f"{message}: {error}") from error
-        self.chunks = response.chunks
-        return response
 
-    async def _exchange(self, message: Message) -> ClientResponse:
+    async def _talk(self, message: Message) -> ClientResponse:
         reader, writer = await asyncio.open_connection(HOST, self.port)
         sending = asyncio.create_task(_send(writer, message))
         try:

@@ -1,21 +1,38 @@
 """Message: what a client sends, with a body written by its content type."""
 
-import json
 import mimetypes
 import re
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from email.message import Message as MimeHeader
+from json import dumps
 from os.path import basename
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+
+from .cookies import CookieJar
 
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 # Whatever is visible is sent as given, so that a test may send odd targets.
-_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")  # RFC 9110, section 9.1
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+BLOCK = 64 * 1024
+"""Bytes, or characters, in which an open file is read and sent."""
+
+_ABOUT_BODIES = ("digest", "expect", "last-modified", "trailer", "transfer-encoding")
 
 _EXPECTING_A_BODY = ("PATCH", "POST", "PUT")
 
@@ -33,11 +50,63 @@ class Message:
         self.target = encode_target(target)
         self.body = b""
         """The body, but for one that is streamed."""
+        self.cookies = ""
+        """The field `Cookie`, which one that is set by `add_fields` replaces."""
+        self.follow_redirects = False
+        """Whether to send what a redirect asks for."""
         self._pieces: AsyncIterable[str | bytes] | None = None
         self._fields: dict[str, tuple[str, Any]] = {}  # by the name in lower case
 
     def __str__(self) -> str:
         return f"{self.method} {self.target}"
+
+    @property
+    def host(self) -> str:
+        """The field `Host`; empty when there is none."""
+        return self._fields.get("host", ("", None))[1] or ""
+
+    @property
+    def path(self) -> str:
+        """The path in the target, without the query; `/` for one that has none."""
+        path = urlsplit(self.target).path
+        return path if path.startswith("/") else "/"
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the body can be sent only once."""
+        return self._pieces is not None
+
+    @property
+    def own_cookies(self) -> CookieJar | None:
+        """The cookies of a field `Cookie` that is set by `add_fields`."""
+        field = self._fields.get("cookie", ("", None))[1]
+        if not isinstance(field, str):
+            return None
+        jar = CookieJar()
+        for pair in field.split(";"):
+            name, _, value = pair.partition("=")
+            jar[name.strip()] = value.strip()
+        return jar
+
+    def redirected(self, method: str, target: str, keeps: bool) -> "Message":
+        """Make the request that follows a redirect; it has no cookies yet.
+
+        Args:
+            method: Its method.
+            target: Where it goes.
+            keeps: Whether it has the same body.
+        """
+        following = Message(method, target)
+        following.follow_redirects = self.follow_redirects
+        following._fields = {
+            name: field
+            for name, field in self._fields.items()
+            if keeps or not _describes_body(name)
+        }
+        if self.own_cookies is not None:
+            del following._fields["cookie"]
+        following.body = self.body if keeps else b""
+        return following
 
     def add_fields(self, fields: Mapping[str, Any]) -> None:
         """Set header fields, over those of the same name; None takes one away."""
@@ -47,7 +116,9 @@ class Message:
     def set_content(
         self,
         data: Any = None,
-        body: str | bytes | AsyncIterable[str | bytes] | None = None,
+        body: Any = None,
+        json: Any = None,
+        form: Pairs | None = None,
         files: Pairs | None = None,
         content_type: str | None = None,
         default: str | None = None,
@@ -55,34 +126,55 @@ class Message:
         """Set the body, and the fields about it that are not set yet.
 
         Args:
-            data: As for `Client.request`, like *body*, *files* and *content_type*.
-            body: Sent as it is.
+            data: As for `Client.request`, like the arguments up to *content_type*.
+            body: Another name of *data*.
+            json: Anything to write as JSON.
+            form: Fields to write as a form.
             files: Names and files.
             content_type: Over that of the header.
             default: The content type of a body for which there is no other.
 
         Raises:
-            TypeError: There is no way to write such a body.
+            TypeError: There is no way to write such a body, or several are given.
         """
         if content_type is None:
             content_type = self._fields.get("content-type", ("", None))[1]
-        if data is not None or files is not None:
-            if body is not None:
-                raise TypeError("data= and files= make the body: give no body= beside")
-            body, content_type = encode_data(data, files, content_type or default or "")
-        elif body is not None:
+        content = _only({"data": data, "body": body, "json": json, "form": form})
+        if json is not None and files is not None:
+            raise TypeError(
+                "files= and json= are given, and each makes the body: give form= "
+                "beside files="
+            )
+        if json is not None:
+            content_type = content_type or (default if _is_json(default) else JSON)
+            content = dumps(json).encode()
+        elif content is None and files is None:
+            pass
+        elif not _is_ready(content):
+            default = FORM if form is not None and not _is_form(default) else default
+            content_type = content_type or default or JSON
+            content, content_type = encode_data(content, files, content_type)
+        elif files is not None:
+            raise TypeError(
+                "with files=, the body is multipart: give the fields in a dict, not in "
+                f"a {type(content).__name__}"
+            )
+        else:
             content_type = content_type or default
         if content_type is not None:
             self.add_fields({"Content-Type": content_type})
-        if body is None:
+        self._set_body(content)
+
+    def _set_body(self, content: Any) -> None:
+        if content is None:
             if self.method in _EXPECTING_A_BODY:
                 self._frame("Content-Length", 0)
-        elif isinstance(body, AsyncIterable):
-            self._pieces = body
-            self._frame("Transfer-Encoding", "chunked")
-        else:
-            self.body = as_bytes(body)
+        elif isinstance(content, (str, bytes, bytearray, memoryview)):
+            self.body = as_bytes(content)
             self._frame("Content-Length", len(self.body))
+        else:
+            self._pieces = _read_pieces(content)
+            self._frame("Transfer-Encoding", "chunked")
 
     def _frame(self, name: str, value: object) -> None:
         """Set how the body is framed, unless the caller did (RFC 9112, section 6)."""
@@ -103,7 +195,8 @@ class Message:
         if not _METHOD.fullmatch(self.method):
             raise ValueError(f"the method {self.method!r} is not a token")
         head = f"{self.method} {self.target} HTTP/1.1\r\n"
-        for name, value in flatten(self._fields.values()):
+        fields = {"cookie": ("Cookie", self.cookies or None), **self._fields}
+        for name, value in flatten(fields.values()):
             if value is not None:
                 head += line(name, value)
         return f"{head}\r\n".encode("latin-1")
@@ -122,9 +215,14 @@ class Message:
             yield b"0\r\n\r\n"
 
 
+def _describes_body(name: str) -> bool:
+    """Whether a redirect to GET drops a field (RFC 9110, section 15.4)."""
+    return name.startswith("content-") or name in _ABOUT_BODIES
+
+
 def encode_target(target: str) -> str:
     """Percent-encode, as UTF-8, what no request target may hold (RFC 3986)."""
-    return quote(target, safe=_VISIBLE)
+    return quote(target, safe=VISIBLE)
 
 
 def as_bytes(data: Any) -> bytes:
@@ -137,21 +235,78 @@ def as_bytes(data: Any) -> bytes:
         return data.encode()
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
-    raise TypeError(f"{type(data).__name__} is neither bytes nor a string: give data=")
+    raise TypeError(f"{type(data).__name__} is neither bytes nor a string")
 
 
-def flatten(pairs: Pairs) -> Iterator[tuple[str, Any]]:
-    """List names and values; a value that is a list counts as several."""
+def add_params(path: str, params: Pairs | None) -> str:
+    """Add parameters to the query of a path; a value that is a list is repeated."""
+    query = urlencode([*flatten(params or (), (list, tuple))], quote_via=quote)
+    if not query:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{query}"
+
+
+def flatten(
+    pairs: Pairs, several: tuple[type[Any], ...] = (list,)
+) -> Iterator[tuple[str, Any]]:
+    """List names and values; a value of a type in *several* counts as several."""
     for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
-        for one in value if isinstance(value, list) else [value]:
+        for one in value if isinstance(value, several) else [value]:
             yield name, one
+
+
+def _only(contents: Mapping[str, Any]) -> Any:
+    """Find the content that is given, by the name of its argument."""
+    given = [name for name, content in contents.items() if content is not None]
+    if len(given) > 1:
+        names = " and ".join(f"{name}=" for name in given)
+        raise TypeError(f"{names} are given, and each makes the body: give only one")
+    return contents[given[0]] if given else None
+
+
+def _is_ready(content: Any) -> bool:
+    """Whether a body is sent as it is, rather than encoded by its content type."""
+    ready = (str, bytes, bytearray, memoryview, AsyncIterable, Iterator)
+    return isinstance(content, ready) or hasattr(content, "read")
+
+
+async def _read_pieces(content: Any) -> AsyncIterator[str | bytes]:
+    """Give the pieces of an async iterable, of an iterator, or of an open file."""
+    if isinstance(content, AsyncIterable):
+        async for piece in content:
+            yield piece
+        return
+    pieces: Iterable[Any] = content
+    if hasattr(content, "read"):
+        pieces = _read_blocks(content)
+    for piece in pieces:
+        yield piece
+
+
+def _read_blocks(file: Any) -> Iterator[str | bytes]:
+    while block := file.read(BLOCK):
+        yield block
+
+
+def _kind(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
+
+
+def _is_json(content_type: str | None) -> bool:
+    kind = _kind(content_type)
+    return kind == JSON or kind.endswith("+json")
+
+
+def _is_form(content_type: str | None) -> bool:
+    return _kind(content_type) in (FORM, MULTIPART)
 
 
 def encode_data(data: Any, files: Pairs | None, content_type: str) -> tuple[bytes, str]:
     """Write a body as its content type says; files make it multipart.
 
     Args:
-        data: A dict or pairs; a value that is a list is repeated. Anything for JSON.
+        data: A dict or pairs; a value that is a list is repeated, and an open file is
+            a file. Anything for JSON.
         files: Names and files; see `Client.request`.
         content_type: As in the header.
 
@@ -161,16 +316,18 @@ def encode_data(data: Any, files: Pairs | None, content_type: str) -> tuple[byte
     Raises:
         TypeError: There is no way to write data as such a type.
     """
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        return _encode_multipart(data or {}, files or {}, content_type)
-    if files is not None:
-        return _encode_multipart(data or {}, files, "multipart/form-data")
-    if kind == "application/json" or kind.endswith("+json"):
-        return json.dumps(data).encode(), content_type
-    if kind == "application/x-www-form-urlencoded":
+    kind = _kind(content_type)
+    if kind == MULTIPART or files is not None:
+        kind = content_type if kind == MULTIPART else MULTIPART
+        return _encode_multipart(data or {}, files or {}, kind)
+    if _is_json(kind):
+        return dumps(data).encode(), content_type
+    if kind == FORM:
         return urlencode(data, doseq=True).encode(), content_type
-    raise TypeError(f"data= cannot be written as {content_type!r}: give body=")
+    raise TypeError(
+        f"{type(data).__name__} cannot be written as {content_type!r}: give bytes or "
+        "a string"
+    )
 
 
 def _encode_multipart(data: Pairs, files: Pairs, kind: str) -> tuple[bytes, str]:
@@ -181,7 +338,10 @@ def _encode_multipart(data: Pairs, files: Pairs, kind: str) -> tuple[bytes, str]
     if not isinstance(boundary, str):
         boundary = secrets.token_hex(16)
         kind = f"{kind}; boundary={boundary}"
-    parts = [_field_part(name, value) for name, value in flatten(data)]
+    parts = [
+        (_file_part if hasattr(value, "read") else _field_part)(name, value)
+        for name, value in flatten(data, (list, tuple))
+    ]
     parts += [_file_part(name, file) for name, file in flatten(files)]
     delimiter = f"--{boundary}".encode()
     lines = [b"%b\r\n%b" % (delimiter, part) for part in parts]

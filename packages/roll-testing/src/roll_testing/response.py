@@ -42,15 +42,35 @@ class Headers(Mapping[str, str]):
         return [*self._values.get(name.lower(), ())]
 
 
-class ClientResponse:
-    """What a client received in answer to one request."""
+class ResponseHead:
+    """What comes before the content of an answer."""
 
     def __init__(self) -> None:
         self.status: HTTPStatus | int = 0
         """An `HTTPStatus`, or a number that has no name."""
         self.version = ""
         """The HTTP version, such as `"1.1"`."""
+        self.reason = ""
+        """The phrase that came with the status, such as `"Not Found"`."""
         self.headers = Headers([])
+        self.history: list[ResponseHead] = []
+        """The redirects that were followed to get here, the oldest first."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {int(self.status)}>"
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that the answer sets, by name; `headers.list` has the rest."""
+        lines = self.headers.list("Set-Cookie")
+        return {cookie.name: cookie.value for cookie in map(parse_set_cookie, lines)}
+
+
+class ClientResponse(ResponseHead):
+    """What a client received in answer to one request."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.body = b""
         """The content, out of its chunks."""
         self.chunks: list[bytes] = []
@@ -69,12 +89,6 @@ class ClientResponse:
         """The content, read as JSON."""
         return json.loads(self.body)
 
-    @property
-    def cookies(self) -> dict[str, str]:
-        """The cookies that the answer sets, by name; `headers.list` has the rest."""
-        lines = self.headers.list("Set-Cookie")
-        return {cookie.name: cookie.value for cookie in map(parse_set_cookie, lines)}
-
 
 class ResponseReader:
     """Reads one answer, and refuses what is not exactly one.
@@ -92,6 +106,7 @@ class ResponseReader:
         self._is_head = method == "HEAD"
         self._parser = HttpResponseParser(self)
         self._status = 0
+        self._reason = b""
         self._fields: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []  # of the content
         self._chunk: list[bytes] | None = None  # the pieces of the chunk that comes
@@ -125,6 +140,13 @@ class ResponseReader:
             )
         self._finish()
 
+    def take(self) -> list[bytes]:
+        """Give the content read since the last call: whole chunks, if it has chunks."""
+        taken, self._pieces = self._pieces, []
+        if self._chunk is not None:
+            taken, self.response.chunks = self.response.chunks, []
+        return taken
+
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
@@ -153,6 +175,11 @@ class ResponseReader:
         """Start an answer, or refuse a second one."""
         if self.complete:
             raise ValueError("a second answer came to one request")
+        self._reason = b""
+
+    def on_status(self, reason: bytes) -> None:
+        """Take a piece of the reason phrase."""
+        self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field; those of the trailers come too late and are dropped."""
@@ -172,6 +199,7 @@ class ResponseReader:
         self.response.headers = headers
         self.response.status = _as_status(self._status)
         self.response.version = self._parser.get_http_version()
+        self.response.reason = self._reason.decode("latin-1")
         self._until_eof = not framed and not bodiless
         if self._is_head:
             self._finish()

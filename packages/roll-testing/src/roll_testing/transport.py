@@ -74,6 +74,11 @@ class Transport(asyncio.Transport):
         """Bytes fed that wait until the protocol reads on."""
         return len(self._held)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the protocol ended its side, or the connection is closing."""
+        return self.eof or self._closing
+
     def feed(self, data: bytes) -> None:
         """Send bytes to the protocol, at once unless it has paused reading.
 
@@ -135,7 +140,7 @@ class Transport(asyncio.Transport):
             self._end_side()
 
     async def activity(self) -> None:
-        """Wait until something is received, reading goes on, or the connection ends."""
+        """Wait until something is written, reading goes on, or the connection ends."""
         self._news.clear()
         await self._news.wait()
 
@@ -218,6 +223,7 @@ class Transport(asyncio.Transport):
             self._receive(data)
             return
         self._unread += data
+        self._news.set()
         if len(self._unread) > self._high and not self._protocol_paused:
             self._protocol_paused = True
             self._protocol.pause_writing()

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
+from urllib.parse import quote
 
 from ..errors import PHRASES
 from ..response import (
@@ -32,7 +33,19 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")
 _VALUE = re.compile(r"[\t -~\x80-\xff]*+")
 """What a field's value may hold (RFC 9110, section 5.5): no control but HTAB."""
 
-_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*+")
+"""The same before what is not ASCII is encoded: no control, no lone surrogate."""
+
+_URIS = frozenset({"location", "content-location", "link"})
+"""Fields that hold URI references (RFC 9110, section 4.1; RFC 8288, section 3)."""
+
+_TELLING = _URIS | {"content-length", "transfer-encoding", "connection"}
+"""Fields that are not only written."""
+
+_URI_SAFE = "%:/?#[]@!$&'()*+,;=-._~"
+"""What stands in a URI (RFC 3986, section 2), beside letters and digits."""
+
+_LINK = re.compile("<([^<>]*+)>")
 
 
 def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, bool]:
@@ -64,8 +77,10 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
                     continue
             elif framing == "transfer-encoding":
                 raise ValueError("Transfer-Encoding cannot be set: Roll decides it")
-            else:
+            elif framing == "connection":
                 close = "close" in str(value).lower()
+            else:
+                value = _encode_uris(name, framing, value)
         if type(value) is str and value.isascii() and value.isprintable():
             lines += f"{start}{value}\r\n"  # most are
         elif isinstance(value, (list, tuple)):
@@ -127,8 +142,8 @@ def _read_name(name: str) -> tuple[str, str | None]:
     """Check a field's name: what its line begins with; and what it frames, if it does.
 
     Returns:
-        The name with its colon and a blank; the name in lower case if it is one that
-        the framing depends on, else None.
+        The name with its colon and a blank; the name in lower case if it is one of
+        `_TELLING`, else None.
     """
     if not isinstance(name, str):
         raise TypeError(f"the header name {name!r} is not a string")
@@ -138,16 +153,30 @@ def _read_name(name: str) -> tuple[str, str | None]:
             "it may have letters, digits and !#$%&'*+-.^_`|~"
         )
     lower = name.lower()
-    return f"{name}: ", lower if lower in _FRAMING else None
+    return f"{name}: ", lower if lower in _TELLING else None
 
 
-def _read_value(name: str, value: object) -> str:
+def _encode_uris(name: str, lower: str, value: object) -> str | list[str]:
+    """Percent-encode what no URI may hold, as UTF-8 (RFC 3986, section 2.1).
+
+    Raises:
+        ValueError: It has a control character, or a lone surrogate.
+    """
+    if isinstance(value, (list, tuple)):
+        return [cast(str, _encode_uris(name, lower, item)) for item in value]
+    text = _read_value(name, value, _PRINTABLE)
+    if lower != "link":
+        return quote(text, safe=_URI_SAFE)
+    return _LINK.sub(lambda found: f"<{quote(found[1], safe=_URI_SAFE)}>", text)
+
+
+def _read_value(name: str, value: object, pattern: re.Pattern[str] = _VALUE) -> str:
     """Check a field's value, and give it as text."""
     if value is None or isinstance(value, (bytes, bytearray, memoryview)):
         kind = type(value).__name__
         raise TypeError(f"the header {name!r} is {kind}: give a string")
     text = str(value)
-    if not _VALUE.fullmatch(text):
+    if not pattern.fullmatch(text):
         raise ValueError(
             f"the header {name!r} has a control character, such as a line feed, "
             "or a character that is not in latin-1"
