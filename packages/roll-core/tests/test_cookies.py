@@ -261,7 +261,6 @@ def test_64_kib_of_anything_take_no_time(piece):
     assert time.process_time() - start < patience(1)
 
 
-
 @pytest.mark.parametrize("year", [1, 999, 1970, 2026, 9999])
 def test_a_year_has_four_digits(year):  # RFC 6265, section 4.1.1
     cookies = Cookies()
