@@ -17,6 +17,7 @@ CORE = PACKAGES / "roll-core" / "src" / "roll"
 RANKS = {
     # import nothing from Roll
     "descriptors": 0,
+    "ending": 0,
     "errors": 0,
     "limits": 0,
     "loops": 0,
@@ -64,8 +65,8 @@ RANKS = {
 }
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {
-    *("roll.extensions", "roll.logs", "roll.loops", "roll.peers", "roll.plugins"),
-    *("roll.preferences", "roll.routing", "roll.typing"),
+    *("roll.ending", "roll.extensions", "roll.logs", "roll.loops", "roll.peers"),
+    *("roll.plugins", "roll.preferences", "roll.routing", "roll.typing"),
     "roll.http11.writer",  # for another transport, and for clients
 }
 FOLDERS = {"http11", "routing", "forms"}

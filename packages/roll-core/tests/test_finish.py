@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from roll import HttpError, Limits, Roll
-from roll_testing import connect, settle, turns, until
+from roll_testing import Client, connect, settle, turns, until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -315,3 +315,53 @@ async def test_a_listener_of_what_is_refused_may_fail(app, caplog):
     assert transport.data.startswith(b"HTTP/1.1 400 ")
     assert caplog.messages == ["A listener of 'refused' failed"]
     transport.disconnect()
+
+
+async def test_a_request_finishes_before_the_next_one_of_its_connection_begins():
+    log = []
+    gate = asyncio.Event()
+    app = Roll()
+
+    @app.route("/{name}")
+    async def view(request, response, name):
+        log.append(name)
+        if name == "slow":
+            await gate.wait()
+
+    @app.listen("finish")
+    async def finish(request, response):
+        log.append(f"{request.path} finishes")
+
+    async with Client(app):
+        transport = connect(app)
+        get = "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n"
+        transport.feed((get.format("slow") + get.format("fast")).encode())
+        await turns()
+        gate.set()
+        await settle(transport)
+    assert log == ["slow", "/slow finishes", "fast", "/fast finishes"]
+
+
+async def test_a_request_that_is_cancelled_finishes_before_the_app_has_ended():
+    log = []
+    app = Roll()
+
+    @app.route("/")
+    async def view(request, response):
+        await asyncio.Event().wait()
+
+    @app.listen("finish")
+    async def finish(request, response):
+        log.append("finish")
+
+    @app.listen("shutdown")
+    async def end():
+        log.append("shutdown")
+
+    async with Client(app):
+        transport = connect(app)
+        transport.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await turns()
+        transport.reset()
+        await transport.wait_closed()
+    assert log == ["finish", "shutdown"]

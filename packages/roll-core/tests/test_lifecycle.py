@@ -175,6 +175,66 @@ def test_what_is_configured_holds_for_the_next_connection():
     asyncio.run(main())
 
 
+async def test_a_start_that_fails_does_not_wait_for_ever_for_what_it_closes():
+    log = []
+    app = Roll()
+    app.configure(limits=Limits(shutdown=0.5))
+    app.lifecycle.failed = log.append
+    error = LookupError("no database")
+
+    @app.listen("startup")
+    async def start():
+        await app.exit_stack.enter_async_context(Resource(log))
+        raise error
+
+    @app.listen("shutdown")
+    async def hang():
+        log.append("hangs")
+        await asyncio.sleep(600)
+
+    with pytest.raises(LookupError):
+        async with asyncio.timeout(60):
+            await app.startup()
+    assert log == ["open", error, "hangs", "close"]
+
+
+async def test_a_start_that_fails_tells_kept_tasks_that_the_app_ends():
+    app = Roll()
+    ended = []
+
+    async def work():
+        await app.closing.wait()
+        ended.append("work")
+
+    @app.listen("startup")
+    async def start():
+        app.keep(asyncio.create_task(work()))
+        raise LookupError("no database")
+
+    with pytest.raises(LookupError):
+        async with asyncio.timeout(20):
+            await app.startup()
+    assert ended == ["work"]
+
+
+async def test_a_task_that_does_not_end_does_not_keep_the_exit_stack_open():
+    log = []
+    app = Roll()
+    app.configure(limits=Limits(shutdown=0.5))
+    tasks = []
+
+    @app.listen("startup")
+    async def start():
+        await app.exit_stack.enter_async_context(Resource(log))
+        tasks.append(app.keep(asyncio.create_task(asyncio.sleep(600))))
+        raise LookupError("no database")
+
+    with pytest.raises(LookupError):
+        await app.startup()
+    assert log == ["open", "close"]
+    tasks[0].cancel()
+
+
 async def test_a_coroutine_is_kept_as_a_task():
     async def work():
         return "done"

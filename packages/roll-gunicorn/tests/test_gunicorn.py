@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -17,12 +18,12 @@ from pathlib import Path
 
 import pytest
 import trustme
-from roll import Request, Roll
+from roll import Request, Response, Roll
 from roll_gunicorn.access import environ
 from roll_testing import patience, wait_until
 
 APP = """
-import asyncio, os, sys, time
+import asyncio, os, sys, threading, time
 from roll import Limits, Roll
 
 class App(Roll):
@@ -88,6 +89,10 @@ async def tell():
 @app.listen("startup")
 async def start():
     app["teller"] = asyncio.create_task(tell())
+    if os.path.exists("thread"):
+        threading.Thread(target=threading.Event().wait, name="database").start()
+    if os.path.exists("executor"):
+        asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
     if os.path.exists("no_start"):
         raise TimeoutError("no database")
 
@@ -386,6 +391,19 @@ def test_an_app_that_does_not_start_ends_gunicorn(gunicorn, tmp_path):
     assert "TimeoutError: no database" in server.text
 
 
+@pytest.mark.parametrize("name", ["thread", "executor"])
+def test_an_app_that_does_not_start_leaves_its_threads(gunicorn, tmp_path, name):
+    (tmp_path / "no_start").touch()
+    (tmp_path / name).touch()
+    server = gunicorn("--graceful-timeout", "1")
+    assert server.wait() == 3
+    assert server.text.count("TimeoutError: no database") == 1
+    assert server.text.count("bye") == 1
+    said = "roll: the process ends without waiting for these threads: "
+    named = "database\n" if name == "thread" else r"MainThread, (asyncio|uvloop)_0\b"
+    assert len(re.findall(said + named, server.text)) == 1
+
+
 def test_preloading_and_hooks_work(gunicorn, tmp_path):
     (tmp_path / "gunicorn.conf.py").write_text(
         "import os\n"
@@ -634,19 +652,35 @@ def test_the_access_log_has_a_line_a_request(gunicorn, request_line, logged):
 def test_a_method_that_a_listener_takes_from_a_client_is_escaped():
     request = Request(Roll(), None)
     request.url, request.method = b"/", "a\n\u2028"
-    assert environ(request)["REQUEST_METHOD"] == r"A\x0a\xe2\x80\xa8"
+    found = environ(request, Response(request.app, None))
+    assert found["REQUEST_METHOD"] == r"A\x0a\xe2\x80\xa8"
 
 
 def test_a_client_that_leaves_is_logged(gunicorn):
-    server = gunicorn("--access-logfile", "-")
+    log_format = "<<%(U)s %(s)s %(b)s %({roll.complete}e)s>>"
+    server = gunicorn("--access-logfile", "-", "--access-logformat", log_format)
     slow = Slow(server, 60)
     slow.connection.close()
-    server.says('"GET /slow.s=60 HTTP/1.1" 499 0 ')
+    server.says("<</slow 499 0 no>>")
     finish = Slow(server, path="/finish")
+    # It resets the connection: whoever only ends it is answered, and may have left.
+    linger = struct.pack("ii", 1, 0)
+    finish.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     finish.connection.close()
-    server.says("finished")
-    server.signal(signal.SIGTERM).wait()
-    assert re.findall(r"GET /finish\S* HTTP/1.1\" (\d+)", server.text) == ["499"]
+    server.says("<</finish 499 0 no>>")
+    server.ask("/view")
+    server.says("<</view 200 7 yes>>")
+
+
+def test_what_the_protocol_refuses_is_logged(gunicorn):
+    log_format = "<<%(h)s %(r)s %(s)s %(b)s %(f)s %({roll.complete}e)s>>"
+    server = gunicorn("--access-logfile", "-", "--access-logformat", log_format)
+    for data in (b"GET / HTTP/1.1\r\n\r\n", b"GET /" + b"x" * 9000):
+        with socket.create_connection(("127.0.0.1", server.address())) as sock:
+            sock.sendall(data)
+            sock.recv(1000)
+    server.says("<<127.0.0.1 - - - 400 0 - yes>>")
+    server.says("<<127.0.0.1 - - - 414 0 - yes>>")
 
 
 def test_each_of_pipelined_requests_has_its_line(gunicorn):

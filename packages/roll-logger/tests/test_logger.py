@@ -212,12 +212,69 @@ async def test_pipelined_requests_have_a_line_each_in_order(app, handler):
     assert [line.split()[6] for line in handler.lines] == [f"/{n}" for n in range(5)]
 
 
-async def test_what_the_protocol_refuses_has_no_line(app, handler):
-    logger(app, handler=handler)
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431),
+    ],
+)
+@pytest.mark.parametrize("format", ["short", "common", "combined", "json"])
+async def test_what_the_protocol_refuses_has_its_line(
+    app, handler, data, status, format
+):
+    logger(app, handler=handler, format=format, request_id="X-Request-ID")
     async with Client(app):
-        answer = await exchange(app, b"GET / HTTP/1.1\r\n\r\n")
-    assert answer.data.startswith(b"HTTP/1.1 400 ")
-    assert handler.lines == []
+        answer = await exchange(app, data)
+    assert answer.data.startswith(f"HTTP/1.1 {status} ".encode())
+    (line,) = handler.lines
+    if format == "short":
+        assert line == f"refused {status} 127.0.0.1"
+    elif format == "json":
+        found = json.loads(line)
+        assert found.pop("time")
+        assert found == {
+            **dict.fromkeys(("method", "url", "version", "route", "request_id")),
+            **{"remote_addr": "127.0.0.1", "status": status, "size": None},
+            **{"complete": True, "duration": 0, "referer": "", "user_agent": ""},
+        }
+    else:
+        fields = ' "-" "-"' if format == "combined" else ""
+        assert line.startswith("127.0.0.1 - - [")
+        assert line.endswith(f'] "-" {status} -{fields} 0.000000')
+
+
+async def test_a_message_that_is_refused_late_has_its_line(handler):
+    class App(Roll):
+        limits = Limits(head_timeout=0.05)
+
+    app = App()
+    logger(app, handler=handler, format="common")
+    async with Client(app):
+        transport = connect(app)
+        transport.feed(b"GET / HTTP/1.1\r\n")
+        await until(lambda: transport.data)
+        assert transport.data.startswith(b"HTTP/1.1 408 ")
+    assert '"-" 408 - ' in handler.lines[0]
+
+
+async def test_lines_of_pipelined_requests_are_in_their_order(app, handler):
+    logger(app, handler=handler, format="common")
+    gate = asyncio.Event()
+
+    @app.route("/slow")
+    async def slow(request, response):
+        await gate.wait()
+
+    async with Client(app):
+        transport = connect(app)
+        transport.feed(request_bytes("/slow") + request_bytes("/fast") + b"GET\r\n\r\n")
+        await turns()
+        gate.set()
+        await settle(transport)
+    assert [line.split()[6] for line in handler.lines[:2]] == ["/slow", "/fast"]
+    assert '"-" 400 -' in handler.lines[2]
 
 
 async def test_a_request_made_by_hand_has_its_line_at_once(app, client, handler):
@@ -283,6 +340,7 @@ async def test_json_is_an_object_with_all_that_is_known(app, client, handler):
         "route": "/hello/{name}",
         "status": 200,
         "size": 9,
+        "complete": True,
         "referer": "",
         "user_agent": "me",
         "request_id": None,
@@ -489,16 +547,40 @@ async def test_a_client_that_leaves_has_its_line_with_499(app, handler):
         transport = connect(app)
         transport.feed(request_bytes("/slow"))
         await turns()
-        transport.disconnect()
+        transport.reset()
         await transport.wait_closed()
     (line,) = handler.lines
     assert '"GET /slow HTTP/1.1" 499 0 ' in line
+    assert line.endswith(" incomplete")
 
 
-async def test_a_client_that_leaves_within_a_stream_has_the_status_that_it_got(
+async def test_a_client_that_leaves_a_view_that_goes_on_has_its_line_with_499(
     app, handler
 ):
-    logger(app, handler=handler, format="common")
+    logger(app, handler=handler, format="json")
+    gate = asyncio.Event()
+
+    @app.route("/slow", on_disconnect="finish")
+    async def slow(request, response):
+        await gate.wait()
+        response.body = "never sent"
+
+    async with Client(app):
+        transport = connect(app)
+        transport.feed(request_bytes("/slow"))
+        await turns()
+        transport.reset()
+        await transport.wait_closed()
+        gate.set()
+    (line,) = handler.objects
+    assert (line["status"], line["size"], line["complete"]) == (499, 0, False)
+
+
+@pytest.mark.parametrize("format", ["common", "combined", "json"])
+async def test_a_client_that_leaves_within_a_stream_has_the_status_that_it_got(
+    app, handler, format
+):
+    logger(app, handler=handler, format=format)
 
     @app.route("/")
     async def view(request, response):
@@ -516,7 +598,12 @@ async def test_a_client_that_leaves_within_a_stream_has_the_status_that_it_got(
         transport.reset()
         await transport.wait_closed()
     (line,) = handler.lines
-    assert re.search(r'"GET / HTTP/1.1" 200 [1-9][0-9]* ', line)
+    if format == "json":
+        (found,) = handler.objects
+        assert (found["status"], found["complete"]) == (200, False)
+        assert found["size"] > 0
+    else:
+        assert re.search(r'"GET / HTTP/1.1" 200 [1-9][0-9]* .* incomplete$', line)
 
 
 class Echo:
@@ -942,8 +1029,8 @@ async def test_requests_on_a_socket_have_a_line_each(app, handler, format):
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
-    assert len(handler.lines) == 22
-    assert len({record.request_id for record in handler.records}) == 22
+    assert len(handler.lines) == 23  # the last one was refused, and has no id
+    assert len({record.request_id for record in handler.records}) == 23
 
 
 # Mistakes in options

@@ -9,16 +9,19 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 
 import pytest
-from roll import Roll
+from roll import Limits, Roll
 from roll.extensions import simple_server
+from roll_server.exits import Exit
 from roll_server.sockets import bind, url
+from roll_server.starting import STARTUP, STOPPED
 from roll_testing import patience, wait_until
 
 SCRIPT = """
-import asyncio, signal, sys, threading
+import asyncio, signal, sys, threading, time
 from roll import Limits, Roll
 from roll.extensions import simple_server
 
@@ -49,8 +52,24 @@ async def debug(request, response):
     breakpoint()
     response.body = answer
 
+done = threading.Event()
+
+def brief():
+    done.wait(0.3)
+    print("the thread ends", flush=True)
+
 @app.listen("startup")
 async def start():
+    if "thread" in sys.argv:
+        threading.Thread(target=done.wait, name="database").start()
+    if "brief" in sys.argv:
+        threading.Thread(target=brief).start()
+    if {"hang", "block"} & {*sys.argv}:
+        print("startup listener", flush=True)
+    if "hang" in sys.argv:
+        await asyncio.sleep(600)
+    if "block" in sys.argv:
+        time.sleep(600)
     if "fail" in sys.argv:
         raise RuntimeError("no database")
 
@@ -60,6 +79,10 @@ async def stop():
 
 port = int(sys.argv[2]) if "quiet" in sys.argv else 0
 simple_server(app, port, quiet="quiet" in sys.argv)
+if "release" in sys.argv:
+    time.sleep(1.5)  # more than threads have when a start has failed
+    print("the script goes on", flush=True)
+    done.set()
 """
 
 
@@ -165,9 +188,54 @@ def test_quiet_prints_nothing(run):
 def test_an_exception_at_startup_ends_it_with_its_traceback(run):
     process = run("fail", stderr=subprocess.PIPE)
     output, errors = process.communicate(timeout=patience(10))
-    assert process.returncode == 1
-    assert "RuntimeError: no database" in errors
-    assert "Rolling" not in output
+    assert process.returncode == Exit.STARTUP
+    lines = errors.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1] == "Error: a startup listener raised RuntimeError: no database"
+    assert errors.count("Traceback") == 1
+    assert output == "shutdown listener\n"
+
+
+def test_a_start_that_fails_leaves_the_threads_that_stay(run):
+    process = run("thread", "fail", stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=patience(10))
+    assert process.returncode == Exit.STARTUP
+    assert errors.endswith(
+        "Error: a startup listener raised RuntimeError: no database\n"
+        "roll: the process ends without waiting for these threads: database\n"
+    )
+    assert output == "shutdown listener\n"
+
+
+def test_a_thread_that_ends_is_waited_for_when_a_start_fails(run):
+    process = run("brief", "fail", stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=patience(10))
+    assert process.returncode == Exit.STARTUP
+    assert "without waiting" not in errors
+    assert output == "shutdown listener\nthe thread ends\n"
+
+
+@pytest.mark.parametrize("kind", ["hang", "block"])
+def test_a_signal_ends_a_start_that_waits_for_ever(run, kind):
+    process = run("thread", kind, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == "startup listener\n"
+    process.terminate()
+    output, errors = process.communicate(timeout=patience(10))
+    assert process.returncode == 0
+    left = "database" if kind == "hang" else "MainThread, database"
+    assert errors == (
+        f"roll: the process ends without waiting for these threads: {left}\n"
+    )
+    assert output == ("shutdown listener\nBye.\n" if kind == "hang" else "")
+
+
+def test_the_script_goes_on_after_it(run):
+    process = run("thread", "release")
+    address(process)
+    process.terminate()
+    rest, _ = process.communicate(timeout=patience(10))
+    assert rest == "shutdown listener\nBye.\nthe script goes on\n"
+    assert process.returncode == 0
 
 
 def test_breakpoint_works_in_a_view(run):
@@ -195,6 +263,32 @@ def test_breakpoint_works_in_a_view(run):
 
 
 # In this process
+
+
+def test_statuses_are_those_of_the_command():
+    assert (STARTUP, STOPPED) == (Exit.STARTUP, Exit.STOPPED)
+
+
+def test_beside_the_main_thread_it_raises_what_a_listener_has_raised():
+    app = Roll()
+    app.configure(limits=Limits(shutdown=0.1))
+    caught = []
+
+    @app.listen("startup")
+    async def fail():
+        raise LookupError("no database")
+
+    def serve():
+        try:
+            simple_server(app, 0)
+        except LookupError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join(60)
+    time.sleep(0.2)  # this process does not end, though the time is over
+    assert str(*caught) == "no database"
 
 
 def test_it_runs_beside_the_main_thread_where_no_signal_can_be_handled(capsys):

@@ -203,6 +203,44 @@ async def test_last():
     result.stdout.fnmatch_lines([f"E*RuntimeError: cannot {event}"])
 
 
+START = """
+import threading
+import pytest
+from roll import Roll
+
+@pytest.fixture
+def app():
+    app = Roll()
+
+    @app.listen("startup")
+    def connect():
+        wait = threading.Event().wait
+        threading.Thread(target=wait, args=[{seconds}], name="database").start()
+
+    @app.listen("startup")
+    async def fail():
+        raise OSError("no tables")
+
+    return app
+"""
+
+
+@pytest.mark.parametrize("client", ["client", "liveclient"])
+@pytest.mark.parametrize(("seconds", "left"), [("None", True), ("0", False)])
+def test_a_start_that_fails_leaves_the_threads_that_stay(
+    pytester, client, seconds, left
+):
+    test = f"async def test_it({client}): raise NotImplementedError\n"
+    pytester.makepyfile(START.format(seconds=seconds) + test)
+    arguments, _ = MODES["auto"]
+    result = pytester.runpytest_subprocess(*COMMON, *arguments, timeout=60)
+    result.assert_outcomes(failed=1)
+    assert result.ret == 1
+    assert "E       OSError: no tables" in result.outlines
+    line = "roll: the process ends without waiting for these threads: database"
+    assert (line in result.errlines) == left
+
+
 def test_classes_and_parameters_work(run):
     run(
         """

@@ -1,7 +1,7 @@
 """Lifecycle: what is open while an app runs, from its start to its end."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol, cast
 
@@ -13,6 +13,9 @@ from .typing import App
 
 CLEANUP = 1.0
 """Seconds for cancelled tasks to clean up at shutdown."""
+
+CLOSING = 0.9
+"""The part of `Limits.shutdown` in which a failed start may close what it opened."""
 
 
 class Watched(Protocol):
@@ -37,6 +40,8 @@ class Lifecycle:
         """The open connections."""
         self.exit_stack = AsyncExitStack()
         """Closed after all else has ended, also when a start fails."""
+        self.failed: Callable[[BaseException], object] | None = None
+        """Called with what ends a start, before anything is closed."""
         self._app = app
         self._parent: Lifecycle | None = None  # whose connections and tasks it uses
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,9 +96,14 @@ class Lifecycle:
             self._closing = asyncio.Event()
         try:
             await self._app.hook("startup")
-        except BaseException:
+        except BaseException as error:
+            if self.failed is not None:
+                self.failed(error)
+            if parent is None:
+                self.stop()  # kept tasks may wait for it
             with suppress(Exception):  # they are logged
-                await self.close()
+                async with asyncio.timeout(CLOSING * self._app.limits.shutdown):
+                    await self.close()
             raise
 
     def stop(self) -> None:
@@ -124,8 +134,10 @@ class Lifecycle:
         try:
             await self._app.hook("shutdown")
         finally:
-            await _wait_for(self._tasks, self._app.limits.shutdown)
-            await self.exit_stack.aclose()
+            try:
+                await _wait_for(self._tasks, self._app.limits.shutdown)
+            finally:
+                await self.exit_stack.aclose()
 
     async def _drain(self) -> None:
         while self.connections:

@@ -46,6 +46,7 @@ class Response:
         "body",
         "complete",
         "error",
+        "finished",
         "protocol",
         "written",
     )
@@ -64,6 +65,8 @@ class Response:
         """The error that it answers; None without one."""
         self.complete = False
         """Whether all of it was handed to the transport while the client was there."""
+        self.finished = False
+        """Whether the `finish` listeners were run."""
         self.written: int | bytes = 0
         """What the connection wrote: how many bytes of the body, or all of a message;
         `sent` counts the body in it."""

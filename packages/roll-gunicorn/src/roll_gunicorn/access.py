@@ -1,16 +1,19 @@
-"""Watching the requests of connections, and what gunicorn's access log says of one."""
+"""Watching the requests of an app, and what gunicorn's access log says of one."""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from roll import HttpProtocol, Request, Response
+from roll import Request, Response, Roll
 
 LEFT = 499
 """The status of what was never answered, as nginx writes it."""
 
-Tell = Callable[[Request, Response, int, float], None]
-"""Takes a request, its response, the status, and the seconds that it took."""
+KEY = "roll_gunicorn"
+"""Under it a request keeps when it began, in seconds of `perf_counter()`."""
+
+Tell = Callable[[Request, Response, float], None]
+"""Takes a request, its response, and the seconds that it took."""
 
 # One line a request, whatever a client sends: else bytes in hexadecimal digits, and a
 # backslash as two. gunicorn itself sees to quotes.
@@ -19,40 +22,17 @@ _ESCAPES = {
 } | {ord("\\"): r"\\"}
 
 
-def watched(kind: type[HttpProtocol], tell: Tell) -> type[HttpProtocol]:
-    """Make a class of connections that tells of each request, once, at its end.
+def watch(app: Roll, tell: Tell) -> None:
+    """Tell of each request of *app*, once, at its end."""
 
-    A listener would not do: others before it may end the chain, and a client may leave.
-    """
+    @app.listen("headers", before="*")
+    def begin(request: Request, response: Response) -> None:
+        request[KEY] = perf_counter()
 
-    class Watched(kind):  # type: ignore[valid-type, misc]  # whichever the app has
-        began = 0.0
-        left = False
-
-        def data_received(self, data: bytes) -> None:
-            if not self.busy:
-                self.began = perf_counter()
-            super().data_received(data)
-
-        async def write(self) -> None:
-            try:
-                await super().write()
-            finally:
-                if not self.left:
-                    self.tell(self.response.status)
-
-        def connection_lost(self, error: Exception | None) -> None:
-            if self.busy:
-                self.left = True
-                self.tell(LEFT)
-            super().connection_lost(error)
-
-        def tell(self, status: int) -> None:
-            now = perf_counter()
-            tell(self.request, self.response, status, now - self.began)
-            self.began = now  # of the next one, when it has come already
-
-    return Watched
+    @app.listen("finish", before="*")
+    def end(request: Request, response: Response) -> None:
+        now = perf_counter()
+        tell(request, response, now - request.pop(KEY, now))
 
 
 class Answer(NamedTuple):
@@ -70,12 +50,28 @@ class Question(NamedTuple):
     headers: list[tuple[str, str]]
 
 
-def answer(response: Response, status: int) -> Answer:
+def answer(response: Response) -> Answer:
     """Write a response as gunicorn's loggers read it."""
+    status = response.status if response.complete or response.written else LEFT
     return Answer(f"{status:d}", response.headers, response.sent)
 
 
-def environ(request: Request) -> dict[str, Any]:
+def refusal(status: int, remote_addr: str | None) -> tuple[Any, ...]:
+    """Write a message that was refused before it was a request.
+
+    Returns:
+        What gunicorn's loggers take: an answer, a question and an environment.
+    """
+    found = dict.fromkeys(
+        ("RAW_URI", "PATH_INFO", "QUERY_STRING", "REQUEST_METHOD", "SERVER_PROTOCOL"),
+        "-",
+    )
+    found["REMOTE_ADDR"] = remote_addr or "-"
+    found["roll.complete"] = "yes"
+    return Answer(f"{status:d}", {}, 0), Question([]), found
+
+
+def environ(request: Request, response: Response) -> dict[str, Any]:
     """Write a request as gunicorn's loggers read it: some of a WSGI environment.
 
     Nobody has checked a name that a client gives, so there is none.
@@ -89,6 +85,7 @@ def environ(request: Request) -> dict[str, Any]:
         "REQUEST_METHOD": _escape(request.method.encode()),  # a listener may set it
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "REMOTE_ADDR": _escape((request.remote_addr or "-").encode()),
+        "roll.complete": "yes" if response.complete else "no",
     }
     for name, value in request.fields:
         if name in (b"REFERER", b"USER-AGENT"):

@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.errors import AppImportError
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker as BaseWorker
 from roll import HttpProtocol, Request, Response, Roll, Server
+from roll.ending import Ending, leave_threads
+from roll.logs import format_traceback
 from roll.loops import new_event_loop
 
 from . import access, settings
@@ -68,24 +71,37 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         except ValueError as error:
             raise AppImportError(f"a setting of gunicorn's: {error}") from error
         if self._logs_access or self.cfg.max_requests:
-            # On this app, not on its class, which may have others.
-            vars(app)["HttpProtocol"] = access.watched(app.HttpProtocol, self._note)
+            access.watch(app, self._note)
+        if self._logs_access:
+            app.listen("refused")(self._note_refused)
 
     def run(self) -> None:
         """Serve until a signal, or the count of requests, says to stop."""
         # An app that does not start is no worker: gunicorn ends, not to try for ever.
         self.booted = False
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._serve())
+        ending = Ending(Arbiter.WORKER_BOOT_ERROR)
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._serve(ending))
+        finally:
+            ending.disarm()
+            if not self.booted:  # Python would wait for threads of the app
+                leave_threads(ending.status)
 
-    async def _serve(self) -> None:
+    async def _serve(self, ending: Ending) -> None:
         self._heart = asyncio.create_task(self._beat())
         context = None
         if self.cfg.is_ssl:
             context = ssl_context(self.cfg)
             context.set_alpn_protocols(["http/1.1"])  # others are not spoken here
         server = Server(self.wsgi, [one.sock for one in self.sockets], context)
+
+        def fail(error: BaseException) -> None:
+            ending.last_words = format_traceback(error) + "\n"
+            ending.arm(self.wsgi.limits.shutdown)
+
+        self.wsgi.lifecycle.failed = fail
         await server.start()
         self.booted = True
         await self._stop.wait()
@@ -108,9 +124,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
                 self._stop.set()
             await asyncio.sleep(pause)
 
-    def _note(
-        self, request: Request, response: Response, status: int, seconds: float
-    ) -> None:
+    def _note(self, request: Request, response: Response, seconds: float) -> None:
         """Count a request that has ended, and log it."""
         self.nr += 1
         if self.nr == self.max_requests:
@@ -119,11 +133,15 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
             self.handle_exit()
         if self._logs_access:
             self.log.access(
-                access.answer(response, status),
+                access.answer(response),
                 access.question(request),
-                access.environ(request),
+                access.environ(request, response),
                 timedelta(seconds=seconds),
             )
+
+    def _note_refused(self, status: int, remote_addr: str | None) -> None:
+        """Log what was refused before it was a request; it does not count as one."""
+        self.log.access(*access.refusal(status, remote_addr), timedelta())
 
     # Signals: gunicorn's methods, so that there is no moment without one of them
 

@@ -1,19 +1,18 @@
 """logger: a line for each and every request."""
 
-import asyncio
 import inspect
 import logging
 import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
 from roll import HttpError, Request, Response, Roll, hookimpl
 from roll.typing import Extension
 
-from .lines import FORMATS, Exchange
+from .lines import FORMATS, Exchange, Format
 from .output import LOGGER, Output, RequestIdFilter, current_request_id
 
 __all__ = ["RequestIdFilter", "current_request_id", "logger"]
@@ -23,9 +22,6 @@ KEY = "roll_logger"
 
 LEFT = 499
 """The status of what was never answered, as nginx writes it."""
-
-CLEANUP = 1.0
-"""Seconds that a shutdown waits for requests which were cancelled just before."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
 
@@ -47,7 +43,7 @@ def logger(
     From startup to shutdown, *handler* prints what this logger gets: these lines, and
     Roll's own, which have the tracebacks of errors when the level is DEBUG. Control
     characters, what is not ASCII, and quotes inside of quotes are escaped: a request is
-    one line. What the protocol refuses before it is a request has none.
+    one line. So is what the protocol refuses before it is a request.
 
     `"short"` is `GET /path?query`, and logged when the head is read. The others tell of
     the answer, and are logged when it is sent: `"common"` and `"combined"` as the
@@ -87,6 +83,8 @@ def logger(
     app.listen("headers", before="*")(log.follow_requests)  # some answer, or refuse
     app.listen("error")(log.follow_what_others_refuse)
     app.listen("response")(log.follow_what_others_answer)
+    app.listen("finish", before="*")(log.log_finished_requests)
+    app.listen("refused")(log.log_refused_messages)
 
 
 class RequestLog:
@@ -100,26 +98,19 @@ class RequestLog:
     """
 
     def __init__(
-        self,
-        output: Output,
-        write: Callable[[Exchange, Request], str],
-        field: str | None,
-        early: bool,
+        self, output: Output, write: Format, field: str | None, early: bool
     ) -> None:
         self._output = output
         self._write = write
         self._field = field
         self._early = early
-        self._running: set[Any] = set()  # the tasks of requests that have no line yet
 
     async def open(self) -> None:
         """Open the output."""
         self._output.open()
 
     async def close(self) -> None:
-        """Close the output, behind the lines of requests that are about to end."""
-        if self._running:  # what was cancelled is about to end
-            await asyncio.wait(self._running, timeout=CLEANUP)
+        """Close the output."""
         self._output.close()
 
     async def follow_requests(self, request: Request, response: Response) -> None:
@@ -135,14 +126,25 @@ class RequestLog:
     async def follow_what_others_answer(
         self, request: Request, response: Response
     ) -> None:
-        """Note that a request is answered."""
+        """Begin with a request that a listener before ours has answered."""
         exchange = self._begin(request, response)
-        exchange.answered = True
-        # A connection that is switched may last for days, and a request that was made
-        # by hand has no task of its own.
-        if not exchange.logged and (request.protocol is None or response.status == 101):
-            self._tell(exchange, request, response)
-            self._running.discard(asyncio.current_task())
+        # One that was made by hand has no connection, and does not finish.
+        if not self._early and request.protocol is None:
+            # What nobody sends is counted all the same.
+            self._tell(exchange, request, response, response.size, complete=True)
+
+    def log_finished_requests(self, request: Request, response: Response) -> None:
+        """Log a request that has ended."""
+        exchange = self._begin(request, response)
+        if not self._early:
+            complete = response.complete
+            self._tell(exchange, request, response, response.sent, complete)
+
+    def log_refused_messages(self, status: HTTPStatus, remote_addr: str | None) -> None:
+        """Log a message that was refused before it was a request."""
+        self._output.open()
+        refused = Exchange(None, remote_addr=remote_addr, status=status.value)
+        _log(self._write(refused, None))
 
     def _begin(self, request: Request, response: Response) -> Exchange:
         """Start to follow a request, at the first event of it that comes here."""
@@ -155,47 +157,30 @@ class RequestLog:
             response.headers[self._field] = exchange.request_id
             current_request_id.set(exchange.request_id)
         if self._early:
-            self._log(exchange, request)
-        elif request.protocol is not None:
-            # Listeners that raise or end the chain may come after any of ours, and a
-            # client may leave. The end of the task sees them all, and each once.
-            task = cast("asyncio.Task[Any]", asyncio.current_task())
-            task.add_done_callback(partial(self._end, exchange, request, response))
-            self._running.add(task)
+            _log(self._write(exchange, request))
         return exchange
-
-    def _end(
-        self,
-        exchange: Exchange,
-        request: Request,
-        response: Response,
-        task: "asyncio.Task[Any]",
-    ) -> None:
-        self._running.discard(task)
-        if not exchange.logged:
-            left = task.cancelled() and not exchange.answered
-            self._tell(exchange, request, response, LEFT if left else None)
 
     def _tell(
         self,
         exchange: Exchange,
         request: Request,
         response: Response,
-        status: int | None = None,
+        size: int | None,
+        complete: bool,
     ) -> None:
         exchange.duration = time.perf_counter() - exchange.clock
-        exchange.status = status or response.status.value
-        # What nobody sends, of a request made by hand, is counted all the same.
-        by_hand = request.protocol is None
-        exchange.size = response.size if by_hand else response.sent
+        answered = complete or response.written
+        exchange.status = response.status.value if answered else LEFT
+        exchange.size = size
+        exchange.complete = complete
         exchange.route = request.endpoint.path
-        self._log(exchange, request)
+        exchange.remote_addr = request.remote_addr
+        _log(self._write(exchange, request))
 
-    def _log(self, exchange: Exchange, request: Request) -> None:
-        exchange.logged = True
-        if LOGGER.isEnabledFor(logging.INFO):
-            # Without arguments, `%` is itself.
-            LOGGER.info(self._write(exchange, request))
+
+def _log(line: str) -> None:
+    if LOGGER.isEnabledFor(logging.INFO):
+        LOGGER.info(line)  # without arguments, `%` is itself
 
 
 # What the options say
@@ -234,7 +219,7 @@ def _check_handler(handler: Any) -> Any:
     return handler
 
 
-def _check_format(format: str) -> Callable[[Exchange, Request], str]:
+def _check_format(format: str) -> Format:
     if not isinstance(format, str):
         raise TypeError(f"format={format!r}: give one of {', '.join(FORMATS)}")
     if format not in FORMATS:

@@ -13,19 +13,19 @@ from roll import Request
 class Exchange:
     """A request and its answer, as far as they are known."""
 
-    method: str
-    """As it was sent: a listener may set another."""
+    method: str | None
+    """As it was sent: a listener may set another. None where there is no request."""
     clock: float = field(default_factory=time.perf_counter)
     """When it began, in seconds of `time.perf_counter()`."""
     began: float = field(default_factory=time.time)
     """When it began, in seconds since 1970."""
     request_id: str | None = None
-    answered: bool = False
-    """Whether an answer was ready."""
-    logged: bool = False
+    remote_addr: str | None = None
     status: int = 0
     size: int | None = None
-    """Bytes of the answer's body; None when they were not known."""
+    """Bytes of the response's body; None when they were not known."""
+    complete: bool = True
+    """Whether all of the response was sent."""
     duration: float = 0.0
     """Seconds."""
     route: str | None = None
@@ -46,48 +46,62 @@ _MONTHS = (
 )
 
 
-def short(exchange: Exchange, request: Request) -> str:
+Format = Callable[[Exchange, Request | None], str]
+"""Writes a line of a request, or of a message that was refused before it was one."""
+
+
+def short(exchange: Exchange, request: Request | None) -> str:
     """Write `GET /path?query`."""
+    if request is None:
+        host = exchange.remote_addr or "-"
+        return f"refused {exchange.status} {host}".translate(_ESCAPES)
     return _target(exchange, request).translate(_ESCAPES)
 
 
-def common(exchange: Exchange, request: Request) -> str:
+def common(exchange: Exchange, request: Request | None) -> str:
     """Write the Common Log Format, and the seconds."""
-    return f"{_common(exchange, request)} {exchange.duration:.6f}"
+    return f"{_common(exchange, request)} {_end(exchange)}"
 
 
-def combined(exchange: Exchange, request: Request) -> str:
+def combined(exchange: Exchange, request: Request | None) -> str:
     """Write the Combined Log Format, and the seconds."""
-    referer, agent = (
-        _bytes(value).decode("latin-1").translate(_QUOTED) or "-"
-        for value in (request.referer, request.headers.get("USER-AGENT", ""))
+    referer = agent = ""
+    if request is not None:
+        referer, agent = request.referer, request.headers.get("USER-AGENT", "")
+    fields = " ".join(
+        f'"{_bytes(value).decode("latin-1").translate(_QUOTED) or "-"}"'
+        for value in (referer, agent)
     )
-    line = f'{_common(exchange, request)} "{referer}" "{agent}"'
-    return f"{line} {exchange.duration:.6f}"
+    return f"{_common(exchange, request)} {fields} {_end(exchange)}"
 
 
-def as_json(exchange: Exchange, request: Request) -> str:
+def as_json(exchange: Exchange, request: Request | None) -> str:
     """Write a JSON object (RFC 8259)."""
     began = datetime.fromtimestamp(exchange.began, UTC)
-    return json.dumps(
-        {
-            "time": began.isoformat(timespec="milliseconds"),
-            "remote_addr": request.remote_addr,
-            "method": exchange.method,
-            "url": _text(request.url),
-            "version": request.version,
-            "route": exchange.route,
-            "status": exchange.status,
-            "size": exchange.size,
-            "duration": round(exchange.duration, 6),
-            "referer": _text(_bytes(request.referer)),
-            "user_agent": _text(_bytes(request.headers.get("USER-AGENT", ""))),
-            "request_id": exchange.request_id,
-        }
-    )
+    line = {
+        "time": began.isoformat(timespec="milliseconds"),
+        "remote_addr": exchange.remote_addr,
+        "method": exchange.method,
+        "url": None,
+        "version": None,
+        "route": exchange.route,
+        "status": exchange.status,
+        "size": exchange.size,
+        "complete": exchange.complete,
+        "duration": round(exchange.duration, 6),
+        "referer": "",
+        "user_agent": "",
+        "request_id": exchange.request_id,
+    }
+    if request is not None:
+        line["url"] = _text(request.url)
+        line["version"] = request.version
+        line["referer"] = _text(_bytes(request.referer))
+        line["user_agent"] = _text(_bytes(request.headers.get("USER-AGENT", "")))
+    return json.dumps(line)
 
 
-FORMATS: dict[str, Callable[[Exchange, Request], str]] = {
+FORMATS: dict[str, Format] = {
     "short": short,
     "common": common,
     "combined": combined,
@@ -99,14 +113,22 @@ def _target(exchange: Exchange, request: Request) -> str:
     return f"{exchange.method} {request.url.decode('latin-1')}"
 
 
-def _common(exchange: Exchange, request: Request) -> str:
-    host = (request.remote_addr or "-").translate(_QUOTED)
+def _common(exchange: Exchange, request: Request | None) -> str:
+    host = (exchange.remote_addr or "-").translate(_QUOTED)
     now = time.gmtime(exchange.began)
     date = f"{now.tm_mday:02}/{_MONTHS[now.tm_mon - 1]}/{now.tm_year}"
     clock = f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} +0000"
-    line = f"{_target(exchange, request)} HTTP/{request.version}".translate(_QUOTED)
+    line = "-"
+    if request is not None:
+        line = f"{_target(exchange, request)} HTTP/{request.version}"
+    line = line.translate(_QUOTED)
     size = "-" if exchange.size is None else exchange.size
     return f'{host} - - [{date}:{clock}] "{line}" {exchange.status} {size}'
+
+
+def _end(exchange: Exchange) -> str:
+    """Write the seconds, and whether the response was cut short."""
+    return f"{exchange.duration:.6f}{'' if exchange.complete else ' incomplete'}"
 
 
 def _bytes(value: str) -> bytes:

@@ -1,15 +1,19 @@
 """simple_server: serve an app from a script, and end cleanly."""
 
 import asyncio
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from roll import Roll, Server, hookimpl
+from roll.ending import Ending, leave_threads, staying
 from roll.loops import new_event_loop
 from roll.typing import Extension
 
-from .signals import stop_on_signals
+from .signals import Signals, Stopped
 from .sockets import bind, url
+from .starting import STARTUP, StartFailed, start
 
 __all__ = ["simple_server"]
 
@@ -20,7 +24,8 @@ def simple_server(
     """Serve *app* until SIGINT or SIGTERM, on uvloop where it is installed.
 
     The first signal lets running requests end, within `Limits.shutdown` seconds, and
-    returns after the app's `shutdown` listeners. A second one ends the process.
+    returns after the app's `shutdown` listeners. A second one ends the process. Where a
+    `startup` listener raises, its traceback is printed and the process exits with 5.
 
     Args:
         app: The application.
@@ -30,6 +35,8 @@ def simple_server(
 
     Raises:
         OSError: The address cannot be had; the message names it.
+        SystemExit: A `startup` listener raised. In another thread than the main one,
+            what it raised comes instead.
         TypeError: *app* is no application, but its class, for one.
         ValueError: The port is no number from 0 to 65535.
     """
@@ -37,24 +44,53 @@ def simple_server(
         raise TypeError(f"simple_server({app!r}): give an application, such as Roll()")
     say: Callable[[str], None] = _keep_quiet if quiet else _say
     sockets = bind(host, port, app.limits.backlog)
-    # KeyboardInterrupt comes where the loop takes no signal handlers.
+    server = Server(app, sockets)
+    in_main = threading.current_thread() is threading.main_thread()
+    ending = Ending(STARTUP)
+    if not in_main:  # the process is not ours to end
+        ending.disarm()
+    before = {*staying()}  # whoever has started them may wait for them
+    failure: Exception | None = None
+    # KeyboardInterrupt comes where no signal can be handled.
     with (
-        suppress(KeyboardInterrupt),
+        suppress(KeyboardInterrupt, Stopped),
+        Signals() as signals,
         asyncio.Runner(loop_factory=new_event_loop) as runner,
     ):
-        runner.run(_serve(Server(app, sockets), say))
-    say("Bye.")
+        failure = runner.run(_serve(server, say, signals, ending))
+    if ending.active and {*staying()} - before:
+        leave_threads(ending.status)
+    ending.disarm()
+    if failure is None:
+        say("Bye.")
+    elif in_main:
+        sys.stderr.write(_describe(failure))
+        sys.exit(STARTUP)
+    else:
+        raise failure
 
 
-async def _serve(server: Server, say: Callable[[str], None]) -> None:
+async def _serve(
+    server: Server, say: Callable[[str], None], signals: Signals, ending: Ending
+) -> Exception | None:
+    """Serve until a signal, and return what a `startup` listener has raised."""
+    stop = asyncio.Event()
     try:
-        stop = asyncio.Event()
-        stop_on_signals(stop)
-        await server.start()
-        say(f"Rolling on {url(server.sockets[0])}")
-        await stop.wait()
+        if await start(server, stop, signals, ending, _describe):
+            ending.disarm()
+            say(f"Rolling on {url(server.sockets[0])}")
+            await stop.wait()
+    except StartFailed as failure:
+        return failure.error
     finally:
         await server.stop()
+    return None
+
+
+def _describe(error: Exception) -> str:
+    from .exits import startup_error  # which imports click
+
+    return f"{startup_error(error)}\n"
 
 
 def _say(line: str) -> None:

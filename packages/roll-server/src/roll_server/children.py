@@ -15,10 +15,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
 
-from roll import Roll
-
 from .exits import StartError
-from .signals import stop_on_signals
 from .sockets import adopt
 
 VARIABLE = "_ROLL_CHILD"
@@ -40,8 +37,7 @@ class Link:
         self._replaced = False
 
     def watch(self, stop: asyncio.Event) -> None:
-        """Stop when the parent says so or is gone, and at SIGTERM."""
-        stop_on_signals(stop, [signal.SIGTERM])
+        """Stop when the parent says so or is gone."""
         loop = asyncio.get_running_loop()
 
         def end() -> None:
@@ -52,9 +48,8 @@ class Link:
 
         loop.add_reader(self._channel, end)
 
-    def ready(self, app: Roll, drain: float) -> None:
+    def ready(self, seconds: float) -> None:
         """Tell the parent, and how many seconds an end may take at most."""
-        seconds = drain + 2 * app.limits.shutdown + 5  # the shutdown listeners' tasks
         self._tell(READY + str(seconds).encode())
 
     def stopping(self) -> bool:
@@ -143,6 +138,8 @@ class Child:
         self._channel = channel
         self.pid = process.pid
         self.started = started
+        self.answers = False
+        """Whether it has said that it answers."""
 
     @classmethod
     async def start(
@@ -164,7 +161,7 @@ class Child:
                     env={**environment, VARIABLE: ",".join(map(str, descriptors))},
                     pass_fds=descriptors,
                 )
-            except OSError:
+            except BaseException:  # or this was cancelled, and the process has ended
                 ours.close()
                 raise
         return cls(process, ours, started)
@@ -179,6 +176,7 @@ class Child:
                 status = await self.ended()
                 return Failed(status, said.decode(errors="replace"))
             said += piece
+        self.answers = True
         return Ready(float(said.removeprefix(READY)))
 
     async def ended(self) -> int:
@@ -197,6 +195,9 @@ class Child:
             if replaced:
                 self._channel.send(REPLACED)
             self._channel.shutdown(socket.SHUT_WR)
+        if not self.answers:  # and does not look at the channel while it imports
+            with suppress(ProcessLookupError):
+                self._process.terminate()
 
     def kill(self) -> None:
         """End it at once."""

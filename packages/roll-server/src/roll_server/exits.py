@@ -50,6 +50,12 @@ class StartError(click.ClickException):
         click.echo(str(self), file=file, err=True)
 
 
+def startup_error(error: Exception) -> StartError:
+    """Say what a `startup` listener has raised."""
+    message = f"a startup listener raised {describe_error(error)}"
+    return StartError(message, Exit.STARTUP, error)
+
+
 def describe_error(error: BaseException) -> str:
     """Write what was raised on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")

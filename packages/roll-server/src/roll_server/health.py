@@ -1,16 +1,12 @@
 """Health: a route that says whether clients should be sent here."""
 
-from collections.abc import Callable
 from http import HTTPStatus
 
 from roll import Request, Response, Roll
 
 
-def add_health(app: Roll, path: str) -> Callable[[], None]:
-    """Answer 200 on *path*.
-
-    Returns:
-        What to call when the server begins to end: it answers 503 from then on.
+def add_health(app: Roll, path: str) -> None:
+    """Answer 200 on *path*, and 503 from when the server begins to end.
 
     Raises:
         ValueError: The app has a route there.
@@ -25,8 +21,7 @@ def add_health(app: Roll, path: str) -> Callable[[], None]:
             response.status = HTTPStatus.SERVICE_UNAVAILABLE
             response.body = "Draining"
 
+    @app.listen("drain", before="*")
     def drain() -> None:
         nonlocal draining
         draining = True
-
-    return drain

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 from roll import Limits
+from roll.ending import GRACE, leave_threads
 
 from . import sockets, systemd
 from .children import Parent
@@ -20,6 +22,7 @@ from .options import OPTIONS
 from .reload import reload
 from .serving import Alone, serve
 from .settings import Settings, command
+from .signals import Signals, Stopped
 from .tls import Certificate
 from .workers import Workers, supervise
 
@@ -34,12 +37,28 @@ def run(parent: Parent | None, /, **values: Any) -> None:
     a key.
     """
     settings = Settings.take(values)
-    if parent is None:
-        sys.exit(_run(settings))
-    app = load(settings.app, settings.factory)
-    certificate = _certificate(settings)
-    context = None if certificate is None else certificate.context
-    serve(settings, app, parent.sockets, context, parent.link)
+    status: int = Exit.FAILED
+    seconds = GRACE
+    try:
+        status = _run(settings) if parent is None else _run_child(settings, parent)
+        seconds = settings.limits.get("shutdown", Limits().shutdown)
+    except Stopped:
+        status = Exit.STOPPED
+    except StartError as error:
+        status = error.exit_code
+        raise
+    finally:
+        leave_threads(status, seconds)
+    sys.exit(status)
+
+
+def _run_child(settings: Settings, parent: Parent) -> int:
+    with Signals([signal.SIGTERM]) as signals:
+        app = load(settings.app, settings.factory)
+        certificate = _certificate(settings)
+        context = None if certificate is None else certificate.context
+        serve(settings, app, parent.sockets, context, parent.link, signals)
+    return Exit.STOPPED
 
 
 def _run(settings: Settings) -> int:
@@ -58,12 +77,15 @@ def _run(settings: Settings) -> int:
         return Exit.STOPPED
     if settings.workers > 1:
         with listening(settings, passed) as found:
-            workers = Workers(settings.workers, found, environment)
+            patience = settings.limits.get("shutdown", Limits().shutdown) + 2 * GRACE
+            workers = Workers(settings.workers, found, environment, patience)
             tls = certificate is not None
             return asyncio.run(supervise(workers, found, tls, notifier))
-    app = load(settings.app, settings.factory)
-    with listening(settings, passed) as found:
-        serve(settings, app, found, context, Alone(notifier, certificate, found))
+    with Signals() as signals:
+        app = load(settings.app, settings.factory)
+        with listening(settings, passed) as found:
+            keeper = Alone(notifier, certificate, found)
+            serve(settings, app, found, context, keeper, signals)
     return Exit.STOPPED
 
 

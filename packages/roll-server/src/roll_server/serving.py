@@ -6,19 +6,21 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
 import click
 from roll import Roll, Server, extensions
+from roll.ending import Ending
+from roll.logs import logger
 from roll.loops import new_event_loop
 
-from .exits import Exit, StartError, describe_error
+from .exits import Exit, StartError, startup_error
 from .health import add_health
 from .settings import Settings
-from .signals import stop_on_signals
+from .signals import Signals
 from .sockets import url
+from .starting import StartFailed, start
 from .systemd import Notifier
 from .tls import Certificate
 
@@ -32,8 +34,8 @@ class Keeper(Protocol):
     def watch(self, stop: asyncio.Event) -> None:
         """Set *stop* when the server is to end; called in its loop."""
 
-    def ready(self, app: Roll, drain: float) -> None:
-        """Know that it answers, and how many seconds it drains at its end."""
+    def ready(self, seconds: float) -> None:
+        """Know that it answers, and how many seconds its end may take."""
 
     def stopping(self) -> bool:
         """Know that it ends, and tell whether nobody else answers on its sockets."""
@@ -45,56 +47,77 @@ def serve(
     sockets: list[socket.socket],
     context: ssl.SSLContext | None,
     keeper: Keeper,
+    signals: Signals,
 ) -> None:
-    """Serve until *keeper* says to stop.
+    """Serve until a signal comes, or *keeper* says to stop.
 
     Raises:
         StartError: A setting does not fit the application, or a `startup` listener
             raised.
     """
-    drain = configure(app, settings)
+    configure(app, settings)
     seconds = DRAIN if settings.health else 0.0
     if settings.drain is not None:
         seconds = settings.drain
-    # KeyboardInterrupt comes where the loop takes no signal handlers.
-    with (
-        suppress(KeyboardInterrupt),
-        asyncio.Runner(loop_factory=new_event_loop) as runner,
-    ):
-        runner.run(_serve(Server(app, sockets, context), keeper, drain, seconds))
+    ending = Ending(Exit.STARTUP)
+    server = Server(app, sockets, context)
+    try:
+        # KeyboardInterrupt comes where no signal can be handled.
+        with (
+            suppress(KeyboardInterrupt),
+            asyncio.Runner(loop_factory=new_event_loop) as runner,
+        ):
+            runner.run(_serve(server, keeper, signals, ending, seconds))
+    finally:
+        ending.disarm()
 
 
 async def _serve(
-    server: Server, keeper: Keeper, drain: Callable[[], None], seconds: float
+    server: Server, keeper: Keeper, signals: Signals, ending: Ending, drain: float
 ) -> None:
     stop = asyncio.Event()
     keeper.watch(stop)
     replaced = False
+    # The drain listeners, what is running, and the shutdown listeners.
+    seconds = drain + 3 * server.app.limits.shutdown + 5
     try:
         try:
-            await server.start()
-        except Exception as error:
-            message = f"a startup listener raised {describe_error(error)}"
-            raise StartError(message, Exit.STARTUP, error) from error
-        keeper.ready(server.app, seconds)
+            if not await start(server, stop, signals, ending, _describe, seconds):
+                return
+        except StartFailed as failure:
+            raise startup_error(failure.error) from failure
+        ending.status = Exit.FAILED
+        keeper.ready(seconds)
         await stop.wait()
+        ending.arm(seconds)
         replaced = not keeper.stopping()
         if not replaced:
-            drain()
-            await asyncio.sleep(seconds)
+            await _drain(server.app, drain)
     finally:
         await server.stop(replaced)
+
+
+async def _drain(app: Roll, seconds: float) -> None:
+    """Tell the application that the server ends, and go on for some *seconds*."""
+    pause = asyncio.ensure_future(asyncio.sleep(seconds))
+    try:
+        async with asyncio.timeout(max(seconds, app.limits.shutdown)):
+            await app.hook("drain")
+    except Exception:
+        logger.exception("A listener of 'drain' failed")
+    await pause
+
+
+def _describe(error: Exception) -> str:
+    return f"{startup_error(error)}\n"
 
 
 RELOAD_SHUTDOWN = 0.1
 """Seconds for running requests to end when a file has changed."""
 
 
-def configure(app: Roll, settings: Settings) -> Callable[[], None]:
+def configure(app: Roll, settings: Settings) -> None:
     """Apply what the settings say of the application.
-
-    Returns:
-        What makes the health path say 503.
 
     Raises:
         StartError: The application has what a setting adds, or a package is missing.
@@ -112,18 +135,13 @@ def configure(app: Roll, settings: Settings) -> Callable[[], None]:
             level = logging.getLogger("roll").level or logging.INFO
             extensions.logger(app, level=level, format=settings.log_format)
         if settings.health is not None:
-            return add_health(app, settings.health)
+            add_health(app, settings.health)
     except (ImportError, TypeError, ValueError) as error:
         raise StartError(str(error), Exit.SETTINGS) from error
-    return _do_nothing
-
-
-def _do_nothing() -> None:
-    pass
 
 
 class Alone:
-    """The keeper of a server that no other process keeps: signals, and systemd.
+    """The keeper of a server that no other process keeps: SIGHUP, and systemd.
 
     Args:
         notifier: Tells systemd.
@@ -143,8 +161,7 @@ class Alone:
         self._watchdog: asyncio.Task[None] | None = None
 
     def watch(self, stop: asyncio.Event) -> None:
-        """Stop at SIGINT and SIGTERM, reload at SIGHUP what can be reloaded."""
-        stop_on_signals(stop)
+        """Reload at SIGHUP what can be reloaded."""
         # Else SIGHUP ends the process when its terminal is closed, as ever.
         if self._certificate is not None or self._notifier:
             # Windows has no SIGHUP (AttributeError), and loops that take no handlers
@@ -153,7 +170,7 @@ class Alone:
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGHUP, self._reload)
 
-    def ready(self, app: Roll, drain: float) -> None:
+    def ready(self, seconds: float) -> None:
         """Say where it listens."""
         announce(self._sockets, tls=self._certificate is not None)
         self._notifier.ready()

@@ -1,16 +1,67 @@
-"""What signals do in the event loop."""
+"""What signals do, from the import of an application to its end."""
 
 import asyncio
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from types import FrameType
+from typing import Any, Self
 
 
-def stop_on_signals(
-    stop: asyncio.Event,
-    numbers: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
-) -> None:
-    """Set *stop* at a signal; a second one ends the process at once."""
+class Stopped(BaseException):
+    """A signal came while nothing was open yet."""
+
+
+class Signals:
+    """Heeds the first signal; a second one of the same kind ends the process at once.
+
+    The handlers are Python's, not the loop's: they are there before the loop is, and
+    run even while a listener blocks it. Until `watch` is called, a signal raises
+    `Stopped`, wherever the main thread is.
+
+    Args:
+        numbers: The signals.
+    """
+
+    def __init__(
+        self,
+        numbers: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+    ) -> None:
+        self.came = False
+        """Whether a signal has come."""
+        self._numbers = tuple(numbers)
+        self._former: dict[signal.Signals, Any] = {}
+        self._react: Callable[[], object] = _raise
+
+    def __enter__(self) -> Self:
+        # Other threads than the main one get no signals, and may not handle them.
+        with suppress(ValueError):
+            for number in self._numbers:
+                self._former[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, former in self._former.items():
+            signal.signal(number, signal.SIG_DFL if former is None else former)
+
+    def watch(self, react: Callable[[], object]) -> None:
+        """Call *react* from now on, in the main thread, also if a signal has come."""
+        self._react = react
+        if self.came:
+            react()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        signal.signal(number, signal.SIG_DFL)  # so that a second one ends at once
+        self._react()
+
+
+def _raise() -> None:
+    raise Stopped
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set *stop* at SIGINT and SIGTERM; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
 
     def handle(number: signal.Signals) -> None:
@@ -18,8 +69,5 @@ def stop_on_signals(
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)  # so that a second one ends at once
 
-    for number in numbers:
-        # Windows' loops take no handlers (NotImplementedError): KeyboardInterrupt ends
-        # them. Nor do threads beside the main one (the others), which get no signals.
-        with suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, handle, number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, handle, number)

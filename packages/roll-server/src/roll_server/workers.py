@@ -31,10 +31,15 @@ class Workers:
         count: How many.
         sockets: What they listen on.
         environment: Their variables.
+        patience: Seconds for those to end that do not answer yet.
     """
 
     def __init__(
-        self, count: int, sockets: list[socket.socket], environment: Mapping[str, str]
+        self,
+        count: int,
+        sockets: list[socket.socket],
+        environment: Mapping[str, str],
+        patience: float,
     ) -> None:
         self.count = count
         self._sockets = sockets
@@ -42,7 +47,7 @@ class Workers:
         self._seats: dict[int, Child] = {}
         """The workers that serve; others are about to begin, or to end."""
         self._all: set[Child] = set()
-        self._seconds = 0.0
+        self._seconds = patience
         """What an end may take."""
         self._slowest = 0.0
         """What a start took."""
@@ -180,22 +185,36 @@ async def supervise(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, handle, number)
     loop.add_signal_handler(signal.SIGHUP, hang_up.set)
-    if failure := await workers.start():
+    starting = asyncio.create_task(workers.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await _end(workers, sockets, notifier)
+        return status
+    if failure := starting.result():
+        stopping.cancel()
         return failure
     announce(sockets, tls, f" with {workers.count} workers")
     notifier.ready()
     watchdog = asyncio.create_task(notifier.keep_alive())
     replacing = asyncio.create_task(_replace_at(hang_up, workers, notifier))
-    await stop.wait()
-    notifier.stopping()
+    await stopping
     replacing.cancel()
+    await _end(workers, sockets, notifier)
+    watchdog.cancel()
+    return status
+
+
+async def _end(
+    workers: Workers, sockets: list[socket.socket], notifier: Notifier
+) -> None:
+    notifier.stopping()
     # The workers have them, until each stops to accept: who comes later is refused,
     # and does not wait for an answer that nobody gives.
     for sock in sockets:
         sock.close()
     await workers.stop()
-    watchdog.cancel()
-    return status
 
 
 async def _replace_at(

@@ -1,8 +1,12 @@
 """What is opened in the loop of a test, and is closed in that loop."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from typing import Any, Self
+
+left: list[threading.Thread] = []
+"""Threads from starts that failed: Python may wait for them for ever when it exits."""
 
 
 class Lifespan:
@@ -41,7 +45,12 @@ class Lifespan:
         async with self._lock:
             if self._running is None:
                 running = self._run()
-                await anext(running)
+                before = threading.enumerate()
+                try:
+                    await anext(running)
+                except BaseException:
+                    left.extend({*threading.enumerate()} - {*before})
+                    raise
                 self._running = running
 
     async def stop(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .client import Client
-from .lifespan import Lifespan
+from .lifespan import Lifespan, left
 from .live import LiveClient
 
 if TYPE_CHECKING:
@@ -87,3 +87,12 @@ def _between(
             return await test(*args, **kwargs)
 
     return run
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Let the process exit, though an app that failed to start has left threads."""
+    if any(thread.is_alive() and not thread.daemon for thread in left):
+        from roll.ending import leave_threads
+
+        leave_threads(int(exitstatus))

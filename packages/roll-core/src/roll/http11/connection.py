@@ -189,6 +189,7 @@ class HttpProtocol(asyncio.Protocol):
                 self.task.add_done_callback(self._forget)
                 return
             self.task.cancel()
+            self.app.keep(self.task)  # it has something to clean up, and to log
         self.app.lifecycle.forget(self)
 
     def _forget(self, task: object) -> None:
@@ -313,7 +314,7 @@ class HttpProtocol(asyncio.Protocol):
                     **EAGER,
                 )
                 if "finish" in self.app.hooks:
-                    # Also where the task is cancelled before its first step.
+                    # For a task that is cancelled before its first step.
                     finish = partial(self._finish, request, response)
                     task.add_done_callback(finish, context=context)
         finally:
@@ -449,7 +450,7 @@ class HttpProtocol(asyncio.Protocol):
                 switch, self.switch = self.switch, None
                 # A listener may have refused it since.
                 if self._remaining >= 0 and response._status in INTERIM:
-                    self._run_finish(request, response)
+                    self._finish(request, response)
                     return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
@@ -467,6 +468,8 @@ class HttpProtocol(asyncio.Protocol):
         finally:
             # With what was raised, a task holds on to its frames, and to us.
             self.request = self.response = self.task = self.switch = None
+            if "finish" in self.app.hooks:  # before the next request begins
+                self._finish(request, response)
         state = self.state
         if state is not VIEW and state >= LINGERING:  # to order them takes longer
             return
@@ -482,13 +485,12 @@ class HttpProtocol(asyncio.Protocol):
         if not self._advancing:  # else this was served at once, from within
             self._advance()
 
-    def _finish(self, request: Request, response: Response, task: object) -> None:
-        """Run the `finish` listeners when a request has ended."""
-        if not (response.complete and response._status in INTERIM):  # else they ran
-            self._run_finish(request, response)
-
-    def _run_finish(self, request: Request, response: Response) -> None:
-        if "finish" in self.app.hooks:
+    def _finish(
+        self, request: Request, response: Response, task: object = None
+    ) -> None:
+        """Run the `finish` listeners, once, when a request has ended."""
+        if not response.finished:
+            response.finished = True
             self.app.hook("finish", request, response)
 
     def _more_comes(self, content: Body | None) -> bool:
