@@ -21,10 +21,10 @@ from .routing.endpoints import Endpoint
 from .routing.matching import Routes
 from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import is_cancelled
-from .typing import Listener, Upgrade
+from .typing import Listener, Upgrade, View
 
 L = TypeVar("L", bound=Listener)
-V = TypeVar("V")
+V = TypeVar("V", bound=View | type[Any])
 
 
 class _Parts(Parts):
@@ -241,9 +241,11 @@ class Roll(_Parts, IdentityDict):
                     check_offer(offered)
                 variables = request.variables
                 if variables:
-                    await endpoint.run(request, response, **variables)
+                    result = await endpoint.run(request, response, **variables)
                 else:
-                    await endpoint.run(request, response)
+                    result = await endpoint.run(request, response)
+                if result is not None:
+                    raise endpoint.returned(result)
         except (Exception, asyncio.CancelledError) as error:
             if _cancels(error):
                 raise

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from .http11.upgrade import handshake
 from .routing import endpoints as ends
-from .routing.endpoints import NOT_FOUND, Declaration, Endpoint
+from .routing.endpoints import NOT_FOUND, Declaration, Endpoint, Runner
 from .routing.matching import Routes, UnreachableRouteError
 from .routing.table import Draft
-from .typing import Upgrade, View
+from .typing import Upgrade
 
 
 class Matcher(Protocol):
@@ -85,7 +85,7 @@ class Router:
                 extras,
                 where,
                 path=path,
-                run=_runner(kind, handler, extras.get("timeout")),
+                run=_runner(kind, ends.awaited(handler, where), extras.get("timeout")),
                 lazy_body=lazy_body,
                 limits=extras.get("limits"),
                 switches=kind is not None,
@@ -110,7 +110,7 @@ class Router:
             raise ValueError(f"{error} (at {where} and at {other})") from error
 
 
-def _runner(kind: type[Upgrade] | None, view: View, timeout: float | None) -> View:
+def _runner(kind: type[Upgrade] | None, view: Runner, timeout: float | None) -> Runner:
     """Choose what stands before a view."""
     if kind is not None:
         return handshake(kind, view)

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -56,6 +56,37 @@ class Declaration(NamedTuple):
     where: str
 
 
+Runner = Callable[..., Awaitable[Any]]
+"""What runs a view, and gives what it returns, which should be nothing."""
+
+
+def awaited(view: Runner, where: str) -> Runner:
+    """Make sure that *view* can be awaited; a coroutine function stays as it is.
+
+    Any other callable may give an awaitable, as a decorator's do. Calling it raises
+    TypeError when it gives something else.
+    """
+    if inspect.iscoroutinefunction(view):
+        return view
+
+    async def run(request: Any, response: Any, **variables: Any) -> Any:
+        result = view(request, response, **variables)
+        if not inspect.isawaitable(result):
+            raise TypeError(
+                f"{_named(view, where)} is not a coroutine function: write async def, "
+                "or await asyncio.to_thread(...) in one that is"
+            )
+        return await result
+
+    return run
+
+
+def _named(view: Any, where: str) -> str:
+    """Name a view, and the place of its declaration when that is known."""
+    name = getattr(view, "__qualname__", None) or repr(view)
+    return f"view {name} ({where})" if where else f"view {name}"
+
+
 class Endpoint:
     """One view for one path and method, ready to run: what a request needs of it.
 
@@ -93,7 +124,7 @@ class Endpoint:
         where: str = "",
         *,
         path: str | None = None,
-        run: View | None = None,
+        run: Runner | None = None,
         lazy_body: bool = False,
         limits: Limits | None = None,
         found: bool = True,
@@ -104,7 +135,7 @@ class Endpoint:
         self.extras = {} if extras is None else extras
         self.where = where
         self.path = path
-        self.run = run or view
+        self.run = run or awaited(view, where)
         self.lazy_body = lazy_body
         self.limits = limits
         self.found = found
@@ -112,6 +143,15 @@ class Endpoint:
         self.finishes = finishes
         self.payload: dict[str, Any] | None = None
         """What `request.route.payload` shows."""
+
+    def returned(self, result: Any) -> TypeError:
+        """Make the error that says that the view has returned something."""
+        kind = f"a value of type {type(result).__name__}"
+        advice = "set response.body or response.json instead"
+        if inspect.iscoroutine(result):
+            result.close()  # nobody awaits it, which would be a warning
+            kind, advice = "a coroutine", "await it first"
+        return TypeError(f"{_named(self.view, self.where)} returns {kind}: {advice}")
 
 
 async def _not_found(request: Any, response: Any) -> None:
@@ -164,19 +204,21 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
         )
 
 
-def bounded(view: View, seconds: float) -> View:
+def bounded(view: Runner, seconds: float) -> Runner:
     """Make the function that runs *view*, and raises HttpError 503 when it is late."""
 
-    async def run(request: Any, response: Any, **variables: Any) -> None:
+    async def run(request: Any, response: Any, **variables: Any) -> Any:
         try:
             async with asyncio.timeout(seconds) as timeout:
-                await view(request, response, **variables)
+                result = await view(request, response, **variables)
             if timeout.expired():  # and the view has answered instead of ending
                 raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
         except TimeoutError as error:
             if not timeout.expired():
                 raise
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
+        else:
+            return result
         finally:
             # It knows the task, which holds on to what it was cancelled with, and
             # that, by its traceback, to this frame.

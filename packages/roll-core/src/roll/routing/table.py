@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-V = TypeVar("V")
+from ..typing import View
+
+V = TypeVar("V", bound=View | type[Any])
 
 
 class Draft(NamedTuple):
