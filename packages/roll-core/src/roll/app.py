@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from . import events, plugins
 from .datastructures import IdentityDict
@@ -25,6 +25,23 @@ from .typing import Listener, Upgrade, View
 
 L = TypeVar("L", bound=Listener)
 V = TypeVar("V", bound=View | type[Any])
+
+
+def _no_shortcut(name: str, path: object) -> TypeError:
+    methods = "" if name == "get" else f", methods=[{name.upper()!r}]"
+    return TypeError(
+        f"app.{name}({path!r}) declares no view: write @app.route({path!r}{methods}), "
+        "since the app is a dict; or use a RouteTable"
+    )
+
+
+def _refuse_shortcut(name: str) -> Callable[..., NoReturn]:
+    def shortcut(self: "Roll", path: object = "/", **options: Any) -> NoReturn:
+        raise _no_shortcut(name, path)
+
+    shortcut.__name__ = name
+    shortcut.__doc__ = f"Raise TypeError: `route` declares views for {name.upper()}."
+    return shortcut
 
 
 class _Parts(Parts):
@@ -145,6 +162,20 @@ class Roll(_Parts, IdentityDict):
             return view
 
         return declare
+
+    def get(self, key: str, default: Any = None, /, **options: Any) -> Any:
+        """Give what the dict has under *key*.
+
+        Raises:
+            TypeError: It looks like the path of a route, which `route` declares.
+        """
+        if options or (isinstance(key, str) and key.startswith("/")):
+            raise _no_shortcut("get", key)
+        return super().get(key, default)
+
+    post, put, patch, delete, head, options = map(
+        _refuse_shortcut, ("post", "put", "patch", "delete", "head", "options")
+    )
 
     def include(self, routes: RouteTable, prefix: str = "") -> None:
         """Declare all routes of a table, their paths behind *prefix*.
