@@ -469,6 +469,8 @@ async def test_the_kind_of_route_may_be_overridden(client, app):
         ("/a{x:int}.b", [("/a", "x", "int"), (".b", None, "")]),
         ("/{x}{y}/", [("/", "x", ""), ("", "y", ""), ("/", None, "")]),
         ("/{x:a:b}", [("/", "x", "a:b"), ("", None, "")]),
+        ("/<a/b>", [("/<a/b>", None, "")]),
+        ("/{x:(?P<y>b)}", [("/", "x", "(?P<y>b)"), ("", None, "")]),
         ("/{x:[^/]{2}}b", [("/", "x", "[^/]{2}"), ("b", None, "")]),
         (r"/{x:\}+}/c", [("/", "x", r"\}+"), ("/c", None, "")]),
         (r"/{x:\{\\}", [("/", "x", r"\{\\"), ("", None, "")]),
@@ -490,6 +492,8 @@ def test_a_path_is_split_into_its_parts(path, parts):
         ("/{x:{}", "does not close a brace"),
         ("/x}", "closes a brace that is not open"),
         ("/{x}}", "closes a brace that is not open"),
+        ("/<id>/b", "'/<id>/b': write '{id}' instead of '<id>'"),
+        ("/{x}/<int:id>", "write '{id:int}' instead of '<int:id>'"),
     ],
 )
 def test_a_path_that_cannot_be_split_says_why(path, problem):

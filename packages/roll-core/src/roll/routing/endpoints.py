@@ -170,17 +170,41 @@ UNDECODABLE = Endpoint(_undecodable, lazy_body=True, found=False)
 """The endpoint of every path that is not UTF-8."""
 
 
+_OURS = ("methods", "protocol", "lazy_body", "limits", "timeout", "on_disconnect")
+"""The keywords of `route` that mean something to Roll itself."""
+
+
+def check_names(path: str, extras: Iterable[str]) -> None:
+    """Require that no extra has nearly the name of a keyword that Roll knows.
+
+    `limit` may be an extra: those that limit how often a view is called use it.
+
+    Raises:
+        TypeError: One has.
+    """
+    for name in extras:
+        if name in _OURS or name == "limit":
+            continue
+        import difflib  # for a route with extras of an extension
+
+        near = difflib.get_close_matches(name.lower(), _OURS, n=1, cutoff=0.85)
+        if near:
+            raise TypeError(f"{path}: {name}= is unknown; did you mean {near[0]}=?")
+
+
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     """Check the extras of a route that are Roll's own.
 
     Raises:
-        TypeError: `limits` or `timeout` has another type, or one is called `view`.
+        TypeError: `limits` or `timeout` has another type, or one is called `view` or
+            has nearly the name of another keyword.
         ValueError: One has no meaning, or none for a route that switches protocols.
     """
     if "view" in extras:
         raise TypeError(
             f"{path}: an extra cannot be called view: listeners are given it"
         )
+    check_names(path, extras)
     limits = extras.get("limits")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
