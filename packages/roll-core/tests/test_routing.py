@@ -386,6 +386,18 @@ def test_a_table_has_a_decorator_for_each_method(app, method):
     assert app.declarations[0][:3] == ("/", (method.upper(),), view)
 
 
+@pytest.mark.parametrize("name", ["route", "get"])
+def test_a_route_that_a_table_gets_once_it_is_included_is_an_error(app, name):
+    table = RouteTable()
+    declare = getattr(table, name)
+    declare("/a")(view)
+    late = declare("/b")
+    app.include(table)
+    with pytest.raises(RuntimeError, match=r"'/b' is declared after app\.include"):
+        late(view)
+    assert [draft.path for draft, _ in table.declared] == ["/a"]
+
+
 def test_a_table_may_be_included_twice(app):
     table = RouteTable()
     table.get("/")(view)

@@ -180,11 +180,14 @@ class Roll(_Parts, IdentityDict):
     def include(self, routes: RouteTable, prefix: str = "") -> None:
         """Declare all routes of a table, their paths behind *prefix*.
 
+        The table takes no more routes from then on; other apps may include it, too.
+
         Raises:
             ValueError: As `route` does.
         """
         if prefix.endswith("/"):
             raise ValueError(f"prefix={prefix!r}: leave the slash at its end out")
+        routes.included = True
         for draft, view in routes.declared:
             self._declare(draft._replace(path=prefix + draft.path), view)
 

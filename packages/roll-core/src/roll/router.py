@@ -1,6 +1,6 @@
 """Router: the routes of an app, and which of them answers a request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from .http11.upgrade import handshake
@@ -73,6 +73,8 @@ class Router:
         if (check := getattr(kind, "check_extras", None)) is not None:
             check(extras)
         handlers = ends.handlers(view, methods)
+        if kind is not None:
+            _check_methods(draft, handlers, kind.ALLOWED_METHODS)
         known = self._endpoints.setdefault(path, {})
         for method in [method for method in handlers if method in known]:
             raise ValueError(
@@ -108,6 +110,19 @@ class Router:
         except UnreachableRouteError as error:
             other = next(iter(self._endpoints[error.other].values())).where
             raise ValueError(f"{error} (at {where} and at {other})") from error
+
+
+def _check_methods(
+    draft: Draft, methods: Iterable[str], allowed: tuple[str, ...]
+) -> None:
+    """Require that a route has only the methods that its protocol can begin with."""
+    others = ", ".join(method for method in methods if method not in allowed)
+    if others:
+        raise ValueError(
+            f"{draft.path}: protocol={draft.protocol!r} cannot serve {others}, only "
+            f"{', '.join(allowed)}: leave out methods=, and declare a second route for "
+            "other views"
+        )
 
 
 def _runner(kind: type[Upgrade] | None, view: Runner, timeout: float | None) -> Runner:
