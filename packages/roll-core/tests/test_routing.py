@@ -246,6 +246,23 @@ async def test_the_first_two_arguments_may_have_any_name(client, app):
     assert (await client.get("/joe")).body == b"joe"
 
 
+@pytest.mark.parametrize("extras", [{}, {"timeout": 60}])
+async def test_arguments_named_in_the_other_order_are_given_by_name(
+    client, app, extras
+):
+    @app.route("/{name}", **extras)
+    async def hello(response, request, name):
+        response.body = f"{request.path} {name}"
+
+    @app.route("/class/{name}", **extras)
+    class Hello:
+        async def on_get(self, response, request, name):
+            response.body = f"{request.path} {name}"
+
+    assert (await client.get("/joe")).body == b"/joe joe"
+    assert (await client.get("/class/joe")).body == b"/class/joe joe"
+
+
 async def test_a_decorator_may_stand_between_route_and_view(client, app):
     def shout(view):
         @functools.wraps(view)

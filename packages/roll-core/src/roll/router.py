@@ -87,7 +87,7 @@ class Router:
                 extras,
                 where,
                 path=path,
-                run=_runner(kind, ends.awaited(handler, where), extras.get("timeout")),
+                run=_runner(kind, ends.ready(handler, where), extras.get("timeout")),
                 lazy_body=lazy_body,
                 limits=extras.get("limits"),
                 switches=kind is not None,

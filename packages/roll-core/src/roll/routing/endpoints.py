@@ -60,17 +60,21 @@ Runner = Callable[..., Awaitable[Any]]
 """What runs a view, and gives what it returns, which should be nothing."""
 
 
-def awaited(view: Runner, where: str) -> Runner:
-    """Make sure that *view* can be awaited; a coroutine function stays as it is.
+def ready(view: Runner, where: str) -> Runner:
+    """Make *view* ready to be run; a usual coroutine function stays as it is.
 
-    Any other callable may give an awaitable, as a decorator's do. Calling it raises
-    TypeError when it gives something else.
+    A view whose parameters are named `(response, request)` gets them by name. One that
+    is not a coroutine function may give an awaitable, as a decorator's do: running it
+    raises TypeError when it gives something else.
     """
-    if inspect.iscoroutinefunction(view):
+    call: Callable[..., Any] = view
+    if _takes_response_first(view):
+        call = _swapped(view)
+    elif inspect.iscoroutinefunction(view):
         return view
 
     async def run(request: Any, response: Any, **variables: Any) -> Any:
-        result = view(request, response, **variables)
+        result = call(request, response, **variables)
         if not inspect.isawaitable(result):
             raise TypeError(
                 f"{_named(view, where)} is not a coroutine function: write async def, "
@@ -79,6 +83,26 @@ def awaited(view: Runner, where: str) -> Runner:
         return await result
 
     return run
+
+
+def _takes_response_first(view: Any) -> bool:
+    signature = _signature(view)
+    names = () if signature is None else tuple(signature.parameters)
+    return names[:2] == ("response", "request")
+
+
+def _swapped(view: Runner) -> Runner:
+    return lambda request, response, **variables: view(response, request, **variables)
+
+
+def _signature(view: Any) -> inspect.Signature | None:
+    """Read what a view itself takes, not what a decorator has wrapped."""
+    try:
+        return inspect.signature(view, follow_wrapped=False)
+    except ValueError:  # a builtin that does not tell
+        return None
+    except TypeError:
+        raise TypeError(f"{view!r} is no view: it cannot be called") from None
 
 
 def _named(view: Any, where: str) -> str:
@@ -135,7 +159,7 @@ class Endpoint:
         self.extras = {} if extras is None else extras
         self.where = where
         self.path = path
-        self.run = run or awaited(view, where)
+        self.run = run or ready(view, where)
         self.lazy_body = lazy_body
         self.limits = limits
         self.found = found
@@ -354,13 +378,3 @@ def check_variables(views: Iterable[View], names: Sequence[str]) -> None:
                     f"{view!r} takes {signature}; its route gives "
                     f"(request, response, {', '.join(names)}): {error}"
                 ) from None
-
-
-def _signature(view: Any) -> inspect.Signature | None:
-    """Read what a view itself takes, not what a decorator has wrapped."""
-    try:
-        return inspect.signature(view, follow_wrapped=False)
-    except ValueError:  # a builtin that does not tell
-        return None
-    except TypeError:
-        raise TypeError(f"{view!r} is no view: it cannot be called") from None
