@@ -238,6 +238,13 @@ class Roll(_Parts, IdentityDict):
 
         return add
 
+    def find_mistakes(self) -> list[str]:
+        """Tell what is likely to be a mistake, such as a listener of `"reqest"`.
+
+        Each is logged as a warning when the app starts, too.
+        """
+        return [*events.near_misses(self.hooks)]
+
     def _entries(self, name: str) -> list[Entry]:
         """List the listeners of an event as they were added.
 
