@@ -1,9 +1,10 @@
 """Every installed extension keeps the contract of extensions, those of others too."""
 
+import re
 from importlib import metadata
 
 import pytest
-from roll import plugins
+from roll import Roll, plugins
 from roll.extensions import DISTRIBUTIONS
 from roll_contract import ExtensionContract
 
@@ -32,6 +33,15 @@ def is_installed(distribution):
 def test_an_installed_distribution_gives_its_extensions(name, distribution):
     # So that none is left untested because it gives nothing.
     assert (name in plugins.extensions()) == is_installed(distribution)
+
+
+@pytest.mark.parametrize("wrong", ["https://a", Roll])
+@pytest.mark.parametrize("name", sorted({*plugins.extensions()} & {*DISTRIBUTIONS}))
+def test_an_extension_that_is_called_without_an_app_shows_the_call(name, wrong):
+    extension = plugins.extensions()[name]
+    called = re.escape(f"{extension.__name__}({wrong!r}): give ")
+    with pytest.raises(TypeError, match=f"^{called}(the app first, as in|an app)"):
+        extension(wrong)
 
 
 for name, extension in plugins.extensions().items():

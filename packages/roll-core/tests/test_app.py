@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from http import HTTPStatus
 
 import pytest
@@ -369,6 +370,31 @@ def test_a_route_and_a_listener_need_parentheses(app):
             route(view)
     with pytest.raises(TypeError, match=r"name an event, as in listen\('startup'\)"):
         app.listen(view)
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("get", ""),
+        ("post", ", methods=['POST']"),
+        ("put", ", methods=['PUT']"),
+        ("patch", ", methods=['PATCH']"),
+        ("delete", ", methods=['DELETE']"),
+        ("head", ", methods=['HEAD']"),
+        ("options", ", methods=['OPTIONS']"),
+    ],
+)
+@pytest.mark.parametrize("extras", [{}, {"login": True}])
+def test_an_app_has_no_decorator_for_one_method(app, name, methods, extras):
+    message = re.escape(f"write @app.route('/x'{methods}), since the app is a dict")
+    with pytest.raises(TypeError, match=message):
+        getattr(app, name)("/x", **extras)
+
+
+def test_get_is_the_method_of_a_dict_for_other_keys(app):
+    app["db"] = 1
+    assert (app.get("db"), app.get("cache"), app.get("cache", 2)) == (1, None, 2)
+    assert app.get(("/x",)) is None
 
 
 def test_a_mistake_in_a_route_tells_where_it_is_declared(app):

@@ -664,3 +664,28 @@ async def test_a_startup_that_fails_may_be_tried_again(app):
     await app.startup()
     await app.shutdown()
     assert seen == ["startup", "shutdown"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("reqest", "request"),
+        ("Response", "response"),
+        ("start_up", "startup"),
+        ("route_add", "route:add"),
+        ("websocket-connect", "websocket_connect"),
+    ],
+)
+async def test_a_start_warns_of_an_event_with_nearly_the_name_of_one(
+    app, name, near, caplog
+):
+    app.listen(name)(print)
+    app.listen("request")(lambda request, response: None)
+    app.listen("order_paid")(print)
+    warning = f"listen({name!r}): Roll has no such event; did you mean {near!r}?"
+    assert app.find_mistakes() == [warning]
+    await app.open()
+    await app.close()
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", warning)
+    ]

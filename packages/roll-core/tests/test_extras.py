@@ -271,6 +271,17 @@ async def test_a_path_that_does_not_decode_is_of_no_such_route(app):
             TypeError,
             "an extra cannot be called view: listeners are given it",
         ),
+        ({"method": "POST"}, TypeError, "method= is unknown; did you mean methods="),
+        ({"Methods": "POST"}, TypeError, "Methods= is unknown; did you mean methods="),
+        ({"lazybody": 1}, TypeError, "lazybody= is unknown; did you mean lazy_body="),
+        ({"protocols": 1}, TypeError, "protocols= is unknown; did you mean protocol="),
+        ({"mehtods": "*"}, TypeError, "mehtods= is unknown; did you mean methods="),
+        ({"timeouts": 1}, TypeError, "timeouts= is unknown; did you mean timeout="),
+        (
+            {"on_disconect": "finish"},
+            TypeError,
+            "on_disconect= is unknown; did you mean on_disconnect=",
+        ),
         ({"limits": 1}, TypeError, "limits=1: give a roll.Limits"),
         (
             {"limits": Limits(body=1, upload=1)},
@@ -294,7 +305,7 @@ def test_an_extra_without_meaning_is_an_error_when_declared(
 ):
     async def view(request, response): ...
 
-    with pytest.raises(error, match=f"^/x: {message}\n"):
+    with pytest.raises(error, match=rf"^/x: {message}\??\n"):
         app.route("/x", **extras)(view)
     assert app.declarations == []
 
@@ -320,3 +331,11 @@ def test_routes_that_switch_protocols_have_no_such_extras(app, install, extras):
 
     with pytest.raises(ValueError, match="are for views that answer requests"):
         app.route("/x", protocol="echo", **extras)(view)
+
+
+def test_extras_whose_names_are_not_near_are_free(app):
+    async def view(request, response): ...
+
+    extras = {"limit": "10/minute", "name": "x", "login": True, "subprotocols": []}
+    app.route("/x", **extras)(view)
+    assert app.declarations[0].extras == extras

@@ -3,6 +3,7 @@
 The packages are real ones in a folder on the path: code, and metadata beside it.
 """
 
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -293,3 +294,11 @@ def test_import_roll_loads_no_plugin_no_extension_and_no_pluggy():
 def test_every_public_name_is_there():
     for name in roll.__all__:
         assert getattr(roll, name) is not None
+
+
+@pytest.mark.parametrize("wrong", ["https://a", None, Roll])
+def test_an_extension_may_require_an_app(wrong):
+    message = f"cors({wrong!r}): give the app first, as in cors(app)"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        plugins.require_app("cors", wrong)
+    plugins.require_app("cors", Roll())

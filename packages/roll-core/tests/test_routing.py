@@ -4,7 +4,7 @@ import functools
 import re
 
 import pytest
-from roll import HTTP_METHODS, Limits, Roll, Routes, RouteTable
+from roll import HTTP_METHODS, Endpoint, Limits, Roll, Routes, RouteTable
 from roll.routing import PathPart, split_path
 from roll.routing.endpoints import handlers
 from roll.routing.table import caller
@@ -246,6 +246,23 @@ async def test_the_first_two_arguments_may_have_any_name(client, app):
     assert (await client.get("/joe")).body == b"joe"
 
 
+@pytest.mark.parametrize("extras", [{}, {"timeout": 60}])
+async def test_arguments_named_in_the_other_order_are_given_by_name(
+    client, app, extras
+):
+    @app.route("/{name}", **extras)
+    async def hello(response, request, name):
+        response.body = f"{request.path} {name}"
+
+    @app.route("/class/{name}", **extras)
+    class Hello:
+        async def on_get(self, response, request, name):
+            response.body = f"{request.path} {name}"
+
+    assert (await client.get("/joe")).body == b"/joe joe"
+    assert (await client.get("/class/joe")).body == b"/class/joe joe"
+
+
 async def test_a_decorator_may_stand_between_route_and_view(client, app):
     def shout(view):
         @functools.wraps(view)
@@ -386,6 +403,18 @@ def test_a_table_has_a_decorator_for_each_method(app, method):
     assert app.declarations[0][:3] == ("/", (method.upper(),), view)
 
 
+@pytest.mark.parametrize("name", ["route", "get"])
+def test_a_route_that_a_table_gets_once_it_is_included_is_an_error(app, name):
+    table = RouteTable()
+    declare = getattr(table, name)
+    declare("/a")(view)
+    late = declare("/b")
+    app.include(table)
+    with pytest.raises(RuntimeError, match=r"'/b' is declared after app\.include"):
+        late(view)
+    assert [draft.path for draft, _ in table.declared] == ["/a"]
+
+
 def test_a_table_may_be_included_twice(app):
     table = RouteTable()
     table.get("/")(view)
@@ -469,6 +498,8 @@ async def test_the_kind_of_route_may_be_overridden(client, app):
         ("/a{x:int}.b", [("/a", "x", "int"), (".b", None, "")]),
         ("/{x}{y}/", [("/", "x", ""), ("", "y", ""), ("/", None, "")]),
         ("/{x:a:b}", [("/", "x", "a:b"), ("", None, "")]),
+        ("/<a/b>", [("/<a/b>", None, "")]),
+        ("/{x:(?P<y>b)}", [("/", "x", "(?P<y>b)"), ("", None, "")]),
         ("/{x:[^/]{2}}b", [("/", "x", "[^/]{2}"), ("b", None, "")]),
         (r"/{x:\}+}/c", [("/", "x", r"\}+"), ("/c", None, "")]),
         (r"/{x:\{\\}", [("/", "x", r"\{\\"), ("", None, "")]),
@@ -490,8 +521,89 @@ def test_a_path_is_split_into_its_parts(path, parts):
         ("/{x:{}", "does not close a brace"),
         ("/x}", "closes a brace that is not open"),
         ("/{x}}", "closes a brace that is not open"),
+        ("/<id>/b", "'/<id>/b': write '{id}' instead of '<id>'"),
+        ("/{x}/<int:id>", "write '{id:int}' instead of '<int:id>'"),
     ],
 )
 def test_a_path_that_cannot_be_split_says_why(path, problem):
     with pytest.raises(ValueError, match=problem):
         split_path(path)
+
+
+# Views that are not as they have to be
+
+
+async def give_text(request, response):
+    return "Hello"
+
+
+async def hand_coroutine_on(request, response):
+    return give_text(request, response)
+
+
+class GiveDict:
+    async def on_get(self, request, response):
+        return {}
+
+
+def write_plainly(request, response):
+    response.body = "Hello"
+
+
+@pytest.mark.parametrize("extras", [{}, {"timeout": 60}])
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        (
+            give_text,
+            "view give_text ({where}) returns a value of type str: "
+            "set response.body or response.json instead",
+        ),
+        (
+            GiveDict,
+            "view GiveDict.on_get ({where}) returns a value of type dict: "
+            "set response.body or response.json instead",
+        ),
+        (
+            hand_coroutine_on,
+            "view hand_coroutine_on ({where}) returns a coroutine: await it first",
+        ),
+        (
+            write_plainly,
+            "view write_plainly ({where}) is not a coroutine function: write async "
+            "def, or await asyncio.to_thread(...) in one that is",
+        ),
+    ],
+)
+async def test_a_view_that_returns_something_or_is_plain_is_a_500_that_says_so(
+    client, app, caplog, wrong, problem, extras
+):
+    app.route("/", **extras)(wrong)
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    [message] = caplog.messages
+    assert problem.format(where=app.declarations[0].where) in message
+
+
+async def test_an_endpoint_made_by_hand_names_its_view_alone(client, app, caplog):
+    @app.listen("route:find")
+    def find(path, request):
+        return Endpoint(functools.partial(write_plainly), path="/"), {}
+
+    assert (await client.get("/")).status == 500
+    [message] = caplog.messages
+    assert "view functools.partial(<function write_plainly at" in message
+
+
+async def test_a_callable_that_gives_an_awaitable_may_be_a_view(client, app):
+    class Wrapper:
+        def __call__(self, request, response):
+            return view(request, response, wrapped=True)
+
+    app.route("/")(Wrapper())
+    assert (await client.get("/")).json == {"wrapped": True}
+
+
+def test_a_coroutine_function_runs_as_it_is(app):
+    app.route("/")(view)
+    assert app.router.find("/", "GET")[0].run is view

@@ -582,3 +582,29 @@ async def test_the_switch_is_told_of_before_the_other_protocol_writes(app):
     await settle(client)
     assert client.data == OK + SWITCHED + b"ping"
     client.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("methods", "others"),
+    [
+        ("POST", "POST"),
+        (["GET", "POST", "PUT"], "POST, PUT"),
+        ("*", "HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT"),
+    ],
+)
+def test_a_method_that_no_handshake_has_is_an_error(app, methods, others):
+    async def view(request, connection): ...
+
+    message = f"^/a: protocol='websocket' cannot serve {others}, only GET: leave out"
+    with pytest.raises(ValueError, match=message):
+        app.route("/a", methods, protocol="websocket")(view)
+    app.route("/a", ["GET"], protocol="websocket")(view)
+
+
+def test_a_class_view_of_a_protocol_has_only_the_methods_of_a_handshake(app):
+    class View:
+        async def on_get(self, request, connection): ...
+        async def on_post(self, request, response): ...
+
+    with pytest.raises(ValueError, match="cannot serve POST, only GET"):
+        app.route("/a", protocol="websocket")(View)

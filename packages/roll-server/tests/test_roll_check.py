@@ -108,6 +108,14 @@ def test_an_order_that_names_what_is_not_installed_is_wrong(check, tmp_path):
     )
 
 
+def test_an_event_whose_name_is_nearly_one_of_roll_s_is_wrong(check, tmp_path):
+    (tmp_path / "shop.py").write_text(
+        'from roll import Roll\napp = Roll()\napp.listen("reqest")(print)\n'
+    )
+    finding = "listen('reqest'): Roll has no such event; did you mean 'request'?\n"
+    assert check("shop") == (1, finding, "")
+
+
 def test_an_order_may_speak_of_all_others(check, tmp_path):
     (tmp_path / "shop.py").write_text(
         'from roll import Roll\napp = Roll()\napp.listen("mine", after="*")(print)\n'

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from . import events, plugins
 from .datastructures import IdentityDict
@@ -21,10 +21,27 @@ from .routing.endpoints import Endpoint
 from .routing.matching import Routes
 from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import is_cancelled
-from .typing import Listener, Upgrade
+from .typing import Listener, Upgrade, View
 
 L = TypeVar("L", bound=Listener)
-V = TypeVar("V")
+V = TypeVar("V", bound=View | type[Any])
+
+
+def _no_shortcut(name: str, path: object) -> TypeError:
+    methods = "" if name == "get" else f", methods=[{name.upper()!r}]"
+    return TypeError(
+        f"app.{name}({path!r}) declares no view: write @app.route({path!r}{methods}), "
+        "since the app is a dict; or use a RouteTable"
+    )
+
+
+def _refuse_shortcut(name: str) -> Callable[..., NoReturn]:
+    def shortcut(self: "Roll", path: object = "/", **options: Any) -> NoReturn:
+        raise _no_shortcut(name, path)
+
+    shortcut.__name__ = name
+    shortcut.__doc__ = f"Raise TypeError: `route` declares views for {name.upper()}."
+    return shortcut
 
 
 class _Parts(Parts):
@@ -148,14 +165,31 @@ class Roll(_Parts, IdentityDict):
 
         return declare
 
+    def get(self, key: str, default: Any = None, /, **options: Any) -> Any:
+        """Give what the dict has under *key*.
+
+        Raises:
+            TypeError: It looks like the path of a route, which `route` declares.
+        """
+        if options or (isinstance(key, str) and key.startswith("/")):
+            raise _no_shortcut("get", key)
+        return super().get(key, default)
+
+    post, put, patch, delete, head, options = map(
+        _refuse_shortcut, ("post", "put", "patch", "delete", "head", "options")
+    )
+
     def include(self, routes: RouteTable, prefix: str = "") -> None:
         """Declare all routes of a table, their paths behind *prefix*.
+
+        The table takes no more routes from then on; other apps may include it, too.
 
         Raises:
             ValueError: As `route` does.
         """
         if prefix.endswith("/"):
             raise ValueError(f"prefix={prefix!r}: leave the slash at its end out")
+        routes.included = True
         for draft, view in routes.declared:
             self._declare(draft._replace(path=prefix + draft.path), view)
 
@@ -206,6 +240,13 @@ class Roll(_Parts, IdentityDict):
 
         return add
 
+    def find_mistakes(self) -> list[str]:
+        """Tell what is likely to be a mistake, such as a listener of `"reqest"`.
+
+        Each is logged as a warning when the app starts, too.
+        """
+        return [*events.near_misses(self.hooks)]
+
     def _entries(self, name: str) -> list[Entry]:
         """List the listeners of an event as they were added.
 
@@ -243,9 +284,11 @@ class Roll(_Parts, IdentityDict):
                     check_offer(offered)
                 variables = request.variables
                 if variables:
-                    await endpoint.run(request, response, **variables)
+                    result = await endpoint.run(request, response, **variables)
                 else:
-                    await endpoint.run(request, response)
+                    result = await endpoint.run(request, response)
+                if result is not None:
+                    raise endpoint.returned(result)
         except (Exception, asyncio.CancelledError) as error:
             if _cancels(error):
                 raise

@@ -3,7 +3,15 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from typing import Any, NamedTuple
 
 from .logs import logger
@@ -46,6 +54,17 @@ THOROUGH = frozenset({"shutdown", "finish", "refused"})
 
 UNAWAITED = frozenset({"finish", "refused"})
 """Those of them from which nothing is raised in the end."""
+
+
+def near_misses(names: Iterable[str]) -> Iterator[str]:
+    """Tell which names of events are nearly, but not quite, those of Roll's own."""
+    for name in names:
+        if name in EVENTS:
+            continue
+        import difflib  # for an app with events of its own
+
+        for near in difflib.get_close_matches(name.lower(), EVENTS, n=1, cutoff=0.85):
+            yield f"listen({name!r}): Roll has no such event; did you mean {near!r}?"
 
 
 def bind(event: str, listener: Listener) -> Listener:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol, cast
 
-from . import descriptors
+from . import descriptors, events
 from .http11.connection import HttpProtocol
 from .http11.outbox import Outbox
 from .logs import logger
@@ -94,6 +94,8 @@ class Lifecycle:
         self._loop = asyncio.get_running_loop()
         if self._closing.is_set():  # a start again, maybe in another loop
             self._closing = asyncio.Event()
+        for mistake in events.near_misses(self._app.hooks):
+            logger.warning("%s", mistake)
         try:
             await self._app.hook("startup")
         except BaseException as error:

@@ -18,6 +18,21 @@ class PluginError(Exception):
     """An installed plugin cannot be used; the message names its distribution."""
 
 
+def require_app(extension: str, app: object) -> None:
+    """Require that an extension is called with an app: its first line, as a rule.
+
+    Args:
+        extension: The name of its function.
+        app: What it was called with.
+
+    Raises:
+        TypeError: It is something else; the message shows the call to write.
+    """
+    if isinstance(app, type) or not hasattr(app, "listen"):
+        call = f"{extension}({app!r})"
+        raise TypeError(f"{call}: give the app first, as in {extension}(app)")
+
+
 @functools.cache
 def manager() -> "pluggy.PluginManager":
     """Load every installed plugin, once a process, when first asked for.

@@ -1,14 +1,14 @@
 """Router: the routes of an app, and which of them answers a request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from .http11.upgrade import handshake
 from .routing import endpoints as ends
-from .routing.endpoints import NOT_FOUND, Declaration, Endpoint
+from .routing.endpoints import NOT_FOUND, Declaration, Endpoint, Runner
 from .routing.matching import Routes, UnreachableRouteError
 from .routing.table import Draft
-from .typing import Upgrade, View
+from .typing import Upgrade
 
 
 class Matcher(Protocol):
@@ -73,6 +73,8 @@ class Router:
         if (check := getattr(kind, "check_extras", None)) is not None:
             check(extras)
         handlers = ends.handlers(view, methods)
+        if kind is not None:
+            _check_methods(draft, handlers, kind.ALLOWED_METHODS)
         known = self._endpoints.setdefault(path, {})
         for method in [method for method in handlers if method in known]:
             raise ValueError(
@@ -85,7 +87,7 @@ class Router:
                 extras,
                 where,
                 path=path,
-                run=_runner(kind, handler, extras.get("timeout")),
+                run=_runner(kind, ends.ready(handler, where), extras.get("timeout")),
                 lazy_body=lazy_body,
                 limits=extras.get("limits"),
                 switches=kind is not None,
@@ -110,7 +112,20 @@ class Router:
             raise ValueError(f"{error} (at {where} and at {other})") from error
 
 
-def _runner(kind: type[Upgrade] | None, view: View, timeout: float | None) -> View:
+def _check_methods(
+    draft: Draft, methods: Iterable[str], allowed: tuple[str, ...]
+) -> None:
+    """Require that a route has only the methods that its protocol can begin with."""
+    others = ", ".join(method for method in methods if method not in allowed)
+    if others:
+        raise ValueError(
+            f"{draft.path}: protocol={draft.protocol!r} cannot serve {others}, only "
+            f"{', '.join(allowed)}: leave out methods=, and declare a second route for "
+            "other views"
+        )
+
+
+def _runner(kind: type[Upgrade] | None, view: Runner, timeout: float | None) -> Runner:
     """Choose what stands before a view."""
     if kind is not None:
         return handshake(kind, view)

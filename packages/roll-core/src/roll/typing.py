@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-View = Callable[..., Awaitable[Any]]
+View = Callable[..., Awaitable[None]]
 """`async def view(request, response, **route_vars)`."""
 
 Listener = Callable[..., Any]

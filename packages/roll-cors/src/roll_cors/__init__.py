@@ -6,6 +6,7 @@ from inspect import isawaitable
 from typing import Any
 
 from roll import Request, Response, Roll, hookimpl
+from roll.plugins import require_app
 from roll.typing import Extension
 
 from .policy import (
@@ -74,6 +75,7 @@ def cors(
     Warns:
         UserWarning: `credentials` comes with `origin="*"`.
     """
+    require_app("cors", app)
     options: dict[str, Any] = {
         "origin": keep(origin),
         "methods": keep(methods),

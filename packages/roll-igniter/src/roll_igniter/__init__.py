@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from roll import Roll, hookimpl
+from roll.plugins import require_app
 from roll.typing import Extension
 
 __all__ = ["igniter"]
@@ -28,6 +29,7 @@ def igniter(app: Roll, message: str = MESSAGE) -> None:
     Raises:
         TypeError: *message* is no string.
     """
+    require_app("igniter", app)
     if not isinstance(message, str):
         raise TypeError(f"message={message!r}: give a string")
     from importlib.metadata import version

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.plugins import require_app
 from roll.typing import Extension
 
 from .lines import FORMATS, Exchange, Format
@@ -67,6 +68,7 @@ def logger(
         ValueError: *level* or *format* is unknown, *request_id* is no name of a field,
             or the app has a logger already.
     """
+    require_app("logger", app)
     log = RequestLog(
         Output(_check_handler(handler), _check_level(level)),
         _check_format(format),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from roll import Roll, hookimpl
+from roll.plugins import require_app
 from roll.routing import PathPart, split_path
 from roll.typing import Extension
 
@@ -55,6 +56,7 @@ def named_url(app: Roll) -> Callable[..., str]:
         ValueError: A `name=` is empty, or two views on different paths have the same
             name. Of routes that are declared later, both are raised where they are.
     """
+    require_app("named_url", app)
     names = Names(app)
     names.read_routes()
 

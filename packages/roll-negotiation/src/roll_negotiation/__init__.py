@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.plugins import require_app
 from roll.typing import Extension
 
 from .choices import Chooser, encoding_chooser, language_chooser, type_chooser
@@ -54,6 +55,7 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
             content coding, or a wildcard, a weight, or an entry twice. Of routes that
             are declared later, both are raised where they are.
     """
+    require_app("content_negotiation", app)
     if not isinstance(strict, bool):
         raise TypeError(f"strict={strict!r}: give True or False")
     makers: dict[Dimension, Callable[[tuple[str, ...]], Chooser]] = {

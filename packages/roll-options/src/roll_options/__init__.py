@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from roll import Request, Response, Roll, hookimpl
+from roll.plugins import require_app
 from roll.typing import Extension
 
 __all__ = ["options"]
@@ -18,6 +19,7 @@ def options(app: Roll) -> None:
     Args:
         app: The application.
     """
+    require_app("options", app)
 
     @app.listen("headers")
     async def answer_options(request: Request, response: Response) -> bool:

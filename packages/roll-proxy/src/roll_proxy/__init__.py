@@ -16,6 +16,7 @@ from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.plugins import require_app
 from roll.typing import Extension
 
 __all__ = ["proxy_headers"]
@@ -112,6 +113,7 @@ def proxy_headers(
             network; *headers* is empty, or has other names or both kinds; or the app
             reads what proxies say already.
     """
+    require_app("proxy_headers", app)
     entries = _list("trusted", trusted, "the addresses of your proxies")
     networks = [_parse_network(entry) for entry in entries if entry != UNIX]
     trusts_unix = UNIX in entries

@@ -166,6 +166,7 @@ def find_all(app: Roll | None) -> Iterator[str]:
     yield from _twice()
     if app is not None:
         yield from _absent(app)
+        yield from app.find_mistakes()
 
 
 def _misfits() -> Iterator[str]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 from roll import HttpError, Request, Response, Roll, hookimpl
+from roll.plugins import require_app
 from roll.typing import Extension
 
 from .cache import Cache, Entry
@@ -83,6 +84,7 @@ def static(
             *root* is no folder; *default_index* is no name; *cache_control* has a line
             end; *immutable* is no regular expression; *ttl* is negative.
     """
+    require_app("static", app)
     prefix = _check_prefix(prefix)
     _check_type("name", name, str, "the name of the route")
     _check_type("hidden", hidden, bool, "True or False")

@@ -7,6 +7,7 @@ from typing import Any
 from roll import HttpError, Request, Response, Roll, hookimpl
 from roll.logs import format_traceback, logger
 from roll.peers import is_loopback, refusal
+from roll.plugins import require_app
 from roll.typing import Extension
 
 __all__ = ["traceback"]
@@ -31,6 +32,7 @@ def traceback(app: Roll, page: bool = False) -> None:
     Raises:
         TypeError: *page* is no bool.
     """
+    require_app("traceback", app)
     if not isinstance(page, bool):
         raise TypeError(f"page={page!r}: give True or False")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from weakref import WeakValueDictionary
 
 from roll import Request, Roll
+from roll.plugins import require_app
 
 from .frames import BINARY, TEXT, serialize
 from .protocol import Message, WSProtocol, encode
@@ -136,6 +137,7 @@ def websockets_store(app: Roll) -> None:
     Raises:
         ValueError: It has one already.
     """
+    require_app("websockets_store", app)
     if "websockets" in app:
         raise ValueError('app["websockets"] is taken: call websockets_store once')
     store = app["websockets"] = Store()

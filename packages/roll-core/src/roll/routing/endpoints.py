@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -56,6 +56,61 @@ class Declaration(NamedTuple):
     where: str
 
 
+Runner = Callable[..., Awaitable[Any]]
+"""What runs a view, and gives what it returns, which should be nothing."""
+
+
+def ready(view: Runner, where: str) -> Runner:
+    """Make *view* ready to be run; a usual coroutine function stays as it is.
+
+    A view whose parameters are named `(response, request)` gets them by name. One that
+    is not a coroutine function may give an awaitable, as a decorator's do: running it
+    raises TypeError when it gives something else.
+    """
+    call: Callable[..., Any] = view
+    if _takes_response_first(view):
+        call = _swapped(view)
+    elif inspect.iscoroutinefunction(view):
+        return view
+
+    async def run(request: Any, response: Any, **variables: Any) -> Any:
+        result = call(request, response, **variables)
+        if not inspect.isawaitable(result):
+            raise TypeError(
+                f"{_named(view, where)} is not a coroutine function: write async def, "
+                "or await asyncio.to_thread(...) in one that is"
+            )
+        return await result
+
+    return run
+
+
+def _takes_response_first(view: Any) -> bool:
+    signature = _signature(view)
+    names = () if signature is None else tuple(signature.parameters)
+    return names[:2] == ("response", "request")
+
+
+def _swapped(view: Runner) -> Runner:
+    return lambda request, response, **variables: view(response, request, **variables)
+
+
+def _signature(view: Any) -> inspect.Signature | None:
+    """Read what a view itself takes, not what a decorator has wrapped."""
+    try:
+        return inspect.signature(view, follow_wrapped=False)
+    except ValueError:  # a builtin that does not tell
+        return None
+    except TypeError:
+        raise TypeError(f"{view!r} is no view: it cannot be called") from None
+
+
+def _named(view: Any, where: str) -> str:
+    """Name a view, and the place of its declaration when that is known."""
+    name = getattr(view, "__qualname__", None) or repr(view)
+    return f"view {name} ({where})" if where else f"view {name}"
+
+
 class Endpoint:
     """One view for one path and method, ready to run: what a request needs of it.
 
@@ -93,7 +148,7 @@ class Endpoint:
         where: str = "",
         *,
         path: str | None = None,
-        run: View | None = None,
+        run: Runner | None = None,
         lazy_body: bool = False,
         limits: Limits | None = None,
         found: bool = True,
@@ -104,7 +159,7 @@ class Endpoint:
         self.extras = {} if extras is None else extras
         self.where = where
         self.path = path
-        self.run = run or view
+        self.run = run or ready(view, where)
         self.lazy_body = lazy_body
         self.limits = limits
         self.found = found
@@ -112,6 +167,15 @@ class Endpoint:
         self.finishes = finishes
         self.payload: dict[str, Any] | None = None
         """What `request.route.payload` shows."""
+
+    def returned(self, result: Any) -> TypeError:
+        """Make the error that says that the view has returned something."""
+        kind = f"a value of type {type(result).__name__}"
+        advice = "set response.body or response.json instead"
+        if inspect.iscoroutine(result):
+            result.close()  # nobody awaits it, which would be a warning
+            kind, advice = "a coroutine", "await it first"
+        return TypeError(f"{_named(self.view, self.where)} returns {kind}: {advice}")
 
 
 async def _not_found(request: Any, response: Any) -> None:
@@ -130,17 +194,41 @@ UNDECODABLE = Endpoint(_undecodable, lazy_body=True, found=False)
 """The endpoint of every path that is not UTF-8."""
 
 
+_OURS = ("methods", "protocol", "lazy_body", "limits", "timeout", "on_disconnect")
+"""The keywords of `route` that mean something to Roll itself."""
+
+
+def check_names(path: str, extras: Iterable[str]) -> None:
+    """Require that no extra has nearly the name of a keyword that Roll knows.
+
+    `limit` may be an extra: those that limit how often a view is called use it.
+
+    Raises:
+        TypeError: One has.
+    """
+    for name in extras:
+        if name in _OURS or name == "limit":
+            continue
+        import difflib  # for a route with extras of an extension
+
+        near = difflib.get_close_matches(name.lower(), _OURS, n=1, cutoff=0.85)
+        if near:
+            raise TypeError(f"{path}: {name}= is unknown; did you mean {near[0]}=?")
+
+
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     """Check the extras of a route that are Roll's own.
 
     Raises:
-        TypeError: `limits` or `timeout` has another type, or one is called `view`.
+        TypeError: `limits` or `timeout` has another type, or one is called `view` or
+            has nearly the name of another keyword.
         ValueError: One has no meaning, or none for a route that switches protocols.
     """
     if "view" in extras:
         raise TypeError(
             f"{path}: an extra cannot be called view: listeners are given it"
         )
+    check_names(path, extras)
     limits = extras.get("limits")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
@@ -164,19 +252,21 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
         )
 
 
-def bounded(view: View, seconds: float) -> View:
+def bounded(view: Runner, seconds: float) -> Runner:
     """Make the function that runs *view*, and raises HttpError 503 when it is late."""
 
-    async def run(request: Any, response: Any, **variables: Any) -> None:
+    async def run(request: Any, response: Any, **variables: Any) -> Any:
         try:
             async with asyncio.timeout(seconds) as timeout:
-                await view(request, response, **variables)
+                result = await view(request, response, **variables)
             if timeout.expired():  # and the view has answered instead of ending
                 raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
         except TimeoutError as error:
             if not timeout.expired():
                 raise
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
+        else:
+            return result
         finally:
             # It knows the task, which holds on to what it was cancelled with, and
             # that, by its traceback, to this frame.
@@ -288,13 +378,3 @@ def check_variables(views: Iterable[View], names: Sequence[str]) -> None:
                     f"{view!r} takes {signature}; its route gives "
                     f"(request, response, {', '.join(names)}): {error}"
                 ) from None
-
-
-def _signature(view: Any) -> inspect.Signature | None:
-    """Read what a view itself takes, not what a decorator has wrapped."""
-    try:
-        return inspect.signature(view, follow_wrapped=False)
-    except ValueError:  # a builtin that does not tell
-        return None
-    except TypeError:
-        raise TypeError(f"{view!r} is no view: it cannot be called") from None

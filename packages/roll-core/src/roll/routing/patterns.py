@@ -351,6 +351,7 @@ def _longest(kinds: tuple[Kind, ...], spans: bool) -> int:
 # Parsing
 
 _BRACE = re.compile("[{}]")
+_ANGLES = re.compile(r"<(?:(\w+):)?(\w+)>")
 
 
 def _parse(text: str) -> tuple[Piece, ...]:
@@ -406,7 +407,8 @@ def split_path(path: str) -> list[PathPart]:
         A part for each placeholder, and a last one for what is literal behind them.
 
     Raises:
-        ValueError: It does not start with a slash, or its braces do not match.
+        ValueError: It does not start with a slash, its braces do not match, or it has a
+            placeholder in the style of other frameworks, such as `<int:id>`.
     """
     if not path.startswith("/"):
         raise ValueError(f"{path!r} is no path: make it start with a slash")
@@ -419,7 +421,18 @@ def split_path(path: str) -> list[PathPart]:
         name, _, kind = path[brace.end() : end].partition(":")
         parts.append(PathPart(path[position : brace.start()], name, kind))
         position = end + 1
-    return [*parts, PathPart(path[position:], None, "")]
+    parts.append(PathPart(path[position:], None, ""))
+    for part in parts:
+        _refuse_angles(path, part.literal)
+    return parts
+
+
+def _refuse_angles(path: str, literal: str) -> None:
+    found = _ANGLES.search(literal)
+    if found is not None:
+        kind, name = found.groups()
+        ours = f"{name}:{kind}" if kind else name
+        raise ValueError(f"{path!r}: write '{{{ours}}}' instead of {found[0]!r}")
 
 
 Placeholder = tuple[str, str]

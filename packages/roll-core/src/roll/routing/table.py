@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-V = TypeVar("V")
+from ..typing import View
+
+V = TypeVar("V", bound=View | type[Any])
 
 
 class Draft(NamedTuple):
@@ -56,6 +58,8 @@ class RouteTable:
     def __init__(self) -> None:
         self.declared: list[tuple[Draft, Any]] = []
         """What was declared, and its view, in order."""
+        self.included = False
+        """Whether an app has included the table; what comes later would be lost."""
 
     def route(
         self,
@@ -65,7 +69,11 @@ class RouteTable:
         lazy_body: bool = False,
         **extras: Any,
     ) -> Callable[[V], V]:
-        """Declare a view, with the arguments of `Roll.route`; returns it unchanged."""
+        """Declare a view, with the arguments of `Roll.route`; returns it unchanged.
+
+        Raises:
+            RuntimeError: An app has included the table already.
+        """
         check_path(path)
         return self._collect(
             Draft(path, methods, protocol, lazy_body, extras, caller())
@@ -77,6 +85,12 @@ class RouteTable:
 
     def _collect(self, draft: Draft) -> Callable[[V], V]:
         def collect(view: V) -> V:
+            if self.included:
+                raise RuntimeError(
+                    f"{draft.path!r} is declared after app.include(table), which does "
+                    "not see it: import the modules that declare the routes of a table "
+                    "before including it"
+                )
             self.declared.append((draft, view))
             return view
 
