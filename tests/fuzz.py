@@ -170,9 +170,18 @@ def multipart(data):
 
 
 def urlencoded(data):
-    found = parse_urlencoded(data.decode("utf-8", "surrogateescape"), 1000)
+    text = data.decode("utf-8", "surrogateescape")
+    found = parse_urlencoded(text, 1000)
     for name, values in found.items():
         "".join([name, *values]).encode()
+    pieces = [piece for piece in text.split("&") if piece]
+    whole = all("=" in piece for piece in pieces) and (pieces or not text)
+    try:
+        assert parse_urlencoded(text, 1000, strict=True) == found
+        assert whole
+    except HttpError as error:
+        require_refusal(error)
+        assert not whole
 
 
 def cookies(data):
