@@ -24,6 +24,18 @@ from ..limits import Limits
 from .files import Content, Disk, File
 from .framing import Framing
 
+# What a field may be in, beside UTF-8, by the names that browsers know. A table, since
+# Python's other codecs have no bounds, or are none of text, and it keeps each name that
+# it is asked for. US-ASCII is UTF-8, too.
+_CHARSETS = frozenset(
+    {f"iso-8859-{number}" for number in range(1, 17) if number != 12}
+    | {f"windows-{number}" for number in range(1250, 1259)}
+    | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "ibm866", "iso-2022-jp"}
+    | {"koi8-r", "koi8-u", "latin1", "shift_jis"}
+)
+# What may be repeated to the client: it is no markup, whatever it is taken for.
+_PLAIN_NAME = re.compile(r"[\w.\[\]-]{1,100}")
+
 # RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
 # it is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value
 # without quotes ends at a semicolon: `filename=my file.txt` is not cut at its space.
@@ -95,6 +107,8 @@ class Multipart:
         self._closed = False
         self._feeding = threading.Lock()
         self._name = ""
+        self._charset: str | None = None
+        self._default_charset: str | None = None
         self._text = bytearray()
         self._disk = Disk(self.limits.body)
         self._file: File | None = None
@@ -229,6 +243,7 @@ class Multipart:
         if self._fields_left < 0:
             raise _too_large("Too many fields")
         self._text = bytearray()
+        self._charset = _read_charset(fields.get("Content-Type", ""))
 
     def _add(self, data: bytes) -> None:
         if self._file is not None:
@@ -247,7 +262,21 @@ class Multipart:
             self.files.setdefault(self._name, []).append(self._file)
             self._file = None
         else:
-            self.form.setdefault(self._name, []).append(_read_text(self._text))
+            text = self._decode(self._name, self._text)
+            self.form.setdefault(self._name, []).append(text)
+            if (
+                self._name == "_charset_"
+            ):  # of fields that follow (RFC 7578, section 4.6)
+                self._default_charset = _known_charset(text)
+
+    def _decode(self, name: str, data: bytearray) -> str:
+        charset = self._charset or self._default_charset or "utf-8"
+        try:
+            return data.decode(charset)
+        except UnicodeDecodeError as error:
+            field = f"'{name}'" if _PLAIN_NAME.fullmatch(name) else "A field"
+            message = f"{field} is not text in {charset.upper()}"
+            raise HttpError(HTTPStatus.BAD_REQUEST, message) from error
 
 
 def _unparsable() -> HttpError:
@@ -280,7 +309,29 @@ def _parse_parameters(field: str, kind: str, required: str) -> dict[str, str]:
     return parameters
 
 
-def _read_text(data: bytes | bytearray) -> str:
+def _read_charset(field: str) -> str | None:
+    """Read the charset that a part declares; None without one that is known."""
+    position = len(field.partition(";")[0])
+    for _ in range(_PARAMETERS):
+        parameter = _PARAMETER.match(field, position)
+        if not parameter:
+            break
+        if parameter["name"].lower() == "charset":
+            return _known_charset(
+                (parameter["quoted"] or parameter["plain"]).strip('"')
+            )
+        position = parameter.end()
+    return None
+
+
+def _known_charset(name: str) -> str | None:
+    name = name.strip(" \t").lower()
+    if name in ("utf-8", "utf8", "us-ascii"):
+        return "utf-8"
+    return name if name in _CHARSETS else None
+
+
+def _read_text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
