@@ -170,9 +170,18 @@ def multipart(data):
 
 
 def urlencoded(data):
-    found = parse_urlencoded(data.decode("utf-8", "surrogateescape"), 1000)
+    text = data.decode("utf-8", "surrogateescape")
+    found = parse_urlencoded(text, 1000)
     for name, values in found.items():
         "".join([name, *values]).encode()
+    pieces = [piece for piece in text.split("&") if piece]
+    whole = all("=" in piece for piece in pieces) and (pieces or not text)
+    try:
+        assert parse_urlencoded(text, 1000, strict=True) == found
+        assert whole
+    except HttpError as error:
+        require_refusal(error)
+        assert not whole
 
 
 def cookies(data):
@@ -293,6 +302,7 @@ SEEDS = {
         b"boundary=x\n" + PART % b"" + PART % b'; filename="f"' + b"--x--\r\n",
         b'boundary="x"; a=b\n\r\n' + PART % b"; filename*=utf-8''a%20b" + b"--x--",
         b"boundary=x\n" + PART % b"\r\nContent-Type: text/plain" + b"--x--\r\nend",
+        b"boundary=x\nnote\r\n--x \t\r\nA!: b\r\n" + PART[5:] % b"" + b"--x-- \r\n",
     ],
     "urlencoded": [b"a=b&c=%C3%A9&a=+&=&%zz", b"\xc3\xa9=\xff"],
     "cookies": [b'a=b; c="d\\"\\054e"; f=%20; a=%zz', b"a=b;c=d"],

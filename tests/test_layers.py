@@ -28,6 +28,7 @@ RANKS = {
     "cookies": 1,
     "datastructures": 1,
     "forms.files": 1,
+    "forms.framing": 1,
     "hookspecs": 1,
     "http11.body": 1,
     "http11.framing": 1,

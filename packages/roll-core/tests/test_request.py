@@ -313,6 +313,23 @@ def test_an_urlencoded_form(content_type):
     assert request.form is request.form
 
 
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        (b"", {}),
+        (b"a=", {"a": [""]}),
+        (b"&a=1&&&=&b=", {"a": ["1"], "": [""], "b": [""]}),
+    ],
+)
+def test_an_urlencoded_form_may_have_empty_values_and_pieces(body, form):
+    assert made_of(body, URLENCODED).form == form
+
+
+def test_a_query_may_have_names_alone():
+    request = make(b"/?debug&a=1")
+    assert request.query == {"debug": [""], "a": ["1"]}
+
+
 def test_a_multipart_form():
     request = made_of(PARTS, MULTIPART)
     file = request.files.get("f")
@@ -331,6 +348,10 @@ def test_another_type_of_body_is_no_form():
     [
         (b"a=%ff", URLENCODED, 400, "Unparsable urlencoded body"),
         (b"a=\xff", URLENCODED, 400, "Unparsable urlencoded body"),
+        (b"foo", URLENCODED, 400, "Unparsable urlencoded body"),
+        (b"a=1&&&=&foo&b", URLENCODED, 400, "Unparsable urlencoded body"),
+        (b'{"a": 1}', URLENCODED, 400, "Unparsable urlencoded body"),
+        (b"&&", URLENCODED, 400, "Unparsable urlencoded body"),
         (b"&".join([b"a"] * 1001), URLENCODED, 413, "Too many fields"),
         (PARTS[:-8], MULTIPART, 400, "Unparsable multipart body"),
         (b"", MULTIPART, 400, "Unparsable multipart body"),

@@ -95,8 +95,6 @@ class Parser:
             content_type = b'multipart/form-data; boundary="%b"' % boundary
             multifruits.Parser(handler, content_type).feed_data(data)
             return handler.events
-        if self._whole and not self._parser.closed:
-            return ()  # to be ignored, after the end (RFC 2046, section 5.1.1)
         events: Iterable[Any] = self._parser.parse(data)
         return events
 
@@ -112,7 +110,7 @@ def _is_plain(data: bytes, boundary: bytes) -> bool:
     start, *parts, end = data.split(b"\r\n--" + boundary)
     return (
         start == b""
-        and end == b"--\r\n"
+        and end == b"--"
         and parts != []  # which multifruits refuses
         and all(map(_HEAD.match, parts))
     )

@@ -335,6 +335,7 @@ def parse_urlencoded(
     text: str,
     limit: int,
     *,
+    strict: bool = False,
     too_many: int = HTTPStatus.BAD_REQUEST,
     unparsable: str = "Unparsable urlencoded body",
 ) -> dict[str, list[str]]:
@@ -346,8 +347,11 @@ def parse_urlencoded(
     Args:
         text: The data.
         limit: How many fields there may be.
+        strict: Whether each field has to have a `=`, and text has to have a field. Of a
+            query string not: `?debug` is usual there.
         too_many: The status of the error when there are more.
-        unparsable: The message of the error when a name or a value is no UTF-8.
+        unparsable: The message of the error when a name or a value is no UTF-8, or a
+            field has no `=` where it has to.
 
     Returns:
         The values of each name, in the order sent.
@@ -362,7 +366,9 @@ def parse_urlencoded(
     try:
         for field in text.replace("+", " ").split("&"):
             if field:
-                name, _, value = field.partition("=")
+                name, equals, value = field.partition("=")
+                if strict and not equals:
+                    raise HttpError(HTTPStatus.BAD_REQUEST, unparsable)
                 if escaped:
                     name, value = _unquote(name), _unquote(value)
                 if name in values:
@@ -373,6 +379,8 @@ def parse_urlencoded(
             text.encode()
     except UnicodeError as error:  # also of a lone surrogate in the text itself
         raise HttpError(HTTPStatus.BAD_REQUEST, unparsable) from error
+    if strict and text and not values:
+        raise HttpError(HTTPStatus.BAD_REQUEST, unparsable)
     return values
 
 

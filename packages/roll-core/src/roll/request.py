@@ -609,7 +609,10 @@ class Request(IdentityDict):
                 HTTPStatus.BAD_REQUEST, "Unparsable urlencoded body"
             ) from error
         return parse_urlencoded(
-            text, self._parts.limits.form, too_many=HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            text,
+            self._parts.limits.form,
+            strict=True,
+            too_many=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         )
 
     @property

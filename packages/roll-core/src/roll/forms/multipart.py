@@ -1,8 +1,8 @@
 """Multipart: `multipart/form-data` bodies (RFC 7578) into a Form and Files.
 
 The library multipart reads the framing, by its `PushMultipartParser` in strict mode.
-Ours is what the framing leaves open: what a body may start with, what a line of a
-part's header is, how the parameters of `Content-Disposition` and `Content-Type` are
+Ours is what it leaves open: what may stand around the parts (`framing`), what a line of
+a part's header is, how the parameters of `Content-Disposition` and `Content-Type` are
 read, the limits, and where content goes.
 """
 
@@ -15,7 +15,6 @@ from multipart import (  # type: ignore[import-untyped]
     MultipartError,
     ParserError,
     PushMultipartParser,
-    StrictParserError,
     content_disposition_unquote,
 )
 
@@ -23,6 +22,19 @@ from ..datastructures import Files, Form
 from ..errors import HttpError
 from ..limits import Limits
 from .files import Content, Disk, File
+from .framing import Framing
+
+# What a field may be in, beside UTF-8, by the names that browsers know. A table, since
+# Python's other codecs have no bounds, or are none of text, and it keeps each name that
+# it is asked for. US-ASCII is UTF-8, too.
+_CHARSETS = frozenset(
+    {f"iso-8859-{number}" for number in range(1, 17) if number != 12}
+    | {f"windows-{number}" for number in range(1250, 1259)}
+    | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "ibm866", "iso-2022-jp"}
+    | {"koi8-r", "koi8-u", "latin1", "shift_jis"}
+)
+# What may be repeated to the client: it is no markup, whatever it is taken for.
+_PLAIN_NAME = re.compile(r"[\w.\[\]-]{1,100}")
 
 # RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
 # it is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value
@@ -41,7 +53,10 @@ _PARAMETER = re.compile(
 )
 # In one field. A file has two; thousands would take a while.
 _PARAMETERS = 8
-_HEADER_LINE = re.compile(rb"[A-Za-z0-9_-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
+# A name is a token (RFC 9110, section 5.6.2), of which the library takes some.
+_HEADER_LINE = re.compile(
+    rb"(?:([A-Za-z0-9_-]++)|[!#$%&'*+.^_`|~0-9A-Za-z-]++):[^\x00-\x08\x0a-\x1f\x7f]*+"
+)
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotations
@@ -51,10 +66,17 @@ class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotation
     """
 
     def _on_segment_headerline(self, line: bytes) -> None:
+        found = _HEADER_LINE.fullmatch(line)
         # One more is for the CR that it holds back with the line.
-        if len(line) >= self.max_header_size or not _HEADER_LINE.fullmatch(line):
+        if len(line) >= self.max_header_size or not found:
             raise ParserError("Malformed segment header")
-        super()._on_segment_headerline(line)
+        if found[1]:
+            super()._on_segment_headerline(line)
+        elif len(self._segment_headerlist) >= self.max_header_count:
+            raise ParserError("Too many segment headers")
+        else:
+            name, _, value = line.decode("latin-1").partition(":")
+            self._segment_headerlist.append((name.title(), value.lstrip(" \t")))
 
 
 class Multipart:
@@ -81,12 +103,12 @@ class Multipart:
         self.form: Form = Form() if app is None else app.Form()
         self.files: Files = Files() if app is None else app.Files()
         self._parser: Any = None
-        self._opening = b""
-        self._start = b""
-        self._complete = False
+        self._framing: Any = None
         self._closed = False
         self._feeding = threading.Lock()
         self._name = ""
+        self._charset: str | None = None
+        self._default_charset: str | None = None
         self._text = bytearray()
         self._disk = Disk(self.limits.body)
         self._file: File | None = None
@@ -112,7 +134,8 @@ class Multipart:
             or boundary.endswith(" ")
         ):
             raise _unparsable()
-        self._opening = b"\r\n--" + boundary.encode()
+        self._framing = Framing(boundary)
+        self._closed = False
         self._parser = self.make_parser(boundary)
         return self.form, self.files
 
@@ -123,7 +146,7 @@ class Multipart:
             An object with two methods. `parse(data)` gives, for each part, an object
             whose `headerlist` has the names and values of its header, then its content
             as bytes, then None. The first *data* begins with CRLF, two hyphens and the
-            boundary. `close(check_complete=True)` raises `multipart.MultipartError`
+            boundary; nothing follows the two hyphens of the last boundary. `close(check_complete=True)` raises `multipart.MultipartError`
             when the body is not complete.
         """
         return _Parser(
@@ -160,6 +183,8 @@ class Multipart:
             HttpError: 400, when the body is truncated.
         """
         try:
+            if not self._framing.complete:
+                raise ParserError("Truncated")
             self._parser.close()
         except MultipartError as error:
             self.close()
@@ -185,37 +210,19 @@ class Multipart:
         self.files.close()
 
     def _feed(self, data: bytes) -> None:
-        if self._opening:
-            data = self._open(data)
-        if self._complete or not data:
-            return
-        try:
-            for event in self._parser.parse(data):
-                if event is None:
-                    self._end_part()
-                elif isinstance(event, bytes):
-                    self._add(event)
-                else:
-                    self._begin_part(event.headerlist)
-        except StrictParserError:
-            self._parser.close()  # raises, unless the body is at its end
-            # What follows is to be ignored (RFC 2046, section 5.1.1).
-            self._complete = True
-
-    def _open(self, data: bytes) -> bytes:
-        """Hold the first bytes back until they are seen to be the boundary.
-
-        Nothing but one line break may precede it: nobody sends a preamble, and the
-        parser would see another one depending on where the body is cut.
-        """
-        self._start += data
-        start = self._start if self._start[:1] == b"\r" else b"\r\n" + self._start
-        if not start.startswith(self._opening[: len(start)]):
+        if self._closed:
             raise _unparsable()
-        if len(start) < len(self._opening):
-            return b""
-        self._opening = self._start = b""
-        return start
+        plain = self._framing.clean(data)
+        for event in self._parser.parse(plain) if plain else ():
+            if event is None:
+                self._end_part()
+            elif isinstance(event, bytes):
+                self._add(event)
+            else:
+                self._begin_part(event.headerlist)
+        # Only now, so that of two faults the first is told, whatever the pieces.
+        if self._framing.broken:
+            raise _unparsable()
 
     def _begin_part(self, headers: list[tuple[str, str]]) -> None:
         self._parts_left -= 1
@@ -236,6 +243,7 @@ class Multipart:
         if self._fields_left < 0:
             raise _too_large("Too many fields")
         self._text = bytearray()
+        self._charset = _read_charset(fields.get("Content-Type", ""))
 
     def _add(self, data: bytes) -> None:
         if self._file is not None:
@@ -254,7 +262,21 @@ class Multipart:
             self.files.setdefault(self._name, []).append(self._file)
             self._file = None
         else:
-            self.form.setdefault(self._name, []).append(_read_text(self._text))
+            text = self._decode(self._name, self._text)
+            self.form.setdefault(self._name, []).append(text)
+            if (
+                self._name == "_charset_"
+            ):  # of fields that follow (RFC 7578, section 4.6)
+                self._default_charset = _known_charset(text)
+
+    def _decode(self, name: str, data: bytearray) -> str:
+        charset = self._charset or self._default_charset or "utf-8"
+        try:
+            return data.decode(charset)
+        except UnicodeDecodeError as error:
+            field = f"'{name}'" if _PLAIN_NAME.fullmatch(name) else "A field"
+            message = f"{field} is not text in {charset.upper()}"
+            raise HttpError(HTTPStatus.BAD_REQUEST, message) from error
 
 
 def _unparsable() -> HttpError:
@@ -287,7 +309,29 @@ def _parse_parameters(field: str, kind: str, required: str) -> dict[str, str]:
     return parameters
 
 
-def _read_text(data: bytes | bytearray) -> str:
+def _read_charset(field: str) -> str | None:
+    """Read the charset that a part declares; None without one that is known."""
+    position = len(field.partition(";")[0])
+    for _ in range(_PARAMETERS):
+        parameter = _PARAMETER.match(field, position)
+        if not parameter:
+            break
+        if parameter["name"].lower() == "charset":
+            return _known_charset(
+                (parameter["quoted"] or parameter["plain"]).strip('"')
+            )
+        position = parameter.end()
+    return None
+
+
+def _known_charset(name: str) -> str | None:
+    name = name.strip(" \t").lower()
+    if name in ("utf-8", "utf8", "us-ascii"):
+        return "utf-8"
+    return name if name in _CHARSETS else None
+
+
+def _read_text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:

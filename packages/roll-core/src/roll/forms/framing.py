@@ -1,0 +1,133 @@
+"""Framing: what may stand around the parts of a multipart body (RFC 2046, 5.1.1).
+
+The library multipart takes boundaries only as browsers write them, and another preamble
+depending on where the body is cut. So a body is made plain before it gets there: without
+preamble, without blanks behind a boundary, and without epilogue.
+"""
+
+import re
+
+_PADDING = re.compile(rb"[ \t]*+")
+_IGNORED = 64 * 1024
+"""Bytes around the parts: a preamble is a note to those who cannot read the rest."""
+
+
+class Framing:
+    """Makes a multipart body plain, in pieces as they come.
+
+    A body has one meaning, however it is cut: no method looks at where a piece ends.
+
+    Args:
+        boundary: What is between the parts.
+    """
+
+    def __init__(self, boundary: str) -> None:
+        self._delimiter = b"\r\n--" + boundary.encode()
+        self._state = self._skip_preamble
+        # The line break that belongs to the first boundary may be missing.
+        self._held = b"\r\n"
+        self._ignored = 0
+        self._padded = False
+        self._may_end = True
+        """Whether the next boundary may be the last."""
+        self._kept: list[bytes] = []
+        self.broken = False
+        """Whether what follows the bytes that were given so far is malformed."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the body may end here."""
+        return self._state in (self._end, self._skip_epilogue) and not self._held
+
+    def clean(self, data: bytes) -> bytes:
+        """Take a piece of the body, and give what is plain by now.
+
+        It begins with CRLF and the first boundary, and ends with two hyphens.
+        """
+        data = self._held + data
+        at = 0
+        while not self.broken:
+            state = self._state
+            at = state(data, at)
+            if self._state is state:  # more is needed to go on
+                break
+        self._held = data[at:]
+        kept, self._kept = self._kept, []
+        return b"".join(kept)
+
+    # Each takes the data and a position, and gives the position up to which it has read.
+
+    def _skip_preamble(self, data: bytes, at: int) -> int:
+        found = data.find(self._delimiter, at)
+        if found < 0:
+            end = max(at, len(data) - len(self._delimiter) + 1)
+            return self._ignore(at, end)
+        end = self._ignore(at, found) + len(self._delimiter)
+        self._kept.append(self._delimiter)
+        # Else all parts of a form that does not begin with a boundary would be lost.
+        self._may_end = self._ignored <= len("\r\n")
+        self._state = self._end_line
+        return end
+
+    def _end_line(self, data: bytes, at: int) -> int:
+        """Read what follows a boundary: blanks and CRLF, or two hyphens."""
+        end = self._skip_padding(data, at)
+        self._padded = self._padded or end > at
+        closing = self._may_end and not self._padded
+        rest = data[end : end + 2]
+        if rest == b"\r\n":
+            self._padded = False
+            self._may_end = True
+            self._state = self._read_header
+        elif rest == b"--" and closing:
+            self._kept.append(rest)
+            self._state = self._end
+            return end + 2
+        elif not b"\r\n".startswith(rest):
+            self.broken = self.broken or not (closing and b"--".startswith(rest))
+        return end
+
+    def _read_header(self, data: bytes, at: int) -> int:
+        """Read to the empty line, from the line break before the header on."""
+        found = data.find(b"\r\n\r\n", at)
+        if found < 0:
+            end = max(at, len(data) - 3)
+        else:
+            end = found + 4
+            self._state = self._read_content
+        self._kept.append(data[at:end])
+        return end
+
+    def _read_content(self, data: bytes, at: int) -> int:
+        found = data.find(self._delimiter, at)
+        if found < 0:
+            end = data.rfind(b"\r", max(at, len(data) - len(self._delimiter) + 1))
+            if end < 0 or not self._delimiter.startswith(data[end:]):
+                end = len(data)
+        else:
+            end = found + len(self._delimiter)
+            self._state = self._end_line
+        self._kept.append(data[at:end])
+        return end
+
+    def _end(self, data: bytes, at: int) -> int:
+        """Read what follows the last boundary: blanks, then CRLF or nothing."""
+        end = self._skip_padding(data, at)
+        rest = data[end : end + 2]
+        if rest == b"\r\n":
+            self._state = self._skip_epilogue
+            return end + 2
+        self.broken = self.broken or not b"\r\n".startswith(rest)
+        return end
+
+    def _skip_epilogue(self, data: bytes, at: int) -> int:
+        return self._ignore(at, len(data))
+
+    def _skip_padding(self, data: bytes, at: int) -> int:
+        padding = _PADDING.match(data, at)
+        return self._ignore(at, padding.end() if padding else at)
+
+    def _ignore(self, at: int, end: int) -> int:
+        self._ignored += end - at
+        self.broken = self.broken or self._ignored > _IGNORED
+        return end
