@@ -227,19 +227,19 @@ def write(element):
 
 def oracle(listed, served):
     """Do what RFC 9110, section 12.5.1, says, as plainly as possible."""
-    best, most = None, 0.0
+    best, most = None, (0.0, 0)
     for text in served:
         name, *rest = text.split(";")
         has = dict(pair.split("=") for pair in rest)
         specific = []
-        for asked, parameters, weight in listed:
+        for place, (asked, parameters, weight) in enumerate(listed):
             kind = name.split("/")[0]
             precision = ["*/*", f"{kind}/*", name]
             if asked in precision and parameters.items() <= has.items():
                 rank = (precision.index(asked), len(parameters))
-                specific.append((rank, float(weight or 1)))
-        weight = max(specific)[1] if specific else 0.0
-        if weight > most:
+                specific.append((rank, float(weight or 1), -place))
+        weight = max(specific)[1:] if specific else (0.0, 0)
+        if weight[0] and (best is None or weight > most):
             best, most = text, weight
     return best
 

@@ -122,8 +122,8 @@ def _weigh_type(served: _MediaType, ranges: _Ranges) -> _Weight:
     ranges, whose names are of the application: it makes, and keeps, an expression of
     every one. Parameters, which it compares as text, it does not get.
 
-    A charset is no reason to refuse what is served without one: clients add it to types,
-    such as `application/json`, that know none.
+    A charset is no reason to refuse what is served without one: clients add it to
+    types, such as `application/json`, that know none.
     """
     has_charset = any(name == "charset" for name, _ in served.parameters)
     asked = []

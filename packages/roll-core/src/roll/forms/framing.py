@@ -55,7 +55,7 @@ class Framing:
         kept, self._kept = self._kept, []
         return b"".join(kept)
 
-    # Each takes the data and a position, and gives the position up to which it has read.
+    # Each takes the data and a position, and gives that up to which it has read.
 
     def _skip_preamble(self, data: bytes, at: int) -> int:
         found = data.find(self._delimiter, at)
