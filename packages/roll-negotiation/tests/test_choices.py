@@ -22,7 +22,13 @@ BOTH = ["text/html", "application/json"]
         ("application/*", "application/json"),
         ("*/*", "text/html"),
         ("text/html, application/json", "text/html"),
-        ("application/json, text/html", "text/html"),  # as the server prefers
+        ("application/json, text/html", "application/json"),  # as the client prefers
+        ("application/*, text/*", "application/json"),
+        ("x/y, */*, application/json", "text/html"),
+        ("application/json;q=0.5, text/html;q=0.5", "application/json"),
+        ("application/json; charset=utf-8", "application/json"),
+        ('application/json;q=0.5;Charset="x", text/html;q=0.4', "application/json"),
+        ("application/json;charset=utf-8;level=1", None),
         ("text/html;q=0.5, application/json", "application/json"),
         ("text/html;q=0.5,application/json;q=0.501", "application/json"),
         ("text/html;q=0.1, */*", "application/json"),
@@ -44,6 +50,37 @@ BOTH = ["text/html", "application/json"]
 )
 def test_a_type_is_chosen_by_its_weight(field, chosen):
     assert type_chooser(BOTH)(field) == chosen
+
+
+@pytest.mark.parametrize(
+    ("served", "field", "chosen"),
+    [
+        (["*/*"], "", "*/*"),
+        (["*/*"], "*/*", "*/*"),
+        (["*/*"], "image/*", "image/*"),
+        (["*/*"], "a/b;q=0.5, c/d;level=1", "c/d"),
+        (["text/*"], "", "text/*"),
+        (["text/*"], "*/*", "text/*"),
+        (["text/*"], "text/csv, text/html", "text/csv"),
+        (["text/*"], "image/png, TEXT/CSV;q=0.1", "text/csv"),
+        (["text/*"], "image/png, texts/x", None),
+        (["text/*"], "text/csv;q=0", None),
+        (["text/*"], "text/*;q=0, */*", None),
+        (["text/*"], "*/*, text/*;q=0", None),
+        (["*/*"], "*/*;q=0", None),
+        (["a/b", "*/*"], "c/d, a/b", "c/d"),
+        (["a/b", "*/*"], "a/b, c/d", "a/b"),
+        (["foo/x", "bar/*"], "bar/y, foo/x", "bar/y"),
+    ],
+)
+def test_a_range_serves_what_fits_it(served, field, chosen):
+    assert type_chooser(served)(field) == chosen
+
+
+@pytest.mark.parametrize("served", ["text/html;charset=utf-8", "a/b;charset=x;c=d"])
+def test_a_type_with_a_charset_is_in_no_other(served):
+    kind = served.partition(";")[0]
+    assert type_chooser([served])(f"{kind};charset=utf-16") is None
 
 
 def test_the_table_of_rfc_9110_section_12_5_1():
@@ -154,11 +191,10 @@ def test_a_field_that_says_nothing_takes_anything(field):
         (["text/html, x/x"], "'text/html, x/x' is no media type: "),
         (["text/html;level"], "'text/html;level' is no media type: "),
         (['a/b;c="\x00"'], " is no media type: "),
-        (
-            ["text/*"],
-            "'text/*' is no media type: name one, since ranges are for clients",
-        ),
-        (["*/*"], "'*/*' is no media type: name one, since ranges are for clients"),
+        (["*"], "'*' is no media type: name one, such as 'text/html' or 'text/*'"),
+        (["*/html"], "'*/html' is no media type: "),
+        (["text/*;level=1"], "'text/*;level=1' is no media type: "),
+        (["text/*", "Text/*"], "'Text/*' is there twice: list it once"),
         (["a/b;q=0.5"], "'a/b;q=0.5' has a weight: list first what you prefer"),
         (["a/b", "c/d", "A/B"], "'A/B' is there twice: list it once"),
         (["a/b;c=d", 'a/b; C="d"'], "is there twice: list it once"),
@@ -191,19 +227,19 @@ def write(element):
 
 def oracle(listed, served):
     """Do what RFC 9110, section 12.5.1, says, as plainly as possible."""
-    best, most = None, 0.0
+    best, most = None, (0.0, 0)
     for text in served:
         name, *rest = text.split(";")
         has = dict(pair.split("=") for pair in rest)
         specific = []
-        for asked, parameters, weight in listed:
+        for place, (asked, parameters, weight) in enumerate(listed):
             kind = name.split("/")[0]
             precision = ["*/*", f"{kind}/*", name]
             if asked in precision and parameters.items() <= has.items():
                 rank = (precision.index(asked), len(parameters))
-                specific.append((rank, float(weight or 1)))
-        weight = max(specific)[1] if specific else 0.0
-        if weight > most:
+                specific.append((rank, float(weight or 1), -place))
+        weight = max(specific)[1:] if specific else (0.0, 0)
+        if weight[0] and (best is None or weight > most):
             best, most = text, weight
     return best
 

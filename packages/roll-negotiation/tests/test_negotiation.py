@@ -243,8 +243,8 @@ def test_extras_have_no_wildcards(app, extra):
 
 def test_mistakes_of_routes_declared_before_are_errors():
     app = Roll()
-    add(app, "/x", accepts=("text/*",))
-    with pytest.raises(ValueError, match=r"^/x: accepts: 'text/\*' is no media type"):
+    add(app, "/x", accepts=("text",))
+    with pytest.raises(ValueError, match=r"^/x: accepts: 'text' is no media type"):
         content_negotiation(app)
 
 

@@ -6,6 +6,7 @@ from roll.extensions import cors, options
 from roll_testing import exchange
 
 PAGE = "https://example.org"
+LISTED = {"methods": ["PUT"], "headers": ["content-type"]}
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ async def test_it_works_after_a_restart(app, client):
 @pytest.mark.parametrize("path", ["/", "/own", "/nowhere", "/%FF"])
 async def test_a_preflight_is_complete_in_either_order(app, extensions, path):
     for extension in extensions:
-        extension(app)
+        extension(app, **(LISTED if extension is cors else {}))
     request = (
         f"OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: {PAGE}\r\n"
         "Access-Control-Request-Method: PUT\r\n"

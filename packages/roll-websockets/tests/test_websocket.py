@@ -19,6 +19,7 @@ from websockets.exceptions import (
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 NORMAL, AWAY, INTERNAL = b"\x03\xe8", b"\x03\xe9", b"\x03\xf3"
+CANCELLED, DIED = AWAY + b"Handler cancelled.", INTERNAL + b"Handler died prematurely."
 
 
 def limits(app, **attributes):
@@ -462,7 +463,7 @@ async def test_a_view_that_raises_closes_with_1011_and_is_logged(app, join, capl
         raise LookupError("secret")
 
     peer = await join("/?a")
-    assert await peer.received(1) == [(CLOSE, INTERNAL)]
+    assert await peer.received(1) == [(CLOSE, DIED)]
     await peer.leave()
     await app.ended()
     assert caplog.record_tuples == [
@@ -483,7 +484,7 @@ async def test_views_that_can_open_no_file_are_logged_once(
 
     for _ in range(3):
         peer = await join()
-        assert await peer.received(1) == [(CLOSE, INTERNAL)]
+        assert await peer.received(1) == [(CLOSE, DIED)]
         await peer.leave()
         await app.ended()
     assert len(caplog.messages) == 1
@@ -570,7 +571,7 @@ async def test_connection_closed_of_another_websocket_is_an_error(app, join, cap
         raise ConnectionClosedOK(None, None)
 
     peer = await join()
-    assert await peer.received(1) == [(CLOSE, INTERNAL)]
+    assert await peer.received(1) == [(CLOSE, DIED)]
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
@@ -582,7 +583,7 @@ async def test_a_view_that_ends_with_anothers_cancellation_closes_with_1011(
         raise asyncio.CancelledError
 
     peer = await join()
-    assert await peer.received(1) == [(CLOSE, INTERNAL)]
+    assert await peer.received(1) == [(CLOSE, DIED)]
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
@@ -595,7 +596,7 @@ async def test_a_view_that_is_cancelled_closes_with_1001(app, join, answers):
 
     peer = await join()
     app.task.cancel()
-    assert await peer.received(1) == [(CLOSE, AWAY)]
+    assert await peer.received(1) == [(CLOSE, CANCELLED)]
     if answers:
         peer.send(CLOSE, AWAY)
     await app.ended()
@@ -702,7 +703,7 @@ async def test_a_connect_listener_that_raises_closes_with_1011(app, join, caplog
         raise LookupError
 
     peer = await join()
-    assert await peer.received(1) == [(CLOSE, INTERNAL)]
+    assert await peer.received(1) == [(CLOSE, DIED)]
     await peer.leave()
     await app.ended()
     assert app.events == ["connect", "disconnect"]
@@ -720,7 +721,7 @@ async def test_a_connect_listener_has_a_time_to_end(app, join, caplog):
         await asyncio.Event().wait()
 
     peer = await join()
-    assert await peer.received(1) == [(CLOSE, INTERNAL)]
+    assert await peer.received(1) == [(CLOSE, DIED)]
     assert app.events == ["connect"]
     assert "TimeoutError" in caplog.text
 

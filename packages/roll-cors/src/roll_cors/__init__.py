@@ -11,7 +11,6 @@ from roll.typing import Extension
 
 from .policy import (
     ALLOW_HEADERS,
-    ALLOW_METHODS,
     ALLOW_ORIGIN,
     ORIGIN,
     TOKEN,
@@ -59,9 +58,9 @@ def cors(
             `Vary: Origin`. The origin `null`, which any page can have, is allowed by
             `"*"` alone.
         methods: What other origins may send, `"*"` for all of `HTTP_METHODS`. None
-            leaves the field out, and allows a preflight the method it asks for.
+            leaves the field out: browsers send GET, HEAD and POST.
         headers: Names of fields that they may send, `"*"` for any. None leaves the
-            field out, and allows a preflight the names it asks for.
+            field out: browsers send those that need no permission.
         credentials: Whether they may send cookies and the like. Browsers refuse that
             together with `origin="*"`.
         expose: Names of fields that they may read beside the safe ones, `"*"` for any.
@@ -164,10 +163,8 @@ async def _apply(policy: Policy, request: Request, response: Response) -> None:
         allowed = await _is_allowed(request.origin, policy.allows)
         fields[ALLOW_ORIGIN] = request.origin
         response.vary("Origin")
-    if method := _requested_method(request):
+    if _requested_method(request):
         fields.update(policy.preflight)
-        if policy.any_method and _is_safe(method, TOKEN):
-            fields[ALLOW_METHODS] = method
         names = request.headers.get("ACCESS-CONTROL-REQUEST-HEADERS", "")
         if policy.any_header and _is_safe(names, _TOKENS):
             fields[ALLOW_HEADERS] = names

@@ -39,8 +39,6 @@ class Policy(NamedTuple):
     """The fields of an answer."""
     preflight: dict[str, str]
     """The fields of the answer to a preflight."""
-    any_method: bool
-    """Whether a preflight gets the method that it asks for."""
     any_header: bool
     """Whether a preflight gets the header names that it asks for."""
 
@@ -103,10 +101,9 @@ def settle(
         allows=None if isinstance(origin, str) else _check_origins(origin),
         fields={name: value for name, value in fields.items() if value},
         preflight={name: value for name, value in preflight.items() if value},
-        any_method=method_names is None,
         # To browsers `*` is but a name when there are credentials, and it never covers
         # Authorization (Fetch, section 3.3.4): the names themselves always do.
-        any_header=header_names is None or "*" in header_names,
+        any_header="*" in (header_names or ()),
     )
 
 

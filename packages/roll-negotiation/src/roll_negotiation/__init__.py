@@ -52,7 +52,7 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
     Raises:
         TypeError: *strict* is no boolean; an extra is no list or tuple of strings.
         ValueError: An extra is empty, or has what is no media type, language tag or
-            content coding, or a wildcard, a weight, or an entry twice. Of routes that
+            content coding, or a lone `*`, a weight, or an entry twice. Of routes that
             are declared later, both are raised where they are.
     """
     require_app("content_negotiation", app)

@@ -7,6 +7,7 @@ is chosen, or None when nothing is acceptable.
 
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from mimetype_match import AcceptHeader  # type: ignore[import-untyped]
@@ -25,6 +26,7 @@ Chooser = Callable[[str], str | None]
 # as `text/h*`, which the grammar of tokens allows, is malformed here.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(f"{_NAME}/{_NAME}")
+_SERVED_RANGE = re.compile(rf"\*/\*|{_NAME}/\*")
 # A lone `*` is no media range, but sent as one, by Java's HttpURLConnection.
 _MEDIA_RANGE = re.compile(rf"\*/\*|\*|{_NAME}/(?:{_NAME}|\*)")
 
@@ -40,6 +42,11 @@ _LEAST = 1e-12
 
 # Media types
 
+_Weight = tuple[float, int]
+"""The weight of what takes a type, and minus its place in the field."""
+
+_NOT_TAKEN: _Weight = (0.0, 0)
+
 
 class _MediaType(NamedTuple):
     """A type that is served."""
@@ -47,31 +54,43 @@ class _MediaType(NamedTuple):
     name: str
     parameters: Parameters
     ranges: tuple[str, ...]
-    """The names of all ranges that take it."""
+    """The names of all ranges that take it; empty when it is a range itself."""
 
 
 def type_chooser(served: Sequence[str], strict: bool = False) -> Chooser:
     """Make what chooses a media type by `Accept` (RFC 9110, section 12.5.1).
 
+    Of types that have the same weight, that one is chosen whose range comes first in
+    the field; then the first one that is served. An entry may be a range, such as
+    `text/*`: what is chosen then is what the client asks for, and fits it.
+
     Of a field that lists nothing that could be read, no more is known than of one that
     is not there: the first type is chosen, unless *strict*.
 
     Raises:
-        ValueError: An entry is no media type, has a weight, or is there twice.
+        ValueError: An entry is neither media type nor range, has a weight, or is there
+            twice.
     """
     types = [_read_media_type(text) for text in served]
     _check_different(served, types)
 
     def choose(field: str) -> str | None:
-        ranges: dict[str, list[Preference]] = {}
-        for preference in read_preferences("Accept", field, _MEDIA_RANGE):
+        ranges: _Ranges = {}
+        preferences = read_preferences("Accept", field, _MEDIA_RANGE)
+        for place, preference in enumerate(preferences):
             name = "*/*" if preference.name == "*" else preference.name
-            ranges.setdefault(name, []).append(preference)
+            ranges.setdefault(name, []).append((place, preference))
         if not ranges:
             return None if strict else served[0]
-        weights = [_weigh_type(each, ranges) for each in types]
-        most = max(weights)
-        return served[weights.index(most)] if most else None
+        best, chosen = _NOT_TAKEN, None
+        for text, each in zip(served, types, strict=True):
+            if each.ranges:
+                weight, name = _weigh_type(each, ranges), text
+            else:
+                weight, name = _weigh_range(each.name, ranges)
+            if weight[0] and (chosen is None or weight > best):
+                best, chosen = weight, name
+        return chosen
 
     return choose
 
@@ -79,9 +98,10 @@ def type_chooser(served: Sequence[str], strict: bool = False) -> Chooser:
 def _read_media_type(text: str) -> _MediaType:
     name, parameters = split_element(text) or ("", {})
     clean = text.isprintable() and text == text.strip()  # it becomes a field
+    if clean and _SERVED_RANGE.fullmatch(text):
+        return _MediaType(name, frozenset(), ())
     if not clean or not _MEDIA_TYPE.fullmatch(name):
-        wildcard = "*" in text.partition(";")[0]
-        hint = "since ranges are for clients" if wildcard else "such as 'text/html'"
+        hint = "such as 'text/html' or 'text/*'"
         raise ValueError(f"{text!r} is no media type: name one, {hint}")
     if "q" in parameters:
         raise ValueError(f"{text!r} has a weight: list first what you prefer instead")
@@ -90,25 +110,59 @@ def _read_media_type(text: str) -> _MediaType:
     return _MediaType(name, frozenset(parameters.items()), ranges)
 
 
-def _weigh_type(served: _MediaType, ranges: dict[str, list[Preference]]) -> float:
-    """Weigh a type by the most specific range that takes it; 0 when none does.
+_Ranges = dict[str, list[tuple[int, Preference]]]
+"""The elements of a field, and their places in it, by name."""
+
+
+def _weigh_type(served: _MediaType, ranges: _Ranges) -> _Weight:
+    """Weigh a type by the most specific range that takes it.
 
     mimetype-match finds that range. It is asked for each type alone: among several it
     prefers what a specific range takes to what has more weight. It gets at most three
     ranges, whose names are of the application: it makes, and keeps, an expression of
     every one. Parameters, which it compares as text, it does not get.
+
+    A charset is no reason to refuse what is served without one: clients add it to
+    types, such as `application/json`, that know none.
     """
+    has_charset = any(name == "charset" for name, _ in served.parameters)
     asked = []
+    places: dict[str, int] = {}
     for name in served.ranges:
-        fitting = [
-            (len(preference.parameters), preference.weight)
-            for preference in ranges.get(name, ())
-            if preference.parameters <= served.parameters
-        ]
+        fitting = []
+        for place, preference in ranges.get(name, ()):
+            wanted = preference.parameters
+            if not has_charset:
+                wanted = frozenset(each for each in wanted if each[0] != "charset")
+            if wanted <= served.parameters:
+                fitting.append((len(wanted), preference.weight, -place))
         if fitting:
-            asked.append(f"{name};q={max(fitting)[1]}")
+            _, weight, place = max(fitting)
+            asked.append(f"{name};q={weight}")
+            places[name] = place
     found = AcceptHeader(",".join(asked)).get_match(served.name)
-    return found.weight if found else 0.0
+    return (found.weight, places[found.mimetype]) if found else _NOT_TAKEN
+
+
+def _weigh_range(served: str, ranges: _Ranges) -> tuple[_Weight, str]:
+    """Weigh what a client asks for by the range that serves it, and give the best.
+
+    A client that names no type gets the narrower range of the two.
+    """
+    prefix = served.removesuffix("*").removeprefix("*/")
+    found: dict[str, tuple[bool, _Weight]] = {}
+    for name, preferences in ranges.items():
+        if name.startswith(prefix):
+            narrower, close = name, True
+        elif name == "*/*":
+            narrower, close = served, False
+        else:
+            continue
+        weight = max((each.weight, -place) for place, each in preferences)
+        # Of a range itself, and all types, the range is closer, even if it is refused.
+        found[narrower] = max((close, weight), found.get(narrower, (close, weight)))
+    weights = [(weight, name) for name, (_, weight) in found.items()]
+    return max(weights, key=itemgetter(0), default=(_NOT_TAKEN, served))
 
 
 # Languages

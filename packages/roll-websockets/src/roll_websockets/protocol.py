@@ -23,6 +23,12 @@ from .frames import BINARY, TEXT, TURN, serialize
 FAREWELL = 0.5
 """Seconds for the closing handshake when the view is cancelled."""
 
+REASONS = {
+    CloseCode.INTERNAL_ERROR: "Handler died prematurely.",
+    CloseCode.GOING_AWAY: "Handler cancelled.",
+}
+"""What a client is told when its view does not return."""
+
 Message = str | bytes | bytearray | memoryview
 """What can be sent."""
 
@@ -348,7 +354,7 @@ class WSProtocol(Connection):
         """Run the listeners and the view, and close.
 
         A view that returns closes with 1000, one that raises with 1011, one that is
-        cancelled with 1001.
+        cancelled with 1001; both of these tell the client so.
         """
         self._task = asyncio.current_task()
         code = CloseCode.NORMAL_CLOSURE
@@ -383,7 +389,7 @@ class WSProtocol(Connection):
         """Close, and wait until that is done; not for long when we are cancelled."""
         if self._transport is None and self._timer is not None:
             self._timer.cancel()  # which would cancel the listeners now
-        self.start_close(code)
+        self.start_close(code, REASONS.get(code, ""))
         if code is CloseCode.GOING_AWAY:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FAREWELL):

@@ -1,8 +1,8 @@
 """Framing: what may stand around the parts of a multipart body (RFC 2046, 5.1.1).
 
 The library multipart takes boundaries only as browsers write them, and another preamble
-depending on where the body is cut. So a body is made plain before it gets there: without
-preamble, without blanks behind a boundary, and without epilogue.
+depending on where the body is cut. So a body is made plain before it gets there:
+without preamble, without blanks behind a boundary, and without epilogue.
 """
 
 import re
@@ -55,7 +55,7 @@ class Framing:
         kept, self._kept = self._kept, []
         return b"".join(kept)
 
-    # Each takes the data and a position, and gives the position up to which it has read.
+    # Each takes the data and a position, and gives that up to which it has read.
 
     def _skip_preamble(self, data: bytes, at: int) -> int:
         found = data.find(self._delimiter, at)

@@ -146,8 +146,9 @@ class Multipart:
             An object with two methods. `parse(data)` gives, for each part, an object
             whose `headerlist` has the names and values of its header, then its content
             as bytes, then None. The first *data* begins with CRLF, two hyphens and the
-            boundary; nothing follows the two hyphens of the last boundary. `close(check_complete=True)` raises `multipart.MultipartError`
-            when the body is not complete.
+            boundary; nothing follows the two hyphens after the last boundary.
+            `close(check_complete=True)` raises `multipart.MultipartError` when the body
+            is not complete.
         """
         return _Parser(
             boundary,
