@@ -4,6 +4,7 @@ import asyncio
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -81,8 +82,11 @@ def static(
     Raises:
         TypeError: An option has another type.
         ValueError: *prefix* is no path, or has a placeholder, or is served already;
-            *root* is no folder; *default_index* is no name; *cache_control* has a line
-            end; *immutable* is no regular expression; *ttl* is negative.
+            *root* is there and no folder; *default_index* is no name; *cache_control*
+            has a line end; *immutable* is no regular expression; *ttl* is negative.
+
+    Warns:
+        UserWarning: *root* does not exist: all files are 404 until it does.
     """
     require_app("static", app)
     prefix = _check_prefix(prefix)
@@ -211,8 +215,13 @@ def _check_prefix(prefix: str) -> str:
 
 def _check_root(root: str | Path) -> str:
     _check_type("root", root, (str, Path), "a folder, as a string or a Path")
-    if not os.path.isdir(root):
-        raise ValueError(f"root={str(root)!r} is no folder: make it before")
+    if not os.path.exists(root):
+        warnings.warn(
+            f"static: root={str(root)!r} does not exist: files are 404 until it does",
+            stacklevel=3,
+        )
+    elif not os.path.isdir(root):
+        raise ValueError(f"root={str(root)!r} is no folder")
     return os.path.realpath(root)
 
 
