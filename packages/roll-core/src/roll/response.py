@@ -45,7 +45,7 @@ class Response:
         "app",
         "body",
         "complete",
-        "error",
+        "failed",
         "finished",
         "protocol",
         "written",
@@ -61,8 +61,9 @@ class Response:
         self._headers: Headers | None = None
         self._is_json = False
         self._cookies: Cookies | None = None
-        self.error: HttpError | None = None
-        """The error that it answers; None without one."""
+        self.failed = False
+        """Whether it tells of an error. It does not keep which one: an error knows the
+        frames it came through, and they know this response."""
         self.complete = False
         """Whether all of it was handed to the transport while the client was there."""
         self.finished = False
@@ -276,7 +277,7 @@ def set_error(response: Response, error: HttpError) -> None:
 
     Fields that a view or a listener set stay, but for those about a body.
     """
-    response.error = error
+    response.failed = True
     # Subclasses may skip __init__ and set a number, or no message.
     response.status = error.status
     unfit = _CONTENT_FIELDS

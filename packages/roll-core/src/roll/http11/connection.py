@@ -577,7 +577,10 @@ class HttpProtocol(asyncio.Protocol):
         """
         await close_body(response.body)
         writer.drop_unsendable(response)
-        if response.error is None:
+        if self.switch is not None:
+            for name in self.switch.fields:
+                response.headers.pop(name, None)
+        if not response.failed:
             await self.app.answer_error(request, response, error)
             try:
                 return self._frame(request, response)

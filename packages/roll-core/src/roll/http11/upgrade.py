@@ -13,6 +13,8 @@ class Switch(NamedTuple):
     protocol: Upgrade
     view: View
     variables: dict[str, Any]
+    fields: tuple[str, ...]
+    """The names of those that are for the 101 alone."""
 
 
 _EXPECTANT = frozenset({"websocket"})
@@ -45,8 +47,10 @@ def handshake(kind: type[Upgrade], view: View) -> View:
             raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
         if request.content is not None:
             raise HttpError(HTTPStatus.BAD_REQUEST, "A handshake has no body")
+        before = set(response.headers)
         protocol = kind(request, response)
         response.status = HTTPStatus.SWITCHING_PROTOCOLS
-        request.protocol.switch = Switch(protocol, view, variables)
+        fields = tuple(name for name in response.headers if name not in before)
+        request.protocol.switch = Switch(protocol, view, variables, fields)
 
     return switch
