@@ -214,7 +214,7 @@ def test_a_second_signal_ends_at_once_what_a_first_one_ends(start, workers, sour
     running = start(source, workers, "--drain", 600 if source is DRAIN else 0)
     running.wait_for("Rolling on ")
     running.send(signal.SIGTERM)
-    running.wait_for("waits\n", workers)
+    running.wait_for("waits", workers)
     ended = -signal.SIGTERM if workers == 1 else 128 + signal.SIGTERM
     assert running.stop() == ended
 
@@ -250,7 +250,7 @@ def test_drain_runs_at_the_signal_before_the_drain_seconds(start, workers):
     running = start(DRAIN, workers, "--drain", 600)
     running.wait_for("Rolling on ")
     running.send(signal.SIGTERM)
-    running.wait_for("waits\n", workers)  # not after 600 seconds
+    running.wait_for("waits", workers)  # not after 600 seconds
     assert "shutdown listener" not in running.output
     running.stop()
 

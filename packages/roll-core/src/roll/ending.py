@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -34,9 +34,10 @@ class Ending:
 
     def arm(self, seconds: float) -> None:
         """End the process after some *seconds*; the earliest of all calls counts."""
-        # Not `threading.Thread`, whose start takes locks: the main thread may hold one
-        # of them when a handler of a signal calls this.
-        _thread.start_new_thread(self._watch, (min(seconds, LONGEST),))
+        thread = _daemon(self._watch, min(seconds, LONGEST))
+        # To start it takes locks, and the main thread may hold one of them when a
+        # handler of a signal calls this: another thread waits for them.
+        _thread.start_new_thread(thread.start, ())
 
     def disarm(self) -> None:
         """Let the process go on."""
@@ -58,7 +59,7 @@ def leave_threads(status: int, seconds: float = GRACE) -> None:
         status: What the process exits with, if it has to be ended.
         seconds: For them to end, from when the main thread has ended.
     """
-    _thread.start_new_thread(_leave_threads, (status, min(seconds, LONGEST)))
+    _daemon(_leave_threads, status, min(seconds, LONGEST)).start()
 
 
 def _leave_threads(status: int, seconds: float) -> None:
@@ -86,9 +87,15 @@ def leave(
     line = f"roll: the process ends without waiting for these threads: {names}\n"
     flushed = threading.Event()
     # A thread that hangs may hold the lock of a handler, or nobody reads a pipe.
-    _thread.start_new_thread(_flush, (last_words + line, flushed))
+    _daemon(_flush, last_words + line, flushed).start()
     flushed.wait(GRACE)
     os._exit(status)
+
+
+def _daemon(function: Callable[..., object], *arguments: object) -> threading.Thread:
+    return threading.Thread(
+        target=function, args=arguments, name="roll.ending", daemon=True
+    )
 
 
 def _flush(text: str, flushed: threading.Event) -> None:
