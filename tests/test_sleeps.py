@@ -30,6 +30,20 @@ SLEEPS = {
             "a stream that takes longer than the timeout of its route"
         ),
     },
+    "packages/roll-core/tests/test_ending.py": {
+        "test_a_flush_that_hangs_does_not_keep_the_process": PROGRAM,
+        "test_a_process_that_is_blocked_ends_when_it_is_due": PROGRAM,
+        "test_a_process_that_is_disarmed_goes_on": PROGRAM,
+        "test_threads_have_the_seconds_that_are_given": PROGRAM,
+    },
+    "packages/roll-core/tests/test_lifecycle.py": {
+        "test_a_start_that_fails_does_not_wait_for_ever_for_what_it_closes.hang": (
+            "a listener that does not end in time"
+        ),
+        "test_a_task_that_does_not_end_does_not_keep_the_exit_stack_open.start": (
+            "a task that does not end in time"
+        ),
+    },
     "packages/roll-core/tests/test_soak.py": {"SCRIPT": PROGRAM},
     "packages/roll-gunicorn/tests/test_gunicorn.py": {
         "APP": PROGRAM,
@@ -46,10 +60,25 @@ SLEEPS = {
         ),
     },
     "packages/roll-server/tests/conftest.py": {"SHOP": PROGRAM},
+    "packages/roll-server/tests/test_phases.py": {
+        "BLOCK": PROGRAM,
+        "DEAF": PROGRAM,
+        "END": PROGRAM,
+        "HANG": PROGRAM,
+        "IMPORT": PROGRAM,
+        "IMPORT_DEAF": PROGRAM,
+        "test_a_drain_listener_is_waited_for_and_may_fail": PROGRAM,
+        "test_one_signal_ends_a_server_that_is_blocked": PROGRAM,
+    },
     "packages/roll-server/tests/test_reload.py": {
         "test_an_application_that_hangs_is_killed": PROGRAM,
     },
-    "packages/roll-server/tests/test_simple_server.py": {"SCRIPT": PROGRAM},
+    "packages/roll-server/tests/test_simple_server.py": {
+        "SCRIPT": PROGRAM,
+        "test_beside_the_main_thread_it_raises_what_a_listener_has_raised": (
+            "time for an end of the process that must not come"
+        ),
+    },
     "packages/roll-server/tests/test_workers.py": {
         "HANG": PROGRAM,
         "WAIT": PROGRAM,

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from roll import Limits, Roll
+from roll_testing import patience
 
 
 class Resource:
@@ -193,7 +194,7 @@ async def test_a_start_that_fails_does_not_wait_for_ever_for_what_it_closes():
         await asyncio.sleep(600)
 
     with pytest.raises(LookupError):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience(60)):
             await app.startup()
     assert log == ["open", error, "hangs", "close"]
 
@@ -212,7 +213,7 @@ async def test_a_start_that_fails_tells_kept_tasks_that_the_app_ends():
         raise LookupError("no database")
 
     with pytest.raises(LookupError):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             await app.startup()
     assert ended == ["work"]
 

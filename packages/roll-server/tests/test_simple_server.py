@@ -286,7 +286,7 @@ def test_beside_the_main_thread_it_raises_what_a_listener_has_raised():
 
     thread = threading.Thread(target=serve)
     thread.start()
-    thread.join(60)
+    thread.join(patience(60))
     time.sleep(0.2)  # this process does not end, though the time is over
     assert str(*caught) == "no database"
 

@@ -528,7 +528,7 @@ async def test_the_index_that_leads_out_is_404(site, client):
     [
         ("/sub", "/sub/"),
         ("/sub?a=b&c=%20d?/", "/sub/?a=b&c=%20d?/"),
-        ('/sub?a"<', '/sub/?a"<'),
+        ('/sub?a"<', "/sub/?a%22%3C"),
         ("/sub?", "/sub/"),
         ("/%5Cevil.com", "/%5Cevil.com/"),
         ("/a%20b%0d%0a:%c3%a9", "/a%20b%0D%0A%3A%C3%A9/"),

@@ -450,7 +450,8 @@ class HttpProtocol(asyncio.Protocol):
                 switch, self.switch = self.switch, None
                 # A listener may have refused it since.
                 if self._remaining >= 0 and response._status in INTERIM:
-                    self._finish(request, response)
+                    if "finish" in self.app.hooks:
+                        self._finish(request, response)
                     return await self._hand_over(switch)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             self.abort()
