@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from roll.datastructures import Files, Form
 from roll.errors import HttpError
-from roll.forms.multipart import _CHARSETS, Multipart
+from roll.forms.multipart import CHARSETS, Multipart
 from roll.limits import Limits
 from roll_testing import patience
 
@@ -349,7 +349,7 @@ def test_fields_are_in_the_charset_that_a_field_names():
     assert in_every_way(data) == (form, {})
 
 
-@pytest.mark.parametrize("charset", sorted(_CHARSETS))
+@pytest.mark.parametrize("charset", sorted(CHARSETS))
 def test_a_field_in_any_charset_takes_no_time(charset):
     fields = 'form-data; name="a"', f"Content-Type: a/b; charset={charset}"
     for content in (b"\x1b$B\x1b(B", b"a", b"\x83\x8d"):

@@ -27,7 +27,7 @@ from .framing import Framing
 # What a field may be in, beside UTF-8, by the names that browsers know. A table, since
 # Python's other codecs have no bounds, or are none of text, and it keeps each name that
 # it is asked for. US-ASCII is UTF-8, too.
-_CHARSETS = frozenset(
+CHARSETS = frozenset(
     {f"iso-8859-{number}" for number in range(1, 17) if number != 12}
     | {f"windows-{number}" for number in range(1250, 1259)}
     | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "ibm866", "iso-2022-jp"}
@@ -329,7 +329,7 @@ def _known_charset(name: str) -> str | None:
     name = name.strip(" \t").lower()
     if name in ("utf-8", "utf8", "us-ascii"):
         return "utf-8"
-    return name if name in _CHARSETS else None
+    return name if name in CHARSETS else None
 
 
 def _read_text(data: bytes) -> str:
