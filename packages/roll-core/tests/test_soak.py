@@ -19,7 +19,7 @@ import pytest
 from roll import Limits, Roll, Server
 from roll_testing import patience, turns, until
 
-from .wire import CLOSED_OK, GET, LAST, OK, get
+from .wire import CLOSED_OK, GET, LAST, OK, get, served
 
 MIB = 1024 * 1024
 
@@ -110,7 +110,7 @@ async def come_and_go(app, address, phase, leave):
             await until(lambda: app.seen["open"] == before + BATCH)
         elif phase == "after an answer":
             for sock in sockets:
-                assert undated(await loop.sock_recv(sock, 1000)) == OK
+                assert undated(await loop.sock_recv(sock, 1000)) == served(OK)
         elif phase != "after the connect":  # which may not be accepted yet
             await until(lambda: len(app.connections) >= BATCH)
         for sock in sockets:
@@ -404,7 +404,7 @@ def test_sigterm_ends_what_can_end_and_cuts_the_rest_in_time(start, loop):
         connections(server, OFFER + b"hello", 5) as echoes,
     ):
         server.wait_for("view starts", 5)
-        assert {read_until(sock, b"ok") for sock in idle} == {OK}
+        assert {read_until(sock, b"ok") for sock in idle} == {served(OK)}
         for sock in events:
             read_until(sock, b"\r\n3\r\none\r\n")
         for sock in echoes:
@@ -416,7 +416,7 @@ def test_sigterm_ends_what_can_end_and_cuts_the_rest_in_time(start, loop):
         assert {read_all(sock) for sock in events} == {b"3\r\nend\r\n" + LAST}
         for sock in slow:
             sock.send(b"ok")
-        assert {read_all(sock) for sock in slow} == {CLOSED_OK}
+        assert {read_all(sock) for sock in slow} == {served(CLOSED_OK)}
         assert not read_all(forever).endswith(LAST)
         output, errors = server.end()
         assert limit <= server.since() < limit + patience(5)
@@ -444,7 +444,7 @@ def test_sigterm_waits_no_longer_than_for_the_last_request(start, loop):
             server.connect(GET)
         for sock in slow:
             sock.send(b"ok" + GET)  # the one behind it comes too late
-        assert {read_all(sock) for sock in slow} == {CLOSED_OK}
+        assert {read_all(sock) for sock in slow} == {served(CLOSED_OK)}
         output, errors = server.end()
         assert server.since() < limit
     assert output == ["view ends"] * 5 + ["shutdown", "served", "ended"]
@@ -462,7 +462,7 @@ def test_a_second_sigterm_ends_at_once(start, loop):
         for sock in forever:
             read_until(sock, b"1\r\nx\r\n")
         server.terminate()
-        assert read_all(idle) in (b"", OK)  # so the first one came
+        assert read_all(idle) in (b"", served(OK))  # so the first one came
         assert server.process.poll() is None
         server.terminate()
         output, errors = server.end()

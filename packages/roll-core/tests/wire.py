@@ -57,3 +57,8 @@ def error(status, *fields, message=None, close=True):
 GET = get()
 OK = answer()
 CLOSED_OK = answer(b"ok", "Connection: close")
+
+
+def served(response):
+    """Write a response whose body has no type as a Server sends it, without `Date`."""
+    return response.replace(b"\r\n", b"\r\nX-Content-Type-Options: nosniff\r\n", 1)
