@@ -1,6 +1,7 @@
 """The events `finish` and `refused`: each message is heard of once, however it ends."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 from roll import HttpError, Limits, Roll
@@ -365,3 +366,23 @@ async def test_a_request_that_is_cancelled_finishes_before_the_app_has_ended():
         transport.reset()
         await transport.wait_closed()
     assert log == ["finish", "shutdown"]
+
+
+async def test_what_is_refused_is_heard_of_outside_of_the_request_before(app):
+    current = ContextVar("current", default="nothing")
+    found = []
+
+    @app.route("/named")
+    async def named(request, response):
+        current.set("a request")
+        await turns()
+
+    @app.listen("refused")
+    def note(status, remote_addr):
+        found.append(current.get())
+
+    transport = connect(app)
+    transport.feed(GET % b"/named" + b"BAD\x00")
+    await settle(transport)
+    assert found == ["nothing"]
+    transport.disconnect()

@@ -681,7 +681,9 @@ class HttpProtocol(asyncio.Protocol):
     def _write_refusal(self, refusal: Refusal) -> None:
         """Answer what could not be parsed; `refused` is the only event of it."""
         if "refused" in self.app.hooks:
-            self.app.hook("refused", refusal.error.status, self.remote_addr)
+            # Not in the context of the request before, in whose task we may be.
+            arguments = refusal.error.status, self.remote_addr
+            self._context.copy().run(self.app.hook, "refused", *arguments)
         response = Response(None, None)
         set_error(response, refusal.error)
         framed = frame(response, refusal.method, close=True, extra=self.app.date)
