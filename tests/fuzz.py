@@ -104,7 +104,8 @@ def ask(app, parts):
     """Send an input; give the statuses and the requests, which must be valid."""
     app["seen"].clear()
     data = LOOP.run_until_complete(converse(app, parts))
-    found = [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", data)]
+    # A 100 depends on what has come of the body when the view asks for it.
+    found = [int(code) for code in re.findall(rb"HTTP/1\.1 (?!100)(\d{3}) ", data)]
     allowed = {200, 501, 505, *range(400, 500)}
     assert allowed.issuperset(found), data
     # Of two faults in one message the second may be found in the same read, or not.
