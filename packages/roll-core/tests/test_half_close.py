@@ -254,3 +254,34 @@ def test_a_view_is_cancelled_when_its_client_closes(run, app):
 
         run(main())
     assert app["seen"] == ["cancelled"]
+
+
+async def test_a_connection_that_is_half_closed_is_not_handed_over(app):
+    class Chat:
+        TOKEN = "chat"
+        ALLOWED_METHODS = ("GET",)
+
+        def __init__(self, request, response):
+            app["seen"].append("made")
+
+        def connection_made(self, transport):
+            raise NotImplementedError
+
+    app.ChatProtocol = Chat
+
+    @app.route("/chat", protocol="chat")
+    async def chat(request, chat):
+        raise NotImplementedError
+
+    @app.listen("request")
+    async def wait(request, response):
+        await app["gate"].wait()
+
+    transport = connect(app)
+    offer = b"Connection: Upgrade\r\nUpgrade: chat\r\n\r\n"
+    transport.feed(GET.replace(b"\r\n\r\n", b"\r\n") % b"/chat" + offer)
+    transport.feed_eof()
+    await turns()
+    app["gate"].set()
+    await transport.wait_closed()
+    assert app["seen"] == ["made"]

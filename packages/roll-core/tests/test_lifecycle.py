@@ -336,3 +336,31 @@ async def test_listeners_that_are_put_into_hooks_are_obeyed():
     await app.startup()
     await app.shutdown()
     assert log == ["listened", "put", "last"]
+
+
+async def test_shutdown_listeners_that_are_put_into_hooks_run_in_reverse_too():
+    log = []
+    app = Roll()
+    app.listen("shutdown")(lambda: log.append("first"))
+    app.hooks["shutdown"] = [lambda: log.append("put"), *app.hooks["shutdown"]]
+    app.listen("shutdown")(lambda: log.append("last"))
+    await app.startup()
+    await app.shutdown()
+    assert log == ["last", "put", "first"]
+
+
+async def test_a_mounted_app_whose_start_fails_does_not_end_its_parent():
+    log = []
+    parent, child = Roll(), Roll()
+
+    @child.listen("startup")
+    async def start():
+        await child.exit_stack.enter_async_context(Resource(log))
+        raise LookupError("no database")
+
+    await parent.startup()
+    with pytest.raises(LookupError):
+        await child.open(parent)
+    assert log == ["open", "close"]
+    assert not parent.closing.is_set()
+    await parent.shutdown()

@@ -689,3 +689,15 @@ def test_the_parser_calls_the_method_that_is_overridden():
     with Noting(b"B") as parser:
         assert len([*parser.parse(body)]) == 3
     assert lines == [b'Content-Disposition: form-data; name="a"']
+
+
+@pytest.mark.parametrize(("before", "text"), [(0, "\xe9"), (3, "\xe9"), (100, None)])
+def test_a_charset_stands_among_the_first_parameters(before, text):
+    others = "".join(f"; p{number}=x" for number in range(before))
+    kind = f"Content-Type: text/plain{others}; charset=iso-8859-1"
+    data = body(part(b"\xe9", 'form-data; name="a"', kind))
+    if text is None:  # it is not looked for any further
+        with pytest.raises(HttpError):
+            parse(data)
+    else:
+        assert parse(data)[0] == {"a": [text]}
