@@ -97,7 +97,7 @@ async def test_stop_tells_connections_once_and_the_shutdown_still_runs():
 
     class Connection:
         def check(self, now):
-            raise NotImplementedError
+            raise NotImplementedError  # no sweep comes within this test
 
         def stop(self):
             log.append("told")
@@ -364,3 +364,26 @@ async def test_a_mounted_app_whose_start_fails_does_not_end_its_parent():
     assert log == ["open", "close"]
     assert not parent.closing.is_set()
     await parent.shutdown()
+
+
+async def test_a_mounted_app_that_is_stopped_stops_its_parent():
+    log = []
+    parent, child = Roll(), Roll()
+
+    class Connection:
+        def check(self, now):
+            raise NotImplementedError  # no sweep comes within this test
+
+        def stop(self):
+            log.append("told")
+
+    await parent.startup()
+    await child.open(parent)
+    connection = Connection()
+    parent.connections.add(connection)
+    child.stop()
+    assert (parent.closing.is_set(), log) == (True, ["told"])
+    parent.lifecycle.forget(connection)
+    await child.close()
+    await parent.shutdown()
+    assert log == ["told"]

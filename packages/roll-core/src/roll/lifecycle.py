@@ -110,6 +110,8 @@ class Lifecycle:
 
     def stop(self) -> None:
         """See `Roll.stop`."""
+        if self._parent is not None:
+            return self._parent.stop()
         if not self.closing.is_set():
             self.closing.set()
             for connection in tuple(self.connections):
