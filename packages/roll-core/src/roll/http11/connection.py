@@ -313,7 +313,7 @@ class HttpProtocol(asyncio.Protocol):
                     context=context,
                     **EAGER,
                 )
-                if "finish" in self.app.hooks:
+                if not EAGER and "finish" in self.app.hooks:
                     # For a task that is cancelled before its first step.
                     finish = partial(self._finish, request, response)
                     task.add_done_callback(finish, context=context)
