@@ -229,8 +229,8 @@ def test_what_is_known_of_a_path_adds_up():
         ("/{x:(a)b}", "has a group"),
         ("/{x:(?:a+)+}", "repeats a repeat"),
         ("/{a}{b}{c}{d}{e}{f}{g}{h}{i}{j}{k}{l}{m}{n}{o}{p}", "too many ways"),
-        ("x", "is no path: make it start with a slash"),
-        ("", "is no path"),
+        ("x", "is not a path: start it with a slash"),
+        ("", "is not a path"),
     ],
 )
 def test_a_malformed_pattern_says_what_is_wrong(pattern, message):

@@ -73,7 +73,7 @@ def test_a_second_view_for_a_path_and_method_names_both_places(app):
 
 
 def test_a_path_without_a_slash_is_an_error(app):
-    with pytest.raises(ValueError, match="'hello' is no path: make it start"):
+    with pytest.raises(ValueError, match="'hello' is not a path: start it"):
         app.route("hello")(view)
 
 
@@ -514,8 +514,8 @@ def test_a_path_is_split_into_its_parts(path, parts):
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("", "is no path"),
-        ("a/b", "make it start with a slash"),
+        ("", "is not a path"),
+        ("a/b", "start it with a slash"),
         ("/{x", "does not close a brace"),
         (r"/{x:\}", "does not close a brace"),
         ("/{x:{}", "does not close a brace"),

@@ -7,6 +7,7 @@ from .http11.upgrade import handshake
 from .routing import endpoints as ends
 from .routing.endpoints import NOT_FOUND, Declaration, Endpoint, Runner
 from .routing.matching import Routes, UnreachableRouteError
+from .routing.patterns import check_slash
 from .routing.table import Draft
 from .typing import Upgrade
 
@@ -64,8 +65,7 @@ class Router:
             ValueError: The route is malformed, or in the way of another.
         """
         path, methods, protocol, lazy_body, extras, where = draft
-        if not path.startswith("/"):
-            raise ValueError(f"{path!r} is no path: make it start with a slash")
+        check_slash(path)
         kind = None if protocol == "http" else self._find_protocol(protocol)
         if kind is not None and methods is None and not isinstance(view, type):
             methods = kind.ALLOWED_METHODS

@@ -395,6 +395,16 @@ class PathPart(NamedTuple):
     """The name of its type, or its expression; empty when it has none."""
 
 
+def check_slash(path: str) -> None:
+    """Require the slash with which every path begins.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    if not path.startswith("/"):
+        raise ValueError(f"{path!r} is not a path: start it with a slash")
+
+
 def split_path(path: str) -> list[PathPart]:
     """Split the path of a route into its placeholders and what is literal.
 
@@ -410,8 +420,7 @@ def split_path(path: str) -> list[PathPart]:
         ValueError: It does not start with a slash, its braces do not match, or it has a
             placeholder in the style of other frameworks, such as `<int:id>`.
     """
-    if not path.startswith("/"):
-        raise ValueError(f"{path!r} is no path: make it start with a slash")
+    check_slash(path)
     parts: list[PathPart] = []
     position = 0
     while brace := _BRACE.search(path, position):
