@@ -77,7 +77,7 @@ def app():
 
 async def ended(transport, app, count=1):
     await until(lambda: len(app["log"]) >= count)
-    await turns()  # for one too many
+    await turns()  # a second call would come by then
 
 
 @pytest.mark.parametrize(
@@ -232,13 +232,13 @@ async def test_it_runs_when_a_handshake_is_complete(app):
             await asyncio.Event().wait()
 
         def data_received(self, data):
-            raise NotImplementedError
+            raise NotImplementedError  # the client sends nothing
 
     app.ChatProtocol = Chat
 
     @app.route("/chat", protocol="chat")
     async def chat(request, chat):
-        raise NotImplementedError
+        raise NotImplementedError  # `run` does not call it
 
     transport = connect(app)
     offer = b"Connection: Upgrade\r\nUpgrade: chat\r\n\r\n"

@@ -265,13 +265,13 @@ async def test_a_connection_that_is_half_closed_is_not_handed_over(app):
             app["seen"].append("made")
 
         def connection_made(self, transport):
-            raise NotImplementedError
+            raise NotImplementedError  # the test fails where it is handed over
 
     app.ChatProtocol = Chat
 
     @app.route("/chat", protocol="chat")
     async def chat(request, chat):
-        raise NotImplementedError
+        raise NotImplementedError  # likewise
 
     @app.listen("request")
     async def wait(request, response):

@@ -8,6 +8,8 @@ import pytest
 from roll import Request, peers
 from roll_testing import Transport, connect, settle
 
+# What a peer has done is asked of `select.poll`, which Windows does not have: there is
+# nothing to install.
 tells = pytest.mark.skipif(not hasattr(select, "poll"), reason="only Unix tells")
 
 
@@ -28,6 +30,7 @@ def reset(client):
     client.close()
 
 
+# macOS has `poll`, but nothing in it tells of an end behind what is unread.
 @tells
 @pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only some tell")
 async def test_a_client_that_has_ended_its_side_has_left_whatever_is_unread():

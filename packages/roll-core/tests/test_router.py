@@ -22,7 +22,7 @@ async def answer(request, response, name):
 def test_the_router_finds_without_listeners(app):
     @app.listen("route:find")
     def refuse(path, request):
-        raise NotImplementedError
+        raise NotImplementedError  # the test fails where it is asked
 
     endpoint, variables = app.router.find("/u/me", "GET")
     assert (endpoint.path, variables) == ("/u/{name}", {"name": "me"})
@@ -118,7 +118,7 @@ def test_a_listener_that_nobody_could_await_is_refused(app):
 
         @app.listen("route:find")
         async def find(path, request):
-            raise NotImplementedError
+            raise NotImplementedError  # it is refused, so nothing calls it
 
 
 def test_a_request_made_by_hand_finds_nothing():
@@ -137,7 +137,7 @@ def test_an_app_may_have_a_class_of_its_own_for_any_protocol():
 
     @app.route("/chat", protocol="chat")
     async def view(request, chat):
-        raise NotImplementedError
+        raise NotImplementedError  # it is only declared
 
     assert app.declarations[0].methods == ("POST",)
     with pytest.raises(ValueError, match="no installed package gives the protocol"):

@@ -208,7 +208,7 @@ def test_a_continue_is_a_whole_head():  # RFC 9110, 15.2.1
 
 class Stream:
     async def __aiter__(self):
-        raise NotImplementedError
+        raise NotImplementedError  # a response without content never reads it
         yield
 
 
