@@ -387,3 +387,15 @@ async def test_a_mounted_app_that_is_stopped_stops_its_parent():
     await child.close()
     await parent.shutdown()
     assert log == ["told"]
+
+
+async def test_listeners_whose_order_was_changed_in_hooks_keep_it():
+    log = []
+    app = Roll()
+    app.listen("startup")(lambda: log.append("first"))
+    app.listen("startup")(lambda: log.append("second"))
+    app.hooks["startup"] = app.hooks["startup"][::-1]
+    app.listen("startup")(lambda: log.append("last"))
+    await app.startup()
+    await app.shutdown()
+    assert log == ["second", "first", "last"]

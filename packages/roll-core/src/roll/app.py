@@ -254,7 +254,7 @@ class Roll(_Parts, IdentityDict):
         """
         entries = self.listeners.get(name, [])
         calls = self.hooks.get(name, ())
-        if {*map(id, calls)} == {id(entry.call) for entry in entries}:
+        if (*calls,) == events.solve(name, entries, plugins.owner):
             return entries
         known = {id(entry.call): entry for entry in entries}
         if name == "shutdown":
