@@ -7,7 +7,7 @@ import asyncio
 import socket
 
 import pytest
-from roll import Limits, Roll, Server
+from roll import HttpError, Limits, Roll, Server
 from roll_testing import connect, patience, settle, turns, until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -285,3 +285,41 @@ async def test_a_connection_that_is_half_closed_is_not_handed_over(app):
     app["gate"].set()
     await transport.wait_closed()
     assert app["seen"] == ["made"]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_client_that_uploads_to_who_refuses_reads_why(run, app, status):
+    """It may send much more before it reads: nothing resets it meanwhile."""
+
+    @app.route("/refuse", methods=["POST"], lazy_body=True)
+    async def refuse(request, response):
+        raise HttpError(403)
+
+    path = b"/refuse" if status == 403 else b"/nowhere"
+    size = 5 * 2**20
+    head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (path, size)
+
+    async def ask(address):
+        reader, writer = await asyncio.open_connection(*address)
+        try:
+            writer.write(head)
+            for _ in range(size // 2**18):
+                writer.write(bytes(2**18))
+                await asyncio.sleep(0)
+            async with asyncio.timeout(patience(10)):
+                return await reader.readuntil(b"\r\n")
+        finally:
+            writer.transport.abort()
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+
+        async def main():
+            server = Server(app, [sock])
+            await server.start()
+            found = {await ask(sock.getsockname()) for _ in range(20)}
+            await server.stop()
+            return found
+
+        (line,) = run(main())
+    assert line.startswith(b"HTTP/1.1 %d " % status)
