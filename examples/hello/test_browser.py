@@ -141,6 +141,8 @@ def test_the_download_is_saved(page, tmp_path):
         "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path)
     )
     submit(page, "/download")
-    path = tmp_path / "roll-10.txt"  # it has another name until it is complete
-    wait_until(path.exists)
+    path = tmp_path / "roll-10.txt"
+    # The browser may reserve the name with an empty file; what it has received has
+    # another name until it is complete.
+    wait_until(lambda: path.exists() and path.stat().st_size > 0)
     assert path.read_bytes() == hello.BLOCK * 160

@@ -6,7 +6,8 @@ import socket
 import pytest
 from roll import Roll
 from roll.http11 import outbox
-from roll.http11.outbox import HOLD_BYTES, Outbox
+from roll.http11.body import LARGE
+from roll.http11.outbox import HOLD_BYTES, HOLD_SECONDS, Outbox
 from roll.http11.writer import COPIED
 from roll_testing import Transport, connect, turns
 
@@ -175,6 +176,31 @@ async def test_who_has_left_gets_nothing_and_the_others_all(box, clients):
     await asyncio.sleep(0)
     assert received(clients) == [b"xx", b"", b"xx"]
     assert clients[1].writes == 0
+
+
+SENDS = [
+    lambda box, client: box.send(client, b"x"),
+    lambda box, client: box.send_pieces(client, (b"x", b"y")),
+    lambda box, client: box.send_pieces(client, (bytes(LARGE), b"y")),
+    lambda box, client: box.send_at_once(client, b"x"),
+]
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["quick", "slow"])
+@pytest.mark.parametrize("send", SENDS, ids=["one", "pieces", "large", "at-once"])
+async def test_who_has_left_is_not_written_to_again(
+    box, clients, monkeypatch, send, slow
+):
+    one, two, _ = clients
+    box.send(one, b"x")
+    if slow:  # nothing is held for a while
+        monkeypatch.setattr(outbox, "monotonic", lambda: 100 + 2 * HOLD_SECONDS)
+        box.send(one, b"x")
+    two.abort()
+    for _ in range(9):  # asyncio's transport logs all but four of these
+        send(box, two)
+    await asyncio.sleep(0)
+    assert two.writes == 0
 
 
 async def test_a_write_that_fails_takes_no_other_answer_along(box, clients, caplog):

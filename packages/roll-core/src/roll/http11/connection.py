@@ -703,8 +703,7 @@ class HttpProtocol(asyncio.Protocol):
         if state is CLOSED or state is SWITCHED:
             return False
         if at_once:
-            self._outbox.flush()
-            self.transport.write(data)  # type: ignore[arg-type]  # no pieces
+            self._outbox.send_at_once(self.transport, data)
         elif type(data) is tuple:
             self._outbox.send_pieces(self.transport, data)
         else:

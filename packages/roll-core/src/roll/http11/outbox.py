@@ -67,7 +67,7 @@ class Outbox:
         now = monotonic()
         if now < self._direct_until:
             self._since = now
-            transport.write(data)
+            _write(transport, data)
             return
         before = self._held.get(transport)
         if before is None:
@@ -98,7 +98,12 @@ class Outbox:
             self._since = now
         else:
             self._begin()
-        _write(transport, pieces)
+        _write_pieces(transport, pieces)
+
+    def send_at_once(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write *data* after what is held."""
+        self.flush()
+        _write(transport, data)
 
     def flush(self) -> None:
         """Write what is held, but for those who have left."""
@@ -107,13 +112,11 @@ class Outbox:
             self._count = self._size = 0
             self._since = monotonic()
             for transport, pieces in held.items():
-                if transport.is_closing():
-                    continue
                 try:
                     if isinstance(pieces, bytes):
-                        transport.write(pieces)
-                    else:
                         _write(transport, pieces)
+                    else:
+                        _write_pieces(transport, pieces)
                 except Exception:  # the answers of others are not to be lost
                     logger.exception("An answer could not be written")
                     transport.abort()
@@ -129,11 +132,17 @@ class Outbox:
             self.flush()
 
 
-def _write(transport: asyncio.Transport, pieces: Sequence[bytes]) -> None:
-    if max(map(len, pieces)) >= LARGE and _gathers(transport):
+def _write(transport: asyncio.Transport, data: bytes) -> None:
+    """Write, unless the client has left: the transport would log each write."""
+    if not transport.is_closing():
+        transport.write(data)
+
+
+def _write_pieces(transport: asyncio.Transport, pieces: Sequence[bytes]) -> None:
+    if max(map(len, pieces)) < LARGE or not _gathers(transport):
+        _write(transport, b"".join(pieces))
+    elif not transport.is_closing():
         transport.writelines(pieces)
-    else:
-        transport.write(b"".join(pieces))
 
 
 def _gathers(transport: asyncio.Transport) -> bool:
