@@ -144,6 +144,17 @@ async def test_what_did_not_decode_is_not_logged(app, log):
     ]
 
 
+async def test_the_notes_of_an_exception_are_logged_on_its_line(app, log):
+    @app.route("/")
+    async def view(request, response):
+        error = ValueError("no such table")
+        error.add_note("run:\nmigrate")
+        raise error
+
+    await exchange(app, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert log().startswith("GET b'/': ValueError('no such table'); run:\n  migrate\n")
+
+
 def records(caplog, *arguments, **options):
     logging.getLogger("roll").error(*arguments, **options)
     return caplog.records

@@ -34,13 +34,14 @@ def format_traceback(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Write an exception as `repr` does, but without the data that did not decode.
+    """Write an exception as `repr` does, and its notes after it.
 
-    That may be a whole body, or a token.
+    The data that did not decode is left out: it may be a whole body, or a token.
     """
+    text = repr(error)
     if isinstance(error, UnicodeError):
-        return f"{type(error).__name__}({str(error)!r})"
-    return repr(error)
+        text = f"{type(error).__name__}({str(error)!r})"
+    return "; ".join([text, *getattr(error, "__notes__", ())])
 
 
 class Quoting(logging.Filter):

@@ -576,6 +576,8 @@ class HttpProtocol(asyncio.Protocol):
 
         What `response` listeners have added stays, and no listener runs twice.
         """
+        if request.endpoint.found:
+            error.add_note(f"the response is that of {request.endpoint}")
         await close_body(response.body)
         writer.drop_unsendable(response)
         if self.switch is not None:

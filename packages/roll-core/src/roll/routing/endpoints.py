@@ -168,6 +168,9 @@ class Endpoint:
         self.payload: dict[str, Any] | None = None
         """What `request.route.payload` shows."""
 
+    def __str__(self) -> str:
+        return _named(self.view, self.where)
+
     def returned(self, result: Any) -> TypeError:
         """Make the error that says that the view has returned something."""
         kind = f"a value of type {type(result).__name__}"
@@ -175,7 +178,7 @@ class Endpoint:
         if inspect.iscoroutine(result):
             result.close()  # nobody awaits it, which would be a warning
             kind, advice = "a coroutine", "await it first"
-        return TypeError(f"{_named(self.view, self.where)} returns {kind}: {advice}")
+        return TypeError(f"{self} returns {kind}: {advice}")
 
 
 async def _not_found(request: Any, response: Any) -> None:
