@@ -743,3 +743,20 @@ async def test_a_cookie_may_be_sent_in_utf_8(app, sent, read, headers_first):
     await settle(transport)
     assert found == [read]
     transport.disconnect()
+
+
+@pytest.mark.parametrize("value", ["secret", b"secret", 1])
+async def test_a_cookie_that_is_assigned_is_a_500_that_shows_what_to_write(
+    client, app, caplog, value
+):
+    @app.route("/")
+    async def view(request, response):
+        response.cookies.set("theme", "dark")
+        response.cookies["a"] = value
+
+    answer = await client.get("/")
+    assert (answer.status, answer.cookies) == (500, {"theme": "dark"})
+    [message] = caplog.messages
+    assert f"the cookie 'a' is of type {type(value).__name__}: " in message
+    assert "write response.cookies.set('a', ...)" in message
+    assert "secret" not in message
