@@ -238,7 +238,7 @@ def _unsendable(body: Any) -> TypeError:
     elif callable(body):
         advice = "call it"
     elif hasattr(body, "read"):
-        advice = "read it, or stream it by an async generator"
+        advice = "await response.send_file(path), or write an async generator"
     elif hasattr(body, "__next__"):
         advice = "write an async generator, with async def and yield"
     else:
