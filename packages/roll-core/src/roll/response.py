@@ -238,7 +238,7 @@ def _unsendable(body: Any) -> TypeError:
     elif callable(body):
         advice = "call it"
     elif hasattr(body, "read"):
-        advice = "await response.send_file(path), or write an async generator"
+        advice = "send it by roll.extensions.send_file, or by an async generator"
     elif hasattr(body, "__next__"):
         advice = "write an async generator, with async def and yield"
     else:
