@@ -76,10 +76,8 @@ shortage_logged = False
 """Whether it was logged that the process had no descriptor left."""
 
 
-def report(
-    error: BaseException, what: str, *arguments: object, trace: bool = False
-) -> None:
-    """Log an error that ended a request, a stream or a WebSocket.
+def report(error: BaseException, what: str, *arguments: object) -> None:
+    """Log an error that ended a request, a stream or a WebSocket, with its traceback.
 
     Of those that could not open a file because no descriptor was left, only the first
     one of the process is logged: the others would be as many as the requests.
@@ -88,17 +86,10 @@ def report(
         error: What was raised.
         what: What it ended, with `%s` for each of the arguments.
         arguments: What stands for them.
-        trace: Whether to log its traceback, and not its `repr`; with the level `DEBUG`
-            both are.
     """
     global shortage_logged
     if not are_exhausted(error):
-        if trace:
-            logger.error(what, *arguments, exc_info=error)
-        else:
-            debug = error if logger.isEnabledFor(logging.DEBUG) else None
-            what = f"{what}: %s"
-            logger.error(what, *arguments, describe(error), exc_info=debug)
+        logger.error(f"{what}: %s", *arguments, describe(error), exc_info=error)
     elif not shortage_logged:
         shortage_logged = True
         # Without the name of the file, which may be a client's.
