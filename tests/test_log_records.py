@@ -106,3 +106,41 @@ async def test_each_error_is_logged_with_its_traceback(app, event, path, caplog)
     (record,) = failures(caplog)
     assert record.exc_info[0] is Boom
     assert "raise Boom" in caplog.text
+
+
+FORGED = b"/\xc3\xa9\xff\r\nGET /forged\x1b[2J\xe2\x80\xae"
+WRITTEN = r"/é\xff\r\nGET /forged\x1b[2J\u202e"
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/view", f"GET {WRITTEN}: Boom()"),
+        ("/stream", f"GET {WRITTEN} was cut short: Boom()"),
+        ("/ws", f"WebSocket {WRITTEN}: Boom()"),
+    ],
+)
+async def test_a_target_is_logged_as_text_on_one_line(path, line, caplog):
+    app = Roll()
+
+    @app.route("/view")
+    async def view(request, response):
+        request.url = FORGED
+        raise Boom
+
+    @app.route("/stream")
+    async def stream(request, response):
+        async def pieces():
+            yield b"one"
+            request.url = FORGED
+            raise Boom
+
+        response.body = pieces()
+
+    @app.route("/ws", protocol="websocket")
+    async def wait(request, ws):
+        request.url = FORGED
+        raise Boom
+
+    await ask(app, path)
+    assert [record.getMessage() for record in failures(caplog)] == [line]

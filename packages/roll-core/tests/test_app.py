@@ -227,7 +227,7 @@ async def test_an_exception_is_a_500_that_says_nothing(client, app, caplog):
     answer = await client.get("/?a=\n".replace("\n", "%0A"))
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     assert answer.headers["X-Kept"] == "yes"
-    assert caplog.messages == ["GET b'/?a=%0A': ValueError('secret')"]
+    assert caplog.messages == ["GET /?a=%0A: ValueError('secret')"]
 
 
 async def test_an_error_that_replaces_a_stream_closes_it(client, app):

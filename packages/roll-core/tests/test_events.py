@@ -514,7 +514,7 @@ async def test_a_listener_that_raises_becomes_a_500(client, app, event, caplog):
 
     answer = await client.get("/")
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
-    assert caplog.messages == [r"GET b'/': RuntimeError('secret\ntext')"]
+    assert caplog.messages == [r"GET /: RuntimeError('secret\ntext')"]
 
 
 @pytest.mark.parametrize("event", ["headers", "request", "response"])

@@ -57,7 +57,7 @@ async def test_a_timeout_of_the_view_itself_is_an_error_like_others(app, caplog)
 
     data, _ = await exchange(app, get())
     assert data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-    assert caplog.messages == ["GET b'/': TimeoutError('the database')"]
+    assert caplog.messages == ["GET /: TimeoutError('the database')"]
 
 
 async def test_an_answer_that_streams_has_no_timeout(app):

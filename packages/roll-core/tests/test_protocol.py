@@ -393,7 +393,7 @@ async def test_a_stream_that_is_not_as_long_as_promised_is_cut(
     assert (data, closed) == (sized + sent, True)
     assert app.seen == ["open", "closed"]
     (record,) = caplog.records
-    assert record.getMessage().startswith("GET b'/sized' was cut short: ValueError(")
+    assert record.getMessage().startswith("GET /sized was cut short: ValueError(")
     assert record.exc_info[0] is ValueError
 
 
@@ -1218,7 +1218,7 @@ async def test_what_is_no_exception_but_raised_cuts_the_connection(app, caplog):
 
     data, closed = await exchange(app, get("/stop"))
     assert (data, closed) == (b"", True)
-    assert caplog.messages == ["GET b'/stop' was cut short: Stop()"]
+    assert caplog.messages == ["GET /stop was cut short: Stop()"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

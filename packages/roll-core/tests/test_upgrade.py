@@ -347,7 +347,7 @@ async def test_a_protocol_that_fails_ends_the_connection(
     data, closed = await exchange(app, OFFER + b"one")
     assert (data, closed) == (SWITCHED, True)
     assert app.connections == set()
-    line = "GET b'/x' was cut short: ValueError('a bug')"
+    line = "GET /x was cut short: ValueError('a bug')"
     assert caplog.record_tuples == [("roll", logging.ERROR, line)]
 
 

@@ -43,6 +43,13 @@ def describe(error: BaseException) -> str:
     return repr(error)
 
 
+def _as_text(value: object) -> object:
+    """Decode a target as far as it is UTF-8, on one line; `QUOTING` does the rest."""
+    if not isinstance(value, bytes):
+        return value
+    return value.decode("utf-8", "backslashreplace").replace("\n", r"\n")
+
+
 class Quoting(logging.Filter):
     """Quotes the message and the traceback of each record; no record is dropped.
 
@@ -85,11 +92,12 @@ def report(error: BaseException, what: str, *arguments: object) -> None:
     Args:
         error: What was raised.
         what: What it ended, with `%s` for each of the arguments.
-        arguments: What stands for them.
+        arguments: What stands for them; a target, which is bytes, becomes text.
     """
     global shortage_logged
     if not are_exhausted(error):
-        logger.error(f"{what}: %s", *arguments, describe(error), exc_info=error)
+        texts = [*map(_as_text, arguments), describe(error)]
+        logger.error(f"{what}: %s", *texts, exc_info=error)
     elif not shortage_logged:
         shortage_logged = True
         # Without the name of the file, which may be a client's.

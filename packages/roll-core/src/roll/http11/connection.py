@@ -462,7 +462,7 @@ class HttpProtocol(asyncio.Protocol):
                 await close_body(response.body)
                 raise
             method, url = request.method, request.url
-            report(error, "%s %r was cut short", method, url)
+            report(error, "%s %s was cut short", method, url)
             if request.version == "1.0":  # the end of the connection may be the body's
                 return self.abort()
             self._remaining = -1  # the answers before it are sent
