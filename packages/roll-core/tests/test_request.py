@@ -422,14 +422,17 @@ async def test_a_body_over_the_limit_is_413(client, app):
     assert (await client.post("/larger", body=b"x" * 11)).status == 200
 
 
-async def test_a_lazy_body_has_to_be_loaded(client, app, caplog):
+@pytest.mark.parametrize("part", ["body", "form", "json"])
+async def test_a_lazy_body_has_to_be_loaded(client, app, caplog, part):
+    client.content_type = "application/x-www-form-urlencoded"
+
     @app.route("/", methods=["POST"], lazy_body=True)
     async def view(request, response):
-        response.body = request.body
+        getattr(request, part)
 
     answer = await client.post("/", body=b"body")
-    assert answer.status == 500
-    assert b"await request.load_body()" in answer.body
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert "await request.load_body()" in caplog.messages[0]
 
 
 @pytest.mark.parametrize(

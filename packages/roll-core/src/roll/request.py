@@ -435,15 +435,14 @@ class Request(IdentityDict):
         """The loaded body.
 
         Raises:
-            HttpError: 500, when the route is lazy and nobody loaded it.
+            RuntimeError: The route is lazy and nobody loaded it; the client gets a 500.
         """
         if self._body is not None:
             return self._body
         if self.content is None:
             return b""
-        raise HttpError(
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "The body is not loaded: call `await request.load_body()` before",
+        raise RuntimeError(
+            "The body is not loaded: call `await request.load_body()` before"
         )
 
     @body.setter
