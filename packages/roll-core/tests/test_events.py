@@ -436,7 +436,7 @@ async def test_true_is_a_shortcut_to_response(client, app, event, asynchronous):
 async def test_headers_run_before_the_body_is_read(client, app):
     @app.listen("headers")
     async def note(request, response):
-        with pytest.raises(HttpError):
+        with pytest.raises(RuntimeError):
             _ = request.body
         request["early"] = True
 

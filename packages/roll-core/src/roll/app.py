@@ -308,8 +308,13 @@ class Roll(_Parts, IdentityDict):
             What answers the request; None when a listener has answered it.
         """
         listeners = self.hooks.get("headers", ())
-        if listeners and await events.run(listeners, request, response):
-            return None
+        if listeners:
+            request._early = True
+            try:
+                if await events.run(listeners, request, response):
+                    return None
+            finally:
+                del request._early
         listeners = self.hooks.get("request", ())
         endpoint = request.endpoint
         if request.content is not None and (

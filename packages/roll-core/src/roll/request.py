@@ -98,6 +98,7 @@ class Request(IdentityDict):
     __slots__ = (
         "_body",
         "_cookies",
+        "_early",
         "_endpoint",
         "_fields",
         "_files",
@@ -124,6 +125,8 @@ class Request(IdentityDict):
     _query_string: str
     _remote_addr: str | None
     _scheme: str
+    _early: bool
+    """Whether `headers` listeners run; only set, and true, while they do."""
     variables: dict[str, Any]
     """The values of the route's placeholders; set once `endpoint` was read."""
 
@@ -435,14 +438,17 @@ class Request(IdentityDict):
         """The loaded body.
 
         Raises:
-            RuntimeError: The route is lazy and nobody loaded it; the client gets a 500.
+            RuntimeError: Nobody loaded it, and the route is lazy, or this is read in a
+                `headers` listener, even of a request without a body.
         """
         if self._body is not None:
             return self._body
-        if self.content is None:
+        early = hasattr(self, "_early")
+        if self.content is None and not early:
             return b""
+        advice = ", or listen to `request`" if early else ""
         raise RuntimeError(
-            "The body is not loaded: call `await request.load_body()` before"
+            f"The body is not loaded: call `await request.load_body()` before{advice}"
         )
 
     @body.setter
@@ -457,6 +463,7 @@ class Request(IdentityDict):
         """
         content = self.content
         if self._body is not None or content is None:
+            self._body = self._body or b""  # loaded, also for `headers` listeners
             return
         limit = (self.endpoint.limits or self._parts.limits).body
         if content.complete and content.received <= limit:  # most come with the head
