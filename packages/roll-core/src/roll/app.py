@@ -4,8 +4,8 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Any, ClassVar, NoReturn, TypeVar
+from functools import partial, wraps
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from . import events, plugins
 from .datastructures import IdentityDict
@@ -23,8 +23,30 @@ from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import is_cancelled
 from .typing import Listener, Upgrade, View
 
+F = TypeVar("F", bound=Callable[..., Any])
 L = TypeVar("L", bound=Listener)
 V = TypeVar("V", bound=View | type[Any])
+
+
+def _on_an_app(call: str) -> Callable[[F], F]:
+    """Make a method that shows how to call it when it is called on the class."""
+
+    def decorate(method: F) -> F:
+        @wraps(method)
+        def checked(*arguments: Any, **keywords: Any) -> Any:
+            if not arguments or not isinstance(arguments[0], Roll):
+                name = method.__name__
+                named = (f"{key}={value!r}" for key, value in keywords.items())
+                given = ", ".join([*map(repr, arguments), *named])
+                raise TypeError(
+                    f"Roll.{name}({given}) is called on the class: make an app, as in "
+                    f"app = Roll(), and write {call}({given})"
+                )
+            return method(*arguments, **keywords)
+
+        return cast(F, checked)
+
+    return decorate
 
 
 def _no_shortcut(name: str, path: object) -> TypeError:
@@ -129,6 +151,7 @@ class Roll(_Parts, IdentityDict):
         if not isinstance(self.limits, Limits):
             raise TypeError(f"limits = {self.limits!r}: give a roll.Limits")
 
+    @_on_an_app("@app.route")
     def route(
         self,
         path: str,
@@ -157,7 +180,7 @@ class Roll(_Parts, IdentityDict):
             TypeError: The view cannot take a request and a response.
         """
         check_path(path)
-        draft = Draft(path, methods, protocol, lazy_body, extras, caller())
+        draft = Draft(path, methods, protocol, lazy_body, extras, caller(3))
 
         def declare(view: V) -> V:
             self._declare(draft, view)
@@ -179,6 +202,7 @@ class Roll(_Parts, IdentityDict):
         _refuse_shortcut, ("post", "put", "patch", "delete", "head", "options")
     )
 
+    @_on_an_app("app.include")
     def include(self, routes: RouteTable, prefix: str = "") -> None:
         """Declare all routes of a table, their paths behind *prefix*.
 
@@ -203,6 +227,7 @@ class Roll(_Parts, IdentityDict):
             error.add_note(f"The route is declared at {draft.where}")
             raise
 
+    @_on_an_app("@app.listen")
     def listen(
         self,
         name: str,
