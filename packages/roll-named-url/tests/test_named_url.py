@@ -476,3 +476,14 @@ def test_a_url_finds_its_route_with_the_same_values_or_is_an_error(cases):
         assert found.keys() == values.keys()
         for key, value in values.items():
             assert found[key] == value or str(found[key]) == str(value)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("names", "name")])
+async def test_a_misspelled_extra_keeps_the_app_from_starting(name, meant):
+    async def view(request, response): ...
+
+    app = Roll()
+    app.route("/x", **{name: "a"})(view)
+    named_url(app)
+    with pytest.raises(TypeError, match=f"/x: {name}= is unknown.*mean {meant}="):
+        await app.startup()

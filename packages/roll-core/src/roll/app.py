@@ -265,12 +265,21 @@ class Roll(_Parts, IdentityDict):
 
         return add
 
+    def extras(self, *names: str) -> None:
+        """Register the extras of routes that an extension reads.
+
+        An extra of a route that has nearly one of these names, such as `compressed=`,
+        keeps the app from starting. Other names are free.
+        """
+        self.router.extras.update(names)
+
     def find_mistakes(self) -> list[str]:
         """Tell what is likely to be a mistake, such as a listener of `"reqest"`.
 
-        Each is logged as a warning when the app starts, too.
+        When the app starts, each of these is logged as a warning, and a misspelled
+        extra of a route is a TypeError.
         """
-        return [*events.near_misses(self.hooks)]
+        return [*events.near_misses(self.hooks), *self.router.find_mistakes()]
 
     def _entries(self, name: str) -> list[Entry]:
         """List the listeners of an event as they were added.
@@ -400,6 +409,7 @@ class Roll(_Parts, IdentityDict):
 
         Raises:
             RuntimeError: The app is mounted: its parent starts it.
+            TypeError: An extra of a route has nearly the name of one that is read.
         """
         if self.parent is not None:
             raise RuntimeError("this app is mounted in another: start that one")
