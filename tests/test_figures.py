@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 ABOVE = {
     "lines of the largest class": 740,
     "changes of file on the way of one GET": 24,
-    "lines of code of roll-core": 5760,
+    "lines of code of roll-core": 5770,
 }
 
 
