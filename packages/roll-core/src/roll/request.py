@@ -494,22 +494,10 @@ class Request(IdentityDict):
         self._body = b"".join(pieces)
 
     def _decode(self, content: Body) -> Decoded:
-        """Give what a decoder makes of the body; the same however often it is asked.
-
-        Raises:
-            HttpError: 415, without one; `Accept-Encoding` says that no coding is taken
-                (RFC 9110, sections 12.5.3 and 15.5.16).
-        """
-        try:
-            return self._decoded
-        except AttributeError:
-            if self.decoder is None:
-                raise HttpError(
-                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                    headers={"Accept-Encoding": "identity"},
-                ) from None
+        """Give what the decoder makes of the body; without one, raise 415."""
+        if not hasattr(self, "_decoded"):
             self._decoded = Decoded(content, self.decoder)
-            return self._decoded
+        return self._decoded
 
     async def read(self) -> bytes:
         """Load the body and return it, as `load_body()` does."""

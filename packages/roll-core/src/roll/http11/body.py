@@ -213,11 +213,20 @@ class Decoded:
     Args:
         body: What is received.
         decoder: See `Request.decoder`.
+
+    Raises:
+        HttpError: 415, without a decoder; `Accept-Encoding` says that no coding is
+            taken (RFC 9110, sections 12.5.3 and 15.5.16).
     """
 
     __slots__ = ("_body", "_limit", "_pieces", "_size")
 
-    def __init__(self, body: Body, decoder: Decoder) -> None:
+    def __init__(self, body: Body, decoder: Decoder | None) -> None:
+        if decoder is None:
+            raise HttpError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                headers={"Accept-Encoding": "identity"},
+            )
         self._body = body
         self._limit: int | None = None
         self._size = 0
