@@ -534,3 +534,17 @@ def test_a_query_that_is_no_dict_of_texts_is_an_error(app, query):
     add(app, "/hello", "hello")
     with pytest.raises(TypeError, match=r"^'hello': query"):
         named_url(app)("hello", query=query)
+
+
+# Extras
+
+
+@pytest.mark.parametrize(("name", "meant"), [("names", "name")])
+async def test_a_misspelled_extra_keeps_the_app_from_starting(name, meant):
+    async def view(request, response): ...
+
+    app = Roll()
+    app.route("/x", **{name: "a"})(view)
+    named_url(app)
+    with pytest.raises(TypeError, match=f"/x: {name}= is unknown.*mean {meant}="):
+        await app.startup()

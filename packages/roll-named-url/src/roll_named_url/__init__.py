@@ -60,6 +60,7 @@ def named_url(app: Roll) -> Callable[..., str]:
             name. Of routes that are declared later, both are raised where they are.
     """
     require_app("named_url", app)
+    app.extras("name")
     names = Names(app)
     names.read_routes()
 

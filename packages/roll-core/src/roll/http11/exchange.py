@@ -105,7 +105,7 @@ async def _serve(
             await close_body(response.body)
             raise
         method, url = request.method, request.url
-        report(error, "%s %r was cut short", method, url, trace=True)
+        report(error, "%s %s was cut short", method, url)
         if request.version == "1.0":  # the end of the connection may be the body's
             return connection.end(abort=True)
         connection.remaining = -1  # the answers before it are sent
