@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote
 
-from ..errors import PHRASES
 from ..cookies import Cookie
+from ..errors import PHRASES
 from ..response import (
     BODILESS,
     INTERIM,
