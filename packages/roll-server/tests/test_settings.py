@@ -60,6 +60,7 @@ def test_nothing_said_means_the_defaults():
         tls_cert=None,
         tls_key=None,
         trusted_proxies=None,
+        access_log=None,
         log_format=None,
         health=None,
         drain=None,
@@ -81,6 +82,7 @@ TEXTS = {
     "tls_cert": "cert.pem",
     "tls_key": "key.pem",
     "trusted_proxies": "127.0.0.1,unix",
+    "access_log": "true",
     "log_format": "json",
     "health": "/healthz",
     "drain": HALF,
@@ -98,6 +100,7 @@ VALUES = {
     "tls_cert": Path("cert.pem"),
     "tls_key": Path("key.pem"),
     "trusted_proxies": ("127.0.0.1", "unix"),
+    "access_log": True,
     "drain": 0.5,
     "env_file": EnvFile(Path("some.env"), frozenset()),
     "graceful_timeout": 0.5,
@@ -112,7 +115,7 @@ def flag(name, text):
     if name == "app":
         return [text]
     if VALUES.get(name) is True:
-        return [f"--{name}"]
+        return [f"--{name.replace('_', '-')}"]
     return [f"--{name.replace('_', '-')}", text]
 
 
