@@ -200,8 +200,14 @@ def test_a_switch_is_true_or_false(monkeypatch):
     assert refusal().startswith("ROLL_RELOAD: 'maybe' is not a valid boolean.")
 
 
+def test_a_host_may_be_empty():
+    assert resolve("--host", "").host == ""
+    write_table("host = ''")
+    assert resolve().host == ""
+
+
 def test_what_is_empty_is_refused(monkeypatch):
-    assert refusal("--host", "") == "--host: give a text that is not empty"
+    assert refusal("--log-format", "") == "--log-format: give a text that is not empty"
     monkeypatch.setenv("ROLL_TLS_CERT", "")
     assert refusal() == "ROLL_TLS_CERT is empty: give it a value, or unset it"
 
@@ -211,7 +217,7 @@ def test_what_is_empty_is_refused(monkeypatch):
     [
         ("port = true", "port in [tool.roll]: 'true' is not a valid integer"),
         ("port = 1.0", "port in [tool.roll]: '1.0' is not a valid integer"),
-        ("host = ''", "host in [tool.roll]: give a text that is not empty"),
+        ("log-format = ''", "log-format in [tool.roll]: give a text that is not empty"),
         ("reload = 2", "reload in [tool.roll]: '2' is not a valid boolean."),
         ("drain = true", "drain in [tool.roll]: 'true' is not a time in seconds"),
         (f"drain = {'9' * 400}", "9' is not a time in seconds, such as 0.5"),

@@ -96,7 +96,7 @@ MOST = {"backlog": 2**31 - 1}  # what the system reads
 
 OPTIONS = (
     *APPLICATION,
-    _option("--host", text, "The name or address to listen on.", default="127.0.0.1"),
+    _option("--host", str, "The name or address to listen on.", default="127.0.0.1"),
     _option(
         "--port",
         click.IntRange(0, 65535),
