@@ -563,7 +563,7 @@ class HttpProtocol(asyncio.Protocol):
         content = request.content
         close = (
             self._remaining <= 0
-            or (content is not None and not self._can_skip(content))
+            or (content is not None and not self._can_skip(content, response))
             or self.parser.paused  # its offer failed
         )
         head = request.message
@@ -592,11 +592,18 @@ class HttpProtocol(asyncio.Protocol):
         set_error(response, as_http_error(request, error))
         return self._frame(request, response)
 
-    def _can_skip(self, content: Body) -> bool:
+    def _can_skip(self, content: Body, response: Response) -> bool:
         """Whether the connection outlives what is unread of a body."""
         if content.complete:
             return True
         if content.expected:  # the client may send the body, or may not
+            return False
+        # Of a body that is too large, more chunks come than can be skipped. A client
+        # that had sent them all, and was told nothing, would send another request.
+        if (
+            content.length is None
+            and response._status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        ):
             return False
         return content.missing <= self.parser.limits.unread
 
