@@ -287,7 +287,7 @@ async def test_the_journey_of_a_stream(app):
         transport = connect(app)
         transport.stall()
         transport.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        waits = ("http11/connection.py", "HttpProtocol._wait_for_client")
+        waits = ("http11/exchange.py", "_wait_for_client")
         await until(lambda: waits in calls)
         transport.drain()
         await until(lambda: transport.data.endswith(b"\r\n0\r\n\r\n"))

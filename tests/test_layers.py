@@ -53,16 +53,19 @@ RANKS = {
     "peers": 5,
     "plugins": 5,
     "router": 5,
-    "http11.connection": 6,
-    "lifecycle": 7,
+    "http11.state": 6,
+    "http11.exchange": 7,
+    "http11.timeouts": 7,
+    "http11.connection": 8,
+    "lifecycle": 9,
     # composition
-    "app": 8,
-    "extensions": 8,
-    "server": 9,
+    "app": 10,
+    "extensions": 10,
+    "server": 11,
     # older names of what other packages hold, and the public names
-    "testing": 10,
-    "worker": 10,
-    "__init__": 11,
+    "testing": 12,
+    "worker": 12,
+    "__init__": 13,
 }
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {

@@ -402,3 +402,16 @@ def test_a_mistake_in_a_route_tells_where_it_is_declared(app):
         app.route("/{x:itn}")(lambda request, response, x: None)
     [note] = caught.value.__notes__
     assert note.startswith(f"The route is declared at {__file__}:")
+
+
+def test_a_key_that_is_absent_may_say_why(app):
+    app.absent["db"] = "'db' is open only while the app runs"
+    with pytest.raises(KeyError, match="'db' is open only while the app runs"):
+        app["db"]
+    with pytest.raises(KeyError) as raised:
+        app["cache"]
+    assert raised.value.args == ("cache",)
+    assert "db" not in app
+    assert app.get("db") is None
+    app["db"] = "open"
+    assert app["db"] == "open"

@@ -83,7 +83,7 @@ async def reports():
     for _ in range(10):
         await asyncio.sleep(0)
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert [task for task in left if "_serve" in repr(task)] == []
+    assert [task for task in left if "exchange" in repr(task)] == []
     assert reports == []
 
 

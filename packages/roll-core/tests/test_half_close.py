@@ -8,7 +8,7 @@ import socket
 
 import pytest
 from roll import HttpError, Limits, Roll, Server
-from roll.http11.connection import State
+from roll.http11.state import State
 from roll_testing import connect, patience, settle, turns, until
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"

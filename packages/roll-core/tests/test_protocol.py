@@ -12,8 +12,10 @@ import textwrap
 import pytest
 from roll import HttpError, Limits
 from roll.http11.chunks import SLICE
-from roll.http11.connection import LINGER, PIECE, STREAM_TURN, TURN
+from roll.http11.connection import TURN
+from roll.http11.exchange import PIECE, STREAM_TURN
 from roll.http11.outbox import HOLD_BYTES
+from roll.http11.timeouts import LINGER
 from roll_testing import Transport, connect, exchange, settle, turns, until
 
 from .noting import NotingApp, finish
@@ -73,7 +75,7 @@ async def no_task_is_left():
     for _ in range(5):
         await asyncio.sleep(0)
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    assert [task for task in left if "_serve" in repr(task)] == []
+    assert [task for task in left if "exchange" in repr(task)] == []
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from roll import Limits, Roll, Server
-from roll.http11 import connection as protocol
+from roll.http11 import timeouts
 from roll_testing import patience, turns, until
 
 from .wire import CHUNKED, CLOSED_OK, GET, OK, error, get
@@ -500,7 +500,7 @@ def test_a_drop_at_a_time_does_not_keep_a_connection(run):
 
 
 def test_a_client_that_never_closes_is_cut_off(run, monkeypatch):
-    monkeypatch.setattr(protocol, "LINGER", 0.1)
+    monkeypatch.setattr(timeouts, "LINGER", 0.1)
 
     async def main():
         app = App(keep_alive=0.1)
@@ -524,7 +524,7 @@ def test_a_client_that_never_closes_is_cut_off(run, monkeypatch):
 def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
     run, data, leave, monkeypatch
 ):
-    monkeypatch.setattr(protocol, "LINGER", 0.1)
+    monkeypatch.setattr(timeouts, "LINGER", 0.1)
 
     async def main():
         app = App(keep_alive=0.1)
@@ -548,7 +548,7 @@ def test_a_client_that_leaves_while_reading_is_paused_is_noticed(
 
 
 def test_a_tls_client_that_answers_no_alert_is_not_waited_for(run, monkeypatch):
-    monkeypatch.setattr(protocol, "LINGER", 0.1)
+    monkeypatch.setattr(timeouts, "LINGER", 0.1)
 
     async def main():
         inside, outside = contexts()

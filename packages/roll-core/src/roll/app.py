@@ -112,6 +112,11 @@ class Roll(_Parts, IdentityDict):
         self.prefix = ""
         """What stands before the paths of this app in those of its parent, or of the
         proxy before it."""
+        self.absent: dict[str, str] = {}
+        """What the KeyError of `app[key]` says while the key is not there."""
+
+    def __missing__(self, key: Any) -> Any:
+        raise KeyError(self.absent.get(key, key))
 
     # Building
 

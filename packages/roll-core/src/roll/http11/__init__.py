@@ -6,8 +6,11 @@ Read the modules in this order:
   the checks of a head that llhttp leaves to Roll, `chunks` reads chunked bodies.
 - `body`: the queue between the connection and the view that reads a request body.
 - `writer`: turns a response into bytes, without any I/O.
-- `connection`: the `asyncio.Protocol`. It feeds the parser, starts a task for each
-  request, sends the response, and watches the timeouts by its state.
+- `state`: where a connection stands, and what the next modules ask of it.
+- `connection`: the `asyncio.Protocol`. It feeds the parser, and starts an exchange for
+  each request.
+- `exchange`: serves a request in a task of its own, and sends its response.
+- `timeouts`: finds what takes too long.
 - `outbox`: sends the responses of all connections, together where that is cheaper.
 - `upgrade`: the step before a view that takes the connection over, for example a
   WebSocket.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import copy_context
 from time import monotonic
 
 from ..logs import logger
@@ -39,6 +40,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_context",
         "_count",
         "_direct_until",
         "_held",
@@ -50,6 +52,7 @@ class Outbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self._context = copy_context()  # a copy for each round would be for nothing
         # Most have said one thing: no list is made for it.
         self._held: dict[asyncio.Transport, bytes | list[bytes]] = {}
         self._within = False  # a round that had an answer
@@ -124,7 +127,7 @@ class Outbox:
     def _begin(self) -> None:
         self._within = True
         self._since = monotonic()
-        self.loop.call_soon(self._end)
+        self.loop.call_soon(self._end, context=self._context)
 
     def _end(self) -> None:
         self._within = False
