@@ -1,11 +1,10 @@
 """The access log: a line for each request, wherever somebody wants to read it."""
 
-import io
 import os
 import pty
 import re
 import socket
-import sys
+from types import SimpleNamespace
 
 import pytest
 from roll import Roll, extensions
@@ -137,15 +136,11 @@ def test_where_logging_is_configured_a_request_is_one_line_there(run, folder):
     assert "\napp: 127.0.0.1 - - [" in running.output
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
 @pytest.fixture
 def terminal(monkeypatch):
-    """Have standard error be one."""
-    monkeypatch.setattr(sys, "stderr", Terminal())
+    """Have standard error be one; pytest sets that of `sys` again before the test."""
+    stderr = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr("roll_server.serving.sys", SimpleNamespace(stderr=stderr))
 
 
 @pytest.mark.usefixtures("terminal")
@@ -173,3 +168,5 @@ def test_what_is_off_listens_to_nothing(settings):
     hooks = dict(app.hooks)
     configure(app, settings("--no-access-log"))
     assert app.hooks == hooks
+    configure(app, settings())
+    assert app.hooks != hooks
