@@ -305,7 +305,7 @@ def test_requests_are_logged(run):
 
 
 @pytest.mark.parametrize(
-    ("level", "times"), [("NOTSET", [0, 1]), ("DEBUG", [1, 1]), ("ERROR", [0, 0])]
+    ("level", "times"), [("NOTSET", [1, 1]), ("DEBUG", [1, 1]), ("ERROR", [1, 0])]
 )
 def test_a_level_that_the_application_has_set_stays(run, folder, level, times):
     with (folder / "shop.py").open("a") as file:

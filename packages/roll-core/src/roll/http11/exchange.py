@@ -105,7 +105,7 @@ async def _serve(
             await close_body(response.body)
             raise
         method, url = request.method, request.url
-        report(error, "%s %r was cut short", method, url, trace=True)
+        report(error, "%s %s was cut short", method, url)
         if request.version == "1.0":  # the end of the connection may be the body's
             return connection.end(abort=True)
         connection.remaining = -1  # the answers before it are sent
@@ -249,6 +249,8 @@ async def _frame_error(
 
     What `response` listeners have added stays, and no listener runs twice.
     """
+    if request.endpoint.found:
+        error.add_note(f"the response is that of {request.endpoint}")
     await close_body(response.body)
     writer.drop_unsendable(response)
     if connection.switch is not None:
