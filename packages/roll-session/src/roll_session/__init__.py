@@ -75,7 +75,7 @@ def session(
         raise ValueError("session: give it a secret, or a store: one of them")
     name = cookie_name(cookie, secure, path, domain)
     options = Options(name, max_age, lifetime, path, domain, secure, samesite)
-    keys = None if secret is None else read_keys(secret)
+    keys = [] if secret is None else read_keys(secret)
     if SESSION_KEY in app:
         raise ValueError("this app has a session: call `session` once")
     app[SESSION_KEY] = options
@@ -85,9 +85,9 @@ def session(
     functions.setdefault("flashes", flashes)
     if not secure:
         _warn_over_https(app)
-    if keys is not None:
+    if store is None:
         _keep_in_cookies(app, options, keys)
-    elif store is not None:
+    else:
         _keep_in_store(app, options, store)
 
     @app.listen("startup")
