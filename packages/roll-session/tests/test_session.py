@@ -13,7 +13,7 @@ from roll import HttpError, Roll
 from roll.extensions import proxy_headers, session, static
 from roll_session import MemoryStore, RedisStore, sessions, signed, stored, stores
 from roll_session.encoding import encode
-from roll_testing import Client, until
+from roll_testing import Client, patience, until
 
 KEY = "a key of 32 bytes, for the tests"
 NAME = "__Host-session"
@@ -26,7 +26,11 @@ def place(request):
         return {"secret": KEY}
     if request.param == "memory":
         return {"store": MemoryStore()}
-    return {"store": RedisStore(request.getfixturevalue("redis_server").url)}
+    return {
+        "store": RedisStore(
+            request.getfixturevalue("redis_server").url, timeout=patience(5)
+        )
+    }
 
 
 @pytest.fixture
@@ -705,7 +709,7 @@ async def test_the_lifetime_counts_from_a_login(place, clock):
 
 
 async def test_redis_forgets_by_itself(redis_server):
-    store = RedisStore(redis_server.url)
+    store = RedisStore(redis_server.url, timeout=patience(5))
     app = make_app(store=store, max_age=1000, lifetime=500)
     async with Client(app) as client:
         await client.post("/set", {"user": "Ann"})
