@@ -948,8 +948,8 @@ def test_extras_are_true_or_false():
 
 async def test_a_misspelled_extra_keeps_the_app_from_starting():
     app = make_app(KEY)
-    app.route("/", sesion=False)(answer)
-    with pytest.raises(TypeError, match="sesion= is unknown; did you mean session="):
+    app.route("/", sessionn=False)(answer)
+    with pytest.raises(TypeError, match="sessionn= is unknown; did you mean session="):
         await app.startup()
 
 

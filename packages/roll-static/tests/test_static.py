@@ -1681,5 +1681,5 @@ def test_other_keywords_are_extras_of_the_route(served):
 
 
 def test_a_misspelled_option_is_no_extra(served):
-    with pytest.raises(TypeError, match="hiden= is unknown; did you mean hidden="):
-        static(Roll(), root=served, hiden=True)
+    with pytest.raises(TypeError, match="hiddenn= is unknown; did you mean hidden="):
+        static(Roll(), root=served, hiddenn=True)
