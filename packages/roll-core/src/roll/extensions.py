@@ -7,6 +7,7 @@ from .routing.endpoints import HTTP_METHODS
 __all__ = ["HTTP_METHODS"]
 
 DISTRIBUTIONS = {
+    "background": "roll-resources",
     "content_negociation": "roll-negotiation",
     "content_negotiation": "roll-negotiation",
     "cors": "roll-cors",
@@ -15,6 +16,7 @@ DISTRIBUTIONS = {
     "named_url": "roll-named-url",
     "options": "roll-options",
     "proxy_headers": "roll-proxy",
+    "resource": "roll-resources",
     "simple_server": "roll-server",
     "static": "roll-static",
     "traceback": "roll-traceback",
