@@ -18,7 +18,7 @@ from roll.typing import Extension
 from .declaration import check_coroutine, check_generator, check_seconds, declare
 from .held import Resource
 from .registry import KEY, Registry
-from .running import Background
+from .running import Background, Pauses
 
 __all__ = ["background", "get", "resource", "states"]
 
@@ -107,7 +107,7 @@ def background(
     if restart not in (known := ("on-failure", "always", "never")):
         raise ValueError(f"restart={restart!r}: give one of {known}")
     check_seconds("delay", delay, zero=True)
-    check_seconds("max_delay", max_delay, zero=True)
+    check_seconds("max_delay", max_delay)
     check_seconds("grace", grace, zero=True)
     if max_delay < delay:
         raise ValueError(f"max_delay={max_delay!r} is below delay={delay!r}: raise it")
@@ -115,7 +115,8 @@ def background(
     def add(function: F) -> F:
         check_coroutine(function)
         declared = declare("background", name, function)
-        registry.add(Background(declared, restart, delay, max_delay, grace))
+        pauses = Pauses(delay, max_delay)
+        registry.add(Background(declared, restart, pauses, grace))
         return function
 
     return add

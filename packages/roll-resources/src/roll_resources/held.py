@@ -158,10 +158,8 @@ class Resource:
             return None
         self._ending.set()
         error = await self._end(task)
-        if error is None:
-            self.state = "closed"
-        else:
-            self.state = "failed"
+        self.state = "failed" if error or not self._opened.done() else "closed"
+        if error is not None:
             error.add_note(f"The {self} failed to close")
             logger.error("The %s failed to close", self, exc_info=error)
         return error

@@ -2,7 +2,7 @@
 
 import asyncio
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -54,20 +54,13 @@ class Registry:
             raise ValueError(f"{one}: there is a {known} already: rename one of them")
         if isinstance(one, Resource):
             if name in self._app and not replace:
-                raise self._key_is_taken(one)
+                raise _taken(one)
             self._app.pop(name, None)
             one.explain()
         if replace:
             self._replacing.add(name)
         self._declared[name] = one
         self._names.setdefault(one.declared.function, set()).add(name)
-
-    def _key_is_taken(self, one: Resource) -> ValueError:
-        name = one.declared.name
-        return ValueError(
-            f"{one}: the app has a key {name!r} already: rename the resource, or "
-            f"declare it with replace=True"
-        )
 
     def name_of(self, source: Callable[..., Any]) -> str | None:
         """Give the name by which a function was declared, None if it was not.
@@ -122,8 +115,6 @@ class Registry:
     async def _end_backgrounds(self) -> None:
         await asyncio.gather(*(one.end() for one in self._backgrounds()))
 
-    # The order
-
     def _order(self) -> list[Resource]:
         """Order the resources as they were declared, but each after what it needs.
 
@@ -131,35 +122,45 @@ class Registry:
             ValueError: One needs what is not there, or itself.
         """
         waiting = {one.declared.name: one for one in self._resources()}
-        known = {APP, *waiting, *self._app}
         for name, one in waiting.items():
             if name in self._app and name not in self._replacing:
-                raise self._key_is_taken(one)
+                raise _taken(one)
+        known = {APP, *waiting, *self._app}
         needs = {
             name: [*one.declared.needs(known)] for name, one in self._declared.items()
         }
         for name, names in needs.items():
-            self._check_needs(name, names, known)
+            if unknown := [need for need in names if need not in known]:
+                raise _unknown(self._declared[name], unknown, [*waiting], known)
         ordered = []
         while waiting:
-            free = (n for n in waiting if waiting.keys().isdisjoint(needs[n]))
-            name = next(free, None)
-            if name is None:
+            free = [n for n in waiting if waiting.keys().isdisjoint(needs[n])]
+            if not free:
                 raise _circle(waiting, needs)
-            ordered.append(waiting.pop(name))
+            ordered.append(waiting.pop(free[0]))
         return ordered
 
-    def _check_needs(self, name: str, needs: list[str], known: set[str]) -> None:
-        for need in needs:
-            if need not in known:
-                names = sorted(one.declared.name for one in self._resources())
-                near = difflib.get_close_matches(need, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(
-                    f"{self._declared[name]} needs {need!r}, which is neither a "
-                    f"resource nor a key of this app. There are the resources "
-                    f"{', '.join(names) or 'none'}{hint}"
-                )
+
+def _taken(one: Resource) -> ValueError:
+    return ValueError(
+        f"{one}: the app has a key {one.declared.name!r} already: rename the resource, "
+        "or declare it with replace=True"
+    )
+
+
+def _unknown(
+    one: Resource | Background,
+    unknown: list[str],
+    resources: list[str],
+    known: Iterable[str],
+) -> ValueError:
+    names = ", ".join(map(repr, unknown))
+    near = [n for need in unknown for n in difflib.get_close_matches(need, known, n=1)]
+    hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+    return ValueError(
+        f"{one} needs {names}, but the app has no such resource or key. "
+        f"Its resources are {', '.join(resources) or 'none'}{hint}"
+    )
 
 
 def _circle(waiting: dict[str, Resource], needs: dict[str, list[str]]) -> ValueError:

@@ -14,30 +14,56 @@ JITTER = 0.1
 """The part by which a delay varies, so that not all processes try again at once."""
 
 
+class Pauses:
+    """How long a background function waits before its next run.
+
+    Args:
+        delay: Seconds after a return, and after the first failure.
+        max_delay: What they are doubled up to with each failure in a row.
+    """
+
+    def __init__(self, delay: float, max_delay: float) -> None:
+        self._delay = delay
+        self._max_delay = max_delay
+        self._next = delay
+
+    def start_again(self) -> None:
+        """Forget the failures so far."""
+        self._next = self._delay
+
+    def is_long(self, ran: float) -> bool:
+        """Whether a failure after a run of these seconds is the first one in a row."""
+        return ran >= self._max_delay
+
+    def after_failure(self) -> float:
+        """Give the seconds after one more failure."""
+        pause = self._next
+        self._next = min(2 * pause, self._max_delay)
+        return pause * random.uniform(1 - JITTER, 1 + JITTER)
+
+    def after_return(self) -> float:
+        """Give the seconds after a return, which ends the failures in a row."""
+        self.start_again()
+        return self._delay
+
+
 class Background:
     """A background function of an app, in each of the app's runs.
 
     Args:
         declared: The coroutine function, and its name.
         restart: `"on-failure"`, `"always"` or `"never"`.
-        delay: Seconds before the next run.
-        max_delay: What they are doubled up to.
+        pauses: How long it waits before it runs again.
         grace: Seconds to end in.
     """
 
     def __init__(
-        self,
-        declared: Declaration,
-        restart: str,
-        delay: float,
-        max_delay: float,
-        grace: float,
+        self, declared: Declaration, restart: str, pauses: Pauses, grace: float
     ) -> None:
         self.declared = declared
         self.state = "ended"
         self._restart = restart
-        self._delay = delay
-        self._max_delay = max_delay
+        self._pauses = pauses
         self._grace = grace
         self._task: asyncio.Task[None]
         self._failure = ""  # the last one, as it was logged
@@ -48,10 +74,14 @@ class Background:
 
     def start(self, app: Roll) -> None:
         """Begin to run."""
-        self._failure = ""
         self.state = "running"
+        self._start_again()
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._run(app), name=str(self))
+
+    def _start_again(self) -> None:
+        self._failure = ""
+        self._pauses.start_again()
 
     async def end(self) -> None:
         """Cancel it, and wait for its end."""
@@ -63,36 +93,36 @@ class Background:
             )
 
     async def _run(self, app: Roll) -> None:
-        loop = asyncio.get_running_loop()
-        delay = self._delay
+        failed = False
         try:
             while True:
                 self.state = "running"
-                began = loop.time()
                 failed = await self._call(app)
                 if not self._goes_on(failed):
                     break
-                if not failed or loop.time() - began >= self._max_delay:
-                    delay = self._delay
-                    self._failure = ""
                 self.state = "waiting"
-                jitter = random.uniform(-JITTER, JITTER) if failed else 0
-                await asyncio.sleep(delay * (1 + jitter))
-                if failed:
-                    delay = min(2 * delay, self._max_delay)
+                pauses = self._pauses
+                await asyncio.sleep(
+                    pauses.after_failure() if failed else pauses.after_return()
+                )
         except asyncio.CancelledError:
-            self.state = "ended"
+            failed = False
             raise
-        self.state = "failed" if failed else "ended"
+        finally:
+            self.state = "failed" if failed else "ended"
         logger.info("The %s has ended", self)
 
     async def _call(self, app: Roll) -> bool:
         """Run the function once, and tell whether it failed."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             await self.declared.function(**self.declared.arguments(app))
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
+            if self._pauses.is_long(loop.time() - began):
+                self._start_again()
             self._log(error)
             return True
         return False
