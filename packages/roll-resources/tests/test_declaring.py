@@ -2,6 +2,8 @@
 
 import functools
 import math
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +11,7 @@ import roll_resources
 from roll import Roll
 from roll.extensions import background, resource
 from roll_resources import get, states
-from roll_testing import Client
+from roll_testing import Client, patience
 
 
 @pytest.fixture
@@ -356,3 +358,28 @@ def test_what_is_called_without_an_app_shows_the_call(name):
     arguments = [generator] if name == "get" else []
     with pytest.raises(TypeError, match=rf"^{name}\('db'\): give the app first, as in"):
         function("db", *arguments)
+
+
+def test_get_has_the_type_that_the_function_yields(tmp_path):
+    page = tmp_path / "application.py"
+    page.write_text(
+        "from collections.abc import AsyncIterator\n"
+        "from roll import Roll\n"
+        "from roll_resources import background, get, resource\n"
+        "app = Roll()\n"
+        "@resource(app)\n"
+        "async def db() -> AsyncIterator[bytes]:\n"
+        "    yield b''\n"
+        "@background(app, restart='always')\n"
+        "async def work(db: bytes) -> None: ...\n"
+        "reveal_type(get(app, db))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", page.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=patience(300),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Revealed type is "bytes"' in done.stdout.replace("builtins.", "")
