@@ -38,8 +38,10 @@ class Declaration(NamedTuple):
         Raises:
             KeyError: Something is not there, or not any more.
         """
-        known = {APP, *app}
-        return {n: app if n == APP else app[n] for n in self.needs(known)}
+        found = {n: app[n] for n in self.needs(app) if n != APP}
+        if APP in self.parameters:
+            found[APP] = app
+        return found
 
 
 def declare(kind: str, name: str | None, function: Callable[..., Any]) -> Declaration:

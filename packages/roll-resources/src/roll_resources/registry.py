@@ -134,10 +134,11 @@ class Registry:
                 raise _unknown(self._declared[name], unknown, [*waiting], known)
         ordered = []
         while waiting:
-            free = [n for n in waiting if waiting.keys().isdisjoint(needs[n])]
-            if not free:
+            free = (n for n in waiting if waiting.keys().isdisjoint(needs[n]))
+            name = next(free, "")
+            if not name:
                 raise _circle(waiting, needs)
-            ordered.append(waiting.pop(free[0]))
+            ordered.append(waiting.pop(name))
         return ordered
 
 
