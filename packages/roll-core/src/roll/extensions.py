@@ -17,6 +17,7 @@ DISTRIBUTIONS = {
     "options": "roll-options",
     "proxy_headers": "roll-proxy",
     "resource": "roll-resources",
+    "send_file": "roll-static",
     "simple_server": "roll-server",
     "static": "roll-static",
     "traceback": "roll-traceback",
