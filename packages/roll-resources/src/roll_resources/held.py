@@ -165,8 +165,9 @@ class Resource:
             return None
         self._ending.set()
         error = await self._end(task)
-        self.state = "failed" if error or not self._opened.done() else "closed"
+        self.state = "closed" if self._opened.done() else "failed"
         if error is not None:
+            self.state = "failed"
             error.add_note(f"The {self} failed to close")
             logger.error("The %s failed to close", self, exc_info=error)
         return error

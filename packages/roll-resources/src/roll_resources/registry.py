@@ -96,7 +96,8 @@ class Registry:
         errors = []
         try:
             while self._open:
-                if error := await self._open[-1].close():
+                error = await self._open[-1].close()
+                if error is not None:
                     errors.append(error)
                 self._open.pop()
         finally:
@@ -135,10 +136,10 @@ class Registry:
         ordered = []
         while waiting:
             free = (n for n in waiting if waiting.keys().isdisjoint(needs[n]))
-            name = next(free, "")
-            if not name:
+            first = next(free, None)
+            if first is None:
                 raise _circle(waiting, needs)
-            ordered.append(waiting.pop(name))
+            ordered.append(waiting.pop(first))
         return ordered
 
 
