@@ -157,7 +157,8 @@ class Resource:
         """Close it, whatever has become of it.
 
         Returns:
-            What failed, which is logged.
+            What failed, which is logged by its type: its traceback comes with the
+            group that it is raised in.
         """
         task = self._task
         self.explain()
@@ -169,7 +170,7 @@ class Resource:
         if error is not None:
             self.state = "failed"
             error.add_note(f"The {self} failed to close")
-            logger.error("The %s failed to close", self, exc_info=error)
+            logger.error("The %s failed to close: %s", self, type(error).__name__)
         return error
 
     async def _end(self, task: "asyncio.Task[None]") -> BaseException | None:
