@@ -476,3 +476,19 @@ def test_a_url_finds_its_route_with_the_same_values_or_is_an_error(cases):
         assert found.keys() == values.keys()
         for key, value in values.items():
             assert found[key] == value or str(found[key]) == str(value)
+
+
+# Where others find it
+
+
+def test_the_app_has_it(app):
+    assert named_url(app) is app["url_for"]
+
+
+def test_templates_have_it_with_any_request_and_beside_other_functions(app):
+    add(app, "/users/{name}/{request}", name="user")
+    app["template_globals"] = {"other": print}
+    named_url(app)
+    functions = app["template_globals"]
+    assert functions.keys() == {"other", "url_for"}
+    assert functions["url_for"](None, "user", name="Ada", request=7) == "/users/Ada/7"

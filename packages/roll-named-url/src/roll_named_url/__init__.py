@@ -45,7 +45,8 @@ def named_url(app: Roll) -> Callable[..., str]:
     Returns:
         `url_for(name, **variables)`, which gives the path of a route, percent-encoded
         in UTF-8 (RFC 3986): one that a request for it finds the same route with, and
-        the same variables. The values of variables are written with `str()`.
+        the same variables. The values of variables are written with `str()`. The app
+        has it as `app["url_for"]`, and templates as `url_for`.
 
         It raises ValueError when no route or several have the name, when a variable is
         missing or none of the route's, and when the route does not take a value; and
@@ -67,6 +68,11 @@ def named_url(app: Roll) -> Callable[..., str]:
     def url_for(name: str, /, **variables: Any) -> str:
         return names.write(name, variables)
 
+    def url_for_template(request: object, name: str, /, **variables: Any) -> str:
+        return url_for(name, **variables)
+
+    app["url_for"] = url_for
+    app.setdefault("template_globals", {})["url_for"] = url_for_template
     return url_for
 
 
