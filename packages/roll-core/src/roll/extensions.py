@@ -17,6 +17,7 @@ DISTRIBUTIONS = {
     "proxy_headers": "roll-proxy",
     "simple_server": "roll-server",
     "static": "roll-static",
+    "templates": "roll-templates",
     "traceback": "roll-traceback",
     "websockets_store": "roll-websockets",
 }
