@@ -486,9 +486,9 @@ def test_the_app_has_it(app):
 
 
 def test_templates_have_it_with_any_request_and_beside_other_functions(app):
-    add(app, "/users/{name}/{request}", name="user")
+    add(app, "/users/{name}/{page}", name="user")
     app["template_globals"] = {"other": print}
     named_url(app)
     functions = app["template_globals"]
     assert functions.keys() == {"other", "url_for"}
-    assert functions["url_for"](None, "user", name="Ada", request=7) == "/users/Ada/7"
+    assert functions["url_for"](None, "user", name="Ada", page=7) == "/users/Ada/7"

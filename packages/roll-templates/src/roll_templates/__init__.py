@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from roll import Roll, hookimpl
@@ -60,6 +61,8 @@ def templates(
         raise ValueError(
             "templates(app) was called before: call it once, with a list of directories"
         )
+    if not isinstance(errors, (str, NoneType)):
+        raise TypeError(f"errors={errors!r}: give the name of a template")
     from .environment import Finder, make_environment
     from .errors import show_pages_for_errors
     from .pages import Templates

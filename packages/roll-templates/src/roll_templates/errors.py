@@ -51,7 +51,13 @@ def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
         except Exception as failure:
             if own not in logged:
                 logged.add(own)
-                logger.error("%s, or %s, failed", own, name, exc_info=failure)
+                logger.error(
+                    "The error page %s, or %s, failed: the plain text is sent. "
+                    "This is logged once.",
+                    own,
+                    name,
+                    exc_info=failure,
+                )
         else:
             response.headers["Content-Type"] = content_type(name)
 
