@@ -63,7 +63,7 @@ def _find(app: Roll, name: str) -> Callable[..., Any]:
 
 def _bind(app: Roll, name: str) -> Callable[..., Any]:
     def call(*arguments: Any, **keywords: Any) -> Any:
-        request, known = _RENDERED.get()
+        request, known = _RENDERED.get((None, {}))
         if name in known:
             return known.pop(name)
         if request is None and name != "url_for":
