@@ -7,6 +7,7 @@ import pytest
 from jinja2 import DictLoader
 from roll import HttpError, Roll
 from roll.extensions import templates, traceback
+from roll_testing import connect, until
 
 BROWSER = {
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -239,6 +240,33 @@ async def test_a_page_that_takes_too_long_leaves_the_text(
 
     plain(await client.get("/error/400", headers=BROWSER), 400, b"<b> failed")
     assert "TimeoutError" in caplog.records[0].exc_text
+
+
+async def test_a_page_that_meets_a_cancelled_task_leaves_the_text(client, pages):
+    @pages.context
+    async def wait(request):
+        raise asyncio.CancelledError
+
+    plain(await client.get("/error/400", headers=BROWSER), 400, b"<b> failed")
+
+
+async def test_a_client_that_leaves_ends_the_page(app, pages, caplog):
+    left = asyncio.Event()
+
+    @pages.context
+    async def wait(request):
+        try:
+            transport.disconnect()
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    transport = connect(app)
+    head = f"GET /nowhere HTTP/1.1\r\nHost: a\r\nAccept: {BROWSER['Accept']}\r\n\r\n"
+    transport.feed(head.encode())
+    await until(left.is_set)
+    await transport.wait_closed()
+    assert "error page" not in caplog.text
 
 
 def test_a_page_has_a_second(pages):

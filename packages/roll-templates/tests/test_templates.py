@@ -255,15 +255,23 @@ def test_a_processor_is_a_function(app):
         make(app, {}).context(None)
 
 
-async def test_a_processor_may_be_any_callable(app, client):
+async def test_a_processor_may_be_any_callable(app, client, caplog):
     class User:
-        def __call__(self, request):
-            return 1
+        result = None
 
-    pages = make(app, {"page.html": ""})
-    pages.context(User())
+        def __call__(self, request):
+            return self.result
+
+        def __repr__(self):
+            return "<a user>"
+
+    pages = make(app, {"page.html": "{{ user }}"})
+    pages.context(user := User())
     show(app, "page.html")
     assert (await client.get("/")).status == 500
+    assert "context processor <a user> gives NoneType" in caplog.text
+    user.result = {"user": "Ada"}
+    assert (await client.get("/")).body == b"Ada"
 
 
 # Functions of extensions

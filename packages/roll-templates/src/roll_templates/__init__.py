@@ -48,7 +48,7 @@ def templates(
         errors: The name of a template for error pages, such as `"error.html"`. A
             `404.html` beside it is preferred for 404, and so on.
         reload: Whether to look at the file before each use, for development alone.
-        enable_async: Whether templates may await. It takes twice the time.
+        enable_async: Whether templates may await, which makes all of them slower.
         loader: What finds the templates, in place of *directory*.
         options: For `jinja2.Environment`, such as `trim_blocks=True`.
 

@@ -44,11 +44,13 @@ def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
             async with asyncio.timeout(SECONDS):
                 template = pages.environment.select_template([own, name])
                 # What processors of a failed request ask may be what is down.
-                variables = await pages.gather(
+                variables = await pages._gather(
                     request, _describe(response, error), response.status < 500
                 )
-                response.body = await pages.fill(template, request, variables)
-        except Exception as failure:
+                response.body = await pages._fill(template, request, variables)
+        except (Exception, asyncio.CancelledError) as failure:
+            if isinstance(failure, asyncio.CancelledError) and _is_cancelled():
+                raise
             if own not in logged:
                 logged.add(own)
                 logger.error(
@@ -60,6 +62,12 @@ def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
                 )
         else:
             response.headers["Content-Type"] = content_type(name)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is to end; a page may meet the end of another one."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _describe(response: Response, error: HttpError) -> dict[str, Any]:

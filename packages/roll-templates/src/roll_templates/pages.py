@@ -96,8 +96,8 @@ class Templates:
         Without a request, context processors do not run.
         """
         template = self.environment.get_template(name)
-        variables = await self.gather(request, context)
-        return await self.fill(template, request, variables, block)
+        variables = await self._gather(request, context)
+        return await self._fill(template, request, variables, block)
 
     async def stream(
         self, request: Request, response: Response, name: str, /, **context: Any
@@ -107,7 +107,7 @@ class Templates:
         What fails in the first 8 KiB is raised here; later, it cuts the connection.
         """
         template = self.environment.get_template(name)
-        variables = await self.gather(request, context)
+        variables = await self._gather(request, context)
         add_functions(self.environment, self._app)
         known = read_ahead(template, request, self._app)
         awaits = self.environment.is_async
@@ -117,7 +117,7 @@ class Templates:
         response.body = body
         response.headers.setdefault("Content-Type", content_type(name))
 
-    async def gather(
+    async def _gather(
         self,
         request: Request | None,
         context: Mapping[str, Any],
@@ -136,8 +136,9 @@ class Templates:
             if isawaitable(given):
                 given = await given
             if not isinstance(given, Mapping):
+                name = getattr(processor, "__qualname__", repr(processor))
                 raise TypeError(
-                    f"the context processor {processor.__qualname__} gives "
+                    f"the context processor {name} gives "
                     f"{type(given).__name__}: let it return a dict"
                 )
             variables.update(given)
@@ -149,7 +150,7 @@ class Templates:
             variables[key] = await variables[key]
         return variables
 
-    async def fill(
+    async def _fill(
         self,
         template: Template,
         request: Request | None,
