@@ -17,6 +17,7 @@ CORE = PACKAGES / "roll-core" / "src" / "roll"
 RANKS = {
     # import nothing from Roll
     "descriptors": 0,
+    "disposition": 0,
     "ending": 0,
     "errors": 0,
     "limits": 0,

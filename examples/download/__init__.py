@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from aiofile import AIOFile, Reader
-from roll import HttpError, Roll
+from roll import HttpError, Roll, content_disposition
 
 FILE = Path(__file__).with_name("poem.txt")
 
@@ -20,7 +20,7 @@ async def pieces(path, size=64 * 1024):
 @app.route("/poem")
 async def poem(request, response):
     response.headers["Content-Type"] = "text/plain; charset=utf-8"
-    response.headers["Content-Disposition"] = "attachment; filename=poem.txt"
+    response.headers["Content-Disposition"] = content_disposition(FILE.name)
     response.body = pieces(FILE, size=16)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from roll import HttpError, Roll
+from roll import HttpError, Roll, content_disposition
 
 PAGE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 LINE = b"Roll: async, simple, fast; pick three.".ljust(63) + b"\n"
@@ -165,7 +165,7 @@ async def download(request, response):
     if not (1 <= mib <= 100 and 0 <= seconds <= 60):
         raise HttpError(400, "From 1 to 100 'mib' in 0 to 60 'seconds'")
     response.headers["Content-Type"] = "text/plain; charset=utf-8"
-    response.headers["Content-Disposition"] = f"attachment; filename=roll-{mib}.txt"
+    response.headers["Content-Disposition"] = content_disposition(f"roll-{mib}.txt")
     response.body = blocks(mib * 16, seconds)
 
 

@@ -102,7 +102,7 @@ async def test_json_of_another_shape_is_refused(client, body):
 
 async def test_a_download_is_streamed(liveclient):
     answer = await liveclient.query("GET", "/download?mib=2")
-    assert answer.headers["Content-Disposition"] == "attachment; filename=roll-2.txt"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="roll-2.txt"'
     assert answer.headers["Transfer-Encoding"] == "chunked"
     assert len(answer.body) == 2 * MIB
     assert liveclient.chunks == [hello.BLOCK] * 32

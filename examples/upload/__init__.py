@@ -1,4 +1,4 @@
-"""An upload that is refused by its headers, before a byte of it is sent.
+"""Uploads: of a form, and one that is refused by its headers, before it is sent.
 
 A lazy body is read by the view, so that the view can look at the headers first. A
 client that sends `Expect: 100-continue`, as curl does with large bodies, waits for the
@@ -7,6 +7,7 @@ first read before it sends anything.
 
 import asyncio
 import hashlib
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,19 @@ TYPES = {"image/png": ".png", "image/jpeg": ".jpg"}
 
 app = Roll()
 app["folder"] = Path(tempfile.gettempdir())
+
+
+@app.route("/forms", methods=["POST"], lazy_body=True)
+async def upload_form(request, response):
+    """Keep the file `image` of a form."""
+    await request.load_form()
+    image = request.files.get("image")
+    if image.content_type not in TYPES:
+        raise HttpError(415, f"One of {', '.join(TYPES)} is wanted")
+    name = secrets.token_hex(16) + TYPES[image.content_type]
+    await image.save(request.app["folder"] / name)
+    response.status = 201
+    response.json = {"name": name}
 
 
 @app.route("/images", methods=["POST"], lazy_body=True)

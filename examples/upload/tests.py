@@ -21,6 +21,21 @@ async def test_an_image_is_stored_as_it_comes(client, tmp_path):
     assert (tmp_path / answer.json["name"]).read_bytes() == image
 
 
+async def test_an_image_of_a_form_is_stored(client, tmp_path):
+    image = b"\x89PNG" * 500_000
+    files = {"image": (image, "../cat.png", "image/png")}
+    answer = await client.post("/forms", files=files)
+    assert answer.status == 201
+    assert (tmp_path / answer.json["name"]).read_bytes() == image
+
+
+async def test_another_file_of_a_form_is_not_stored(client, tmp_path):
+    files = {"image": (b"<script>", "cat.html", "text/html")}
+    answer = await client.post("/forms", files=files)
+    assert answer.status == 415
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("fields", "status_line"),
     [

@@ -63,6 +63,34 @@ def test_the_parts_of_an_app():
     assert Roll.limits == Limits()
 
 
+@pytest.mark.parametrize(
+    ("call", "given", "wanted"),
+    [
+        (lambda: Roll.listen("startup"), "listen('startup')", "@app.listen('startup')"),
+        (lambda: Roll.listen(name="a"), "listen(name='a')", "@app.listen(name='a')"),
+        (
+            lambda: Roll.route("/x", methods=["PUT"]),
+            "route('/x', methods=['PUT'])",
+            "@app.route('/x', methods=['PUT'])",
+        ),
+        (lambda: Roll.include(1, "/x"), "include(1, '/x')", "app.include(1, '/x')"),
+        (lambda: Roll.include(), "include()", "app.include()"),
+    ],
+)
+def test_what_is_called_on_the_class_shows_the_call_to_write(call, given, wanted):
+    with pytest.raises(TypeError) as caught:
+        call()
+    assert str(caught.value) == (
+        f"Roll.{given} is called on the class: make an app, as in app = Roll(), and "
+        f"write {wanted}"
+    )
+
+
+def test_a_method_may_be_called_on_the_class_with_an_app(app):
+    Roll.listen(app, "startup")(print)
+    assert app.hooks["startup"] == (print,)
+
+
 async def test_a_subclass_says_what_its_app_is_made_of(client):
     class MyRequest(Request):
         @property
@@ -227,7 +255,7 @@ async def test_an_exception_is_a_500_that_says_nothing(client, app, caplog):
     answer = await client.get("/?a=\n".replace("\n", "%0A"))
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     assert answer.headers["X-Kept"] == "yes"
-    assert caplog.messages == ["GET b'/?a=%0A': ValueError('secret')"]
+    assert caplog.messages == ["GET /?a=%0A: ValueError('secret')"]
 
 
 async def test_an_error_that_replaces_a_stream_closes_it(client, app):

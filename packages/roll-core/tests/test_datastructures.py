@@ -2,6 +2,7 @@ import copy
 import math
 import pickle
 import time
+from collections import ChainMap
 from urllib.parse import parse_qs
 
 import pytest
@@ -23,6 +24,20 @@ def refusal(call, *args, **options):
     with pytest.raises(HttpError) as caught:
         call(*args, **options)
     return int(caught.value.status), caught.value.message
+
+
+@pytest.mark.parametrize("kind", [Multidict, Query, Form, Files])
+def test_a_missing_key_is_the_client_s_mistake_and_a_key_error(kind):
+    data = kind({"a": ["1"]})
+    assert data["a"] == ["1"]
+    assert ("a" in data, "b" in data) == (True, False)
+    for read in (data.__getitem__, data.get, data.list):
+        assert refusal(read, "b") == (400, "Missing 'b'")
+        with pytest.raises(KeyError):
+            read("b")
+    assert ChainMap(data, {"b": 2})["b"] == 2
+    with pytest.raises(KeyError):
+        data.pop("b")
 
 
 def test_get_gives_the_first_value_and_list_all():

@@ -5,7 +5,7 @@ import logging
 import math
 
 import pytest
-from roll import HttpError, Limits
+from roll import HttpError, Limits, RouteTable
 from roll_testing import connect, exchange, settle, turns, until
 
 from .wire import OK, error, get
@@ -57,7 +57,7 @@ async def test_a_timeout_of_the_view_itself_is_an_error_like_others(app, caplog)
 
     data, _ = await exchange(app, get())
     assert data.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-    assert caplog.messages == ["GET b'/': TimeoutError('the database')"]
+    assert caplog.messages == ["GET /: TimeoutError('the database')"]
 
 
 async def test_an_answer_that_streams_has_no_timeout(app):
@@ -339,3 +339,44 @@ def test_extras_whose_names_are_not_near_are_free(app):
     extras = {"limit": "10/minute", "name": "x", "login": True, "subprotocols": []}
     app.route("/x", **extras)(view)
     assert app.declarations[0].extras == extras
+
+
+# Those that extensions read
+
+
+async def test_a_misspelled_extra_of_an_extension_keeps_an_app_from_starting(app):
+    async def view(request, response): ...
+
+    routes = RouteTable()
+    routes.get("/x", compressed=False, color="red")(view)
+    app.route("/y", compress=True, expire=60)(view)
+    app.include(routes)
+    assert app.find_mistakes() == []  # nobody reads them yet
+    app.extras("compress", "expires")
+    found = app.find_mistakes()
+    ends = [f"? The route is declared at {one.where}" for one in app.declarations]
+    assert found == [
+        f"/y: expire= is unknown; did you mean expires={ends[0]}",
+        f"/x: compressed= is unknown; did you mean compress={ends[1]}",
+    ]
+    for start in (app.startup, app.open):
+        with pytest.raises(TypeError) as caught:
+            await start()
+        assert str(caught.value) == found[0]
+    app.extras("expire", "compressed")
+    await app.startup()
+    await app.shutdown()
+
+
+async def test_a_protocol_says_which_extras_it_reads(app):
+    class Echo:
+        TOKEN = "echo"
+        ALLOWED_METHODS = ("GET",)
+        EXTRAS = ("volume",)
+
+    async def view(request, protocol): ...
+
+    app.EchoProtocol = Echo
+    app.route("/x", protocol="echo", volum=3)(view)
+    with pytest.raises(TypeError, match="/x: volum= is unknown; did you mean volume="):
+        await app.startup()

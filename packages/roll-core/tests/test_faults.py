@@ -367,7 +367,7 @@ async def test_a_stream_that_raises_is_cut_without_the_last_chunk(app, split, ca
     found = await exchange(app, get("/stream"), split=split, trailing=GET)
     assert found == (CHUNKED + chunked(b"one"), True)
     assert app.seen == ["open", "closed"]
-    assert caplog.messages == ["GET b'/stream' was cut short"]
+    assert caplog.messages == ["GET /stream was cut short: ValueError('a\\nbug')"]
 
 
 # A body that no view reads wedges the connection

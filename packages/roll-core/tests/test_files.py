@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -110,3 +111,70 @@ def test_what_a_file_had_in_memory_is_free_for_others_once_it_is_on_disk():
     assert disk.memory == 5
     file.add(b"x")
     assert (disk.memory, file.on_disk, file.readall()) == (25, True, b"x" * 21)
+
+
+# Saved
+
+
+@pytest.mark.parametrize("content", [b"", b"small", b"large" * 100_000])
+@pytest.mark.parametrize("read", [0, 3, -1])
+async def test_all_of_a_file_is_saved_whatever_was_read(tmp_path, content, read):
+    path = tmp_path / "b.txt"
+    with make(content) as file:
+        file.read(read)
+        await file.save(path)
+        assert path.read_bytes() == content
+        assert file.read() == b""
+        await file.save(str(path))
+    assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["b.txt"]
+
+
+async def test_a_saved_file_replaces_another_and_may_be_read_as_any_new_one(tmp_path):
+    path = tmp_path / "b.txt"
+    path.write_bytes(b"long before")
+    mode = path.stat().st_mode
+    with make(b"new") as file:
+        await file.save(path)
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode == mode
+
+
+async def test_a_file_that_cannot_be_saved_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    old = tmp_path / "old.txt"
+    old.write_bytes(b"old")
+    with make(b"content") as file:
+        with pytest.raises(FileNotFoundError):
+            await file.save(tmp_path / "missing" / "b.txt")
+        with pytest.raises(OSError, match="folder"):
+            await file.save(folder)
+    with pytest.raises(ValueError, match="closed"):
+        await file.save(old)
+    assert old.read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["folder", "old.txt"]
+
+
+async def test_a_file_is_saved_off_the_loop(tmp_path):
+    threads = []
+
+    class Watched(File):
+        def seek(self, *arguments):
+            threads.append(threading.current_thread())
+            return super().seek(*arguments)
+
+    with Watched("a.txt", "text/plain", make(b"content").detach()) as file:
+        await file.save(tmp_path / "b.txt")
+    assert threads[0] is not threading.main_thread()
+
+
+async def test_a_file_of_a_form_is_saved_by_a_view(client, app, tmp_path):
+    @app.route("/", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        await request.load_form()
+        await request.files.get("file").save(tmp_path / "b.bin")
+
+    content = os.urandom(1_000_000)
+    assert (await client.post("/", files={"file": content})).status == 200
+    assert (tmp_path / "b.bin").read_bytes() == content

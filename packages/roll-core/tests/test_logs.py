@@ -97,8 +97,8 @@ async def test_no_line_begins_with_what_an_exception_says(app, log, fail):
     await exchange(app, b"GET /view HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     await exchange(app, b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
     first, second = begins(log())
-    assert first.startswith("GET b'/view': ")
-    assert second == "GET b'/stream' was cut short"
+    assert first.startswith("GET /view: ")
+    assert second.startswith("GET /stream was cut short: ")
 
 
 async def test_a_method_that_a_listener_takes_from_a_client_is_quoted(app, log):
@@ -139,9 +139,21 @@ async def test_what_did_not_decode_is_not_logged(app, log):
     )
     assert "secret" not in log()
     assert begins(log()) == [
-        "POST b'/': UnicodeDecodeError(\"'ascii' codec can't decode byte 0xff in "
+        "POST /: UnicodeDecodeError(\"'ascii' codec can't decode byte 0xff in "
         'position 6: ordinal not in range(128)")'
     ]
+
+
+async def test_the_notes_of_an_exception_are_logged_with_it(app, log):
+    @app.route("/")
+    async def view(request, response):
+        error = ValueError("no such table")
+        error.add_note("run:\nmigrate")
+        raise error
+
+    await exchange(app, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert log().startswith("GET /: ValueError('no such table')\n")
+    assert log().endswith("\n  run:\n  migrate\n")
 
 
 def records(caplog, *arguments, **options):

@@ -422,14 +422,55 @@ async def test_a_body_over_the_limit_is_413(client, app):
     assert (await client.post("/larger", body=b"x" * 11)).status == 200
 
 
-async def test_a_lazy_body_has_to_be_loaded(client, app, caplog):
+@pytest.mark.parametrize("part", ["body", "form", "json"])
+async def test_a_lazy_body_has_to_be_loaded(client, app, caplog, part):
+    client.content_type = "application/x-www-form-urlencoded"
+
     @app.route("/", methods=["POST"], lazy_body=True)
     async def view(request, response):
-        response.body = request.body
+        with pytest.raises(HttpError) as raised:  # as in 0.13
+            getattr(request, part)
+        raise raised.value
 
     answer = await client.post("/", body=b"body")
-    assert answer.status == 500
-    assert b"await request.load_body()" in answer.body
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert "await request.load_body()" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("body", [b"", b"body"])
+async def test_headers_listeners_have_to_load_the_body(client, app, caplog, body):
+    seen = []
+
+    @app.listen("headers")
+    async def early(request, response):
+        if "load" in request.query:
+            await request.load_body()
+        seen.append(request.body)
+
+    @app.route("/", methods=["POST"])
+    async def view(request, response):
+        seen.append(request.body)
+
+    answer = await client.post("/", body=body)
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    advice = "call `await request.load_body()` before, or listen to `request`"
+    assert advice in caplog.messages[0]
+    assert (await client.post("/?load", body=body)).status == 200
+    assert seen == [body, body]
+
+
+async def test_a_body_that_is_missing_is_empty_once_headers_listeners_have_run(
+    client, app
+):
+    @app.listen("headers")
+    def refuse(request, response):
+        raise HttpError(401)
+
+    @app.listen("error")
+    def show(request, response, error):
+        response.body = request.body
+
+    assert (await client.get("/")).status == 401
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Response: status, headers, cookies, every kind of body (SPEC 5)."""
 
 import asyncio
+import io
 from http import HTTPStatus
 
 import pytest
@@ -64,6 +65,117 @@ async def test_a_body_of_any_kind_is_sent(client, app):
         response.body = 3579
 
     assert (await client.get("/")).body == b"3579"
+
+
+class Page:
+    def __str__(self):
+        return "<p>"
+
+
+async def test_an_object_is_sent_as_the_text_that_it_defines(client, app):
+    @app.route("/")
+    async def view(request, response):
+        response.body = Page()
+
+    assert (await client.get("/")).body == b"<p>"
+
+
+async def give_text():
+    return "text"
+
+
+async def generate():
+    yield "text"
+
+
+JSON = "set response.json, or give text or bytes"
+
+UNSENDABLE = {
+    "coroutine": (give_text, "await it"),
+    "Future": (lambda: asyncio.get_running_loop().create_future(), "await it"),
+    "function": (lambda: generate, "call it"),
+    "dict": (dict, JSON),
+    "list": (list, JSON),
+    "tuple": (tuple, JSON),
+    "set": (set, JSON),
+    "object": (object, JSON),
+    "generator": (lambda: (piece for piece in "ab"), "write an async generator"),
+    "list_iterator": (lambda: iter(["a"]), "write an async generator"),
+    "BytesIO": (lambda: io.BytesIO(b"a"), "send it by roll.extensions.send_file, or"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSENDABLE)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_body_that_has_no_text_is_a_500_that_says_what_to_write(
+    client, app, caplog, kind, method
+):
+    make, advice = UNSENDABLE[kind]
+
+    @app.route("/")
+    async def view(request, response):
+        response.body = make()
+        assert response.size is None
+
+    answer = await client.request("/", method)
+    assert answer.status == 500
+    assert answer.body == (b"Internal Server Error" if method == "GET" else b"")
+    [message] = caplog.messages
+    assert f"a body cannot be of type {kind}" in message.replace("_asyncio.", "")
+    assert f": {advice}" in message
+    where = app.declarations[0].where
+    assert f"the response is that of view {view.__qualname__} ({where})" in caplog.text
+    assert (await client.get("/nowhere")).status == 404
+
+
+async def test_an_open_file_is_no_body(client, app, caplog, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    with path.open() as text, path.open("rb") as binary:
+        for file in (text, binary):
+            app.route(f"/{file.mode}")(set_body(file))
+            assert (await client.get(f"/{file.mode}")).status == 500
+            assert "send it by roll.extensions.send_file, or" in caplog.messages[-1]
+
+
+def set_body(body):
+    async def view(request, response):
+        response.body = body
+
+    return view
+
+
+async def test_a_piece_that_has_no_text_cuts_the_stream(client, app, caplog):
+    @app.route("/")
+    async def view(request, response):
+        response.body = stream()
+
+    async def stream():
+        yield "text"
+        yield give_text()
+
+    with pytest.raises(ConnectionError):
+        await client.get("/")
+    assert "a body cannot be of type coroutine: await it" in caplog.text
+
+
+async def test_the_log_names_no_view_where_none_was_found(client, app, caplog):
+    @app.listen("response")
+    async def spoil(request, response):
+        response.headers["X"] = None
+
+    assert (await client.get("/nowhere")).status == 500
+    [message] = caplog.messages
+    assert message.endswith("the header 'X' is NoneType: give a string\")")
+
+
+async def test_the_message_of_an_error_is_sent_as_text(client, app):
+    @app.route("/")
+    async def view(request, response):
+        raise HttpError(400, ["a", 1])
+
+    answer = await client.get("/")
+    assert (answer.status, answer.body) == (400, b"['a', 1]")
 
 
 async def test_no_content_type_is_added_to_the_body_of_a_view(client, app):
@@ -631,3 +743,20 @@ async def test_a_cookie_may_be_sent_in_utf_8(app, sent, read, headers_first):
     await settle(transport)
     assert found == [read]
     transport.disconnect()
+
+
+@pytest.mark.parametrize("value", ["secret", b"secret", 1])
+async def test_a_cookie_that_is_assigned_is_a_500_that_shows_what_to_write(
+    client, app, caplog, value
+):
+    @app.route("/")
+    async def view(request, response):
+        response.cookies.set("theme", "dark")
+        response.cookies["a"] = value
+
+    answer = await client.get("/")
+    assert (answer.status, answer.cookies) == (500, {"theme": "dark"})
+    [message] = caplog.messages
+    assert f"the cookie 'a' is of type {type(value).__name__}: " in message
+    assert "write response.cookies.set('a', ...)" in message
+    assert "secret" not in message

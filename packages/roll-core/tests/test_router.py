@@ -99,7 +99,7 @@ async def test_a_listener_that_raises_is_a_500(app, client, offer, caplog):
         raise LookupError("of a listener")
 
     assert (await client.get("/u/me", headers=offer)).status == 500
-    assert caplog.messages == ["GET b'/u/me': LookupError('of a listener')"]
+    assert caplog.messages == ["GET /u/me: LookupError('of a listener')"]
 
 
 async def test_a_listener_that_raises_once_is_asked_again(app, client):

@@ -347,7 +347,8 @@ async def test_a_protocol_that_fails_ends_the_connection(
     data, closed = await exchange(app, OFFER + b"one")
     assert (data, closed) == (SWITCHED, True)
     assert app.connections == set()
-    assert caplog.record_tuples == [("roll", logging.ERROR, "GET b'/x' was cut short")]
+    line = "GET /x was cut short: ValueError('a bug')"
+    assert caplog.record_tuples == [("roll", logging.ERROR, line)]
 
 
 async def test_a_switch_that_is_cancelled_aborts_the_connection(app):

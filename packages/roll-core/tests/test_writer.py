@@ -2,7 +2,7 @@ from http import HTTPStatus
 
 import pytest
 from roll import Response
-from roll.cookies import Cookies
+from roll.cookies import Cookie, Cookies
 from roll.http11 import writer
 
 
@@ -24,7 +24,7 @@ def test_each_cookie_is_a_field():
     jar = Cookies()
     jar.set("a", "1")
     jar.set("b", "\xe9")
-    assert writer.cookies(jar.values()) == (
+    assert writer.cookies(jar) == (
         b"Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=%C3%A9; Path=/\r\n"
     )
 
@@ -164,7 +164,7 @@ def test_names_and_values_are_text(headers, message):
 @pytest.mark.parametrize("evil", [*CONTROLS, "\r\n", "\u20ac"])
 def test_no_cookie_can_split_a_head(evil):
     with pytest.raises(ValueError, match="a control character") as caught:
-        writer.cookies([f"a=secret{evil}X: 1"])
+        writer.cookies({"a": Cookie("a", "secret", path=f"{evil}X: 1")})
     assert str(caught.value).startswith("the header 'Set-Cookie: a' ")
     assert "secret" not in str(caught.value)
 

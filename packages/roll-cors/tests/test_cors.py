@@ -760,3 +760,14 @@ def test_an_override_warns_too(app):
 
     with pytest.warns(UserWarning, match="browsers refuse credentials=True"):
         app.route("/credentials", cors={"credentials": True})(view)
+
+
+@pytest.mark.parametrize(("name", "meant"), [("Cors", "cors")])
+async def test_a_misspelled_extra_keeps_the_app_from_starting(name, meant):
+    async def view(request, response): ...
+
+    app = Roll()
+    app.route("/x", **{name: "a"})(view)
+    cors(app)
+    with pytest.raises(TypeError, match=f"/x: {name}= is unknown.*mean {meant}="):
+        await app.startup()

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from roll import Roll, Routes, RouteTable
+from roll import Query, Roll, Routes, RouteTable
 from roll.extensions import named_url
 
 
@@ -478,6 +478,78 @@ def test_a_url_finds_its_route_with_the_same_values_or_is_an_error(cases):
             assert found[key] == value or str(found[key]) == str(value)
 
 
+# Queries
+
+
+@pytest.mark.parametrize(
+    ("query", "url"),
+    [
+        ({"q": "x"}, "/hello?q=x"),
+        ({"q": "a b&c=d#é/?+%"}, "/hello?q=a%20b%26c%3Dd%23%C3%A9%2F%3F%2B%25"),
+        ({"a b": ""}, "/hello?a%20b="),
+        ({"page": 2, "on": True, "day": datetime.date(2026, 1, 31)},
+         "/hello?page=2&on=True&day=2026-01-31"),
+        ({"tag": ["a", "b"], "id": (1, None, 2)}, "/hello?tag=a&tag=b&id=1&id=2"),
+        ({"none": None, "empty": [], "nones": [None]}, "/hello"),
+        (Query({"tag": ["a", "b"]}), "/hello?tag=a&tag=b"),
+        ({}, "/hello"),
+        (None, "/hello"),
+    ],
+)  # fmt: skip
+def test_a_query_is_written(app, query, url):
+    add(app, "/hello", "hello")
+    url_for = named_url(app)
+    assert url_for("hello", query=query) == url
+    assert url_for("hello", query) == url
+
+
+async def test_a_query_is_read_as_it_was_given(app, client):
+    @app.route("/search/{place}")
+    async def search(request, response, place):
+        response.json = [place, request.query]
+
+    url = named_url(app)("search", place="é", query={"q": ["a&b", " ü=#"]})
+    assert (await client.get(url)).json == ["é", {"q": ["a&b", " ü=#"]}]
+
+
+def test_a_variable_may_be_called_query(app):
+    add(app, "/search/{query}", "search")
+    url_for = named_url(app)
+    assert url_for("search", query="cats") == "/search/cats"
+    assert url_for("search", {"page": 2}, query="cats") == "/search/cats?page=2"
+    with pytest.raises(ValueError, match="takes query; given: no variables"):
+        url_for("search", {"page": 2})
+    with pytest.raises(TypeError, match=r"'search': query={'page': 2}: give"):
+        url_for("search", query={"page": 2})
+
+
+def test_a_query_that_is_given_twice_is_an_error(app):
+    add(app, "/hello", "hello")
+    with pytest.raises(ValueError, match="takes no variables; given: query"):
+        named_url(app)("hello", {"a": 1}, query={"b": 2})
+
+
+@pytest.mark.parametrize("query", ["a=1", [("a", 1)], {"a": b"1"}, {"a": ["1", b"2"]}])
+def test_a_query_that_is_no_dict_of_texts_is_an_error(app, query):
+    add(app, "/hello", "hello")
+    with pytest.raises(TypeError, match=r"^'hello': query"):
+        named_url(app)("hello", query=query)
+
+
+# Extras
+
+
+@pytest.mark.parametrize(("name", "meant"), [("names", "name")])
+async def test_a_misspelled_extra_keeps_the_app_from_starting(name, meant):
+    async def view(request, response): ...
+
+    app = Roll()
+    app.route("/x", **{name: "a"})(view)
+    named_url(app)
+    with pytest.raises(TypeError, match=f"/x: {name}= is unknown.*mean {meant}="):
+        await app.startup()
+
+
 # Where others find it
 
 
@@ -491,4 +563,6 @@ def test_templates_have_it_with_any_request_and_beside_other_functions(app):
     named_url(app)
     functions = app["template_globals"]
     assert functions.keys() == {"other", "url_for"}
-    assert functions["url_for"](None, "user", name="Ada", page=7) == "/users/Ada/7"
+    variables = {"name": "Ada", "page": 7}
+    url = functions["url_for"](None, "user", {"q": 1}, **variables)
+    assert url == "/users/Ada/7?q=1"

@@ -309,3 +309,17 @@ async def test_it_works_again_after_a_restart(app):
         answer, _ = await exchange(app, data)
         assert answer.split()[1] == b"406"
         await app.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("accept", "accepts"), ("language", "languages"), ("encoding", "encodings")],
+)
+async def test_a_misspelled_extra_keeps_the_app_from_starting(name, meant):
+    async def view(request, response): ...
+
+    app = Roll()
+    app.route("/x", **{name: "a"})(view)
+    content_negotiation(app)
+    with pytest.raises(TypeError, match=f"/x: {name}= is unknown.*mean {meant}="):
+        await app.startup()

@@ -160,3 +160,17 @@ def test_the_options_of_serving_are_looked_at(check, tmp_path):
     (tmp_path / "shop.py").write_text("from roll import Roll\napp = Roll()\n")
     wanted = "Error: reload and workers are both set: leave out one of them\n"
     assert check("shop", "--reload", "--workers", "2") == (2, "", wanted)
+
+
+def test_a_misspelled_extra_of_a_route_is_wrong(check, tmp_path):
+    (tmp_path / "shop.py").write_text("""
+from roll import Roll
+app = Roll()
+app.extras("compress")
+
+@app.route("/x", compressed=False)
+async def view(request, response): ...
+""")
+    status, output, errors = check("shop")
+    assert (status, errors) == (1, "")
+    assert output.startswith("/x: compressed= is unknown; did you mean compress=? ")

@@ -113,6 +113,18 @@ async def test_last():
     )
 
 
+def test_a_test_that_fails_by_a_500_shows_the_traceback(run_auto):
+    result = run_auto(
+        """
+async def test_broken(app, client):
+    del app["up"]
+    assert (await client.get("/x")).status == 200
+""",
+        failed=1,
+    )
+    result.stdout.fnmatch_lines(["*GET */x*: KeyError('up')", "*response.body = f*"])
+
+
 def test_an_async_fixture_may_be_the_first_to_use_the_app(run):
     run(
         """

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from roll import HttpError, Request, Response, Roll, Server
 from roll.extensions import traceback
+from roll.logs import logger
 from roll_testing import Client, connect, settle
 
 BROWSER = {"Host": "127.0.0.1:3579", "Accept": "text/html,*/*;q=0.8"}
@@ -60,6 +61,16 @@ async def test_the_traceback_of_a_500_is_printed(app, client, capsys):
     assert err.startswith("  Traceback (most recent call last):\n")
     assert 'raise ValueError("the reason")' in err
     assert err.endswith("\n  ValueError: the reason\n")
+
+
+@pytest.mark.parametrize("path", ["/broken", "/raised"])
+async def test_a_traceback_is_printed_once_where_logging_is_not_configured(
+    app, client, capsys, monkeypatch, path
+):
+    monkeypatch.setattr(logger, "propagate", False)  # to the handlers of pytest
+    traceback(app)
+    await client.get(path)
+    assert capsys.readouterr().err.count("Traceback") == 1
 
 
 async def test_a_500_that_a_view_raises_itself_is_printed(app, client, capsys):

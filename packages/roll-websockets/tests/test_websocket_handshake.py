@@ -101,7 +101,7 @@ async def test_the_origin_decides(app, join, origins, origin, host, status):
 @pytest.mark.parametrize(
     ("known", "offered", "chosen"),
     [
-        (["a", "b"], "b, a", "a"),
+        (["a", "b"], "b, a", "b"),  # RFC 6455, 4.1: in the order of its preference
         (["b", "a"], "c,b", "b"),
         (["a"], "c", None),
         (["a"], None, None),
@@ -268,3 +268,13 @@ async def test_many_messages_that_inflate_pause_reading_one_by_one(app, join):
     peer.send(CLOSE)
     await app.ended()
     assert most == [0] * 20
+
+
+@pytest.mark.parametrize("name", ["subprotocols", "origins", "compression"])
+async def test_a_misspelled_extra_keeps_the_app_from_starting(name):
+    async def view(request, ws): ...
+
+    app = Roll()
+    app.route("/x", protocol="websocket", **{name[:-1]: None})(view)
+    with pytest.raises(TypeError, match=f"/x: {name[:-1]}= is unknown.*mean {name}="):
+        await app.startup()

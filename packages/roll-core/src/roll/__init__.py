@@ -6,6 +6,7 @@ from . import extensions
 from .app import Roll
 from .cookies import Cookie, Cookies
 from .datastructures import Files, Form, Multidict, Query
+from .disposition import content_disposition
 from .errors import HttpError
 from .http11.connection import HttpProtocol
 from .limits import Limits
@@ -36,6 +37,7 @@ __all__ = [
     "RouteTable",
     "Routes",
     "Server",
+    "content_disposition",
     "extensions",
     "hookimpl",
 ]

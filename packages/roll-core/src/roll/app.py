@@ -4,8 +4,8 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Any, ClassVar, NoReturn, TypeVar
+from functools import partial, wraps
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from . import events, plugins
 from .datastructures import IdentityDict
@@ -23,8 +23,30 @@ from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import is_cancelled
 from .typing import Listener, Upgrade, View
 
+F = TypeVar("F", bound=Callable[..., Any])
 L = TypeVar("L", bound=Listener)
 V = TypeVar("V", bound=View | type[Any])
+
+
+def _on_an_app(call: str) -> Callable[[F], F]:
+    """Make a method that shows how to call it when it is called on the class."""
+
+    def decorate(method: F) -> F:
+        @wraps(method)
+        def checked(*arguments: Any, **keywords: Any) -> Any:
+            if not arguments or not isinstance(arguments[0], Roll):
+                name = method.__name__
+                named = (f"{key}={value!r}" for key, value in keywords.items())
+                given = ", ".join([*map(repr, arguments), *named])
+                raise TypeError(
+                    f"Roll.{name}({given}) is called on the class: make an app, as in "
+                    f"app = Roll(), and write {call}({given})"
+                )
+            return method(*arguments, **keywords)
+
+        return cast(F, checked)
+
+    return decorate
 
 
 def _no_shortcut(name: str, path: object) -> TypeError:
@@ -134,6 +156,7 @@ class Roll(_Parts, IdentityDict):
         if not isinstance(self.limits, Limits):
             raise TypeError(f"limits = {self.limits!r}: give a roll.Limits")
 
+    @_on_an_app("@app.route")
     def route(
         self,
         path: str,
@@ -162,7 +185,7 @@ class Roll(_Parts, IdentityDict):
             TypeError: The view cannot take a request and a response.
         """
         check_path(path)
-        draft = Draft(path, methods, protocol, lazy_body, extras, caller())
+        draft = Draft(path, methods, protocol, lazy_body, extras, caller(3))
 
         def declare(view: V) -> V:
             self._declare(draft, view)
@@ -184,6 +207,7 @@ class Roll(_Parts, IdentityDict):
         _refuse_shortcut, ("post", "put", "patch", "delete", "head", "options")
     )
 
+    @_on_an_app("app.include")
     def include(self, routes: RouteTable, prefix: str = "") -> None:
         """Declare all routes of a table, their paths behind *prefix*.
 
@@ -208,6 +232,7 @@ class Roll(_Parts, IdentityDict):
             error.add_note(f"The route is declared at {draft.where}")
             raise
 
+    @_on_an_app("@app.listen")
     def listen(
         self,
         name: str,
@@ -245,12 +270,21 @@ class Roll(_Parts, IdentityDict):
 
         return add
 
+    def extras(self, *names: str) -> None:
+        """Register the extras of routes that an extension reads.
+
+        An extra of a route that has nearly one of these names, such as `compressed=`,
+        keeps the app from starting. Other names are free.
+        """
+        self.router.extras.update(names)
+
     def find_mistakes(self) -> list[str]:
         """Tell what is likely to be a mistake, such as a listener of `"reqest"`.
 
-        Each is logged as a warning when the app starts, too.
+        When the app starts, each of these is logged as a warning, and a misspelled
+        extra of a route is a TypeError.
         """
-        return [*events.near_misses(self.hooks)]
+        return [*events.near_misses(self.hooks), *self.router.find_mistakes()]
 
     def _entries(self, name: str) -> list[Entry]:
         """List the listeners of an event as they were added.
@@ -313,8 +347,13 @@ class Roll(_Parts, IdentityDict):
             What answers the request; None when a listener has answered it.
         """
         listeners = self.hooks.get("headers", ())
-        if listeners and await events.run(listeners, request, response):
-            return None
+        if listeners:
+            request._early = True
+            try:
+                if await events.run(listeners, request, response):
+                    return None
+            finally:
+                del request._early
         listeners = self.hooks.get("request", ())
         endpoint = request.endpoint
         if request.content is not None and (
@@ -375,6 +414,7 @@ class Roll(_Parts, IdentityDict):
 
         Raises:
             RuntimeError: The app is mounted: its parent starts it.
+            TypeError: An extra of a route has nearly the name of one that is read.
         """
         if self.parent is not None:
             raise RuntimeError("this app is mounted in another: start that one")

@@ -4,7 +4,7 @@ import math
 from binascii import a2b_qp
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from .errors import HttpError
 
@@ -36,8 +36,21 @@ class IdentityDict(dict[str, Any]):
         return True
 
 
+class MissingKeyError(HttpError, KeyError):
+    """A key that the client has left out.
+
+    It is a KeyError for what reads any mapping, such as a ChainMap.
+    """
+
+
 class Multidict(dict[str, list[Any]]):
-    """All the values of each name, in the order sent."""
+    """All the values of each name, in the order sent.
+
+    A missing key is an HttpError 400 by `[key]`, too, and still a KeyError.
+    """
+
+    def __missing__(self, key: str) -> NoReturn:
+        raise MissingKeyError(HTTPStatus.BAD_REQUEST, f"Missing '{key}'")
 
     def get(self, key: str, default: Any = ...) -> Any:
         """Return the first value of *key*.
@@ -62,9 +75,7 @@ class Multidict(dict[str, list[Any]]):
         return self._default(key, default)
 
     def _default(self, key: str, default: Any) -> Any:
-        if default is ...:
-            raise HttpError(HTTPStatus.BAD_REQUEST, f"Missing '{key}'")
-        return default
+        return self.__missing__(key) if default is ... else default
 
 
 class Query(Multidict):

@@ -15,6 +15,7 @@ DISTRIBUTIONS = {
     "named_url": "roll-named-url",
     "options": "roll-options",
     "proxy_headers": "roll-proxy",
+    "send_file": "roll-static",
     "simple_server": "roll-server",
     "static": "roll-static",
     "templates": "roll-templates",

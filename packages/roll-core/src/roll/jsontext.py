@@ -107,9 +107,21 @@ def _encode_special(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
-_encode_with_standard_library = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), default=_encode_special
-).encode
+_STYLE: dict[str, Any] = {
+    "ensure_ascii": False,
+    "separators": (",", ":"),
+    "default": _encode_special,
+}
+_encode_finite = json.JSONEncoder(**_STYLE, allow_nan=False).encode
+_encode_anything = json.JSONEncoder(**_STYLE).encode
+
+
+def _encode_with_standard_library(value: Any) -> str:
+    try:
+        return _encode_finite(value)
+    except ValueError:  # of NaN, maybe, for which orjson writes `null`
+        text = _encode_anything(value)
+        return _encode_finite(json.loads(text, parse_constant=lambda name: None))
 
 
 def encode_json(value: Any) -> bytes:
@@ -118,10 +130,9 @@ def encode_json(value: Any) -> bytes:
     Beside what JSON knows, these are written: dates, times and datetimes (RFC 3339),
     UUIDs and decimals as their text, enumerations as their value, dataclasses as
     objects. With orjson installed it is quicker and writes the same: what it refuses
-    (large integers, keys that are no strings) goes to the standard library. Two things
-    differ: NaN and infinities are `null` with orjson, and `NaN` and `Infinity`, which
-    is no JSON, in what the standard library writes; floats below 0.0001 are `0.00001`
-    with orjson, and `1e-05` without.
+    (large integers, keys that are no strings) goes to the standard library. NaN and
+    infinities, which JSON does not have, are `null`. One thing differs: floats below
+    0.0001 are `0.00001` with orjson, and `1e-05` without.
 
     Raises:
         TypeError: *value* holds what JSON cannot.

@@ -96,6 +96,8 @@ class Lifecycle:
             self._closing = asyncio.Event()
         for mistake in events.near_misses(self._app.hooks):
             logger.warning("%s", mistake)
+        for mistake in self._app.router.find_mistakes():
+            raise TypeError(mistake)
         try:
             await self._app.hook("startup")
         except BaseException as error:

@@ -43,6 +43,13 @@ def describe(error: BaseException) -> str:
     return repr(error)
 
 
+def _as_text(value: object) -> object:
+    """Decode a target as far as it is UTF-8, on one line; `QUOTING` does the rest."""
+    if not isinstance(value, bytes):
+        return value
+    return value.decode("utf-8", "backslashreplace").replace("\n", r"\n")
+
+
 class Quoting(logging.Filter):
     """Quotes the message and the traceback of each record; no record is dropped.
 
@@ -76,10 +83,8 @@ shortage_logged = False
 """Whether it was logged that the process had no descriptor left."""
 
 
-def report(
-    error: BaseException, what: str, *arguments: object, trace: bool = False
-) -> None:
-    """Log an error that ended a request, a stream or a WebSocket.
+def report(error: BaseException, what: str, *arguments: object) -> None:
+    """Log an error that ended a request, a stream or a WebSocket, with its traceback.
 
     Of those that could not open a file because no descriptor was left, only the first
     one of the process is logged: the others would be as many as the requests.
@@ -87,18 +92,12 @@ def report(
     Args:
         error: What was raised.
         what: What it ended, with `%s` for each of the arguments.
-        arguments: What stands for them.
-        trace: Whether to log its traceback, and not its `repr`; with the level `DEBUG`
-            both are.
+        arguments: What stands for them; a target, which is bytes, becomes text.
     """
     global shortage_logged
     if not are_exhausted(error):
-        if trace:
-            logger.error(what, *arguments, exc_info=error)
-        else:
-            debug = error if logger.isEnabledFor(logging.DEBUG) else None
-            what = f"{what}: %s"
-            logger.error(what, *arguments, describe(error), exc_info=debug)
+        texts = [*map(_as_text, arguments), describe(error)]
+        logger.error(f"{what}: %s", *texts, exc_info=error)
     elif not shortage_logged:
         shortage_logged = True
         # Without the name of the file, which may be a client's.

@@ -17,7 +17,7 @@ from .datastructures import (
     parse_urlencoded,
 )
 from .errors import HttpError
-from .http11.body import Body
+from .http11.body import Body, Decoded, Decoder
 from .http11.framing import read_fields
 from .http11.parser import Head
 from .jsontext import decode_json, encode_json
@@ -81,6 +81,10 @@ class Parts:
     """Reads a body for `request.json`; it raises ValueError where it is no JSON."""
 
 
+class BodyNotLoadedError(HttpError, RuntimeError):
+    """The application's mistake: it is logged, and the client gets a plain 500."""
+
+
 class Request(IdentityDict):
     """One message from a client; also a dict for what the application keeps with it.
 
@@ -98,6 +102,8 @@ class Request(IdentityDict):
     __slots__ = (
         "_body",
         "_cookies",
+        "_decoded",
+        "_early",
         "_endpoint",
         "_fields",
         "_files",
@@ -114,16 +120,20 @@ class Request(IdentityDict):
         "_scheme",
         "app",
         "content",
+        "decoder",
         "message",
         "protocol",
         "variables",
     )
 
+    _decoded: Decoded
     _host: str
     _json: Any
     _query_string: str
     _remote_addr: str | None
     _scheme: str
+    _early: bool
+    """Whether `headers` listeners run; only set, and true, while they do."""
     variables: dict[str, Any]
     """The values of the route's placeholders; set once `endpoint` was read."""
 
@@ -135,6 +145,13 @@ class Request(IdentityDict):
         """The head of the message as it was read; an empty one without a message."""
         self.content: Body | None = None
         """The body while it comes in; None when the message has none."""
+        self.decoder: Decoder | None = None
+        """Decodes the body: a function that is given an async iterator of its pieces as
+        they are received, and gives another, whose pieces are of a bounded size.
+
+        To be set before the body is read. Limits hold for both. Without one, a body
+        with a Content-Encoding other than `identity` is refused with 415.
+        """
         self._method: str | None = None
         self._body: bytes | None = None
         self._endpoint: Endpoint | None = None
@@ -435,15 +452,18 @@ class Request(IdentityDict):
         """The loaded body.
 
         Raises:
-            HttpError: 500, when the route is lazy and nobody loaded it.
+            BodyNotLoadedError: Nobody loaded it, and the route is lazy, or this is read in a
+                `headers` listener, even of a request without a body.
         """
         if self._body is not None:
             return self._body
-        if self.content is None:
+        early = hasattr(self, "_early")
+        if self.content is None and not early:
             return b""
-        raise HttpError(
+        advice = ", or listen to `request`" if early else ""
+        raise BodyNotLoadedError(
             HTTPStatus.INTERNAL_SERVER_ERROR,
-            "The body is not loaded: call `await request.load_body()` before",
+            f"The body is not loaded: call `await request.load_body()` before{advice}",
         )
 
     @body.setter
@@ -454,24 +474,35 @@ class Request(IdentityDict):
         """Read the rest of the body into `request.body`; once, however often called.
 
         Raises:
-            HttpError: 413, when it is larger than `Limits.body`.
+            HttpError: 413, when it is larger than `Limits.body`; 415, when it has a
+                Content-Encoding and there is no decoder.
         """
         content = self.content
         if self._body is not None or content is None:
+            self._body = self._body or b""  # loaded, also for `headers` listeners
             return
         limit = (self.endpoint.limits or self._parts.limits).body
-        if content.complete and content.received <= limit:  # most come with the head
+        source: Body | Decoded = content
+        if self.decoder is not None or self.message.encoded:
+            source = self._decode(content)
+        elif content.complete and content.received <= limit:  # most come with the head
             self._body = content.take()
-        else:
-            content.restrict(limit)
-            pieces: list[bytes] = []
-            try:
-                while piece := await content.read():
-                    pieces.append(piece)
-            except asyncio.CancelledError:
-                content.put_back(pieces)
-                raise
-            self._body = b"".join(pieces)
+            return
+        source.restrict(limit)
+        pieces: list[bytes] = []
+        try:
+            while piece := await source.read():
+                pieces.append(piece)
+        except asyncio.CancelledError:
+            source.put_back(pieces)
+            raise
+        self._body = b"".join(pieces)
+
+    def _decode(self, content: Body) -> Decoded:
+        """Give what the decoder makes of the body; without one, raise 415."""
+        if not hasattr(self, "_decoded"):
+            self._decoded = Decoded(content, self.decoder)
+        return self._decoded
 
     async def read(self) -> bytes:
         """Load the body and return it, as `load_body()` does."""
@@ -482,7 +513,8 @@ class Request(IdentityDict):
         """Iterate over the pieces of the body as they come, in bounded memory.
 
         Raises:
-            HttpError: 413, when the route has a `limits=` and the body passes it.
+            HttpError: 413, when the route has a `limits=` and the body passes it; 415,
+                as `load_body` does.
         """
         limits = self.endpoint.limits
         return self._read_content(None if limits is None else limits.body)
@@ -491,9 +523,12 @@ class Request(IdentityDict):
         if self._body:
             yield self._body
         elif self._body is None and self.content is not None:
+            source: Body | Decoded = self.content
+            if self.decoder is not None or self.message.encoded:
+                source = self._decode(self.content)
             if limit is not None:
-                self.content.restrict(limit)
-            while piece := await self.content.read():
+                source.restrict(limit)
+            while piece := await source.read():
                 yield piece
 
     # What the query and the body hold

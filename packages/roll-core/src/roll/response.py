@@ -1,5 +1,6 @@
 """Response: what a view answers: status, headers, cookies and body."""
 
+import inspect
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,9 @@ BODILESS = INTERIM | {204, 205, 304}
 
 LENGTHLESS = BODILESS - {304}
 """Statuses whose answers have no Content-Length that is set (RFC 9110, section 8.6)."""
+
+_NO_TEXT: Any = object.__str__
+"""The `__str__` of objects that do not define it, which only gives their `repr`."""
 
 JSON_TYPE = "application/json; charset=utf-8"
 """The Content-Type of what is set as `json`."""
@@ -55,7 +59,7 @@ class Response:
         self.app = app
         self.protocol = protocol
         self.body: Any = b""
-        """Bytes, a string, None, an async iterable of pieces, or anything: `str()`."""
+        """Bytes, text, None, or an async iterable of pieces; see `encode_body`."""
         self._status = HTTPStatus.OK
         # Made when they are asked for. Most responses have no field, or that of JSON.
         self._headers: Headers | None = None
@@ -141,7 +145,7 @@ class Response:
             if hasattr(self.body, "__aiter__"):
                 return None
             return len(encode_body(self.body))
-        except ValueError:  # no number, or a lone surrogate
+        except (TypeError, ValueError):  # it cannot be sent
             return None
 
     @property
@@ -206,9 +210,12 @@ class Response:
 
 
 def encode_body(body: Any) -> bytes | bytearray | memoryview:
-    """Turn a body that is no async iterable into bytes.
+    """Turn a body that is not an async iterable into bytes.
+
+    A number and any object that defines `__str__` are sent as their text.
 
     Raises:
+        TypeError: It is something else, such as a dict or an open file.
         UnicodeEncodeError: A string holds a lone surrogate.
     """
     if isinstance(body, (bytes, bytearray)):
@@ -217,7 +224,26 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
         return body.cast("B") if body.c_contiguous else body.tobytes()
     if body is None:
         return b""
+    if type(body).__str__ is _NO_TEXT and not isinstance(body, (int, float)):
+        raise _unsendable(body)
     return str(body).encode()
+
+
+def _unsendable(body: Any) -> TypeError:
+    """Make the error that says what to write instead of *body*."""
+    if inspect.isawaitable(body):
+        advice = "await it"
+        if inspect.iscoroutine(body):
+            body.close()  # nobody awaits it, which would be a warning
+    elif callable(body):
+        advice = "call it"
+    elif hasattr(body, "read"):
+        advice = "send it by roll.extensions.send_file, or by an async generator"
+    elif hasattr(body, "__next__"):
+        advice = "write an async generator, with async def and yield"
+    else:
+        advice = "set response.json, or give text or bytes"
+    return TypeError(f"a body cannot be of type {type(body).__name__}: {advice}")
 
 
 def read_length(value: object) -> int:
@@ -259,9 +285,10 @@ _CONTENT_FIELDS = frozenset(
 def as_http_error(request: Any, error: BaseException) -> HttpError:
     """Make the HttpError that answers what a view or a listener has raised.
 
-    What is none is logged, and becomes a 500; a shortage of descriptors a 503.
+    What is none is logged, and becomes a 500; a shortage of descriptors a 503. An
+    HttpError that is a RuntimeError, too, is a mistake of the application.
     """
-    if isinstance(error, HttpError):
+    if isinstance(error, HttpError) and not isinstance(error, RuntimeError):
         return error
     report(error, "%s %s", request.method, request.url)
     status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -286,7 +313,9 @@ def set_error(response: Response, error: HttpError) -> None:
     for name in unfit:
         response.headers.pop(name, None)
     message = error.message
-    response.body = PHRASES[response.status] if message is None else message
+    if message is None:
+        message = PHRASES[response.status]
+    response.body = message if isinstance(message, bytes) else str(message)
     response.headers["Content-Type"] = "text/plain; charset=utf-8"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.update(error.headers)

@@ -1,6 +1,6 @@
 """Router: the routes of an app, and which of them answers a request."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from .http11.upgrade import handshake
@@ -37,6 +37,8 @@ class Router:
         """What finds a path among the patterns."""
         self.declarations: list[Declaration] = []
         """Every route as it was declared, in order."""
+        self.extras = {*ends.KEYWORDS}
+        """The names of the extras that something reads."""
         self._find_protocol = find_protocol
         self._endpoints: dict[str, dict[str, Endpoint]] = {}  # by pattern and method
 
@@ -72,6 +74,7 @@ class Router:
         ends.check_extras(path, extras, switches=kind is not None)
         if (check := getattr(kind, "check_extras", None)) is not None:
             check(extras)
+        self.extras.update(getattr(kind, "EXTRAS", ()))
         handlers = ends.handlers(view, methods)
         if kind is not None:
             _check_methods(draft, handlers, kind.ALLOWED_METHODS)
@@ -103,6 +106,13 @@ class Router:
         for endpoint in known.values():
             endpoint.payload = {**endpoint.extras, **views}
         self.declarations.append(Declaration(path, (*handlers,), view, extras, where))
+
+    def find_mistakes(self) -> Iterator[str]:
+        """Tell which extras are misspelled: all that reads extras is known by now."""
+        for declaration in self.declarations:
+            path, extras = declaration.path, declaration.extras
+            for mistake in ends.near_misses(path, extras, self.extras):
+                yield f"{mistake} The route is declared at {declaration.where}"
 
     def _match(self, path: str, added: Mapping[str, Endpoint], where: str) -> None:
         try:

@@ -84,6 +84,7 @@ def cors(
         "max_age": max_age,
     }
     policies = Policies(app, options, settle(**options))
+    app.extras("cors")
     for declaration in app.declarations:
         policies.check(declaration.path, declaration.extras)
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from roll import Roll, hookimpl
 from roll.plugins import require_app
@@ -43,14 +43,18 @@ def named_url(app: Roll) -> Callable[..., str]:
     what the extra `name=` says. Routes declared before the call have names, too.
 
     Returns:
-        `url_for(name, **variables)`, which gives the path of a route, percent-encoded
-        in UTF-8 (RFC 3986): one that a request for it finds the same route with, and
-        the same variables. The values of variables are written with `str()`. The app
-        has it as `app["url_for"]`, and templates as `url_for`.
+        `url_for(name, query=None, **variables)`, which gives the path of a route,
+        percent-encoded in UTF-8 (RFC 3986): one that a request for it finds the same
+        route with, and the same variables. The values of variables are written with
+        `str()`, and so are those of `query`, a dict: a list repeats its key, and None
+        is left out. Give the dict as the second argument, without `query=`, where the
+        route has a variable of that name.
+
+        The app has it as `app["url_for"]`, and templates as `url_for`.
 
         It raises ValueError when no route or several have the name, when a variable is
         missing or none of the route's, and when the route does not take a value; and
-        TypeError when a value is None or bytes.
+        TypeError when a value is bytes, or that of a variable None.
 
     Raises:
         TypeError: A `name=` is no string.
@@ -58,6 +62,7 @@ def named_url(app: Roll) -> Callable[..., str]:
             name. Of routes that are declared later, both are raised where they are.
     """
     require_app("named_url", app)
+    app.extras("name")
     names = Names(app)
     names.read_routes()
 
@@ -65,11 +70,13 @@ def named_url(app: Roll) -> Callable[..., str]:
     def name_route(path: str, view: Any, /, **extras: Any) -> None:
         names.read_routes()
 
-    def url_for(name: str, /, **variables: Any) -> str:
-        return names.write(name, variables)
+    def url_for(
+        name: str, query: Mapping[str, Any] | None = None, /, **variables: Any
+    ) -> str:
+        return names.write(name, query, variables)
 
-    def url_for_template(request: object, name: str, /, **variables: Any) -> str:
-        return url_for(name, **variables)
+    def url_for_template(request: object, /, *arguments: Any, **variables: Any) -> str:
+        return url_for(*arguments, **variables)
 
     app["url_for"] = url_for
     app.setdefault("template_globals", {})["url_for"] = url_for_template
@@ -103,15 +110,22 @@ class Names:
                 route = Named(*declaration, split_path(declaration.path))
                 _add(self._routes.setdefault(name, []), name, route)
 
-    def write(self, name: str, variables: Mapping[str, Any]) -> str:
+    def write(
+        self, name: str, query: Mapping[str, Any] | None, variables: dict[str, Any]
+    ) -> str:
         """Write the URL of a route; see `named_url`."""
         self.read_routes()  # a listener that answers before ours ends the event
         if name not in self._routes:
             raise ValueError(
                 f"no route has the name {name!r}{_hint(name, self._routes)}"
             )
-        route = _choose(name, self._routes[name], variables)
-        return _write(self._app, name, route, variables)
+        known = self._routes[name]
+        if query is None and not any("query" in route.variables for route in known):
+            query = variables.pop("query", None)
+        route = _choose(name, known, variables)
+        url = _write(self._app, name, route, variables)
+        text = _write_query(name, query or {})
+        return f"{url}?{text}" if text else url
 
 
 # Names
@@ -177,11 +191,11 @@ def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> 
     """Write the URL, and look it up to see that it leads to the route.
 
     Raises:
-        TypeError: A value is None or bytes.
+        TypeError: A value is None, bytes or a dict.
         ValueError: It does not, or finds other values.
     """
     for key, value in variables.items():
-        if value is None or isinstance(value, (bytes, bytearray)):
+        if value is None or isinstance(value, (bytes, bytearray, dict)):
             raise TypeError(f"{name!r}: {key}={value!r}: give what can be a text")
     path = url = ""
     for literal, variable, _ in route.parts:
@@ -194,6 +208,24 @@ def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> 
     _check_found(app, path, name, route, variables)
     # What starts with two slashes leads to another host (RFC 3986, section 4.2).
     return f"/%2F{url[2:]}" if url.startswith("//") else url
+
+
+def _write_query(name: str, query: Mapping[str, Any]) -> str:
+    """Write a query string.
+
+    Raises:
+        TypeError: It is not a dict, or a value is bytes.
+    """
+    if not isinstance(query, Mapping):
+        raise TypeError(f"{name!r}: query={query!r}: give a dict")
+    pairs = []
+    for key, value in query.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(item, (bytes, bytearray)):
+                raise TypeError(f"{name!r}: query {key}={item!r}: give a string")
+            if item is not None:
+                pairs.append((key, str(item)))
+    return urlencode(pairs, quote_via=quote)
 
 
 def _check_found(

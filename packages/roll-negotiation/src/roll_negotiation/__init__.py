@@ -64,6 +64,8 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
         ENCODING: encoding_chooser,
     }
 
+    app.extras(*(dimension.extra for dimension in makers))
+
     @functools.cache  # made when a route is declared, found at each request
     def chooser(dimension: Dimension, served: tuple[str, ...]) -> Chooser:
         return makers[dimension](served)

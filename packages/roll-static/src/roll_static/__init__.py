@@ -1,4 +1,4 @@
-"""static: the files of a folder, well enough for a small site without a proxy."""
+"""static and send_file: the files of a folder, and files that a view sends."""
 
 import asyncio
 import math
@@ -17,18 +17,11 @@ from roll.plugins import require_app
 from roll.typing import Extension
 
 from .cache import Cache, Entry
-from .conditions import Plan, choose_coding, make_plan
-from .files import (
-    Folder,
-    Opened,
-    Pieces,
-    Variant,
-    guess_type,
-    in_thread,
-    open_in_thread,
-)
+from .conditions import choose_coding
+from .files import Folder, Opened, Pieces, guess_type, in_thread, open_in_thread
+from .responses import FileResponse, plan_for, respond
 
-__all__ = ["HASHED", "static"]
+__all__ = ["HASHED", "FileResponse", "send_file", "static"]
 
 HASHED = re.compile(
     r"[.-](?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{8,}\.", re.ASCII | re.IGNORECASE
@@ -133,58 +126,15 @@ def static(
         if coding is None:
             raise HttpError(HTTPStatus.NOT_ACCEPTABLE)
         variant = entry.variants[coding]
-        plan = _plan(request, variant)
+        plan = plan_for(request, variant)
         content = entry.contents.get(coding)
         file = None
         if content is None and plan.sends and request.method == "GET":
             variant, content, file = await load(path, entry, coding)
             if variant is not entry.variants[coding]:  # it has changed meanwhile
                 cache.forget(path)
-                plan = _plan(request, variant)
-        if plan.sends and file is not None:
-            response.body = Pieces(file, plan.start, plan.length, sending)
-        elif plan.sends and content is not None:
-            response.body = _cut(content, plan.start, plan.length)
-        elif file is not None:
-            file.close()
-        _set_head(response, plan, variant)
-
-
-def _plan(request: Request, variant: Variant) -> Plan:
-    return make_plan(
-        request.method, request.headers, variant.etag, variant.modified, variant.size
-    )
-
-
-def _cut(content: bytes, start: int, length: int) -> bytes | memoryview:
-    whole = length == len(content)
-    return content if whole else memoryview(content)[start : start + length]
-
-
-def _set_head(response: Response, plan: Plan, variant: Variant) -> None:
-    """Set status and header.
-
-    Raises:
-        HttpError: 412, when the client's preconditions fail; 416, when the range is
-            past the end.
-    """
-    if plan.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        # The core keeps this field for a 416 (RFC 9110, section 15.5.17).
-        response.headers["Content-Range"] = f"bytes */{variant.size}"
-    if plan.status >= HTTPStatus.BAD_REQUEST:
-        raise HttpError(plan.status)
-    response.status = plan.status
-    headers = response.headers
-    if plan.status == HTTPStatus.NOT_MODIFIED:  # RFC 9110, section 15.4.5
-        for name in ("ETag", "Cache-Control"):
-            if name in variant.fields:
-                headers[name] = variant.fields[name]
-    else:
-        headers.update(variant.fields)
-        headers["Content-Length"] = plan.length
-        if plan.status == HTTPStatus.PARTIAL_CONTENT:
-            end = plan.start + plan.length - 1
-            headers["Content-Range"] = f"bytes {plan.start}-{end}/{variant.size}"
+                plan = plan_for(request, variant)
+        respond(response, plan, variant, content, file, sending)
 
 
 def _redirect(response: Response, path: str, query: str) -> None:
@@ -193,6 +143,18 @@ def _redirect(response: Response, path: str, query: str) -> None:
     if query:
         location += f"?{query}"
     response.redirect = location, HTTPStatus.TEMPORARY_REDIRECT
+
+
+def send_file(app: Roll) -> None:
+    """Give the responses of *app* the method `send_file`, which `FileResponse` has.
+
+    Raises:
+        TypeError: *app* is not an app.
+    """
+    require_app("send_file", app)
+    if not issubclass(app.Response, FileResponse):
+        bases = (FileResponse, app.Response)
+        vars(app)["Response"] = type("FileResponse", bases, {"__slots__": ()})
 
 
 # What the options say
@@ -276,5 +238,5 @@ def _hash_pattern(immutable: bool | str | re.Pattern[str]) -> re.Pattern[str] | 
 
 @hookimpl
 def roll_extensions() -> Mapping[str, Extension]:
-    """Give `from roll.extensions import static`."""
-    return {"static": static}
+    """Give `from roll.extensions import send_file, static`."""
+    return {"send_file": send_file, "static": static}

@@ -43,7 +43,7 @@ def make_plan(
     """Decide what to answer (RFC 9110, section 13.2.2).
 
     Args:
-        method: GET or HEAD.
+        method: Of the request; it depends on its fields for GET and HEAD alone.
         fields: The header of the request.
         etag: The entity tag of the file, with its quotes; a strong one.
         modified: When the file was modified, in seconds since 1970.
@@ -52,10 +52,12 @@ def make_plan(
     Returns:
         A plan with one of the statuses 200, 206, 304, 412 and 416.
     """
+    whole = Plan(HTTPStatus.OK, 0, size)
+    if method not in ("GET", "HEAD"):
+        return whole
     status = check_preconditions(fields, etag, modified)
     if status is not None:
         return Plan(status)
-    whole = Plan(HTTPStatus.OK, 0, size)
     # Range is for GET alone (RFC 9110, section 14.2).
     if method != "GET" or "RANGE" not in fields:
         return whole

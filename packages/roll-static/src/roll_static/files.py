@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from http import HTTPStatus
 from io import FileIO
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet
 
 from roll import HttpError
@@ -313,6 +313,29 @@ class Folder:
             return os.open(last, _FILE, dir_fd=folder)
         finally:
             os.close(folder)
+
+
+def find_file(path: str, root: str | os.PathLike[str] | None) -> tuple[Folder, Variant]:
+    """Look for a file: under *root*, as a client may name it; else wherever it is.
+
+    Raises:
+        HttpError: As `Folder.find` does.
+    """
+    if root is not None:
+        folder = Folder(os.path.realpath(root), "", False, _no_cache_control)
+    else:
+        try:
+            with _missing_is_404():
+                parent, path = os.path.split(os.path.realpath(path, strict=True))
+        except ValueError as error:  # no name that the system could have
+            raise _not_found() from error
+        folder = Folder(parent, "", True, _no_cache_control)
+    variants = cast(dict[str, Variant], folder.find(path))  # there is no index
+    return folder, variants[IDENTITY]
+
+
+def _no_cache_control(name: str) -> None:
+    return None
 
 
 def guess_type(name: str) -> str:

@@ -1,5 +1,6 @@
 """traceback: where a 500 comes from."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,7 @@ def traceback(app: Roll, page: bool = False) -> None:
     """Print the traceback of each 500 of *app* to the standard error stream.
 
     Its lines are indented, and control characters in them escaped: what it says may be
-    a client's.
+    a client's. Those that `logging` prints there, as it has no handler, are left out.
 
     With *page*, for development alone, a browser on the same machine gets it as a page,
     too, with the request and the listeners. It is never shown when the connection, the
@@ -40,7 +41,7 @@ def traceback(app: Roll, page: bool = False) -> None:
     async def print_the_traceback(
         request: Request, response: Response, error: HttpError
     ) -> None:
-        if error.status == 500:
+        if error.status == 500 and not _is_printed(error):
             print(format_traceback(find_cause(error)), file=sys.stderr)
 
     if page:
@@ -52,6 +53,12 @@ def find_cause(error: HttpError) -> BaseException:
     if error.__traceback__ is None and error.__context__ is not None:
         return error.__context__
     return error
+
+
+def _is_printed(error: HttpError) -> bool:
+    """Whether `logging` prints it: without a handler, it writes to the same stream."""
+    logged = find_cause(error) is not error and logger.isEnabledFor(logging.ERROR)
+    return logged and not logger.hasHandlers()
 
 
 def _show_pages(app: Roll) -> None:

@@ -69,6 +69,8 @@ class WSProtocol(Connection):
     """What the field `Upgrade` says."""
     ALLOWED_METHODS: ClassVar[tuple[str, ...]] = ("GET",)
     """The methods of a handshake."""
+    EXTRAS: ClassVar[tuple[str, ...]] = ("subprotocols", "origins", "compression")
+    """The extras that a route may have."""
 
     @classmethod
     def check_extras(cls, extras: Mapping[str, Any]) -> None:

@@ -1,9 +1,13 @@
 """Uploaded files: the small in memory, all others of a form in one file on disk."""
 
+import asyncio
 import io
 import os
+import secrets
+import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from typing import Any
 
 BUFFER = 1024
@@ -173,3 +177,30 @@ class File(io.BufferedReader):
         self.filename = filename
         self.content_type = content_type
         self.content = content
+
+    async def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all of it to *path*, in a thread, and replace what is there.
+
+        The content is written beside *path* and moved there at the end, so *path* never
+        has a part of it. Afterwards there is nothing more to read.
+
+        Args:
+            path: Not made of what the client sent, such as `filename`.
+
+        Raises:
+            OSError: It cannot be written, for example as the folder is missing.
+            ValueError: The file is closed, as it is when the request has ended.
+        """
+        await asyncio.to_thread(self._save, os.fspath(path))
+
+    def _save(self, path: str) -> None:
+        part = f"{path}.{secrets.token_hex(8)}.part"
+        try:
+            with open(part, "xb") as file:
+                self.seek(0)
+                shutil.copyfileobj(self, file)
+            os.replace(part, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(part)
+            raise

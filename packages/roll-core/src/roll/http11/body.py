@@ -1,10 +1,14 @@
 """The queue between the parser and whoever reads the body."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Protocol
 
 from ..errors import HttpError
+
+Decoder = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+"""Makes, of the pieces of a body as they were received, those that are read."""
 
 PIECES = 1000
 """Pieces that may wait for the reader: each takes memory, however small it is."""
@@ -201,3 +205,71 @@ class Body:
         if self.full:
             self.full = False
             self._source.resume_body()
+
+
+class Decoded:
+    """What a decoder makes of a body: its reader reads this in place of the body.
+
+    Args:
+        body: What is received.
+        decoder: See `Request.decoder`.
+
+    Raises:
+        HttpError: 415, without a decoder; `Accept-Encoding` says that no coding is
+            taken (RFC 9110, sections 12.5.3 and 15.5.16).
+    """
+
+    __slots__ = ("_body", "_limit", "_pieces", "_size")
+
+    def __init__(self, body: Body, decoder: Decoder | None) -> None:
+        if decoder is None:
+            raise HttpError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                headers={"Accept-Encoding": "identity"},
+            )
+        self._body = body
+        self._limit: int | None = None
+        self._size = 0
+        self._pieces: AsyncIterator[bytes] | None = aiter(decoder(_receive(body)))
+
+    def restrict(self, limit: int) -> None:
+        """Refuse more than *limit* bytes, of what is received and of what it becomes.
+
+        Raises:
+            HttpError: As `Body.restrict` does.
+        """
+        self._body.restrict(limit)
+        self._limit = limit
+
+    async def read(self) -> bytes:
+        """Give the next piece; `b""` after the last byte.
+
+        Raises:
+            RuntimeError: Another task is reading, or an earlier read was not completed.
+            HttpError: 413, when it passes the limit; and what the decoder raises.
+        """
+        pieces, self._pieces = self._pieces, None  # until it has given a piece
+        if pieces is None:
+            raise RuntimeError(
+                "the body cannot be decoded: another task is reading it, or an earlier "
+                "read has failed or was cancelled"
+            )
+        data = b""
+        while not data:
+            try:
+                data = await anext(pieces)
+            except StopAsyncIteration:
+                break
+        self._size += len(data)
+        if self._limit is not None and self._size > self._limit:
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        self._pieces = pieces
+        return data
+
+    def put_back(self, pieces: list[bytes]) -> None:
+        """Do nothing: a decoder cannot go back, and another read raises."""
+
+
+async def _receive(body: Body) -> AsyncIterator[bytes]:
+    while piece := await body.read():
+        yield piece

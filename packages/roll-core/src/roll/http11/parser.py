@@ -55,6 +55,7 @@ class Head:
     """The head of a request: the request line, and what its header says of framing."""
 
     __slots__ = (
+        "encoded",
         "expects",
         "keep_alive",
         "length",
@@ -75,6 +76,7 @@ class Head:
         keep_alive: bool = True,
         expects: bool = False,
         upgrade: tuple[str, ...] = (),
+        encoded: bool = False,
     ) -> None:
         self.raw = raw
         """From the request line to the empty line, as received."""
@@ -92,6 +94,8 @@ class Head:
         """Whether the client waits for a 100 before it sends the body."""
         self.upgrade = upgrade
         """The protocols that the client offers to switch to, in lower case."""
+        self.encoded = encoded
+        """Whether the body has a Content-Encoding, other than `identity`."""
 
     def replace(self, **changes: Any) -> "Head":
         """Make one like this, with other values of some attributes."""
@@ -117,8 +121,8 @@ _HTTP_11, _HTTP_10 = b"HTTP/1.1\r", b"HTTP/1.0\r"
 # What says more than where a head ends. A field begins behind a line's end, and its
 # value holds none.
 _TELLING = re.compile(
-    rb"\n(host|connection|content-length|expect|proxy-connection|transfer-encoding"
-    rb"|upgrade):[ \t]*+([^\r]*+)",
+    rb"\n(host|connection|content-(?:length|encoding)|expect|proxy-connection"
+    rb"|transfer-encoding|upgrade):[ \t]*+([^\r]*+)",
     re.IGNORECASE,
 )
 
@@ -222,7 +226,8 @@ class Parser:
                 self._waste = 0
                 length = self._usual_length
                 # All arguments: CPython makes one faster when no default is needed.
-                head = Head(raw, _NAMES[name], target, "1.1", length, True, False, ())
+                method = _NAMES[name]
+                head = Head(raw, method, target, "1.1", length, True, False, (), False)
                 if length:
                     self._head, self._left, self._state = head, length, _BODY
                 return head
@@ -434,6 +439,9 @@ class Parser:
         # RFC 9110, section 7.8; llhttp also goes by `Proxy-Connection`.
         if "upgrade" in connection and modern and head.keep_alive:
             head.upgrade = _tokens(fields, b"UPGRADE")
+        if b"CONTENT-ENCODING" in known:
+            codings = _tokens(fields, b"CONTENT-ENCODING")
+            head.encoded = any(coding != "identity" for coding in codings)
         return known
 
     def _remember(

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote
 
+from ..cookies import Cookie
 from ..errors import PHRASES
 from ..response import (
     BODILESS,
@@ -107,14 +108,20 @@ def content_type(value: str) -> bytes:
     return fields(200, {"Content-Type": value})[0]
 
 
-def cookies(jar: Iterable[object]) -> bytes:
+def cookies(jar: Mapping[str, object]) -> bytes:
     """Write Set-Cookie fields; `str()` of each cookie is the value of one.
 
     Raises:
+        TypeError: A cookie is a mere value, which `Cookies.set` did not set.
         ValueError: A cookie has a control character or is not latin-1.
     """
     lines = ""
-    for cookie in jar:
+    for name, cookie in jar.items():
+        if type(cookie) is not Cookie and isinstance(cookie, (str, bytes, int)):
+            raise TypeError(
+                f"the cookie {name!r} is of type {type(cookie).__name__}: "
+                f"write response.cookies.set({name!r}, ...)"
+            )
         value = str(cookie)
         if not (value.isascii() and value.isprintable()):
             _read_value(f"Set-Cookie: {value.partition('=')[0]}", value)
@@ -132,7 +139,7 @@ def drop_unsendable(response: Response) -> None:
     jar = response.cookies if response.has_cookies else {}
     for name, cookie in [*jar.items()]:
         try:
-            cookies([cookie])
+            cookies({name: cookie})
         except Exception:
             jar.pop(name)
 
@@ -262,7 +269,7 @@ def frame(
     start = STATUS_LINES[status]
     headers = response._headers
     jar = response._cookies
-    set_cookies = cookies(jar.values()) if jar else b""
+    set_cookies = cookies(jar) if jar else b""
     body = response.body
     if type(body) is str:
         body = body.encode()

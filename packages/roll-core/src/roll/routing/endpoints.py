@@ -3,7 +3,15 @@
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -168,6 +176,9 @@ class Endpoint:
         self.payload: dict[str, Any] | None = None
         """What `request.route.payload` shows."""
 
+    def __str__(self) -> str:
+        return _named(self.view, self.where)
+
     def returned(self, result: Any) -> TypeError:
         """Make the error that says that the view has returned something."""
         kind = f"a value of type {type(result).__name__}"
@@ -175,7 +186,7 @@ class Endpoint:
         if inspect.iscoroutine(result):
             result.close()  # nobody awaits it, which would be a warning
             kind, advice = "a coroutine", "await it first"
-        return TypeError(f"{_named(self.view, self.where)} returns {kind}: {advice}")
+        return TypeError(f"{self} returns {kind}: {advice}")
 
 
 async def _not_found(request: Any, response: Any) -> None:
@@ -194,26 +205,24 @@ UNDECODABLE = Endpoint(_undecodable, lazy_body=True, found=False)
 """The endpoint of every path that is not UTF-8."""
 
 
-_OURS = ("methods", "protocol", "lazy_body", "limits", "timeout", "on_disconnect")
+KEYWORDS = ("methods", "protocol", "lazy_body", "limits", "timeout", "on_disconnect")
 """The keywords of `route` that mean something to Roll itself."""
 
 
-def check_names(path: str, extras: Iterable[str]) -> None:
-    """Require that no extra has nearly the name of a keyword that Roll knows.
+def near_misses(
+    path: str, extras: Iterable[str], known: Collection[str]
+) -> Iterator[str]:
+    """Tell which extras have nearly, but not quite, the name of a known keyword.
 
     `limit` may be an extra: those that limit how often a view is called use it.
-
-    Raises:
-        TypeError: One has.
     """
     for name in extras:
-        if name in _OURS or name == "limit":
+        if name in known or name == "limit":
             continue
         import difflib  # for a route with extras of an extension
 
-        near = difflib.get_close_matches(name.lower(), _OURS, n=1, cutoff=0.85)
-        if near:
-            raise TypeError(f"{path}: {name}= is unknown; did you mean {near[0]}=?")
+        for near in difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85):
+            yield f"{path}: {name}= is unknown; did you mean {near}=?"
 
 
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
@@ -228,7 +237,8 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
         raise TypeError(
             f"{path}: an extra cannot be called view: listeners are given it"
         )
-    check_names(path, extras)
+    for mistake in near_misses(path, extras, KEYWORDS):
+        raise TypeError(mistake)
     limits = extras.get("limits")
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")

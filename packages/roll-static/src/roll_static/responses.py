@@ -1,0 +1,114 @@
+"""Responses that send a file: its header, and its bytes or a part of them."""
+
+import os
+from http import HTTPStatus
+from io import FileIO
+from typing import cast
+from weakref import WeakSet
+
+from roll import HttpError, HttpProtocol, Request, Response, content_disposition
+
+from .conditions import Plan, make_plan
+from .files import Pieces, Variant, find_file, guess_type, in_thread, open_in_thread
+
+_SENDING: WeakSet[Pieces] = WeakSet()
+
+
+class FileResponse(Response):
+    """A response that can send a file; see the extension `send_file`."""
+
+    __slots__ = ()
+
+    async def send_file(
+        self,
+        path: str | os.PathLike[str],
+        filename: str | None = None,
+        attachment: bool = False,
+        *,
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Send a file: all of it, a range, or a 304, as the request asks.
+
+        Without *root* the path is trusted: it must not come from a client.
+        `Cache-Control` is `private` unless it is set before; other fields may be
+        replaced after the call.
+
+        Args:
+            path: The file.
+            filename: What a client is to save it as, which the type goes by, too; the
+                name in *path* unless given.
+            attachment: Whether a browser is to save it, instead of showing it.
+            root: A folder that the file has to be in, at the *path* relative to it,
+                with slashes. Hidden files are not found.
+
+        Raises:
+            HttpError: 404, when there is no such file; 400, when a segment of a path
+                under *root* is empty, `.` or `..`; 412 and 416, as the request asks.
+        """
+        request = cast(Request, cast(HttpProtocol, self.protocol).request)
+        self.headers.setdefault("Cache-Control", "private")
+        folder, variant = await in_thread(find_file, os.fspath(path), root)
+        content = file = None
+        plan = plan_for(request, variant)
+        if plan.sends and request.method != "HEAD":
+            variant, content, file = await open_in_thread(folder, variant, 0)
+            plan = plan_for(request, variant)  # it may have changed meanwhile
+        respond(self, plan, variant, content, file, _SENDING)
+        if plan.sends:
+            name = filename or os.path.basename(path)
+            self.headers["Content-Type"] = guess_type(name)
+            if filename or attachment:
+                self.headers["Content-Disposition"] = content_disposition(
+                    name, attachment
+                )
+
+
+def plan_for(request: Request, variant: Variant) -> Plan:
+    """Decide what of a file to send."""
+    return make_plan(
+        request.method, request.headers, variant.etag, variant.modified, variant.size
+    )
+
+
+def respond(
+    response: Response,
+    plan: Plan,
+    variant: Variant,
+    content: bytes | None,
+    file: FileIO | None,
+    sending: WeakSet[Pieces],
+) -> None:
+    """Set the body, if there is something to send, then status and header.
+
+    Raises:
+        HttpError: 412, when the client's preconditions fail; 416, when the range is
+            past the end.
+    """
+    if plan.sends and file is not None:
+        response.body = Pieces(file, plan.start, plan.length, sending)
+    elif plan.sends and content is not None:
+        response.body = _cut(content, plan.start, plan.length)
+    elif file is not None:
+        file.close()
+    if plan.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        # The core keeps this field for a 416 (RFC 9110, section 15.5.17).
+        response.headers["Content-Range"] = f"bytes */{variant.size}"
+    if plan.status >= HTTPStatus.BAD_REQUEST:
+        raise HttpError(plan.status)
+    response.status = plan.status
+    headers = response.headers
+    if plan.status == HTTPStatus.NOT_MODIFIED:  # RFC 9110, section 15.4.5
+        for name in ("ETag", "Cache-Control"):
+            if name in variant.fields:
+                headers[name] = variant.fields[name]
+    else:
+        headers.update(variant.fields)
+        headers["Content-Length"] = plan.length
+        if plan.status == HTTPStatus.PARTIAL_CONTENT:
+            end = plan.start + plan.length - 1
+            headers["Content-Range"] = f"bytes {plan.start}-{end}/{variant.size}"
+
+
+def _cut(content: bytes, start: int, length: int) -> bytes | memoryview:
+    whole = length == len(content)
+    return content if whole else memoryview(content)[start : start + length]
