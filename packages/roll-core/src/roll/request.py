@@ -452,8 +452,8 @@ class Request(IdentityDict):
         """The loaded body.
 
         Raises:
-            BodyNotLoadedError: Nobody loaded it, and the route is lazy, or this is read in a
-                `headers` listener, even of a request without a body.
+            BodyNotLoadedError: Nobody loaded it, and the route is lazy, or this is read
+                in a `headers` listener, even of a request without a body.
         """
         if self._body is not None:
             return self._body
