@@ -15,7 +15,7 @@ SECONDS = 1.0
 """How long a page may take until it is given up."""
 
 _TEXT = "text/plain; charset=utf-8"  # of an error that no listener has changed
-_RANGE = re.compile(r"[^/]+/[^/]+")
+_RANGE = re.compile(r"\*/\*|text/(?:html|plain|\*)|application/(?:json|\*)")
 
 
 def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
