@@ -7,6 +7,7 @@ from typing import Any
 from roll import HttpError, Request, Response, Roll
 from roll.logs import logger
 from roll.preferences import LONGEST, read_preferences
+from roll.tasks import is_cancelled
 
 from .environment import content_type
 from .pages import Templates
@@ -49,7 +50,7 @@ def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
                 )
                 response.body = await pages._fill(template, request, variables)
         except (Exception, asyncio.CancelledError) as failure:
-            if isinstance(failure, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(failure, asyncio.CancelledError) and is_cancelled():
                 raise
             if own not in logged:
                 logged.add(own)
@@ -62,12 +63,6 @@ def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
                 )
         else:
             response.headers["Content-Type"] = content_type(name)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task is to end; a page may meet the end of another one."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _describe(response: Response, error: HttpError) -> dict[str, Any]:
