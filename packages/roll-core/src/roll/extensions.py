@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "send_file": "roll-static",
     "simple_server": "roll-server",
     "static": "roll-static",
+    "templates": "roll-templates",
     "traceback": "roll-traceback",
     "websockets_store": "roll-websockets",
 }
