@@ -6,6 +6,7 @@ import traceback
 
 from roll import Roll
 from roll.logs import logger
+from roll.tasks import is_cancelled
 
 from .declaration import Declaration
 from .held import finish
@@ -119,7 +120,7 @@ class Background:
         try:
             await self.declared.function(**self.declared.arguments(app))
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
             if self._pauses.is_long(loop.time() - began):
                 self._start_again()
@@ -128,7 +129,7 @@ class Background:
         return False
 
     def _goes_on(self, failed: bool) -> bool:
-        if self._restart == "never" or _is_cancelled():
+        if self._restart == "never" or is_cancelled():
             return False
         return failed or self._restart == "always"
 
@@ -142,9 +143,3 @@ class Background:
         self._failures += 1
         kind = type(error).__name__
         logger.error("The %s failed %d times: %s", self, self._failures, kind)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task is to end; not so when another one that it awaits was."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
