@@ -13,7 +13,7 @@ from .messages import flash, flashes
 from .options import Options, cookie_name, read_keys
 from .redis_store import RedisStore
 from .routes import check_extra
-from .sessions import Session, is_excluded
+from .sessions import Place, Session, is_excluded
 from .stored import Guarded, StoredSession
 from .stores import MemoryStore, Store
 
@@ -86,9 +86,9 @@ def session(
     if not secure:
         _warn_over_https(app)
     if store is None:
-        _keep_in_cookies(app, options, keys)
+        kind = _keep_in_cookies(app, options, keys)
     else:
-        _keep_in_store(app, options, store)
+        kind = _keep_in_store(app, options, store)
 
     @app.listen("startup")
     def check_names() -> None:
@@ -105,7 +105,7 @@ def session(
     @app.listen("response", after="*")
     def save_session(request: Request, response: Response) -> Awaitable[None] | None:
         session = request.get("session")
-        if not isinstance(session, Session):
+        if type(session) is not kind:  # isinstance() takes several times as long
             return None
         if session.touched:
             return session.finish(response)
@@ -113,18 +113,21 @@ def session(
         return None
 
 
-def _keep_in_cookies(app: Roll, options: Options, keys: list[bytes]) -> None:
+def _keep_in_cookies(app: Roll, options: Options, keys: list[bytes]) -> type[Session]:
     from .signed import SignedSession, Signer
 
-    signer = Signer(keys)
+    place = Place(app, options, Signer(keys))
 
     @app.listen("headers", before="*")
     def begin_session(request: Request, response: Response) -> None:
-        request["session"] = SignedSession(app, options, signer, request)
+        request["session"] = SignedSession(place, request)
+
+    return SignedSession
 
 
-def _keep_in_store(app: Roll, options: Options, store: Store) -> None:
+def _keep_in_store(app: Roll, options: Options, store: Store) -> type[Session]:
     guarded = Guarded(store, app)
+    place = Place(app, options, guarded)
 
     @app.listen("startup")
     def open_store() -> None:
@@ -141,7 +144,7 @@ def _keep_in_store(app: Roll, options: Options, store: Store) -> None:
 
     @app.listen("headers", before="*")
     def load_session(request: Request, response: Response) -> Awaitable[None] | None:
-        request["session"] = StoredSession(app, options, guarded, request)
+        request["session"] = StoredSession(place, request)
         # Where no route was found, others may answer, with a page.
         others = "error" in app.hooks or "route:find" in app.hooks
         return look(request, request.endpoint.found or others)
@@ -151,6 +154,8 @@ def _keep_in_store(app: Roll, options: Options, store: Store) -> None:
         request: Request, response: Response
     ) -> Awaitable[None] | None:
         return look(request, request.endpoint.found)  # a listener may have led there
+
+    return StoredSession
 
 
 def _warn_over_https(app: Roll) -> None:

@@ -1,10 +1,14 @@
-"""How the values of a session are written: as JSON, each of them alone."""
+"""How the data of a session is written: as JSON, in one way only."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 TIMES = "_times"
 """Where a session keeps when it was created and used; no name for a value."""
+
+EMPTY = b"{}"
+"""What a session without data is written as."""
 
 _write = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
@@ -14,35 +18,43 @@ _write = json.JSONEncoder(
 _SURROGATES = "surrogatepass"
 
 
-def encode(key: str, value: Any, known: bytes | None = None) -> bytes:
-    """Write a value.
+def encode(data: Mapping[str, Any], known: bytes = b"") -> bytes:
+    """Write the data of a session.
 
     Args:
-        key: Of the value.
-        value: What JSON has: None, booleans, numbers, strings, lists, dicts.
-        known: What was read; nothing is checked when that is written again.
+        data: Values that JSON has: None, booleans, numbers, strings, lists and dicts.
+        known: What was read. Nothing is checked when the same is written again.
 
     Raises:
-        TypeError: The key or the value is something else; the message names the key.
+        TypeError: A key or a value is something else; the message names the key.
     """
-    if not isinstance(key, str) or key == TIMES:
-        raise TypeError(f"session[{key!r}]: give the value another key, a string")
     try:
-        text = dump(value)
-        same = text == known or decode(text) == value
+        text = dump(data)
+        if text == known or (decode(text) == data and TIMES not in data):
+            return text
+    except (TypeError, ValueError, RecursionError):
+        pass
+    mistakes = (_find_mistake(key, value) for key, value in data.items())
+    raise TypeError(next(filter(None, mistakes)))
+
+
+def _find_mistake(key: str, value: Any) -> str | None:
+    if not isinstance(key, str) or key == TIMES:
+        return f"session[{key!r}]: give the value another key, a string"
+    try:
+        if decode(dump(value)) == value:
+            return None
     except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"session[{key!r}] cannot be saved: {error}") from error
-    if not same:
-        # A tuple would be read as a list, and a number that is a key as a string.
-        raise TypeError(
-            f"session[{key!r}] cannot be saved as JSON: make it of lists, and of dicts "
-            "whose keys are strings"
-        )
-    return text
+        return f"session[{key!r}] cannot be saved: {error}"
+    # A tuple would be read as a list, and a number that is a key as a string.
+    return (
+        f"session[{key!r}] cannot be saved as JSON: make it of lists, and of dicts "
+        "whose keys are strings"
+    )
 
 
 def dump(value: Any) -> bytes:
-    """Write a value that is JSON, in one way only."""
+    """Write a value, unchecked."""
     return _write(value).encode(errors=_SURROGATES)
 
 
@@ -70,9 +82,3 @@ def decode_name(name: bytes) -> str:
         ValueError: It is not text.
     """
     return name.decode(errors=_SURROGATES)
-
-
-def encode_all(texts: dict[str, bytes]) -> bytes:
-    """Write an object of values that are written already."""
-    pairs = (encode_name(_write(key)) + b":" + text for key, text in texts.items())
-    return b"{" + b",".join(pairs) + b"}"

@@ -3,13 +3,12 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, MutableMapping
 from time import time
-from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from roll import Request, Response, Roll
 from roll.logs import logger
 
-from .encoding import TIMES, dump, encode
+from .encoding import EMPTY, encode
 from .options import Options
 
 SECRET = "_csrf"
@@ -18,7 +17,14 @@ SECRET = "_csrf"
 RENEWAL = 10
 """The part of `max_age` after which a use renews a session."""
 
-_NOTHING: Mapping[str, bytes] = MappingProxyType({})
+
+class Place(NamedTuple):
+    """Where the sessions of an app are kept, and how."""
+
+    app: Roll
+    options: Options
+    keeper: Any
+    """What reads and writes: a signer, or a store."""
 
 
 class Session(MutableMapping[str, Any]):
@@ -28,9 +34,7 @@ class Session(MutableMapping[str, Any]):
     what was kept is saved with the response.
 
     Args:
-        app: The app that `session` was called with.
-        options: What it was called with.
-        keeper: What reads and writes.
+        place: Where it is kept.
         request: What it is the session of. It is not kept, as it keeps this.
     """
 
@@ -40,8 +44,8 @@ class Session(MutableMapping[str, Any]):
     sent = False
     """Whether the head of the response is written: no cookie can be set any more."""
     _data: dict[str, Any] | None = None
-    _texts: Mapping[str, bytes] = _NOTHING
-    """The data as it is kept."""
+    _kept = EMPTY
+    """The data as it is kept, and written."""
     _id: str | None = None
     """The cookie that it goes on from; None for a new session."""
     _ended: str | None = None
@@ -52,12 +56,8 @@ class Session(MutableMapping[str, Any]):
     """What the cookie is set to; it is removed when this is empty."""
     _seconds = 0.0
 
-    def __init__(
-        self, app: Roll, options: Options, keeper: Any, request: Request
-    ) -> None:
-        self._app = app
-        self._options = options
-        self._keeper = keeper
+    def __init__(self, place: Place, request: Request) -> None:
+        self._place = place
         self._message = request.message
         self._endpoint = request.endpoint
 
@@ -91,7 +91,7 @@ class Session(MutableMapping[str, Any]):
     @property
     def cookie(self) -> str:
         """The name of the cookie."""
-        return self._options.name
+        return self._place.options.name
 
     @property
     def new(self) -> bool:
@@ -106,7 +106,7 @@ class Session(MutableMapping[str, Any]):
         Raises:
             TypeError: A value cannot be saved.
         """
-        return self._is_changed(self._encode(self._read()))
+        return self._is_changed(encode(self._read(), self._kept))
 
     def regenerate(self) -> None:
         """Keep the data under a new id, with a new CSRF secret: call it at a login.
@@ -131,7 +131,7 @@ class Session(MutableMapping[str, Any]):
         data = self._write()
         data.clear()
         self._ended = self._ended or self._id
-        self._id, self._texts, self._regenerated = None, _NOTHING, False
+        self._id, self._kept, self._regenerated = None, EMPTY, False
 
     @abstractmethod
     async def save(self) -> None:
@@ -159,9 +159,9 @@ class Session(MutableMapping[str, Any]):
         finally:
             self.sent = True
         if self._cookie:
-            self._options.set_cookie(response, self._cookie, self._seconds)
+            self._place.options.set_cookie(response, self._cookie, self._seconds)
         elif self._cookie is not None:
-            self._options.remove_cookie(response)
+            self._place.options.remove_cookie(response)
 
     # What is kept, and where
 
@@ -194,21 +194,22 @@ class Session(MutableMapping[str, Any]):
             self._check_late()
         return data
 
-    def _adopt(self, cookie: str, record: Any) -> None:
+    def _adopt(self, cookie: str, times: Any, data: dict[str, Any]) -> bool:
         """Go on from what is kept, unless its time is over.
 
         Raises:
-            ValueError: It is not what a session writes.
+            ValueError: These are not the times of a session.
         """
         try:
-            created, used = map(int, record.pop(TIMES))
-            texts = {key: dump(value) for key, value in record.items()}
-        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
-            raise ValueError("it is not what a session writes") from error
-        if self._options.has_ended(created, used, time()):
-            return self._begin("its time is over")
-        self._data, self._texts = record, texts
+            created, used = map(int, times)
+        except (ArithmeticError, TypeError) as error:
+            raise ValueError("it has no times") from error
+        if self._place.options.has_ended(created, used, time()):
+            self._begin("its time is over")
+            return False
+        self._data = data
         self._id, self._created, self._used = cookie, created, used
+        return True
 
     def _begin(self, reason: str | None = None) -> None:
         """Begin a new session; *reason* says what is wrong with the cookie."""
@@ -216,22 +217,19 @@ class Session(MutableMapping[str, Any]):
         if reason is not None:
             logger.debug("The cookie %s is ignored: %s", self.cookie, reason)
 
-    def _encode(self, data: Mapping[str, Any]) -> dict[str, bytes]:
-        return {key: encode(key, data[key], self._texts.get(key)) for key in data}
-
-    def _is_changed(self, texts: Mapping[str, bytes]) -> bool:
-        return self._regenerated or self._ended is not None or texts != self._texts
+    def _is_changed(self, text: bytes) -> bool:
+        return self._regenerated or self._ended is not None or text != self._kept
 
     def _is_due(self, now: float) -> bool:
         """Whether a use renews the session."""
-        return now - self._used >= self._options.max_age / RENEWAL
+        return now - self._used >= self._place.options.max_age / RENEWAL
 
     def _stamp(self, now: float) -> list[int]:
         """Give the times to keep of a session that is used, or begins, now."""
         if self._id is None or self._regenerated:
             self._created = int(now)
         self._used = int(now)
-        self._seconds = self._options.seconds_left(self._created, now)
+        self._seconds = self._place.options.seconds_left(self._created, now)
         return [self._created, self._used]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from itsdangerous import BadSignature
 from itsdangerous import Signer as ItsDangerous
 
-from .encoding import TIMES, decode, dump, encode_all
+from .encoding import decode, dump, encode
 from .options import LARGEST
 from .sessions import Session, too_late
 
@@ -51,18 +51,19 @@ class Signer:
 
 
 class SignedSession(Session):
-    """A session that the cookie holds."""
-
-    _keeper: Signer
+    """A session that the cookie holds: its times, and its data."""
 
     def _open(self) -> None:
-        request = self._app.Request(self._app, None)
+        app, options, signer = self._place
+        request = app.Request(app, None)
         request.message = self._message
-        value = request.cookies.get(self.cookie)
+        value = request.cookies.get(options.name)
         if value is None:
             return self._begin()
         try:
-            self._adopt(value, decode(self._keeper.read(value)))
+            *times, text = signer.read(value).split(b" ", 2)
+            if self._adopt(value, times, decode(text)):
+                self._kept = text
         except ValueError as error:
             self._begin(str(error))
 
@@ -76,17 +77,17 @@ class SignedSession(Session):
         raise too_late("a session without a store is saved in a cookie")
 
     async def _save(self, data: dict[str, Any]) -> None:
-        texts = self._encode(data)
+        text = encode(data, self._kept)
         now = time()
-        if not texts:
+        if not data:
             if self._id or self._ended:
                 self._cookie = ""
-        elif self._is_changed(texts) or self._is_due(now):
-            record = {TIMES: dump(self._stamp(now)), **texts}
-            cookie = self._keeper.sign(encode_all(record))
+        elif self._is_changed(text) or self._is_due(now):
+            created, used = self._stamp(now)
+            cookie = self._place.keeper.sign(b"%d %d %b" % (created, used, text))
             size = len(self.cookie) + len(cookie)
             if size > LARGEST:
-                largest = max(texts, key=lambda key: len(texts[key]))
+                largest = max(data, key=lambda key: len(dump(data[key])))
                 raise ValueError(
                     f"the session makes a cookie of {size} bytes, and browsers keep "
                     f"{LARGEST}: its largest value is session[{largest!r}]; keep less, "

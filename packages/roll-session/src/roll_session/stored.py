@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from roll import HttpError, Roll
 from roll.logs import logger
 
-from .encoding import TIMES
+from .encoding import EMPTY, TIMES, decode, dump, encode
 from .sessions import Session, too_late
 from .stores import Store
 
@@ -84,7 +84,6 @@ class Guarded(Store):
 class StoredSession(Session):
     """A session that a store holds, and whose cookie is its id."""
 
-    _keeper: Guarded
     _failed = False
 
     @property
@@ -99,14 +98,16 @@ class StoredSession(Session):
         if not _ID.fullmatch(cookie):
             return self._begin("it is no id")
         try:
-            record = await self._keeper.load(key_of(cookie))
-            if record is None:
-                self._begin("its session is gone")
-            else:
-                self._adopt(cookie, record)
+            data = await self._store.load(key_of(cookie))
+            if data is None:
+                return self._begin("its session is gone")
+            times = data.pop(TIMES, None)
+            text = dump(data)
+            if self._adopt(cookie, times, data):
+                self._kept = text
         except HttpError:
             self._failed = True
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             logger.warning("A session in the store is ignored: %s", error)
             self._begin()
 
@@ -126,52 +127,56 @@ class StoredSession(Session):
         if self._id is None:
             raise too_late("a new session needs a cookie")
 
+    @property
+    def _store(self) -> Guarded:
+        store: Guarded = self._place.keeper
+        return store
+
     async def _save(self, data: dict[str, Any]) -> None:
-        texts = self._encode(data)
+        text = encode(data, self._kept)
         now = time()
-        ended = self._ended or (None if texts else self._id)
+        ended = self._ended or (None if data else self._id)
         if ended is not None:
-            await self._keeper.delete(key_of(ended))
+            await self._store.delete(key_of(ended))
             self._ended, self._cookie = None, ""
-        if not texts:
+        if not data:
             self._id = None
         elif self._id is None:
             await self._create(data, now)
         elif self._regenerated:
             await self._move(self._id, data, now)
-        elif texts != self._texts or self._is_due(now):
-            await self._update(self._id, data, texts, now)
-        self._texts = texts if data else {}
+        elif text != self._kept or self._is_due(now):
+            await self._update(self._id, data, now)
+        self._kept = text if data else EMPTY
         self._regenerated = False
 
     async def _create(self, data: dict[str, Any], now: float) -> None:
         record = {TIMES: self._stamp(now), **data}
         cookie = token_urlsafe(32)
-        await self._keeper.save(key_of(cookie), record, _NO_KEYS, self._seconds, True)
+        await self._store.save(key_of(cookie), record, _NO_KEYS, self._seconds, True)
         self._id = self._cookie = cookie
 
     async def _move(self, old: str, data: dict[str, Any], now: float) -> None:
         """Keep the session under another id."""
         await self._create(data, now)
         new = self._id
-        if await self._keeper.save(key_of(old), {}, _NO_KEYS, self._seconds, False):
-            await self._keeper.delete(key_of(old))
+        if await self._store.save(key_of(old), {}, _NO_KEYS, self._seconds, False):
+            await self._store.delete(key_of(old))
         else:
-            await self._keeper.delete(key_of(str(new)))
+            await self._store.delete(key_of(str(new)))
             self._lose(data)
 
-    async def _update(
-        self, cookie: str, data: dict[str, Any], texts: Mapping[str, bytes], now: float
-    ) -> None:
+    async def _update(self, cookie: str, data: dict[str, Any], now: float) -> None:
+        kept = decode(self._kept)
         changed = {
             key: value
             for key, value in data.items()
-            if texts[key] != self._texts.get(key)
+            if key not in kept or dump(kept[key]) != dump(value)
         }
         changed[TIMES] = self._stamp(now)
-        removed = self._texts.keys() - texts.keys()
+        removed = kept.keys() - data.keys()
         key = key_of(cookie)
-        if await self._keeper.save(key, changed, removed, self._seconds, False):
+        if await self._store.save(key, changed, removed, self._seconds, False):
             self._cookie = cookie
         else:
             self._lose(data)
