@@ -73,6 +73,7 @@ PUBLIC_MODULES = {
     *("roll.ending", "roll.extensions", "roll.logs", "roll.loops", "roll.peers"),
     *("roll.plugins", "roll.preferences", "roll.routing", "roll.typing"),
     "roll.http11.writer",  # for another transport, and for clients
+    "roll.response",  # what a body is, for who changes it
 }
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.

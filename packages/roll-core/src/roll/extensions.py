@@ -7,9 +7,11 @@ from .routing.endpoints import HTTP_METHODS
 __all__ = ["HTTP_METHODS"]
 
 DISTRIBUTIONS = {
+    "compress": "roll-compress",
     "content_negociation": "roll-negotiation",
     "content_negotiation": "roll-negotiation",
     "cors": "roll-cors",
+    "decompress": "roll-compress",
     "igniter": "roll-igniter",
     "logger": "roll-logger",
     "named_url": "roll-named-url",
