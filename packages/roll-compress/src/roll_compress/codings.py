@@ -150,9 +150,15 @@ class _Unbrotli:
         return finished
 
     def inflate(self, data: bytes) -> Iterator[bytes]:
-        yield self._body.process(data, output_buffer_limit=PIECE)
-        while not self._body.can_accept_more_data():
-            yield self._body.process(b"", output_buffer_limit=PIECE)
+        body = self._body
+        piece = body.process(data, output_buffer_limit=PIECE)
+        yield piece
+        # A piece of the whole size may have more behind it, which nothing else tells.
+        while not body.is_finished() and (
+            len(piece) >= PIECE or not body.can_accept_more_data()
+        ):
+            piece = body.process(b"", output_buffer_limit=PIECE)
+            yield piece
 
 
 class Zstd:
