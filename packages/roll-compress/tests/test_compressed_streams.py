@@ -12,7 +12,7 @@ from importlib import import_module
 
 import pytest
 import roll_compress.codings
-from roll import Roll
+from roll import Request, Response, Roll
 from roll.extensions import compress
 from roll_compress.streams import Compressed
 from roll_testing import Client, connect, exchange, settle, turns, until
@@ -408,7 +408,28 @@ async def test_what_compresses_is_freed_when_the_client_leaves(app, monkeypatch)
                 await until(lambda t=transport: read_chunks(t.data)[0])
         await until(lambda: all(feed.closed == 1 for feed in feeds))
         assert len(made) == 1000
-        assert not any(one() for one in made)
+        await until(lambda: not any(one() for one in made))
+    finally:
+        gc.enable()
+
+
+@each_stream
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_no_request_is_kept_in_a_circle(app, coding, kind, leaves):
+    app["type"] = kind
+    gc.collect()
+    gc.disable()
+    try:
+        async with listen(app, coding) as transport:
+            for piece in [*PIECES, b"x" * 100_000]:
+                app["feed"].queue.put_nowait(piece)
+            await until(lambda: len(read_chunks(transport.data)[0]) == 4)
+            if not leaves:
+                app["feed"].queue.put_nowait(None)
+                await settle(transport)
+        await until(lambda: app["feed"].closed)
+        kinds = (Request, Response, Compressed)
+        await until(lambda: not any(type(one) in kinds for one in gc.get_objects()))
     finally:
         gc.enable()
 

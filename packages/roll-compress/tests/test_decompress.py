@@ -1,6 +1,7 @@
 """decompress: request bodies that are inflated while they are read."""
 
 import asyncio
+import gc
 import gzip
 import os
 import threading
@@ -11,7 +12,7 @@ from importlib import import_module
 import pytest
 import roll_compress.codings
 import roll_compress.inflating
-from roll import Limits, Roll
+from roll import Limits, Request, Roll
 from roll.extensions import compress, decompress
 from roll_compress.inflating import inflate
 from roll_testing import Client, connect, exchange, settle, turns, until
@@ -427,7 +428,7 @@ async def test_pieces_are_joined_up_to_their_size():
         yield members
 
     coding = roll_compress.codings.Gzip(4)
-    pieces = inflate("gzip", coding, received(), 2**20)
+    pieces = inflate("gzip", coding, 2**20, received())
     assert [len(piece) async for piece in pieces] == [65_536, 1, 65_536, 30_000, 40_000]
 
 
@@ -497,6 +498,22 @@ async def test_a_client_that_leaves_ends_it(app):
     transport.disconnect()
     await transport.wait_closed()
     await until(lambda: "end" in seen)
+
+
+@each_coding
+@pytest.mark.parametrize("path", ["/", "/lazy", "/small", "/ignored"])
+@pytest.mark.parametrize("how", [None, "truncated", "garbage behind"])
+async def test_no_request_is_kept_in_a_circle(app, coding, path, how):
+    body = DEFLATE[coding](TEXT)
+    if how is not None:
+        body = BAD[how](body)
+    gc.collect()
+    gc.disable()
+    try:
+        await exchange(app, message(body, coding, path))
+        await until(lambda: not any(type(one) is Request for one in gc.get_objects()))
+    finally:
+        gc.enable()
 
 
 async def test_both_extensions_go_together(app):

@@ -1,6 +1,7 @@
 """compress and decompress: bodies in gzip, brotli and zstd."""
 
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, cast
@@ -121,11 +122,8 @@ def decompress(
             raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers=accepted)
         request["content_encoding"] = name
         request.headers.pop("Content-Encoding")
-
-        def decode(received: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-            return inflate(name, chosen[name], received, _bound(request, limit))
-
-        request.decoder = decode
+        # It must not hold on to the request, which holds on to it.
+        request.decoder = partial(inflate, name, chosen[name], _bound(request, limit))
 
 
 def _as_sent(received: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -13,15 +13,15 @@ SLICE = 16 * 1024
 
 
 async def inflate(
-    name: str, coding: Coding, received: AsyncIterator[bytes], limit: int
+    name: str, coding: Coding, limit: int, received: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
     """Inflate a body: a piece each time that one is asked for.
 
     Args:
         name: Of the coding.
         coding: Inflates it.
-        received: Its pieces, as they were sent.
         limit: The most bytes that it may become.
+        received: Its pieces, as they were sent.
 
     Raises:
         HttpError: 413, when it becomes larger, or wants too much memory; 400, when it
