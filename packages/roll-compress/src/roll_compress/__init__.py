@@ -13,12 +13,15 @@ from roll.typing import Extension
 
 from .codings import find_codings
 from .inflating import inflate
-from .negotiation import TYPES, may_change, media_type, members, type_matcher
+from .negotiation import TYPES, members, type_matcher
 from .responses import Compressor, weaken_like_client
 
 __all__ = ["TYPES", "compress", "decompress"]
 
-_UNTOUCHED = frozenset({204, 205, 206})
+UNTOUCHED = frozenset({*range(100, 200), 204, 205, 206})
+"""Statuses of responses that have no body, or a part of one."""
+
+_OK = HTTPStatus.OK  # that of most: to look another up takes longer than all the rest
 
 
 def compress(
@@ -60,18 +63,18 @@ def compress(
     def compress_responses(
         request: Request, response: Response
     ) -> Awaitable[None] | None:
-        extra = (request.endpoint.payload or {}).get("compress")
+        payload = request.endpoint.payload
+        extra = payload and payload.get("compress")
         if extra is False or (response.app is not app and _is_settled(app, response)):
             return None
         status = response.status
-        if status == HTTPStatus.NOT_MODIFIED:
+        if status is HTTPStatus.NOT_MODIFIED:
             weaken_like_client(request, response)
-        elif status >= HTTPStatus.OK and status not in _UNTOUCHED:
+        elif status is _OK or status not in UNTOUCHED:
             default = response.app and response.app.default_content_type
             kind = str(response.headers.get("Content-Type", default) or "")
-            if (extra or matches(kind)) and may_change(response):
-                response.vary("Accept-Encoding")
-                return compressor.compress(request, response, media_type(kind))
+            if extra or matches(kind):
+                return compressor.compress(request, response, kind)
         return None
 
 

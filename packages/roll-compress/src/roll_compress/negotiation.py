@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from roll import Response
+from roll import Request
 from roll.preferences import LONGEST, read_codings
 
 TYPES: tuple[str, ...] = (
@@ -41,6 +41,16 @@ class Choice(NamedTuple):
 
 
 IDENTITY = Choice(None, False)
+
+_ZERO_WEIGHT = re.compile(rb"\naccept-encoding:[^\r0]*+0", re.IGNORECASE)
+
+
+def may_refuse_identity(request: Request) -> bool:
+    """Whether a client may want no body as it is: it needs a weight of 0 to say so.
+
+    To look into the head as received takes a tenth of the time to parse it.
+    """
+    return _ZERO_WEIGHT.search(request.head) is not None
 
 
 def choose_coding(field: str, names: Iterable[str]) -> Choice:
@@ -94,15 +104,20 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip(" \t").lower()
 
 
-def may_change(response: Response) -> bool:
-    """Whether the fields of a response let its body be compressed."""
-    names = _TELLING.intersection(map(str.lower, response.headers))
-    if not names:  # as of most
+def may_change(headers: Any, names: set[str]) -> bool:
+    """Whether the fields of a response let its body be compressed.
+
+    Args:
+        headers: The fields.
+        names: Their names, in lower case.
+    """
+    telling = names & _TELLING
+    if not telling:  # as of most
         return True
     return (
-        names.isdisjoint(_FORBIDDING)
-        and {*members(response.headers, "Content-Encoding")} <= {"identity"}
-        and "no-transform" not in members(response.headers, "Cache-Control")
+        telling.isdisjoint(_FORBIDDING)
+        and {*members(headers, "Content-Encoding")} <= {"identity"}
+        and "no-transform" not in members(headers, "Cache-Control")
     )
 
 

@@ -6,7 +6,13 @@ from roll import Request, Response
 from roll.response import encode_body
 
 from .codings import Coding, Data
-from .negotiation import Choice, choose_coding
+from .negotiation import (
+    Choice,
+    choose_coding,
+    may_change,
+    may_refuse_identity,
+    media_type,
+)
 from .streams import LARGE, Compressed, give
 from .threads import in_thread
 
@@ -31,17 +37,28 @@ class Compressor:
     def compress(
         self, request: Request, response: Response, kind: str
     ) -> Awaitable[None] | None:
-        """Compress a response, unless its client or its size is against it.
+        """Compress a response, unless its client, its fields or its size forbid it.
 
         Args:
             request: What it answers.
-            response: Its fields allow it.
-            kind: Its media type.
+            response: What may be compressed, by its type.
+            kind: Its type.
 
         Returns:
             What compresses a large body in a thread; None when all is done.
         """
-        events = kind == EVENT_STREAM
+        headers, body = response.headers, response.body
+        names = {*map(str.lower, headers)}  # to look each up takes longer
+        if not may_change(headers, names):
+            return None
+        if "vary" in names:
+            response.vary("Accept-Encoding")
+        else:
+            headers["Vary"] = "Accept-Encoding"
+        declared = "content-length" in names
+        if not (declared or self._may_be_large(body) or may_refuse_identity(request)):
+            return None  # most small responses: the header need not be parsed
+        events = media_type(kind) == EVENT_STREAM
         choice = choose_coding(
             request.headers.get("ACCEPT-ENCODING", ""),
             self._event_codings if events else self._codings,
@@ -51,11 +68,11 @@ class Compressor:
         coding = self._codings[choice.coding]
         # To HEAD, `static` gives a length and no body. So what has a length becomes a
         # stream: then HEAD and GET have the same head.
-        if "Content-Length" in response.headers or hasattr(response.body, "__aiter__"):
+        if declared or hasattr(body, "__aiter__"):
             self._compress_stream(response, choice, coding, events)
             return None
         try:
-            data = encode_body(response.body)
+            data = encode_body(body)
         except (TypeError, ValueError):  # the core tells what is wrong with it
             return None
         if self._is_small(len(data), choice):
@@ -80,6 +97,12 @@ class Compressor:
         response.body = Compressed(body, coding.stream(small=events), length)
         response.headers.pop("Content-Length", None)
         mark(response, choice)
+
+    def _may_be_large(self, body: object) -> bool:
+        if isinstance(body, bytes):
+            return len(body) >= self._minimum
+        # A character is four bytes at most.
+        return not isinstance(body, str) or 4 * len(body) >= self._minimum
 
     def _is_small(self, size: int, choice: Choice) -> bool:
         return size == 0 or (size < self._minimum and not choice.forced)
