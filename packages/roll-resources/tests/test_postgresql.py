@@ -296,7 +296,7 @@ async def test_each_worker_has_a_pool_and_closes_it_at_sigterm(
             process.kill()
     assert process.returncode == 0, errors.decode()
     await postgresql.has_no_others()
-    assert b"Traceback" not in errors
+    assert b"Traceback" not in errors, errors.decode()
 
 
 # Clients of HTTP

@@ -305,6 +305,24 @@ async def test_a_start_that_is_cancelled_closes_everything(app, make, seen):
     assert seen == ["open a", "cancelled", "close a"]
 
 
+async def test_a_start_that_is_cancelled_once_a_resource_has_opened_is_no_failure(
+    app, seen, caplog
+):
+    @resource(app)
+    async def db():
+        starting.cancel()  # in the very step in which it opens
+        try:
+            yield
+        finally:
+            seen.append("closed")
+
+    starting = asyncio.create_task(app.startup())
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert seen == ["closed"]
+    assert caplog.messages == []
+
+
 async def test_one_that_cancels_itself_when_opening_is_an_error(app):
     @resource(app)
     async def broken():

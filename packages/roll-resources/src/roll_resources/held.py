@@ -60,6 +60,7 @@ class Resource:
         self._open_timeout = open_timeout
         self._close_timeout = close_timeout
         self._task: asyncio.Task[None] | None = None  # None when all is told of it
+        self._cut = False  # by `cancel`
         self._ending: asyncio.Event
         self._opened: asyncio.Future[None]
 
@@ -80,6 +81,7 @@ class Resource:
         """
         loop = asyncio.get_running_loop()
         self.state = "opening"
+        self._cut = False
         self._ending = asyncio.Event()
         self._opened = loop.create_future()
         try:
@@ -183,12 +185,13 @@ class Resource:
             return late
         if not task.cancelled():
             return task.exception()
-        if self._opened.done():
-            return RuntimeError("it was cancelled, but not by the app")
-        return None  # as `open` has asked
+        if self._cut:
+            return None
+        return RuntimeError("it was cancelled, but not by the app")
 
     def cancel(self) -> None:
         """Have it close at once: there is no time left, or it is late."""
+        self._cut = True
         self._ending.set()
         if self._task is not None:
             self._task.cancel()
