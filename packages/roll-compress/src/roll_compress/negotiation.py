@@ -42,7 +42,7 @@ class Choice(NamedTuple):
 
 IDENTITY = Choice(None, False)
 
-_ZERO_WEIGHT = re.compile(rb"\naccept-encoding:[^\r0]*+0", re.IGNORECASE)
+_ZERO_WEIGHT = re.compile(rb"\naccept-encoding:[^\r\n0]*+0", re.IGNORECASE)
 
 
 def may_refuse_identity(request: Request) -> bool:

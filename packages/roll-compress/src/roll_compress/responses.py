@@ -51,10 +51,7 @@ class Compressor:
         names = {*map(str.lower, headers)}  # to look each up takes longer
         if not may_change(headers, names):
             return None
-        if "vary" in names:
-            response.vary("Accept-Encoding")
-        else:
-            headers["Vary"] = "Accept-Encoding"
+        response.vary("Accept-Encoding")
         declared = "content-length" in names
         if not (declared or self._may_be_large(body) or may_refuse_identity(request)):
             return None  # most small responses: the header need not be parsed
