@@ -18,10 +18,8 @@ from .responses import Compressor, weaken_like_client
 
 __all__ = ["TYPES", "compress", "decompress"]
 
-UNTOUCHED = frozenset({*range(100, 200), 204, 205, 206})
+UNTOUCHED = frozenset({*range(100, 200), 204, 205, 206, 304})
 """Statuses of responses that have no body, or a part of one."""
-
-_OK = HTTPStatus.OK  # that of most: to look another up takes longer than all the rest
 
 
 def compress(
@@ -68,13 +66,13 @@ def compress(
         if extra is False or (response.app is not app and _is_settled(app, response)):
             return None
         status = response.status
-        if status is HTTPStatus.NOT_MODIFIED:
-            weaken_like_client(request, response)
-        elif status is _OK or status not in UNTOUCHED:
+        if status not in UNTOUCHED:
             default = response.app and response.app.default_content_type
             kind = str(response.headers.get("Content-Type", default) or "")
             if extra or matches(kind):
                 return compressor.compress(request, response, kind)
+        elif status == HTTPStatus.NOT_MODIFIED:
+            weaken_like_client(request, response)
         return None
 
 
