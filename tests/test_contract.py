@@ -12,6 +12,7 @@ from roll_contract import ExtensionContract
 SETTINGS = {
     "content_negociation": {"imports": ["mimetype_match", "six"]},
     "content_negotiation": {"imports": ["mimetype_match", "six"]},
+    "session": {"options": {"secret": "a key of 32 bytes, for the tests"}},
     "simple_server": {"serves": True},
     "websockets_store": {"imports": ["websockets"]},
 }
