@@ -12,6 +12,7 @@ DISTRIBUTIONS = {
     "cors": "roll-cors",
     "igniter": "roll-igniter",
     "logger": "roll-logger",
+    "mount": "roll-subapps",
     "named_url": "roll-named-url",
     "options": "roll-options",
     "proxy_headers": "roll-proxy",

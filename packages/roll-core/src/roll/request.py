@@ -2,11 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
+from . import events
 from .cookies import Cookies
 from .datastructures import (
     Files,
@@ -23,7 +25,7 @@ from .http11.parser import Head
 from .jsontext import decode_json, encode_json
 from .limits import Limits
 from .routing.endpoints import NOT_FOUND, UNDECODABLE, Endpoint, Route
-from .typing import App, Connection
+from .typing import App, Connection, Listener
 
 if TYPE_CHECKING:
     from .forms.multipart import Multipart
@@ -42,6 +44,11 @@ def _is_utf8(url: bytes) -> bool:
 # A field begins behind a line end, and its value holds none.
 _COOKIE = re.compile(rb"\ncookie:([^\r]*+)", re.IGNORECASE)
 
+
+_SELDOM = ("_decoded", "_remote_addr", "_scheme")
+_SELDOM_STREAMED = (*_SELDOM, "_form", "_files")
+"""What another app gets of a request, too, where it is set; a form when its body was
+not kept, and cannot be parsed again."""
 
 BY_HAND = Head()
 """What a request that was made by hand has for a message."""
@@ -118,6 +125,7 @@ class Request(IdentityDict):
         "content",
         "decoder",
         "message",
+        "parent",
         "protocol",
         "variables",
     )
@@ -137,6 +145,8 @@ class Request(IdentityDict):
         self.app = app
         self.protocol = protocol
         self._parts: App | type[Parts] = Parts if app is None else app
+        self.parent: Request | None = None
+        """The request that this one was made of by `hand_to`."""
         self.message: Head = BY_HAND
         """The head of the message as it was read; an empty one without a message."""
         self.content: Body | None = None
@@ -156,6 +166,47 @@ class Request(IdentityDict):
         self._headers: Headers | None = None
         self._cookies: Cookies | None = None
         self._query: Query | None = None
+
+    # Other apps
+
+    def hand_to(self, app: App, path: str) -> "Request":
+        """Make a request of the same message for another app, such as a mounted one.
+
+        It shares head, body and connection, and what listeners have set of them. Its
+        dict begins as a copy.
+
+        Args:
+            app: It looks up the route, and its classes and limits hold.
+            path: What the other app is asked for.
+        """
+        self._know_target()
+        request: Request = app.Request(app, self.protocol)
+        request.parent = self
+        request.message, request.content = self.message, self.content
+        request.decoder, request._body = self.decoder, self._body
+        request._method, request._host = self._method, self._host
+        request._fields, request._headers = self._fields, self._headers
+        request._path, request._query_string = path, self._query_string
+        for name in _SELDOM if self._body is not None else _SELDOM_STREAMED:
+            if hasattr(self, name):
+                setattr(request, name, getattr(self, name))
+        request.update(self)
+        return request
+
+    def hook(self, name: str, *arguments: Any) -> Awaitable[Any]:
+        """Run the listeners of an event of this request, as `Roll.hook` does.
+
+        Those of its app are the first, then those of the apps that have handed it on.
+        Each gets the request as its app has it.
+        """
+        app: App = self.app  # type: ignore[assignment]  # there is one to listen
+        listeners: list[Listener] = []
+        request: Request | None = self
+        while request is not None:
+            heard = request.app.hooks.get(name, ())  # type: ignore[union-attr]
+            listeners += [partial(each, request, *arguments) for each in heard]
+            request = request.parent
+        return events.start(name, listeners, (), {}, app.keep)
 
     # The request line
 

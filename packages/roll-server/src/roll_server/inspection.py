@@ -18,11 +18,23 @@ from roll.routing import split_path
 # Routes
 
 
+def list_apps(app: Roll, root: str = "") -> Iterator[tuple[Roll, str]]:
+    """Give an app and those that are mounted in it, each with what is before its paths.
+
+    It is the whole path, behind a host if the app has one.
+    """
+    yield app, root
+    for subapp in app.mounted:
+        prefix = f"{subapp.host}{subapp.root_path}" if subapp.host else subapp.prefix
+        yield from list_apps(subapp, prefix if subapp.host else root + prefix)
+
+
 def list_routes(app: Roll, at: str | None = None) -> Iterator[tuple[str, ...]]:
     """Give methods, path, view and place of each route, or of those *at* a pattern."""
-    for path, methods, view, _, where in app.declarations:
-        if at in (None, path):
-            yield ",".join(methods), path, describe(view), where
+    for each, root in list_apps(app):
+        for path, methods, view, _, where in each.declarations:
+            if at in (None, root + path):
+                yield ",".join(methods), root + path, describe(view), where
 
 
 def decode(target: str) -> str | None:
