@@ -48,13 +48,14 @@ async def test_inside_paths_are_without_the_prefix(app, client):
     @admin.route("/users/{id:int}")
     async def user(request, response, id):
         assert request.app is admin
-        assert request.route == Route(request.endpoint.payload, {"id": 7})
+        assert request.route.vars == {"id": 7}
+        assert request.route.payload["GET"] is user
         assert request.endpoint.path == "/users/{id:int}"
         assert request.url == b"/admin/users/7?a=b"
         assert request.parent.app is app
-        response.text = f"{request.app.root_path} {request.path} {request.query['a']}"
+        response.text = f"{request.app.root_path} {request.path} {request.query_string}"
 
-    assert (await client.get("/admin/users/7?a=b")).body == b"/admin /users/7 b"
+    assert (await client.get("/admin/users/7?a=b")).body == b"/admin /users/7 a=b"
 
 
 async def test_outside_the_path_is_whole_and_the_route_is_the_one_inside(app, client):
@@ -335,14 +336,12 @@ async def test_the_classes_of_a_sub_app_are_its_own(app, client):
     @admin.route("/", methods=["POST"])
     async def view(request, response):
         for name in ("Query", "Form", "Cookies", "Route"):
-            assert type(getattr(request, name.lower(), None) or request.cookies) is (
-                getattr(Admin, name)
-            )
+            assert type(getattr(request, name.lower())) is getattr(Admin, name)
         assert (type(request), type(response)) == (Admin.Request, Admin.Response)
         assert request.protocol.response is response
         assert request.protocol.request is request
         assert type(request.protocol) is HttpProtocol
-        response.json = request.form
+        response.json = request.form.get("a")
         responses.append(response)
 
     @app.listen("response")
@@ -356,9 +355,9 @@ async def test_the_classes_of_a_sub_app_are_its_own(app, client):
         responses.append(response)
 
     response = await client.post("/admin", form={"a": "b"})
-    assert (response.status, response.json) == (202, {"a": "b"})
+    assert (response.status, response.json) == (202, "b")
     assert (response.headers["X"], response.headers["Y"]) == ("parent", "parent")
-    assert response.cookies["a"].value == "b"
+    assert response.cookies["a"] == "b"
     first, *others = responses
     assert len(others) == 3
     assert len({*map(id, others)}) == 1
@@ -377,7 +376,7 @@ async def test_without_a_class_of_its_own_it_is_the_same_response(app, admin, cl
 
 async def test_the_limits_of_the_body_are_those_of_the_sub_app(app, client):
     class Admin(Roll):
-        limits = Limits(body=10, query=1, form=1)
+        limits = Limits(body=10, query=2, form=1)
 
     admin = Admin()
     mount(app, "/admin", admin)
@@ -393,15 +392,14 @@ async def test_the_limits_of_the_body_are_those_of_the_sub_app(app, client):
     for path, body, query, status in [
         ("/admin", b"0123456789", "a=b", 200),
         ("/admin", b"0123456789a", "", 413),
-        ("/admin", b"", "a=b&c=d", 400),
+        ("/admin", b"", "a=b&c=d&e=f", 400),
         ("/admin/nowhere", b"0123456789a", "", 413),
         ("/admin/wide", b"0123456789a", "", 200),
         ("/admin/lazy", b"0123456789a", "", 200),
-        ("/admin/lazy?load=1", b"0123456789a", "", 413),
-        ("/", b"0123456789a", "a=b&c=d", 200),
+        ("/admin/lazy", b"0123456789a", "load=1", 413),
+        ("/", b"0123456789a", "a=b&c=d&e=f", 200),
     ]:
-        mark = "&" if "?" in path else "?"
-        response = await client.post(f"{path}{mark}{query}", body)
+        response = await client.post(f"{path}?{query}", body)
         assert response.status == status, (path, body, query)
     form = await client.post("/admin", form={"a": "1", "b": "2"})
     assert form.status == 413
@@ -469,7 +467,7 @@ async def test_what_the_parent_has_streamed_of_a_form_is_not_lost(app, client):
 
     @admin.route("/", methods=["POST"], lazy_body=True)
     async def view(request, response):
-        response.json = [request.form["a"], request.files["f"].filename]
+        response.json = [request.form.get("a"), request.files.get("f").filename]
 
     files = {"f": (b"content", "f.txt", "text/plain")}
     response = await client.post("/admin", form={"a": "b"}, files=files)
@@ -494,9 +492,9 @@ async def test_what_listeners_of_the_parent_set_is_seen_inside(app, client):
         assert (request.method, request.sent_method) == ("DELETE", "GET")
         assert (request.remote_addr, request.scheme) == ("192.0.2.1", "https")
         assert (request.host, request.headers["X"]) == ("example.org", "set")
-        response.json = request.query
+        response.text = request.query_string
 
-    assert (await client.get("/admin?a=b")).json == {"c": "d"}
+    assert (await client.get("/admin?a=b")).body == b"c=d"
 
 
 async def test_a_listener_may_lead_into_a_sub_app(app, admin, client):
@@ -696,9 +694,10 @@ async def test_an_extra_inside_holds_for_an_extension_of_the_parent(app, client)
     async def open_view(request, response):
         pass
 
-    assert "Access-Control-Allow-Origin" not in (
-        await client.get("/admin/private")
-    ).headers
+    assert (
+        "Access-Control-Allow-Origin"
+        not in (await client.get("/admin/private")).headers
+    )
     assert (await client.get("/admin/open")).headers[
         "Access-Control-Allow-Origin"
     ] == "*"

@@ -95,7 +95,7 @@ class Mount:
     async def _answer(
         self, request: Request, response: Response, /, **variables: Any
     ) -> Response:
-        """Let the sub-app answer; it looks the route up with what listeners have set."""
+        """Let the sub-app answer, which looks the route up after the listeners."""
         path = request.path[len(self.prefix) :] or "/"
         inside = request.hand_to(self.subapp, path)
         return await self.subapp(inside, response.hand_to(inside))
@@ -220,7 +220,7 @@ def _first_segment(path: str) -> str:
 
 
 def _hosts(request: Request) -> tuple[str, ...]:
-    """Give the hosts at which an app may be mounted for a request, the best one first."""
+    """Give the hosts at which an app for this request may be, the best one first."""
     name, _, port = request.host.partition(":")
     if port not in ("", PORTS.get(request.scheme)):
         return ANY
