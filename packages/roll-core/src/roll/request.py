@@ -45,10 +45,8 @@ def _is_utf8(url: bytes) -> bool:
 _COOKIE = re.compile(rb"\ncookie:([^\r]*+)", re.IGNORECASE)
 
 
-_SELDOM = ("_decoded", "_remote_addr", "_scheme")
-_SELDOM_STREAMED = (*_SELDOM, "_form", "_files")
-"""What another app gets of a request, too, where it is set; a form when its body was
-not kept, and cannot be parsed again."""
+_STREAMED = ("_decoded", "_form", "_files")
+"""What a body that is not kept was read into: it cannot be read again."""
 
 BY_HAND = Head()
 """What a request that was made by hand has for a message."""
@@ -169,15 +167,19 @@ class Request(IdentityDict):
 
     # Other apps
 
-    def hand_to(self, app: App, path: str) -> "Request":
+    def hand_to(
+        self, app: App, path: str, found: tuple[Endpoint, dict[str, Any]] | None = None
+    ) -> "Request":
         """Make a request of the same message for another app, such as a mounted one.
 
         It shares head, body and connection, and what listeners have set of them. Its
         dict begins as a copy.
 
         Args:
-            app: It looks up the route, and its classes and limits hold.
+            app: Its routes, classes and limits hold.
             path: What the other app is asked for.
+            found: What answers there, and the values of its placeholders, where they
+                were looked up already.
         """
         self._know_target()
         request: Request = app.Request(app, self.protocol)
@@ -187,9 +189,12 @@ class Request(IdentityDict):
         request._method, request._host = self._method, self._host
         request._fields, request._headers = self._fields, self._headers
         request._path, request._query_string = path, self._query_string
-        for name in _SELDOM if self._body is not None else _SELDOM_STREAMED:
-            if hasattr(self, name):
-                setattr(request, name, getattr(self, name))
+        if found is not None:
+            request._endpoint, request.variables = found
+        if self.content is not None and self._body is None:  # it may have been read
+            for name in _STREAMED:
+                if hasattr(self, name):
+                    setattr(request, name, getattr(self, name))
         request.update(self)
         return request
 
@@ -199,12 +204,13 @@ class Request(IdentityDict):
         Those of its app are the first, then those of the apps that have handed it on.
         Each gets the request as its app has it.
         """
-        app: App = self.app  # type: ignore[assignment]  # there is one to listen
         listeners: list[Listener] = []
         request: Request | None = self
         while request is not None:
-            heard = request.app.hooks.get(name, ())  # type: ignore[union-attr]
-            listeners += [partial(each, request, *arguments) for each in heard]
+            app: App = request.app  # type: ignore[assignment]  # there is one to listen
+            if name in app.hooks:
+                heard = app.hooks[name]
+                listeners += [partial(each, request, *arguments) for each in heard]
             request = request.parent
         return events.start(name, listeners, (), {}, app.keep)
 
@@ -393,9 +399,8 @@ class Request(IdentityDict):
         try:
             return self._remote_addr
         except AttributeError:
-            self._remote_addr = None
-            if self.protocol is not None:
-                self._remote_addr = self.protocol.remote_addr
+            source = self.parent or self.protocol  # a parent may know better
+            self._remote_addr = None if source is None else source.remote_addr
             return self._remote_addr
 
     @remote_addr.setter
@@ -417,8 +422,11 @@ class Request(IdentityDict):
         try:
             return self._scheme
         except AttributeError:
-            secure = self.protocol is not None and self.protocol.secure
-            self._scheme = "https" if secure else "http"
+            if self.parent is not None:
+                self._scheme = self.parent.scheme
+            else:
+                secure = self.protocol is not None and self.protocol.secure
+                self._scheme = "https" if secure else "http"
             return self._scheme
 
     @scheme.setter
