@@ -17,7 +17,7 @@ from roll.extensions import mount
 
 ROUNDS = 60
 REQUESTS = 2000
-MANY = 1000
+MANY = 1_000_000
 
 
 class Transport(asyncio.Transport):
@@ -79,7 +79,7 @@ async def main():
     for name, measured in times.items():
         taken = statistics.median(measured)
         print(f"{name:20} {taken * 1e6:6.2f} us  {bare / taken:.3f} of requests/s")
-    app, path = CASES["mounted three deep"]
+    _, path = CASES["mounted three deep"]
     receive = protocols["mounted three deep"].data_received
     for count in range(MANY + 1):
         if count in (MANY // 10, MANY):

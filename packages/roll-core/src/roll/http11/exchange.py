@@ -96,7 +96,9 @@ async def _serve(
             switch, connection.switch = connection.switch, None
             # A listener may have refused it since.
             if connection.remaining >= 0 and response._status in INTERIM:
-                _finish(connection.request, response)  # type: ignore[arg-type]
+                request = connection.request  # type: ignore[assignment]
+                if "finish" in app.hooks or request.parent is not None:
+                    _finish(request, response)
                 return await _hand_over(connection, switch)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         connection.end(abort=True)
