@@ -71,7 +71,8 @@ RANKS = {
 # What other packages may import, beside the public names of `roll` itself.
 PUBLIC_MODULES = {
     *("roll.ending", "roll.extensions", "roll.logs", "roll.loops", "roll.peers"),
-    *("roll.plugins", "roll.preferences", "roll.routing", "roll.typing"),
+    *("roll.plugins", "roll.preferences", "roll.routing", "roll.tasks"),
+    "roll.typing",
     "roll.http11.writer",  # for another transport, and for clients
 }
 FOLDERS = {"http11", "routing", "forms"}

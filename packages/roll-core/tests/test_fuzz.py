@@ -411,7 +411,8 @@ def valid(draw, number):
     ends = not CONNECTIONS[connection][minor]
     if status == 200 and path in ("/stream", "/cut"):
         ends = ends or minor == 0 or (path == "/cut" and method != "HEAD")
-    if not ends and skips and (expect or len(content) > App.limits.unread):
+    unknown = expect or len(content) > App.limits.unread or status == 413
+    if not ends and skips and unknown:
         ends = None
     return Message(raw, (status, b"" if method == "HEAD" else text), ends)
 

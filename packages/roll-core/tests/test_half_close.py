@@ -288,16 +288,34 @@ async def test_a_connection_that_is_half_closed_is_not_handed_over(app):
     assert app["seen"] == ["made"]
 
 
-@pytest.mark.parametrize("path", [b"/refuse", b"/nowhere"])
-def test_a_client_that_uploads_to_who_refuses_reads_why(run, app, path):
-    """It sends as much as it can before it reads: nothing resets it meanwhile."""
+SIZE = 20 * 2**20  # more than the system holds
+LENGTH = b"Content-Length: %d\r\n\r\n" % SIZE + bytes(SIZE)
+CHUNKS = b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKS += (b"10000\r\n" + bytes(2**16) + b"\r\n") * (SIZE // 2**16)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (b"/refuse", LENGTH, b"403 Forbidden"),
+        (b"/nowhere", LENGTH, b"404 Not Found"),
+        (b"/post", LENGTH, b"413 Content Too Large"),
+        (b"/post", CHUNKS, b"413 Content Too Large"),
+    ],
+    ids=["403", "404", "413", "413-chunks"],
+)
+def test_a_client_that_uploads_to_who_refuses_reads_why(run, app, path, body, status):
+    """It sends as much as it can before it reads: nothing resets it meanwhile.
+
+    It is told that the connection ends, or it would send another request there.
+    """
 
     @app.route("/refuse", methods=["POST"], lazy_body=True)
     async def refuse(request, response):
-        raise HttpError(404)
+        raise HttpError(403)
 
-    size = 20 * 2**20  # more than the system holds
-    head = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (path, size)
+    app.configure(limits=Limits(shutdown=0.1))  # its client has gone by then
+    data = b"POST %b HTTP/1.1\r\nHost: a\r\n" % path + body
 
     def stopped():
         states = [(each.state, each.transport.is_reading()) for each in app.connections]
@@ -308,7 +326,7 @@ def test_a_client_that_uploads_to_who_refuses_reads_why(run, app, path):
         with socket.socket() as client:
             client.setblocking(False)
             await loop.sock_connect(client, address)
-            sending = asyncio.create_task(loop.sock_sendall(client, head + bytes(size)))
+            sending = asyncio.create_task(loop.sock_sendall(client, data))
             try:
                 await until(stopped, "the server to stop reading")
                 await turns()
@@ -328,4 +346,6 @@ def test_a_client_that_uploads_to_who_refuses_reads_why(run, app, path):
             await server.stop()
             return found
 
-        assert run(main()).startswith(b"HTTP/1.1 404 Not Found\r\n")
+        found = run(main())
+        assert found.startswith(b"HTTP/1.1 %b\r\n" % status)
+        assert b"\r\nConnection: close\r\n" in found

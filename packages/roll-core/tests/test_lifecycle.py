@@ -176,7 +176,7 @@ def test_what_is_configured_holds_for_the_next_connection():
     asyncio.run(main())
 
 
-async def test_a_start_that_fails_does_not_wait_for_ever_for_what_it_closes():
+async def test_a_start_that_fails_does_not_wait_for_ever_for_what_it_closes(caplog):
     log = []
     app = Roll()
     app.configure(limits=Limits(shutdown=0.5))
@@ -197,6 +197,35 @@ async def test_a_start_that_fails_does_not_wait_for_ever_for_what_it_closes():
         async with asyncio.timeout(patience(60)):
             await app.startup()
     assert log == ["open", error, "hangs", "close"]
+    assert caplog.messages == [
+        "The start has failed; what it opened did not close in 0.45 s"
+    ]
+
+
+@pytest.mark.parametrize("starts", [True, False])
+async def test_what_the_exit_stack_raises_is_logged(caplog, starts):
+    app = Roll()
+    error = ValueError("not open")
+
+    def fail():
+        raise error
+
+    @app.listen("startup")
+    def start():
+        app.exit_stack.callback(fail)
+        if not starts:
+            raise LookupError("no database")
+
+    if starts:
+        await app.startup()
+        with pytest.raises(ValueError, match="not open"):
+            await app.shutdown()
+    else:
+        with pytest.raises(LookupError, match="no database"):
+            await app.startup()
+    [record] = caplog.records
+    assert record.message == "app.exit_stack did not close"
+    assert record.exc_info[1] is error
 
 
 async def test_a_start_that_fails_tells_kept_tasks_that_the_app_ends():

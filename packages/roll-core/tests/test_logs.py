@@ -144,7 +144,7 @@ async def test_what_did_not_decode_is_not_logged(app, log):
     ]
 
 
-async def test_the_notes_of_an_exception_are_logged_on_its_line(app, log):
+async def test_the_notes_of_an_exception_are_logged_with_it(app, log):
     @app.route("/")
     async def view(request, response):
         error = ValueError("no such table")
@@ -152,7 +152,8 @@ async def test_the_notes_of_an_exception_are_logged_on_its_line(app, log):
         raise error
 
     await exchange(app, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-    assert log().startswith("GET b'/': ValueError('no such table'); run:\n  migrate\n")
+    assert log().startswith("GET /: ValueError('no such table')\n")
+    assert log().endswith("\n  run:\n  migrate\n")
 
 
 def records(caplog, *arguments, **options):

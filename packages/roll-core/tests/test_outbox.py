@@ -187,10 +187,12 @@ SENDS = [
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["quick", "slow"])
+@pytest.mark.parametrize("gathers", [False, True], ids=["joined", "gathered"])
 @pytest.mark.parametrize("send", SENDS, ids=["one", "pieces", "large", "at-once"])
 async def test_who_has_left_is_not_written_to_again(
-    box, clients, monkeypatch, send, slow
+    box, clients, monkeypatch, send, gathers, slow
 ):
+    monkeypatch.setattr(outbox, "_gathers", lambda transport: gathers)
     one, two, _ = clients
     box.send(one, b"x")
     if slow:  # nothing is held for a while

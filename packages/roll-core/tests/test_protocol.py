@@ -242,7 +242,12 @@ async def test_chunks_past_the_limit_are_refused():
     data = post_chunks(b"x" * 6, b"x" * 5)
     for split in (None, 1):
         found, _ = await exchange(app, data, split=split)
-        assert found == too_large(False)
+        assert found == too_large(True)
+    # Nothing more comes behind the last chunk.
+    assert await exchange(app, data + b"0\r\n\r\n" + get()) == (
+        too_large(False) + OK,
+        False,
+    )
 
 
 async def test_reading_pauses_while_a_view_does_not_read(app):

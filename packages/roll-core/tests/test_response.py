@@ -124,7 +124,7 @@ async def test_a_body_that_has_no_text_is_a_500_that_says_what_to_write(
     assert f"a body cannot be of type {kind}" in message.replace("_asyncio.", "")
     assert f": {advice}" in message
     where = app.declarations[0].where
-    assert f"the response is that of view {view.__qualname__} ({where})" in message
+    assert f"the response is that of view {view.__qualname__} ({where})" in caplog.text
     assert (await client.get("/nowhere")).status == 404
 
 

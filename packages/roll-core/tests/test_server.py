@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import time
 from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
@@ -560,6 +561,70 @@ def test_a_tls_client_that_answers_no_alert_is_not_waited_for(run, monkeypatch):
             writer.transport.pause_reading()
             await until(lambda: not app.connections)  # asyncio's own patience is 30 s
             writer.transport.abort()
+
+    run(main())
+
+
+async def end_tls(address, context, data, *, alert):
+    """Send *data*, end the own side with an alert or without, and read to the end."""
+    loop = asyncio.get_running_loop()
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(received, sent)
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await loop.sock_sendall(sock, sent.read())
+                received.write(await loop.sock_recv(sock, 65536))
+        tls.write(data)
+        if alert:
+            with pytest.raises(ssl.SSLWantReadError):  # the server has sent none
+                tls.unwrap()
+        await loop.sock_sendall(sock, sent.read())
+        if not alert:
+            sock.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(patience(10)):
+            while piece := await loop.sock_recv(sock, 65536):
+                received.write(piece)
+    answer = b""
+    with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+        while piece := tls.read():
+            answer += piece
+    return answer
+
+
+with_and_without_alert = pytest.mark.parametrize("alert", [True, False])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no task begins at once")
+@with_and_without_alert
+def test_a_half_close_of_tls_leaves_the_answers_that_need_no_wait(run, alert):
+    async def main():
+        inside, outside = contexts()
+        async with serving(App(), ssl=inside) as server:
+            data = await end_tls(server.address, outside, GET * 3, alert=alert)
+            assert data == OK * 3
+
+    run(main())
+
+
+@with_and_without_alert
+def test_a_half_close_of_tls_cancels_a_view_that_waits(run, alert):
+    """asyncio and uvloop close the transport: TLS 1.2 has no half close."""
+
+    async def main():
+        inside, outside = contexts()
+        app = App()
+        async with serving(app, ssl=inside) as server:
+            data = await end_tls(server.address, outside, SLOW, alert=alert)
+            assert data == b""
+            await until(lambda: not app.connections)
+            await until(lambda: app.seen != ["started"])
+            assert app.seen in (["started", "ended"], [])  # its task had not begun
 
     run(main())
 

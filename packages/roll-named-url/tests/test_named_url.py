@@ -574,3 +574,21 @@ async def test_a_misspelled_extra_keeps_the_app_from_starting(name, meant):
     named_url(app)
     with pytest.raises(TypeError, match=f"/x: {name}= is unknown.*mean {meant}="):
         await app.startup()
+
+
+# Where others find it
+
+
+def test_the_app_has_it(app):
+    assert named_url(app) is app["url_for"]
+
+
+def test_templates_have_it_with_any_request_and_beside_other_functions(app):
+    add(app, "/users/{name}/{page}", name="user")
+    app["template_globals"] = {"other": print}
+    named_url(app)
+    functions = app["template_globals"]
+    assert functions.keys() == {"other", "url_for"}
+    variables = {"name": "Ada", "page": 7}
+    url = functions["url_for"](None, "user", {"q": 1}, **variables)
+    assert url == "/users/Ada/7?q=1"

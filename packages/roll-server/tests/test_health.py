@@ -5,6 +5,8 @@ import socket
 import urllib.error
 
 import pytest
+from roll import Roll, extensions
+from roll_server.serving import configure
 from roll_testing import wait_until
 
 
@@ -65,3 +67,18 @@ def test_workers_that_are_replaced_never_say_503(run):
     wait_until(lambda: status(running) == 503, "503")
     running.send(signal.SIGTERM)  # not in 60 seconds
     assert running.wait() == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_view_of_the_application_may_be_called_health(settings, own_first):
+    app = Roll()
+    url_for = extensions.named_url(app)
+    if not own_first:
+        configure(app, settings("--health", "/healthz"))
+
+    @app.route("/patients/health")
+    async def health(request, response): ...
+
+    if own_first:
+        configure(app, settings("--health", "/healthz"))
+    assert url_for("health") == "/patients/health"

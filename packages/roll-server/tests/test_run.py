@@ -31,6 +31,14 @@ def ask(sock, request=GET):
 # Where it listens
 
 
+def is_ipv6_on():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_a_signal_and_ends_with_status_0(run, number):
     running = run("shop:app", "--port", 0)
@@ -50,6 +58,44 @@ def test_running_requests_are_answered_at_the_end(run):
     thread.join()
     assert answers == ["slow"]
     assert url.startswith("http://127.0.0.1:")
+
+
+IPV4 = ("127.0.0.1",)
+IPV6 = ("::1",)
+
+needs_ipv6 = pytest.mark.skipif(
+    # Containers are often run without IPv6; no package would install it.
+    not is_ipv6_on(),
+    reason="there is no IPv6 here",
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "reached", "refused"),
+    [
+        ("0.0.0.0", IPV4, IPV6),
+        pytest.param("::", IPV6, IPV4, marks=needs_ipv6),
+        pytest.param("", IPV4 + IPV6, (), marks=needs_ipv6),
+    ],
+)
+def test_a_host_may_mean_every_address_of_one_family_or_of_both(
+    run, host, reached, refused
+):
+    running = run("shop", "--host", host, "--port", 0)
+    _, port = running.address
+    for address in reached:
+        answer = ask(socket.create_connection((address, port)))
+        assert answer.endswith(b"\r\n\r\nfirst")
+    for address in refused:
+        with pytest.raises(OSError, match=r"refused|assign|unreachable|supported"):
+            socket.create_connection((address, port))
+
+
+def test_an_empty_host_is_every_address_that_the_machine_has(run):
+    running = run("shop", "--host", "", "--port", 0)
+    assert running.url.startswith("http://0.0.0.0:")
+    answer = ask(socket.create_connection(("127.0.0.1", running.address[1])))
+    assert answer.endswith(b"\r\n\r\nfirst")
 
 
 def test_it_listens_on_a_unix_socket_and_removes_it(run, folder):

@@ -60,6 +60,7 @@ def test_nothing_said_means_the_defaults():
         tls_cert=None,
         tls_key=None,
         trusted_proxies=None,
+        access_log=None,
         log_format=None,
         health=None,
         drain=None,
@@ -81,6 +82,7 @@ TEXTS = {
     "tls_cert": "cert.pem",
     "tls_key": "key.pem",
     "trusted_proxies": "127.0.0.1,unix",
+    "access_log": "true",
     "log_format": "json",
     "health": "/healthz",
     "drain": HALF,
@@ -98,6 +100,7 @@ VALUES = {
     "tls_cert": Path("cert.pem"),
     "tls_key": Path("key.pem"),
     "trusted_proxies": ("127.0.0.1", "unix"),
+    "access_log": True,
     "drain": 0.5,
     "env_file": EnvFile(Path("some.env"), frozenset()),
     "graceful_timeout": 0.5,
@@ -112,7 +115,7 @@ def flag(name, text):
     if name == "app":
         return [text]
     if VALUES.get(name) is True:
-        return [f"--{name}"]
+        return [f"--{name.replace('_', '-')}"]
     return [f"--{name.replace('_', '-')}", text]
 
 
@@ -197,8 +200,14 @@ def test_a_switch_is_true_or_false(monkeypatch):
     assert refusal().startswith("ROLL_RELOAD: 'maybe' is not a valid boolean.")
 
 
+def test_a_host_may_be_empty():
+    assert resolve("--host", "").host == ""
+    write_table("host = ''")
+    assert resolve().host == ""
+
+
 def test_what_is_empty_is_refused(monkeypatch):
-    assert refusal("--host", "") == "--host: give a text that is not empty"
+    assert refusal("--log-format", "") == "--log-format: give a text that is not empty"
     monkeypatch.setenv("ROLL_TLS_CERT", "")
     assert refusal() == "ROLL_TLS_CERT is empty: give it a value, or unset it"
 
@@ -208,7 +217,7 @@ def test_what_is_empty_is_refused(monkeypatch):
     [
         ("port = true", "port in [tool.roll]: 'true' is not a valid integer"),
         ("port = 1.0", "port in [tool.roll]: '1.0' is not a valid integer"),
-        ("host = ''", "host in [tool.roll]: give a text that is not empty"),
+        ("log-format = ''", "log-format in [tool.roll]: give a text that is not empty"),
         ("reload = 2", "reload in [tool.roll]: '2' is not a valid boolean."),
         ("drain = true", "drain in [tool.roll]: 'true' is not a time in seconds"),
         (f"drain = {'9' * 400}", "9' is not a time in seconds, such as 0.5"),

@@ -22,7 +22,7 @@ NOT_FOUND = (404, "Not Found")
         ("/admin/users/7", (200, "admin /users/7")),
         ("/admin/nobody", NOT_FOUND),
         ("/administer", NOT_FOUND),
-        ("/admi", NOT_FOUND),
+        ("/adm", NOT_FOUND),
         ("/%61dmin%2Fusers", (200, "admin /users")),  # `%2F` decodes first
         ("//admin", NOT_FOUND),
         ("/./admin", NOT_FOUND),

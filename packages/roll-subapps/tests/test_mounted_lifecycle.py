@@ -219,11 +219,11 @@ async def test_limits_of_the_connection_are_named_in_one_warning(caplog):
 async def test_a_misspelled_extra_of_an_extension_of_the_parent_is_an_error():
     app, admin = Roll(), Roll()
     mount(app, "/admin", admin)
-    app.extras("compress")
+    app.extras("staff_only")
 
-    @admin.route("/", compres=False)
+    @admin.route("/", staffonly=False)
     async def view(request, response):
         pass
 
-    with pytest.raises(TypeError, match=r"/: compres= is unknown; did you mean compr"):
+    with pytest.raises(TypeError, match=r"/: staffonly= is unknown; did you mean staff_"):
         await app.startup()

@@ -3,9 +3,12 @@
 import asyncio
 import functools
 import html
+import io
 import json
+import logging
 import re
 import socket
+import sys
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote
 
@@ -71,6 +74,22 @@ async def test_a_traceback_is_printed_once_where_logging_is_not_configured(
     traceback(app)
     await client.get(path)
     assert capsys.readouterr().err.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("name", [None, "roll"])
+@pytest.mark.parametrize("same", [True, False], ids=["stderr", "other"])
+async def test_a_traceback_is_printed_once_where_logging_is_configured(
+    app, client, monkeypatch, name, same
+):
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", output)
+    handler = logging.StreamHandler(output if same else io.StringIO())
+    one = logging.getLogger(name)
+    monkeypatch.setattr(one, "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger("roll"), "propagate", name is None)
+    traceback(app)
+    await client.get("/broken")
+    assert output.getvalue().count("ValueError: the reason") == 1
 
 
 async def test_a_500_that_a_view_raises_itself_is_printed(app, client, capsys):

@@ -101,7 +101,7 @@ async def test_the_origin_decides(app, join, origins, origin, host, status):
 @pytest.mark.parametrize(
     ("known", "offered", "chosen"),
     [
-        (["a", "b"], "b, a", "a"),
+        (["a", "b"], "b, a", "b"),  # RFC 6455, 4.1: in the order of its preference
         (["b", "a"], "c,b", "b"),
         (["a"], "c", None),
         (["a"], None, None),

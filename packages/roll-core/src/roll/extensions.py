@@ -7,6 +7,7 @@ from .routing.endpoints import HTTP_METHODS
 __all__ = ["HTTP_METHODS"]
 
 DISTRIBUTIONS = {
+    "background": "roll-resources",
     "content_negociation": "roll-negotiation",
     "content_negotiation": "roll-negotiation",
     "cors": "roll-cors",
@@ -16,9 +17,11 @@ DISTRIBUTIONS = {
     "named_url": "roll-named-url",
     "options": "roll-options",
     "proxy_headers": "roll-proxy",
+    "resource": "roll-resources",
     "send_file": "roll-static",
     "simple_server": "roll-server",
     "static": "roll-static",
+    "templates": "roll-templates",
     "traceback": "roll-traceback",
     "websockets_store": "roll-websockets",
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Any, Protocol, cast
 
 from . import descriptors, events
@@ -105,9 +105,16 @@ class Lifecycle:
                 self.failed(error)
             if parent is None:
                 self.stop()  # kept tasks may wait for it
-            with suppress(Exception):  # they are logged
-                async with asyncio.timeout(CLOSING * self._app.limits.shutdown):
+            seconds = CLOSING * self._app.limits.shutdown
+            try:
+                async with asyncio.timeout(seconds) as timeout:
                     await self.close()
+            except Exception:  # it is logged
+                if timeout.expired():
+                    logger.warning(
+                        "The start has failed; what it opened did not close in %g s",
+                        seconds,
+                    )
             raise
 
     def stop(self) -> None:
@@ -143,7 +150,14 @@ class Lifecycle:
             try:
                 await _wait_for(self._tasks, self._app.limits.shutdown)
             finally:
-                await self.exit_stack.aclose()
+                await self._close_stack()
+
+    async def _close_stack(self) -> None:
+        try:
+            await self.exit_stack.aclose()
+        except Exception:
+            logger.exception("app.exit_stack did not close")
+            raise
 
     async def _drain(self) -> None:
         while self.connections:

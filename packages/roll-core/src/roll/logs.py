@@ -34,14 +34,13 @@ def format_traceback(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Write an exception as `repr` does, and its notes after it.
+    """Write an exception as `repr` does, but without the data that did not decode.
 
-    The data that did not decode is left out: it may be a whole body, or a token.
+    That may be a whole body, or a token.
     """
-    text = repr(error)
     if isinstance(error, UnicodeError):
-        text = f"{type(error).__name__}({str(error)!r})"
-    return "; ".join([text, *getattr(error, "__notes__", ())])
+        return f"{type(error).__name__}({str(error)!r})"
+    return repr(error)
 
 
 def _as_text(value: object) -> object:

@@ -86,6 +86,10 @@ class Parts:
     """Reads a body for `request.json`; it raises ValueError where it is no JSON."""
 
 
+class BodyNotLoadedError(HttpError, RuntimeError):
+    """The application's mistake: it is logged, and the client gets a plain 500."""
+
+
 class Request(IdentityDict):
     """One message from a client; also a dict for what the application keeps with it.
 
@@ -507,8 +511,8 @@ class Request(IdentityDict):
         """The loaded body.
 
         Raises:
-            RuntimeError: Nobody loaded it, and the route is lazy, or this is read in a
-                `headers` listener, even of a request without a body.
+            BodyNotLoadedError: Nobody loaded it, and the route is lazy, or this is read
+                in a `headers` listener, even of a request without a body.
         """
         if self._body is not None:
             return self._body
@@ -516,8 +520,9 @@ class Request(IdentityDict):
         if self.content is None and not early:
             return b""
         advice = ", or listen to `request`" if early else ""
-        raise RuntimeError(
-            f"The body is not loaded: call `await request.load_body()` before{advice}"
+        raise BodyNotLoadedError(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            f"The body is not loaded: call `await request.load_body()` before{advice}",
         )
 
     @body.setter

@@ -305,9 +305,10 @@ _CONTENT_FIELDS = frozenset(
 def as_http_error(request: Any, error: BaseException) -> HttpError:
     """Make the HttpError that answers what a view or a listener has raised.
 
-    What is none is logged, and becomes a 500; a shortage of descriptors a 503.
+    What is none is logged, and becomes a 500; a shortage of descriptors a 503. An
+    HttpError that is a RuntimeError, too, is a mistake of the application.
     """
-    if isinstance(error, HttpError):
+    if isinstance(error, HttpError) and not isinstance(error, RuntimeError):
         return error
     report(error, "%s %s", request.method, request.url)
     status = HTTPStatus.INTERNAL_SERVER_ERROR

@@ -50,6 +50,8 @@ def named_url(app: Roll) -> Callable[..., str]:
         is left out. Give the dict as the second argument, without `query=`, where the
         route has a variable of that name.
 
+        The app has it as `app["url_for"]`, and templates as `url_for`.
+
         It raises ValueError when no route or several have the name, when a variable is
         missing or none of the route's, and when the route does not take a value; and
         TypeError when a value is bytes, or that of a variable None.
@@ -73,6 +75,11 @@ def named_url(app: Roll) -> Callable[..., str]:
     ) -> str:
         return names.write(name, query, variables)
 
+    def url_for_template(request: object, /, *arguments: Any, **variables: Any) -> str:
+        return url_for(*arguments, **variables)
+
+    app["url_for"] = url_for
+    app.setdefault("template_globals", {})["url_for"] = url_for_template
     return url_for
 
 

@@ -30,7 +30,8 @@ def simple_server(
     Args:
         app: The application.
         port: The TCP port; 0 takes a free one.
-        host: The name or address to listen on; a name may mean several addresses.
+        host: The name or address to listen on; a name may mean several addresses, and
+            an empty one means every address of the machine.
         quiet: Whether not to say where it listens.
 
     Raises:

@@ -1,5 +1,6 @@
 """Health: a route that says whether clients should be sent here."""
 
+from functools import partial
 from http import HTTPStatus
 
 from roll import Request, Response, Roll
@@ -13,13 +14,15 @@ def add_health(app: Roll, path: str) -> None:
     """
     draining = False
 
-    @app.route(path)
     async def health(request: Request, response: Response) -> None:
         response.headers["Cache-Control"] = "no-store"
         response.body = "OK"
         if draining:
             response.status = HTTPStatus.SERVICE_UNAVAILABLE
             response.body = "Draining"
+
+    # A partial has no name, so that a view of the application may be called `health`.
+    app.route(path)(partial(health))
 
     @app.listen("drain", before="*")
     def drain() -> None:

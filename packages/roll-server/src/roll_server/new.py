@@ -116,7 +116,7 @@ def _begin(target: Path, words: dict[str, str], templates: dict[str, str]) -> No
     click.echo(
         "\nNext, in an environment of its own:\n"
         f"  cd {shlex.quote(str(target))}\n"
-        "  python -m pip install --editable . --group tests\n"
+        '  python -m pip install --editable ".[tests]"\n'
         "  python -m pytest"
     )
 

@@ -96,7 +96,7 @@ MOST = {"backlog": 2**31 - 1}  # what the system reads
 
 OPTIONS = (
     *APPLICATION,
-    _option("--host", text, "The name or address to listen on.", default="127.0.0.1"),
+    _option("--host", str, "The name or address to listen on.", default="127.0.0.1"),
     _option(
         "--port",
         click.IntRange(0, 65535),
@@ -126,9 +126,15 @@ OPTIONS = (
         "Proxies that may say who the client is (roll-proxy).",
     ),
     _option(
+        "--access-log/--no-access-log",
+        bool,
+        "Log requests (roll-logger); on in a terminal and with --reload.",
+        default=None,
+    ),
+    _option(
         "--log-format",
         text,
-        "Log requests: short, common, combined, json (roll-logger).",
+        "Log them as short, common, combined or json.",
     ),
     _option(
         "--health", url_path, "Answer 200 on this path, and 503 from the signal on."

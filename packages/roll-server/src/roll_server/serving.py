@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import ssl
+import sys
 from contextlib import suppress
 from typing import Protocol
 
@@ -130,14 +131,35 @@ def configure(app: Roll, settings: Settings) -> None:
     try:
         if settings.trusted_proxies:
             extensions.proxy_headers(app, trusted=settings.trusted_proxies)
-        if settings.log_format is not None:
-            # A level that the application has set stays.
-            level = logging.getLogger("roll").level or logging.INFO
-            extensions.logger(app, level=level, format=settings.log_format)
+        _log_requests(app, settings)
         if settings.health is not None:
             add_health(app, settings.health)
     except (ImportError, TypeError, ValueError) as error:
         raise StartError(str(error), Exit.SETTINGS) from error
+
+
+def _log_requests(app: Roll, settings: Settings) -> None:
+    """Log requests if the settings say so; by default, if a developer is watching.
+
+    Raises:
+        ImportError: The settings say so, and roll-logger is not installed.
+        ValueError: The application has a logger already, or the format is unknown.
+    """
+    asked = settings.access_log or settings.log_format is not None
+    by_default = settings.reload or sys.stderr.isatty()
+    if settings.access_log is False or not (asked or by_default):
+        return
+    try:
+        extensions.logger(
+            app,
+            # What the application has set stays, and a line is not printed twice.
+            level=logger.level or logging.INFO,
+            handler=None if logger.hasHandlers() else logging.StreamHandler,
+            format=settings.log_format or "common",
+        )
+    except (ImportError, ValueError):
+        if asked:
+            raise
 
 
 class Alone:

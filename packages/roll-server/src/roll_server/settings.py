@@ -39,6 +39,7 @@ class Settings:
     tls_cert: Path | None
     tls_key: Path | None
     trusted_proxies: tuple[str, ...] | None
+    access_log: bool | None
     log_format: str | None
     health: str | None
     drain: float | None

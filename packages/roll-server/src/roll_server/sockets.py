@@ -14,7 +14,8 @@ ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     """Listen on every address that *host* means, all with the same port.
 
-    Of several, those that this machine has not are left out.
+    An empty one means every address of the machine, IPv4 and IPv6. Of several, those
+    that this machine has not are left out.
 
     Raises:
         OSError: An address cannot be had; the message names it.
@@ -25,7 +26,7 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     absent: list[OSError] = []
     try:
         found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         for family, _, _, _, address in dict.fromkeys(found):  # a resolver may repeat
             name = (address[0], port or _port(sockets), *address[2:])

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from roll import HttpError, Request, Response, Roll, hookimpl
@@ -18,7 +18,7 @@ def traceback(app: Roll, page: bool = False) -> None:
     """Print the traceback of each 500 of *app* to the standard error stream.
 
     Its lines are indented, and control characters in them escaped: what it says may be
-    a client's. Those that `logging` prints there, as it has no handler, are left out.
+    a client's. Those that `logging` prints there are left out.
 
     With *page*, for development alone, a browser on the same machine gets it as a page,
     too, with the request and the listeners. It is never shown when the connection, the
@@ -56,9 +56,21 @@ def find_cause(error: HttpError) -> BaseException:
 
 
 def _is_printed(error: HttpError) -> bool:
-    """Whether `logging` prints it: without a handler, it writes to the same stream."""
-    logged = find_cause(error) is not error and logger.isEnabledFor(logging.ERROR)
-    return logged and not logger.hasHandlers()
+    """Whether `logging` prints it to the same stream."""
+    if find_cause(error) is error or not logger.isEnabledFor(logging.ERROR):
+        return False
+    if not logger.hasHandlers():
+        return True
+    streams = (getattr(handler, "stream", None) for handler in _handlers(logger))
+    return sys.stderr in streams
+
+
+def _handlers(logger: logging.Logger) -> Iterator[logging.Handler]:
+    """Find the handlers of a logger, and those of its parents that get its records."""
+    one: logging.Logger | None = logger
+    while one is not None:
+        yield from one.handlers
+        one = one.parent if one.propagate else None
 
 
 def _show_pages(app: Roll) -> None:

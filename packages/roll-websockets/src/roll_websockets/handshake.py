@@ -127,9 +127,9 @@ def _restate(request: Request) -> Handshake:
 
 
 def _select(protocol: ServerProtocol, offered: Sequence[str]) -> Any:
-    """Choose the first of the route's subprotocols that the client offers, or none."""
+    """Choose the first one offered that the route has; clients order them (4.1)."""
     known = protocol.available_subprotocols or ()
-    return next((name for name in known if name in offered), None)
+    return next((name for name in offered if name in known), None)
 
 
 def _allows(origins: Any, request: Request) -> bool:

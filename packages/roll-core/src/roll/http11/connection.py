@@ -229,16 +229,16 @@ class HttpProtocol(asyncio.Protocol):
                     break
                 turn -= 1
                 event = self._read()
-                if event is NEED_DATA:
-                    starved = True
-                    break
-                if type(event) is Head and self.request is not None:
+                if type(event) is Head:
                     while (body := self.body) is not None and not body.full and turn:
                         turn -= 1
                         if self._read() is NEED_DATA:
                             break
-                    self.enter(VIEW if self.body is None else BODY)
+                    self.enter(VIEW if body is None else BODY)
                     exchange.start(self)
+                elif event is NEED_DATA:
+                    starved = True
+                    break
         finally:
             self.advancing = False
         if parser.held or self.body is not None or self.paused or self.half_closed:

@@ -223,18 +223,23 @@ def _frame(
     content = request.content
     close = (
         connection.remaining <= 0
-        or (content is not None and not _can_skip(connection, content))
+        or (content is not None and not _can_skip(connection, content, response))
         or connection.parser.paused  # its offer failed
     )
     head = request.message
     return frame(response, head.method, head.version, close, connection.app.date)
 
 
-def _can_skip(connection: HttpConnection, content: Body) -> bool:
+def _can_skip(connection: HttpConnection, content: Body, response: Response) -> bool:
     """Whether the connection outlives what is unread of a body."""
     if content.complete:
         return True
     if content.expected:  # the client may send the body, or may not
+        return False
+    # Of a body that is too large, more chunks come than can be skipped. A client that
+    # had sent them all, and was told nothing, would send another request.
+    too_large = response._status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    if too_large and content.length is None:
         return False
     return content.missing <= connection.parser.limits.unread
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote
 
+from ..cookies import Cookie
 from ..errors import PHRASES
 from ..response import (
     BODILESS,
@@ -116,7 +117,7 @@ def cookies(jar: Mapping[str, object]) -> bytes:
     """
     lines = ""
     for name, cookie in jar.items():
-        if isinstance(cookie, (str, bytes, int)):
+        if type(cookie) is not Cookie and isinstance(cookie, (str, bytes, int)):
             raise TypeError(
                 f"the cookie {name!r} is of type {type(cookie).__name__}: "
                 f"write response.cookies.set({name!r}, ...)"
