@@ -185,7 +185,8 @@ class Request(IdentityDict):
             found: What answers there, and the values of its placeholders, where they
                 were looked up already.
         """
-        self._know_target()
+        if self._path is None:
+            self._read_target()
         request: Request = app.Request(app, self.protocol)
         request.parent = self
         request.message, request.content = self.message, self.content
@@ -216,6 +217,8 @@ class Request(IdentityDict):
                 heard = app.hooks[name]
                 listeners += [partial(each, request, *arguments) for each in heard]
             request = request.parent
+        if not listeners:
+            return events.NOTHING
         return events.start(name, listeners, (), {}, app.keep)
 
     # The request line
@@ -482,11 +485,12 @@ class Request(IdentityDict):
         """Let listeners look up what answers; the router does where none knows."""
         if self.app is None:
             return NOT_FOUND, {}
+        path, method = self._path, self._method or self.message.method
         for listener in self.app.hooks.get("route:find", ()):
-            if found := listener(self.path, self):
+            if found := listener(path, self):
                 endpoint, variables = found
                 return endpoint, variables
-        endpoint, variables = self.app.router.find(self.path, self.method)
+        endpoint, variables = self.app.router.find(path, method)
         return endpoint, variables
 
     def _look_up_again(self) -> None:

@@ -71,23 +71,29 @@ class Mount:
 
     def find(self, path: str, request: Request) -> Found:
         """Look up what answers in the sub-app, as an endpoint of its parent."""
+        subapp = self.subapp
         path = path[len(self.prefix) :] or "/"
-        found, variables = self._look_up(path, request)
+        listeners = subapp.hooks.get("route:find", ())
+        try:
+            # Without listeners of others, a request is not needed, which takes longer
+            # than all of the rest.
+            if not listeners:
+                found, variables = subapp.router.find(path, request.method)
+            elif len(listeners) == 1 and _is_ours(listeners[0]):
+                found, variables = listeners[0](path, request) or subapp.router.find(
+                    path, request.method
+                )
+            else:
+                inside = request.hand_to(subapp, path)
+                found, variables = inside.endpoint, inside.variables
+        except Exception:  # of the app's own matcher: its endpoint raises it again
+            inside = request.hand_to(subapp, path)
+            found, variables = inside.endpoint, inside.variables
         # The parent would refuse such an offer itself.
-        offered = request.message.upgrade
-        refuses = bool(offered) and "websocket" in offered and not found.switches
+        refuses = "websocket" in request.message.upgrade and not found.switches
         endpoint = self._wrap(found, found.found and not refuses)
         endpoint.payload = found.payload  # it is another when a view is declared
         return endpoint, variables
-
-    def _look_up(self, path: str, request: Request) -> Found:
-        if "route:find" not in self.subapp.hooks:  # then a request is not needed
-            try:
-                return self.subapp.router.find(path, request.method)
-            except Exception:  # of the app's own matcher
-                pass  # the endpoint that we get below raises it
-        inside = request.hand_to(self.subapp, path)
-        return inside.endpoint, inside.variables
 
     def _make_endpoint(self, inside: Endpoint, found: bool) -> MountedEndpoint:
         limits = inside.limits
@@ -197,19 +203,21 @@ class Mounts(dict[str, Roll]):
         segment = path if end < 0 else path[:end]
         if self._has_hosts:
             place = self._choose(path, segment, _hosts(request))
-        elif segment in self._table[""]:
-            place = self._choose(path, segment)
+            if place is None:
+                return None
         else:
-            return None  # for most requests, without a call
-        if place is None:
-            return None
-        if not place.host and path in self._static_paths():
+            for place in self._table[""].get(segment, ()):  # for most, without a call
+                if f"{path}/".startswith(place.base):
+                    break
+            else:
+                return None
+        if self._seen != len(self._app.declarations):
+            self._read_declarations()
+        if path in self._static and not place.host:
             return self._app.router.find(path, request.method)
         return place.find(path, request)
 
-    def _choose(
-        self, path: str, segment: str, hosts: tuple[str, ...] = ANY
-    ) -> Mount | None:
+    def _choose(self, path: str, segment: str, hosts: tuple[str, ...]) -> Mount | None:
         for host in hosts:
             for key in segment, "":
                 for place in self._table.get(host, {}).get(key, ()):
@@ -217,15 +225,11 @@ class Mounts(dict[str, Roll]):
                         return place
         return None
 
-    def _static_paths(self) -> set[str]:
-        """Give the paths of the parent's routes that have no placeholders."""
-        declarations = self._app.declarations
-        while self._seen < len(declarations):
-            path = declarations[self._seen].path
-            self._seen += 1
-            if len(split_path(path)) == 1:
-                self._static.add(path)
-        return self._static
+    def _read_declarations(self) -> None:
+        """Note which routes of the parent have no placeholders."""
+        paths = [each.path for each in self._app.declarations]
+        self._static = {path for path in paths if len(split_path(path)) == 1}
+        self._seen = len(paths)
 
     # From startup to shutdown
 
@@ -251,6 +255,10 @@ class Mounts(dict[str, Roll]):
         """End the apps that have started, the last one first."""
         self._started = False
         await self._running.aclose()
+
+
+def _is_ours(listener: Any) -> bool:
+    return getattr(listener, "__func__", None) is Mounts.find
 
 
 def _hosts(request: Request) -> tuple[str, ...]:
