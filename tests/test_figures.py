@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 ABOVE = {
     "lines of the largest class": 626,
     "changes of file on the way of one GET": 25,
-    "lines of code of roll-core": 6037,
+    "lines of code of roll-core": 6048,
 }
 
 
