@@ -16,6 +16,7 @@ DISTRIBUTIONS = {
     "decompress": "roll-compress",
     "igniter": "roll-igniter",
     "logger": "roll-logger",
+    "mount": "roll-subapps",
     "named_url": "roll-named-url",
     "options": "roll-options",
     "proxy_headers": "roll-proxy",
