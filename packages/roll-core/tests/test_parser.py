@@ -1,8 +1,11 @@
+import time
+
 import pytest
 from roll import Limits
 from roll.http11.chunks import SLICE
 from roll.http11.framing import read_fields
 from roll.http11.parser import END, NEED_DATA, PAUSED, REMEMBERED, Head, Parser
+from roll_testing import patience
 
 from .wire import GET
 
@@ -61,10 +64,12 @@ class Reader:
 
 
 def in_every_way(data):
-    """The pieces of *data*: whole, byte by byte, and in odd sizes."""
+    """The pieces of *data*: whole, byte by byte if it is short, and in odd sizes."""
+    sizes = [len(data), 7, 64]
+    if len(data) < 10_000:
+        sizes += [1, 2]
     return [
-        [data[at : at + size] for at in range(0, len(data), size)]
-        for size in (len(data), 1, 2, 7, 64)
+        [data[at : at + size] for at in range(0, len(data), size)] for size in sizes
     ]
 
 
@@ -644,6 +649,30 @@ def test_a_chunk_s_extensions_may_be_as_large_as_a_head():
 def test_trailers_have_the_limits_of_fields(trailers):
     for pieces in in_every_way(CHUNKED + b"0\r\n" + trailers + b"\r\n\r\n"):
         assert Reader().feed(*pieces).refused == [TOO_LARGE]
+
+
+LONG = b"a" * 55_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + LONG,
+        CHUNKED + b"1;" + LONG,
+        CHUNKED + b"0\r\nX: " + LONG,
+        CHUNKED + b"0;" + LONG + b"\r\nX: " + LONG,
+    ],
+    ids=["header", "extension", "trailer", "trailer behind an extension"],
+)
+def test_what_comes_byte_by_byte_is_not_read_again_for_each(data):
+    parser = Parser(Limits())
+    started = time.process_time()
+    for at in range(len(data)):
+        parser.receive_data(data[at : at + 1])
+        event = parser.next_event()
+        assert event is NEED_DATA or isinstance(event, Head)
+    # Half a second, which the copies take; read again for each byte, it was 3 to 5.
+    assert time.process_time() - started < patience(2)
 
 
 def test_too_many_trailers_are_refused_before_their_end_however_they_come():

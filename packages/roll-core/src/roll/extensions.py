@@ -8,12 +8,15 @@ __all__ = ["HTTP_METHODS"]
 
 DISTRIBUTIONS = {
     "background": "roll-resources",
+    "compress": "roll-compress",
     "content_negociation": "roll-negotiation",
     "content_negotiation": "roll-negotiation",
     "cors": "roll-cors",
     "csrf": "roll-session",
+    "decompress": "roll-compress",
     "igniter": "roll-igniter",
     "logger": "roll-logger",
+    "mount": "roll-subapps",
     "named_url": "roll-named-url",
     "options": "roll-options",
     "proxy_headers": "roll-proxy",

@@ -122,7 +122,7 @@ def static(
             variants = await in_thread(folder.find, path)
             if variants is None:
                 # Made of the names that were found, so that it leads nowhere else.
-                target = prefix + "/".join(folder.split(path)) + "/"
+                target = f"{app.root_path}{prefix}{'/'.join(folder.split(path))}/"
                 return _redirect(response, target, request.query_string)
             entry = cache.get(path) or cache.add(path, variants)
         coding = choose_coding(request.headers.get("ACCEPT-ENCODING"), entry.sizes)

@@ -45,9 +45,12 @@ class Chunks:
     """
 
     __slots__ = (
+        "_last",
         "_limits",
         "_line",
+        "_lines",
         "_part",
+        "_seen",
         "_waiting",
         "complete",
         "left",
@@ -58,6 +61,9 @@ class Chunks:
         self._limits = limits
         self._line, self._part = _FIRST, _FIRST_PART
         self._waiting = False  # for the end of a line
+        self._last = 0  # bytes of the line of the last chunk, once it came
+        self._seen = 0  # bytes of the trailers that were looked at
+        self._lines = 0  # that end in them
         self.left = 0
         """Bytes of the chunk being read that are still to come."""
         self.complete = False
@@ -89,23 +95,25 @@ class Chunks:
                 at += len(piece)
                 self.left -= len(piece)
                 continue
-            # A line that has not come to its end is not read again for each byte.
-            whole = not self._waiting or data.find(b"\n", at + 2) >= 0
-            line = self._line.match(data, at) if whole else None
-            self._waiting = line is None
-            if line is None:
-                self._require_part(data, at)
-                break
-            size = int(line[1], 16)
-            if not size:
-                end = self._read_trailers(data, line.end())
-                if end:
-                    self.complete = True
-                    at = end
-                break
-            self.left = size
-            self._line, self._part = _NEXT, _NEXT_PART
-            at = line.end()
+            # What has not come to its end is not read again for each byte.
+            if not self._last:
+                whole = not self._waiting or data.find(b"\n", at + 2) >= 0
+                line = self._line.match(data, at) if whole else None
+                self._waiting = line is None
+                if line is None:
+                    self._require_part(data, at)
+                    break
+                self.left = int(line[1], 16)
+                if self.left:
+                    self._line, self._part = _NEXT, _NEXT_PART
+                    at = line.end()
+                    continue
+                self._last = line.end() - at
+            end = self._read_trailers(data, at + self._last)
+            if end:
+                self.complete = True
+                at = end
+            break
         return b"".join(pieces), at
 
     def _require_part(self, data: bytes, at: int) -> None:
@@ -118,17 +126,20 @@ class Chunks:
 
     def _read_trailers(self, data: bytes, at: int) -> int:
         """Read the fields behind the last chunk: where they end; 0 for not yet."""
+        fresh = at + self._seen
         # The end of the last chunk's line counts as that of a field.
-        end = data.find(END, at - 2) + len(END)
-        section = data[at : end if end >= len(END) else len(data)]
-        if section.count(b"\n") > self._limits.fields + 1:
+        end = data.find(END, fresh - 3) + len(END)
+        stop = end if end >= len(END) else len(data)
+        lines = data.count(b"\n", fresh, stop)
+        self._lines += lines
+        self._seen = stop - at
+        if self._lines > self._limits.fields + 1 or self._seen > self._limits.head:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if len(section) > self._limits.head:
-            raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        if section.count(b"\n") != section.count(b"\r\n"):
+        if lines != data.count(b"\r\n", fresh - 1, stop):
             raise HttpError(HTTPStatus.BAD_REQUEST)
         if end < len(END):
             return 0
+        section = data[at:end]
         if not _TRAILERS.fullmatch(section):
             raise HttpError(HTTPStatus.BAD_REQUEST)
         self.trailers = read_fields(b"\r\n" + section)
