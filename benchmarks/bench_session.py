@@ -5,8 +5,8 @@ Starlette under uvicorn, with httptools and uvloop. Nothing is logged. wrk asks 
 connections that stay open, with the cookie of a session of 200 bytes, for views that
 use no session, in an app without and with sessions, that read it, and that read and
 change it. Rounds of all servers alternate, and medians are printed, of the CPU time
-that the server takes for a request: a busy machine changes it less than a rate. A second
-table has by how much it is more than in the app without sessions.
+that the server takes for a request: a busy machine changes it less than a rate. A
+second table has by how much it is more than in the app without sessions.
 
 Then 1,000 clients at once add a key each to 50 sessions in Redis, and as many read when
 Redis is killed.
