@@ -11,8 +11,8 @@ Python of an environment with them:
 At the end, 1,000,000 requests for as many paths of a mounted app, and what they leave.
 
 2026-11-30, a virtual machine with 2 CPUs, shared with other work, CPython 3.13.0,
-uvloop 0.23.0, Starlette 1.10.0, uvicorn 0.54.0, aiohttp 3.14.5: thousands of requests to
-a bare app in a second, and the share of them that a mounted one serves. 1,000,000
+uvloop 0.23.0, Starlette 1.10.0, uvicorn 0.54.0, aiohttp 3.14.5: thousands of requests
+to a bare app in a second, and the share of them that a mounted one serves. 1,000,000
 requests leave no more objects than 100,000. Aimed at are 0.85, 0.65 and 0.97.
 
 | | bare | once | three deep | 50 mounts, none met |
