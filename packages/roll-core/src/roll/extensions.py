@@ -8,9 +8,12 @@ __all__ = ["HTTP_METHODS"]
 
 DISTRIBUTIONS = {
     "background": "roll-resources",
+    "compress": "roll-compress",
     "content_negociation": "roll-negotiation",
     "content_negotiation": "roll-negotiation",
     "cors": "roll-cors",
+    "csrf": "roll-session",
+    "decompress": "roll-compress",
     "igniter": "roll-igniter",
     "logger": "roll-logger",
     "mount": "roll-subapps",
@@ -19,6 +22,7 @@ DISTRIBUTIONS = {
     "proxy_headers": "roll-proxy",
     "resource": "roll-resources",
     "send_file": "roll-static",
+    "session": "roll-session",
     "simple_server": "roll-server",
     "static": "roll-static",
     "templates": "roll-templates",
