@@ -10,7 +10,7 @@ from hashlib import sha256
 import pytest
 from itsdangerous import Signer
 from roll import HttpError, Roll
-from roll.extensions import proxy_headers, session, static
+from roll.extensions import mount, proxy_headers, session, static
 from roll_session import MemoryStore, RedisStore, sessions, signed, stored, stores
 from roll_testing import Client, patience, until
 
@@ -953,37 +953,68 @@ async def test_a_misspelled_extra_keeps_the_app_from_starting():
 # Mounted apps
 
 
-async def test_another_session_of_a_mounted_app_needs_another_name():
-    for name, mistake in ((None, True), ("other", False)):
-        app, inner, innermost = make_app(KEY), Roll(), make_app(KEY, cookie=name)
-        await app.open()
-        await inner.open(app)
-        if mistake:
-            with pytest.raises(ValueError, match="cookie '__Host-session': give one"):
-                await innermost.open(inner)
-        else:
-            await innermost.open(inner)
-            await innermost.close()
-        await inner.close()
-        await app.close()
+async def test_a_mounted_app_shares_the_session_of_its_parent(app):
+    middle, inner = Roll(), Roll()
+
+    @inner.route("/count")
+    async def count(request, response):
+        request["session"]["count"] = request["session"].get("count", 0) + 1
+        response.json = request["session"]["count"]
+
+    @inner.route("/fail")
+    async def fail(request, response):
+        request["session"]["failed"] = True
+        raise HttpError(403)
+
+    @inner.route("/off", session=False)
+    async def off(request, response):
+        request["session"]["off"] = True
+
+    mount(middle, "/inner", inner)
+    mount(app, "/middle", middle)
+    async with Client(app) as client:
+        for number in 1, 2:
+            response = await client.get("/middle/inner/count")
+            assert (response.json, len(lines(response))) == (number, 1)
+            assert response.headers["Vary"] == "Cookie"
+        assert (await client.get("/middle/inner/fail")).status == 403
+        assert (await client.get("/middle/inner/off")).status == 500
+        assert (await client.get("/read")).json == {"count": 2, "failed": True}
+        assert lines(await client.get("/middle/inner/nothing")) == []
 
 
-async def test_a_request_that_is_handed_on_shares_the_session(app, client):
+async def test_an_error_page_of_a_mounted_app_reads_the_session(app):
     inner = Roll()
 
-    @inner.route("/view")
-    async def view(request, response):
-        request["session"]["inner"] = True
+    @inner.listen("error")
+    async def greet(request, response, error):
+        response.json = dict(request["session"])
 
-    @app.route("/inner")
-    async def hand_on(request, response):
-        handed = inner.Request(inner, None)
-        handed.message, handed.path = request.message, "/view"
-        handed.update(request)
-        await inner(handed, response)
+    mount(app, "/inner", inner)
+    async with Client(app) as client:
+        await client.post("/set", json={"name": "Ada"})
+        response = await client.get("/inner/nothing")
+        assert (response.status, response.json) == (404, {"name": "Ada"})
 
-    await client.get("/inner")
-    assert (await client.get("/read")).json == {"inner": True}
+
+async def test_another_session_of_a_mounted_app_needs_another_name(place):
+    app, middle = make_app(KEY), Roll()
+    mount(middle, "/inner", make_app(**place))
+    mount(app, "/middle", middle)
+    with pytest.raises(ValueError, match="cookie '__Host-session': give one"):
+        await app.open()
+
+
+async def test_a_mounted_app_may_have_sessions_of_its_own(app):
+    inner = make_app(KEY, cookie="inner")
+    mount(app, "/inner", inner)
+    async with Client(app) as client:
+        await client.post("/set", json={"who": "outer"})
+        assert (await client.get("/inner/read")).json == {}
+        (line,) = lines(await client.post("/inner/set", json={"who": "inner"}))
+        assert line.startswith("inner=")
+        assert (await client.get("/inner/read")).json == {"who": "inner"}
+        assert (await client.get("/read")).json == {"who": "outer"}
 
 
 # Streams and WebSockets
