@@ -493,7 +493,8 @@ class Roll(_Parts, IdentityDict):
 
 def _find_protocol(app: Roll, name: str) -> type[Upgrade]:
     """Find the class of a protocol: the app's own, or an installed one."""
-    own = getattr(app, f"{name.capitalize()}Protocol", None)
+    # `capitalize` would take "WebSocket" for "websocket".
+    own = name.islower() and getattr(app, f"{name.capitalize()}Protocol", None)
     return own or plugins.protocol_class(name)
 
 
