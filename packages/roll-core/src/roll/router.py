@@ -75,7 +75,8 @@ class Router:
         if (check := getattr(kind, "check_extras", None)) is not None:
             check(extras)
         self.extras.update(getattr(kind, "EXTRAS", ()))
-        handlers = ends.handlers(view, methods)
+        second = getattr(kind, "PARAMETER", "response")
+        handlers = ends.handlers(view, methods, second)
         if kind is not None:
             _check_methods(draft, handlers, kind.ALLOWED_METHODS)
         known = self._endpoints.setdefault(path, {})
@@ -90,7 +91,9 @@ class Router:
                 extras,
                 where,
                 path=path,
-                run=_runner(kind, ends.ready(handler, where), extras.get("timeout")),
+                run=_runner(
+                    kind, ends.ready(handler, where, second), extras.get("timeout")
+                ),
                 lazy_body=lazy_body,
                 limits=extras.get("limits"),
                 switches=kind is not None,
@@ -100,7 +103,8 @@ class Router:
         }
         self._match(path, added, where)
         if isinstance(self.matcher, Routes):
-            ends.check_variables(handlers.values(), self.matcher.variables(path))
+            names = self.matcher.variables(path)
+            ends.check_variables(handlers.values(), names, second)
         known.update(added)
         views = ends.views(known)
         for endpoint in known.values():

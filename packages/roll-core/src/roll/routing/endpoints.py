@@ -68,15 +68,16 @@ Runner = Callable[..., Awaitable[Any]]
 """What runs a view, and gives what it returns, which should be nothing."""
 
 
-def ready(view: Runner, where: str) -> Runner:
+def ready(view: Runner, where: str, second: str = "response") -> Runner:
     """Make *view* ready to be run; a usual coroutine function stays as it is.
 
-    A view whose parameters are named `(response, request)` gets them by name. One that
+    A view whose parameters are named `(response, request)` gets them by name, where
+    *second* is the name of what it gets beside the request. One that
     is not a coroutine function may give an awaitable, as a decorator's do: running it
     raises TypeError when it gives something else.
     """
     call: Callable[..., Any] = view
-    if _takes_response_first(view):
+    if _parameters(view)[:2] == (second, "request"):
         call = _swapped(view)
     elif inspect.iscoroutinefunction(view):
         return view
@@ -93,10 +94,9 @@ def ready(view: Runner, where: str) -> Runner:
     return run
 
 
-def _takes_response_first(view: Any) -> bool:
+def _parameters(view: Any) -> tuple[str, ...]:
     signature = _signature(view)
-    names = () if signature is None else tuple(signature.parameters)
-    return names[:2] == ("response", "request")
+    return () if signature is None else tuple(signature.parameters)
 
 
 def _swapped(view: Runner) -> Runner:
@@ -310,20 +310,23 @@ def views(endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
     return {method: endpoint.view for method, endpoint in endpoints.items()}
 
 
-def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
+def handlers(
+    view: Any, methods: Iterable[str] | str | None, second: str = "response"
+) -> dict[str, View]:
     """Find the function that answers each method.
 
     Args:
         view: A coroutine function, or a class with `on_get`, `on_post` and so on.
         methods: Names, `"*"` for all of `HTTP_METHODS`, or None: GET for a function.
+        second: What a view gets beside the request.
 
     Raises:
         AttributeError: A class names its methods itself, and *methods* is given.
         ValueError: There is no method, one is unknown, or the class has no `on_*`.
-        TypeError: The view cannot take a request and a response.
+        TypeError: The view cannot take a request and the second argument.
     """
     if inspect.isclass(view):
-        return _class_handlers(view, methods)
+        return _class_handlers(view, methods, second)
     if methods is None:
         names: tuple[str, ...] = ("GET",)
     elif methods == "*":
@@ -336,11 +339,13 @@ def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
     for name in names:
         if name not in HTTP_METHODS and name not in _OTHER_METHODS:
             raise ValueError(f"{view!r}: {name!r} is no method that can be served")
-    _check_signature(view)
+    _check_signature(view, second)
     return dict.fromkeys(names, view)
 
 
-def _class_handlers(view: type, methods: Iterable[str] | str | None) -> dict[str, View]:
+def _class_handlers(
+    view: type, methods: Iterable[str] | str | None, second: str
+) -> dict[str, View]:
     if methods is not None:
         raise AttributeError(
             f"{view!r}: methods={methods!r} goes with a function; "
@@ -355,11 +360,11 @@ def _class_handlers(view: type, methods: Iterable[str] | str | None) -> dict[str
     if not found:
         raise ValueError(f"{view!r} has no on_get, on_post or other on_* function")
     for handler in found.values():
-        _check_signature(handler)
+        _check_signature(handler, second)
     return found
 
 
-def _check_signature(view: Any) -> None:
+def _check_signature(view: Any, second: str) -> None:
     if inspect.isasyncgenfunction(view):
         raise TypeError(f"{view!r} is no view: it yields; set response.body instead")
     signature = _signature(view)
@@ -368,11 +373,13 @@ def _check_signature(view: Any) -> None:
             signature.bind_partial(None, None)
         except TypeError:
             raise TypeError(
-                f"{view!r} takes {signature}; a view takes (request, response, ...)"
+                f"{view!r} takes {signature}; a view takes (request, {second}, ...)"
             ) from None
 
 
-def check_variables(views: Iterable[View], names: Sequence[str]) -> None:
+def check_variables(
+    views: Iterable[View], names: Sequence[str], second: str = "response"
+) -> None:
     """Require that each view takes the variables of its route.
 
     Raises:
@@ -386,5 +393,5 @@ def check_variables(views: Iterable[View], names: Sequence[str]) -> None:
             except TypeError as error:
                 raise TypeError(
                     f"{view!r} takes {signature}; its route gives "
-                    f"(request, response, {', '.join(names)}): {error}"
+                    f"({', '.join(('request', second, *names))}): {error}"
                 ) from None
