@@ -2,9 +2,10 @@
 
 import functools
 import re
+import types
 
 import pytest
-from roll import HTTP_METHODS, Endpoint, Limits, Roll, Routes, RouteTable
+from roll import HTTP_METHODS, Endpoint, HttpError, Limits, Roll, Routes, RouteTable
 from roll.routing import PathPart, split_path
 from roll.routing.endpoints import handlers
 from roll.routing.table import caller
@@ -583,6 +584,56 @@ async def test_a_view_that_returns_something_or_is_plain_is_a_500_that_says_so(
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     [message] = caplog.messages
     assert problem.format(where=app.declarations[0].where) in message
+
+
+@pytest.mark.parametrize("extras", [{}, {"methods": ["GET", "POST"]}])
+async def test_a_start_warns_of_a_view_that_is_plain(app, caplog, extras):
+    def write_or_not(request, response):
+        if request.query:
+            return None
+        response.body = "Hello"
+
+    def chosen(request, response):
+        return request.query or None
+
+    def deferred(request, response):
+        return view(request, response)
+
+    def refuse(request, response):
+        raise HttpError(404)
+
+    @types.coroutine
+    def yielding(request, response):
+        yield
+
+    @functools.wraps(view)
+    def wrapping(request, response): ...
+
+    class View:
+        def on_get(self, request, response):
+            response.body = "Hello"
+
+        async def on_post(self, request, response): ...
+
+    class Call:
+        async def __call__(self, request, response): ...
+
+    app.route("/mistake", **extras)(write_or_not)
+    app.route("/class")(View)
+    partial = functools.partial(write_plainly)
+    for good in (chosen, deferred, refuse, yielding, wrapping, Call(), partial, view):
+        app.route(f"/{len(app.declarations)}")(good)
+    warnings = [
+        f"view {mistake.__qualname__} ({declaration.where}) is not a coroutine function: "
+        "write async def, or await asyncio.to_thread(...) in one that is"
+        for mistake, declaration in zip(
+            [write_or_not, View.on_get], app.declarations, strict=False
+        )
+    ]
+    assert app.find_mistakes() == warnings
+    await app.open()
+    await app.close()
+    assert caplog.messages == warnings
 
 
 async def test_an_endpoint_made_by_hand_names_its_view_alone(client, app, caplog):

@@ -284,7 +284,9 @@ class Roll(_Parts, IdentityDict):
         When the app starts, each of these is logged as a warning, and a misspelled
         extra of a route is a TypeError.
         """
-        return [*events.near_misses(self.hooks), *self.router.find_mistakes()]
+        router = self.router
+        oddities = (*events.near_misses(self.hooks), *router.find_oddities())
+        return [*oddities, *router.find_mistakes()]
 
     def _entries(self, name: str) -> list[Entry]:
         """List the listeners of an event as they were added.

@@ -118,6 +118,17 @@ class Router:
             for mistake in ends.near_misses(path, extras, self.extras):
                 yield f"{mistake} The route is declared at {declaration.where}"
 
+    def find_oddities(self) -> Iterator[str]:
+        """Tell what is likely to be a mistake, but keeps no app from starting."""
+        for declaration in self.declarations:
+            endpoints = self._endpoints[declaration.path]
+            # A function may answer several methods.
+            yield from dict.fromkeys(
+                oddity
+                for method in declaration.methods
+                for oddity in endpoints[method].find_oddities()
+            )
+
     def _match(self, path: str, added: Mapping[str, Endpoint], where: str) -> None:
         try:
             self.matcher.add(path, **added)

@@ -13,6 +13,7 @@ from collections.abc import (
     Sequence,
 )
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..errors import HttpError
@@ -64,6 +65,11 @@ class Declaration(NamedTuple):
     where: str
 
 
+_PLAIN = (
+    "is not a coroutine function: write async def, or await asyncio.to_thread(...) in "
+    "one that is"
+)
+
 Runner = Callable[..., Awaitable[Any]]
 """What runs a view, and gives what it returns, which should be nothing."""
 
@@ -85,10 +91,7 @@ def ready(view: Runner, where: str, second: str = "response") -> Runner:
     async def run(request: Any, response: Any, **variables: Any) -> Any:
         result = call(request, response, **variables)
         if not inspect.isawaitable(result):
-            raise TypeError(
-                f"{_named(view, where)} is not a coroutine function: write async def, "
-                "or await asyncio.to_thread(...) in one that is"
-            )
+            raise TypeError(f"{_named(view, where)} {_PLAIN}")
         return await result
 
     return run
@@ -179,6 +182,11 @@ class Endpoint:
     def __str__(self) -> str:
         return _named(self.view, self.where)
 
+    def find_oddities(self) -> Iterator[str]:
+        """Tell what is likely to be a mistake of the view."""
+        if _returns_nothing(self.view):
+            yield f"{self} {_PLAIN}"
+
     def returned(self, result: Any) -> TypeError:
         """Make the error that says that the view has returned something."""
         kind = f"a value of type {type(result).__name__}"
@@ -223,6 +231,29 @@ def near_misses(
 
         for near in difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85):
             yield f"{path}: {name}= is unknown; did you mean {near}=?"
+
+
+def _returns_nothing(view: Any) -> bool:
+    """Whether a view is a plain function that is sure to give no awaitable."""
+    function = getattr(view, "__func__", view)
+    if (
+        not inspect.isfunction(function)
+        or inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or hasattr(function, "__wrapped__")
+    ):
+        return False
+    import dis  # for a function that is not usual
+
+    results = [
+        # To a return that is jumped to, a value may come from elsewhere.
+        step if step.opname == "RETURN_CONST" or step.is_jump_target else before
+        for before, step in pairwise(dis.get_instructions(function))
+        if step.opname in ("RETURN_VALUE", "RETURN_CONST")
+    ]
+    return bool(results) and all(
+        result.opname.endswith("_CONST") and result.argval is None for result in results
+    )
 
 
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
