@@ -674,6 +674,13 @@ async def test_a_startup_that_fails_may_be_tried_again(app):
         ("start_up", "startup"),
         ("route_add", "route:add"),
         ("websocket-connect", "websocket_connect"),
+        ("on_startup", "startup"),
+        ("started", "startup"),
+        ("on_shutdown", "shutdown"),
+        ("before_request", "request"),
+        ("after_request", "response"),
+        ("exception", "error"),
+        ("disconnect", "websocket_disconnect"),
     ],
 )
 async def test_a_start_warns_of_an_event_with_nearly_the_name_of_one(

@@ -624,8 +624,8 @@ async def test_a_start_warns_of_a_view_that_is_plain(app, caplog, extras):
     for good in (chosen, deferred, refuse, yielding, wrapping, Call(), partial, view):
         app.route(f"/{len(app.declarations)}")(good)
     warnings = [
-        f"view {mistake.__qualname__} ({declaration.where}) is not a coroutine function: "
-        "write async def, or await asyncio.to_thread(...) in one that is"
+        f"view {mistake.__qualname__} ({declaration.where}) is not a coroutine "
+        "function: write async def, or await asyncio.to_thread(...) in one that is"
         for mistake, declaration in zip(
             [write_or_not, View.on_get], app.declarations, strict=False
         )

@@ -56,14 +56,33 @@ UNAWAITED = frozenset({"finish", "refused"})
 """Those of them from which nothing is raised in the end."""
 
 
+_FOREIGN = {
+    "start": "startup",
+    "started": "startup",
+    "stop": "shutdown",
+    "stopped": "shutdown",
+    "before_request": "request",
+    "after_request": "response",
+    "exception": "error",
+    "connect": "websocket_connect",
+    "disconnect": "websocket_disconnect",
+}
+"""What other frameworks call an event, and Roll's name of it."""
+
+
 def near_misses(names: Iterable[str]) -> Iterator[str]:
-    """Tell which names of events are nearly, but not quite, those of Roll's own."""
+    """Tell which names of events are nearly, but not quite, those of Roll's own.
+
+    Those of other frameworks count, too, also with `on_` before them.
+    """
     for name in names:
         if name in EVENTS:
             continue
         import difflib  # for an app with events of its own
 
-        for near in difflib.get_close_matches(name.lower(), EVENTS, n=1, cutoff=0.85):
+        bare = name.lower().removeprefix("on_")
+        bare = _FOREIGN.get(bare, bare)
+        for near in difflib.get_close_matches(bare, EVENTS, n=1, cutoff=0.85):
             yield f"listen({name!r}): Roll has no such event; did you mean {near!r}?"
 
 
