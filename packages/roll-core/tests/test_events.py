@@ -433,6 +433,26 @@ async def test_true_is_a_shortcut_to_response(client, app, event, asynchronous):
     assert seen == ["response"]
 
 
+@pytest.mark.parametrize("event", ["headers", "request"])
+@pytest.mark.parametrize("name", ["request", "response"])
+async def test_a_listener_that_returns_what_it_was_given_is_a_500_that_says_so(
+    client, app, event, name, caplog
+):
+    def go_on(response, request):
+        return {"request": request, "response": response}[name]
+
+    app.listen(event)(go_on)
+    assert (await client.get("/")).status == 500
+    [message] = caplog.messages
+    line = go_on.__code__.co_firstlineno
+    assert f"go_on ({__file__}:{line}) returns the {name.title()}: return" in message
+
+
+async def test_an_error_listener_may_return_the_response(client, app):
+    app.listen("error")(lambda request, response, error: response)
+    assert (await client.get("/")).status == 404
+
+
 async def test_headers_run_before_the_body_is_read(client, app):
     @app.listen("headers")
     async def note(request, response):

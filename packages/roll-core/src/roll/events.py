@@ -134,6 +134,14 @@ def _signature(listener: Listener) -> inspect.Signature | None:
         return None
 
 
+def named(function: Any) -> str:
+    """Name a function, and the place where it is written if that is known."""
+    function = inspect.unwrap(function)
+    name = getattr(function, "__qualname__", None) or repr(function)
+    code = getattr(function, "__code__", None)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
+
+
 def _reorder(listener: Listener, order: Sequence[int]) -> Listener:
     @functools.wraps(listener)
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -231,13 +239,25 @@ def names(wish: str | Sequence[str]) -> tuple[str, ...]:
 # Running
 
 
-async def run(listeners: Sequence[Listener], *arguments: Any) -> Any:
-    """Run listeners in order up to the first true result, which is returned."""
+async def run(
+    listeners: Sequence[Listener], request: Any, response: Any, *error: Any
+) -> Any:
+    """Run listeners in order up to the first true result, which is returned.
+
+    Raises:
+        TypeError: It is the request or the response, though there is no error: what
+            returns these in other frameworks lets the view run.
+    """
     for listener in listeners:
-        result = listener(*arguments)
+        result = listener(request, response, *error)
         if result is not None and inspect.isawaitable(result):
             result = await result
         if result:
+            if not error and (result is request or result is response):
+                raise TypeError(
+                    f"listener {named(listener)} returns the {type(result).__name__}: "
+                    "return True if it has answered, and nothing to go on"
+                )
             return result
     return None
 
