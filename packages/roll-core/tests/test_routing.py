@@ -500,6 +500,7 @@ async def test_the_kind_of_route_may_be_overridden(client, app):
         ("/{x}{y}/", [("/", "x", ""), ("", "y", ""), ("/", None, "")]),
         ("/{x:a:b}", [("/", "x", "a:b"), ("", None, "")]),
         ("/<a/b>", [("/<a/b>", None, "")]),
+        ("/100%/{x}", [("/100%/", "x", ""), ("", None, "")]),
         ("/{x:(?P<y>b)}", [("/", "x", "(?P<y>b)"), ("", None, "")]),
         ("/{x:[^/]{2}}b", [("/", "x", "[^/]{2}"), ("b", None, "")]),
         (r"/{x:\}+}/c", [("/", "x", r"\}+"), ("/c", None, "")]),
@@ -524,6 +525,9 @@ def test_a_path_is_split_into_its_parts(path, parts):
         ("/{x}}", "closes a brace that is not open"),
         ("/<id>/b", "'/<id>/b': write '{id}' instead of '<id>'"),
         ("/{x}/<int:id>", "write '{id:int}' instead of '<int:id>'"),
+        ("/x?y=1", "a path has no query; a view reads it from request.query"),
+        ("/{x}/#y", "a path has no fragment"),
+        ("/a%20b", "write what is percent-encoded as the text that it means"),
     ],
 )
 def test_a_path_that_cannot_be_split_says_why(path, problem):
@@ -634,6 +638,28 @@ async def test_a_start_warns_of_a_view_that_is_plain(app, caplog, extras):
     await app.open()
     await app.close()
     assert caplog.messages == warnings
+
+
+@pytest.mark.parametrize(
+    ("path", "oddity", "ours"),
+    [
+        ("/x/:name", ":name", "{name}"),
+        ("/:name/x", ":name", "{name}"),
+        ("/x/*", "*", "{path:path}"),
+        ("/x/**", "**", "{path:path}"),
+        ("/x/*rest", "*rest", "{rest:path}"),
+    ],
+)
+def test_a_placeholder_of_another_framework_is_likely_to_be_a_mistake(
+    app, path, oddity, ours
+):
+    app.route(path)(view)
+    for good in ("/items/{x}:cancel", "/a*b", "/:", "/{x:[*]}"):
+        app.route(good)(view)
+    assert app.find_mistakes() == [
+        f"'{path}' takes '{oddity}' as text: write '{ours}' for any value. "
+        f"The route is declared at {app.declarations[0].where}"
+    ]
 
 
 async def test_an_endpoint_made_by_hand_names_its_view_alone(client, app, caplog):

@@ -7,7 +7,7 @@ from .http11.upgrade import handshake
 from .routing import endpoints as ends
 from .routing.endpoints import NOT_FOUND, Declaration, Endpoint, Runner
 from .routing.matching import Routes, UnreachableRouteError
-from .routing.patterns import check_slash
+from .routing.patterns import check_slash, find_oddities
 from .routing.table import Draft
 from .typing import Upgrade
 
@@ -121,12 +121,14 @@ class Router:
     def find_oddities(self) -> Iterator[str]:
         """Tell what is likely to be a mistake, but keeps no app from starting."""
         for declaration in self.declarations:
-            endpoints = self._endpoints[declaration.path]
+            path, where = declaration.path, declaration.where
+            for oddity in find_oddities(path):
+                yield f"{oddity}. The route is declared at {where}"
             # A function may answer several methods.
             yield from dict.fromkeys(
                 oddity
                 for method in declaration.methods
-                for oddity in endpoints[method].find_oddities()
+                for oddity in self._endpoints[path][method].find_oddities()
             )
 
     def _match(self, path: str, added: Mapping[str, Endpoint], where: str) -> None:
