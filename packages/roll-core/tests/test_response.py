@@ -3,6 +3,7 @@
 import asyncio
 import io
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from roll import HttpError, Response
@@ -101,6 +102,7 @@ UNSENDABLE = {
     "object": (object, JSON),
     "generator": (lambda: (piece for piece in "ab"), "write an async generator"),
     "list_iterator": (lambda: iter(["a"]), "write an async generator"),
+    type(Path()).__name__: (lambda: Path("a.pdf"), "send it by roll.extensions.send"),
     "BytesIO": (lambda: io.BytesIO(b"a"), "send it by roll.extensions.send_file, or"),
 }
 

@@ -215,7 +215,7 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
     A number and any object that defines `__str__` are sent as their text.
 
     Raises:
-        TypeError: It is something else, such as a dict or an open file.
+        TypeError: It is something else, such as a dict, an open file or a path.
         UnicodeEncodeError: A string holds a lone surrogate.
     """
     if isinstance(body, (bytes, bytearray)):
@@ -224,7 +224,9 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
         return body.cast("B") if body.c_contiguous else body.tobytes()
     if body is None:
         return b""
-    if type(body).__str__ is _NO_TEXT and not isinstance(body, (int, float)):
+    if (
+        type(body).__str__ is _NO_TEXT and not isinstance(body, (int, float))
+    ) or hasattr(body, "__fspath__"):
         raise _unsendable(body)
     return str(body).encode()
 
@@ -237,7 +239,7 @@ def _unsendable(body: Any) -> TypeError:
             body.close()  # nobody awaits it, which would be a warning
     elif callable(body):
         advice = "call it"
-    elif hasattr(body, "read"):
+    elif hasattr(body, "read") or hasattr(body, "__fspath__"):
         advice = "send it by roll.extensions.send_file, or by an async generator"
     elif hasattr(body, "__next__"):
         advice = "write an async generator, with async def and yield"
