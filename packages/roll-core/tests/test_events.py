@@ -162,9 +162,43 @@ def test_listeners_run_as_added_but_for_before_and_after(entries, expected):
 def test_wishes_in_circles_are_an_error_that_names_who_wishes():
     circle = [entry("a", before="b"), entry("b", before="a")]
     with pytest.raises(
-        ValueError, match=r"of 'x' go in circles: a \(a\), b \(b\); leave"
+        ValueError, match=r"of 'x' go in circles: 'a' of a, 'b' of b; leave"
     ):
         solve("x", circle, lambda module: module)
+
+
+def test_a_circle_names_functions_and_where_they_are_written(app):
+    def first(request, response): ...
+
+    def second(response, request): ...
+
+    app.listen("request", before="*", after="*")(first)
+    with pytest.raises(ValueError, match="go in circles") as raised:
+        app.listen("request")(second)
+    lines = [each.__code__.co_firstlineno for each in (first, second)]
+    assert (
+        f"first ({__file__}:{lines[0]}), "
+        f"{second.__qualname__} ({__file__}:{lines[1]}); leave one out"
+    ) in str(raised.value)
+
+
+@pytest.mark.parametrize("wish", ["before", "after"])
+@pytest.mark.parametrize("wrong", [5, [5], None])
+def test_before_and_after_take_names(app, wish, wrong):
+    with pytest.raises(
+        TypeError, match=r"take names of extensions, or '\*': .* is none"
+    ):
+        app.listen("request", **{wish: wrong})(print)
+    with pytest.raises(TypeError, match=r"go_on .* is none"):
+        app.listen("request", **{wish: go_on})(go_on)
+
+
+def go_on(request, response): ...
+
+
+def test_before_and_after_are_given_by_name(app):
+    with pytest.raises(TypeError, match="positional argument"):
+        app.listen("request", "response")
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,7 @@ class Roll(_Parts, IdentityDict):
     def listen(
         self,
         name: str,
+        *,
         before: str | Sequence[str] = (),
         after: str | Sequence[str] = (),
     ) -> Callable[[L], L]:
@@ -250,7 +251,8 @@ class Roll(_Parts, IdentityDict):
             A decorator that gives back the function unchanged.
 
         Raises:
-            TypeError: The function cannot take the arguments of the event.
+            TypeError: The function cannot take the arguments of the event, or a name
+                is none.
             ValueError: `before` and `after` go in circles.
         """
         if not isinstance(name, str):

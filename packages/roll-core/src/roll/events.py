@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from typing import Any, NamedTuple
 
-from .logs import logger
+from .logs import logger, named
 from .tasks import EAGER
 from .typing import Listener
 
@@ -134,14 +134,6 @@ def _signature(listener: Listener) -> inspect.Signature | None:
         return None
 
 
-def named(function: Any) -> str:
-    """Name a function, and the place where it is written if that is known."""
-    function = inspect.unwrap(function)
-    name = getattr(function, "__qualname__", None) or repr(function)
-    code = getattr(function, "__code__", None)
-    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
-
-
 def _reorder(listener: Listener, order: Sequence[int]) -> Listener:
     @functools.wraps(listener)
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -196,7 +188,10 @@ def solve(
         passed = [one]
         while other := next((each for each in waiting if _precedes(each, one)), None):
             if other in passed:
-                circle = ", ".join(f"{name} ({one.module})" for one, name in waiting)
+                circle = ", ".join(
+                    named(one.call) + (f" of {name}" if name else "")
+                    for one, name in waiting
+                )
                 raise ValueError(
                     f"before= and after= of {event!r} go in circles: {circle}; leave "
                     f"one out, or add {ALL!r} to it, if it names a listener that has it"
@@ -232,8 +227,20 @@ def _means(wish: tuple[str, ...], name: str | None, same: tuple[str, ...]) -> bo
 
 
 def names(wish: str | Sequence[str]) -> tuple[str, ...]:
-    """Read `before=` or `after=`: one name, or several."""
-    return (wish,) if isinstance(wish, str) else tuple(wish)
+    """Read `before=` or `after=`: one name, or several.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    several = isinstance(wish, Iterable) and not isinstance(wish, str)
+    read: tuple[Any, ...] = tuple(wish) if several else (wish,)
+    for name in read:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"before= and after= take names of extensions, or {ALL!r}: "
+                f"{named(name)} is none"
+            )
+    return read
 
 
 # Running

@@ -463,8 +463,8 @@ class Request(IdentityDict):
         advice = ", or listen to `request`" if early else ""
         raise BodyNotLoadedError(
             HTTPStatus.INTERNAL_SERVER_ERROR,
-            "The body is not loaded: call `await request.load_body()`, or `load_form()` "
-            f"for a form, before{advice}",
+            "The body is not loaded: call `await request.load_body()`, "
+            f"or `load_form()` for a form, before{advice}",
         )
 
     @body.setter
