@@ -117,6 +117,42 @@ def test_a_view_takes_the_variables_of_its_route(app):
         app.route("/{name}")(view)
 
 
+@pytest.mark.parametrize(
+    ("path", "given", "problem"),
+    [
+        (
+            "/",
+            "(request, response)",
+            "'page'; a query is read by request.query.int('page')",
+        ),
+        (
+            "/{page}",
+            "(request, response, page)",
+            "'name'; a query is read by request.query.get('name')",
+        ),
+    ],
+)
+def test_a_query_is_no_argument_of_a_view(app, path, given, problem):
+    async def view(request, response, page: int, *others, name): ...
+
+    with pytest.raises(TypeError) as raised:
+        app.route(path)(view)
+    message = str(raised.value)
+    assert f"; its route gives {given}: missing a required " in message
+    assert message.endswith(problem)
+
+
+def test_a_variable_of_another_name_is_no_query(app):
+    async def view(request, response, title): ...
+
+    async def other(request, response): ...
+
+    with pytest.raises(TypeError, match=r"'title'\nThe route is declared"):
+        app.route("/{name}")(view)
+    with pytest.raises(TypeError, match=r"'name'\nThe route is declared"):
+        app.route("/{name}")(other)
+
+
 def test_a_decorator_may_take_a_variable_for_itself(app):
     async def inner(request, response, user): ...
 
@@ -546,6 +582,14 @@ async def hand_coroutine_on(request, response):
     return give_text(request, response)
 
 
+async def give_response(request, response):
+    return response
+
+
+async def give_error(request, response):
+    return HttpError(404)
+
+
 class GiveDict:
     async def on_get(self, request, response):
         return {}
@@ -568,6 +612,16 @@ def write_plainly(request, response):
             GiveDict,
             "view GiveDict.on_get ({where}) returns a value of type dict: "
             "set response.body or response.json instead",
+        ),
+        (
+            give_response,
+            "view give_response ({where}) returns its response: that is sent anyway, "
+            "return nothing",
+        ),
+        (
+            give_error,
+            "view give_error ({where}) returns a value of type HttpError: raise it "
+            "instead",
         ),
         (
             hand_coroutine_on,

@@ -331,7 +331,7 @@ class Roll(_Parts, IdentityDict):
                 else:
                     result = await endpoint.run(request, response)
                 if result is not None:
-                    raise endpoint.returned(result)
+                    raise endpoint.returned(result, response)
         except (Exception, asyncio.CancelledError) as error:
             if _cancels(error):
                 raise

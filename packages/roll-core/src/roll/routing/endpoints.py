@@ -187,13 +187,17 @@ class Endpoint:
         if _returns_nothing(self.view):
             yield f"{self} {_PLAIN}"
 
-    def returned(self, result: Any) -> TypeError:
+    def returned(self, result: Any, response: Any) -> TypeError:
         """Make the error that says that the view has returned something."""
         kind = f"a value of type {type(result).__name__}"
         advice = "set response.body or response.json instead"
         if inspect.iscoroutine(result):
             result.close()  # nobody awaits it, which would be a warning
             kind, advice = "a coroutine", "await it first"
+        elif result is response:
+            kind, advice = "its response", "that is sent anyway, return nothing"
+        elif isinstance(result, BaseException):
+            advice = "raise it instead"
         return TypeError(f"{self} returns {kind}: {advice}")
 
 
@@ -422,7 +426,20 @@ def check_variables(
             try:
                 signature.bind(None, None, **dict.fromkeys(names))
             except TypeError as error:
+                given = ", ".join(("request", second, *names))
                 raise TypeError(
-                    f"{view!r} takes {signature}; its route gives "
-                    f"({', '.join(('request', second, *names))}): {error}"
+                    f"{view!r} takes {signature}; its route gives ({given}): {error}"
+                    f"{_query_advice(signature, names)}"
                 ) from None
+
+
+def _query_advice(signature: inspect.Signature, names: Sequence[str]) -> str:
+    """Say how to read what a view requires beside what its route gives."""
+    others = [*signature.parameters.values()][2:]
+    if {*names}.issubset(each.name for each in others):  # else a name is misspelled
+        for each in others:
+            named = each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+            if named and each.default is each.empty and each.name not in names:
+                method = "int" if each.annotation in (int, "int") else "get"
+                return f"; a query is read by request.query.{method}({each.name!r})"
+    return ""
