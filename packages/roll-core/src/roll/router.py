@@ -75,7 +75,7 @@ class Router:
         if (check := getattr(kind, "check_extras", None)) is not None:
             check(extras)
         self.extras.update(getattr(kind, "EXTRAS", ()))
-        second = getattr(kind, "PARAMETER", "response")
+        second = _second(kind)
         handlers = ends.handlers(view, methods, second)
         if kind is not None:
             _check_methods(draft, handlers, kind.ALLOWED_METHODS)
@@ -91,9 +91,7 @@ class Router:
                 extras,
                 where,
                 path=path,
-                run=_runner(
-                    kind, ends.ready(handler, where, second), extras.get("timeout")
-                ),
+                run=_runner(kind, handler, where, extras.get("timeout")),
                 lazy_body=lazy_body,
                 limits=extras.get("limits"),
                 switches=kind is not None,
@@ -152,8 +150,19 @@ def _check_methods(
         )
 
 
-def _runner(kind: type[Upgrade] | None, view: Runner, timeout: float | None) -> Runner:
-    """Choose what stands before a view."""
+def _runner(
+    kind: type[Upgrade] | None, view: Runner, where: str, timeout: float | None
+) -> Runner:
+    """Make a view ready to be run, with what stands before it."""
+    run = ends.ready(view, where, _second(kind))
     if kind is not None:
-        return handshake(kind, view)
-    return view if timeout is None else ends.bounded(view, timeout)
+        return handshake(kind, run)
+    if timeout is not None:
+        return ends.bounded(run, timeout, ends.describe(view, where))
+    return run
+
+
+def _second(kind: type[Upgrade] | None) -> str:
+    """Name what a view gets beside the request."""
+    name: str = getattr(kind, "PARAMETER", "response")
+    return name

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ..errors import HttpError
 from ..limits import Limits
+from ..logs import logger
 from ..typing import View
 
 HTTP_METHODS = (
@@ -91,7 +92,7 @@ def ready(view: Runner, where: str, second: str = "response") -> Runner:
     async def run(request: Any, response: Any, **variables: Any) -> Any:
         result = call(request, response, **variables)
         if not inspect.isawaitable(result):
-            raise TypeError(f"{_named(view, where)} {_PLAIN}")
+            raise TypeError(f"{describe(view, where)} {_PLAIN}")
         return await result
 
     return run
@@ -116,7 +117,7 @@ def _signature(view: Any) -> inspect.Signature | None:
         raise TypeError(f"{view!r} is no view: it cannot be called") from None
 
 
-def _named(view: Any, where: str) -> str:
+def describe(view: Any, where: str) -> str:
     """Name a view, and the place of its declaration when that is known."""
     name = getattr(view, "__qualname__", None) or repr(view)
     return f"view {name} ({where})" if where else f"view {name}"
@@ -180,7 +181,7 @@ class Endpoint:
         """What `request.route.payload` shows."""
 
     def __str__(self) -> str:
-        return _named(self.view, self.where)
+        return describe(self.view, self.where)
 
     def find_oddities(self) -> Iterator[str]:
         """Tell what is likely to be a mistake of the view."""
@@ -297,19 +298,29 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
         )
 
 
-def bounded(view: Runner, seconds: float) -> Runner:
-    """Make the function that runs *view*, and raises HttpError 503 when it is late."""
+def bounded(view: Runner, seconds: float, name: str) -> Runner:
+    """Make the function that runs *view*, and raises HttpError 503 when it is late.
+
+    Args:
+        view: Ready to be run.
+        seconds: It may take.
+        name: For the log.
+    """
+
+    def late() -> HttpError:
+        logger.warning("%s took longer than its timeout=%s: 503", name, seconds)
+        return HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def run(request: Any, response: Any, **variables: Any) -> Any:
         try:
             async with asyncio.timeout(seconds) as timeout:
                 result = await view(request, response, **variables)
             if timeout.expired():  # and the view has answered instead of ending
-                raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
+                raise late()
         except TimeoutError as error:
             if not timeout.expired():
                 raise
-            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
+            raise late() from error
         else:
             return result
         finally:
