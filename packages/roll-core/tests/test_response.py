@@ -158,7 +158,25 @@ async def test_a_piece_that_has_no_text_cuts_the_stream(client, app, caplog):
 
     with pytest.raises(ConnectionError):
         await client.get("/")
-    assert "a body cannot be of type coroutine: await it" in caplog.text
+    assert "a piece of a body cannot be of type coroutine: await it" in caplog.text
+    where = app.declarations[0].where
+    assert f"the response is that of view {view.__qualname__} ({where})" in caplog.text
+
+
+async def test_a_piece_that_is_a_dict_is_no_json(client, app, caplog):
+    @app.route("/")
+    async def view(request, response):
+        response.body = stream()
+
+    async def stream():
+        yield {"a": 1}
+
+    with pytest.raises(ConnectionError):
+        await client.get("/")
+    assert (
+        "a piece of a body cannot be of type dict: give text or bytes, such as "
+        "json.dumps(...)"
+    ) in caplog.text
 
 
 async def test_the_log_names_no_view_where_none_was_found(client, app, caplog):

@@ -209,8 +209,8 @@ class Response:
     )
 
 
-def encode_body(body: Any) -> bytes | bytearray | memoryview:
-    """Turn a body that is not an async iterable into bytes.
+def encode_body(body: Any, piece: bool = False) -> bytes | bytearray | memoryview:
+    """Turn a body that is not an async iterable into bytes; or a *piece* of one.
 
     A number and any object that defines `__str__` are sent as their text.
 
@@ -227,11 +227,11 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
     if (
         type(body).__str__ is _NO_TEXT and not isinstance(body, (int, float))
     ) or hasattr(body, "__fspath__"):
-        raise _unsendable(body)
+        raise _unsendable(body, piece)
     return str(body).encode()
 
 
-def _unsendable(body: Any) -> TypeError:
+def _unsendable(body: Any, piece: bool) -> TypeError:
     """Make the error that says what to write instead of *body*."""
     if inspect.isawaitable(body):
         advice = "await it"
@@ -243,9 +243,12 @@ def _unsendable(body: Any) -> TypeError:
         advice = "send it by roll.extensions.send_file, or by an async generator"
     elif hasattr(body, "__next__"):
         advice = "write an async generator, with async def and yield"
+    elif piece:
+        advice = "give text or bytes, such as json.dumps(...)"
     else:
         advice = "set response.json, or give text or bytes"
-    return TypeError(f"a body cannot be of type {type(body).__name__}: {advice}")
+    what = "a piece of a body" if piece else "a body"
+    return TypeError(f"{what} cannot be of type {type(body).__name__}: {advice}")
 
 
 def read_length(value: object) -> int:

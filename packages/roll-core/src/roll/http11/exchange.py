@@ -104,6 +104,7 @@ async def _serve(
             connection.end(abort=True)
             await close_body(response.body)
             raise
+        _name_view(error, request)
         method, url = request.method, request.url
         report(error, "%s %s was cut short", method, url)
         if request.version == "1.0":  # the end of the connection may be the body's
@@ -249,8 +250,7 @@ async def _frame_error(
 
     What `response` listeners have added stays, and no listener runs twice.
     """
-    if request.endpoint.found:
-        error.add_note(f"the response is that of {request.endpoint}")
+    _name_view(error, request)
     await close_body(response.body)
     writer.drop_unsendable(response)
     if connection.switch is not None:
@@ -266,6 +266,11 @@ async def _frame_error(
         writer.drop_unsendable(response)
     set_error(response, as_http_error(request, error))
     return _frame(connection, request, response)
+
+
+def _name_view(error: BaseException, request: Request) -> None:
+    if request.endpoint.found:
+        error.add_note(f"the response is that of {request.endpoint}")
 
 
 async def _write_framed(
@@ -303,7 +308,7 @@ async def _write_stream(
                 await connection.disconnected()
             if connection.state == CLOSED:  # the view goes on, its client has left
                 return
-            data = encode_body(piece)
+            data = encode_body(piece, True)
             left -= len(data)
             if left < 0:
                 raise ValueError(f"the body passes its {framed.length} bytes")
