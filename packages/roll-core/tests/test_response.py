@@ -269,6 +269,12 @@ async def test_what_would_break_http_is_a_500_and_never_on_the_wire(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("status", [200, 201, 404])
+def test_a_redirect_has_a_status_of_one(status):
+    with pytest.raises(ValueError, match=f"redirect: {status} is none: give 302"):
+        Response(None, None).redirect = "/x", status
+
+
 @pytest.mark.parametrize("wrong", ["/elsewhere", "/x", ("/x", 302, 1)])
 def test_a_redirect_is_a_pair(wrong):
     response = Response(None, None)

@@ -200,6 +200,10 @@ class Response:
         if isinstance(target, str) or len(target) != 2:
             raise TypeError("redirect: give a pair of a location and a status")
         location, self.status = target
+        if self.status // 100 != 3:
+            raise ValueError(
+                f"redirect: {self.status} is none: give 302, or another 3xx"
+            )
         self.headers["Location"] = location
 
     redirect = property(
@@ -224,11 +228,14 @@ def encode_body(body: Any, piece: bool = False) -> bytes | bytearray | memoryvie
         return body.cast("B") if body.c_contiguous else body.tobytes()
     if body is None:
         return b""
-    if (
-        type(body).__str__ is _NO_TEXT and not isinstance(body, (int, float))
-    ) or hasattr(body, "__fspath__"):
+    if not has_text(body) or hasattr(body, "__fspath__"):
         raise _unsendable(body, piece)
     return str(body).encode()
+
+
+def has_text(value: object) -> bool:
+    """Whether the `str` of a value is what it means, not its `repr`."""
+    return type(value).__str__ is not _NO_TEXT or isinstance(value, (int, float))
 
 
 def _unsendable(body: Any, piece: bool) -> TypeError:
