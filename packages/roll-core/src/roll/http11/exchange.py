@@ -96,7 +96,11 @@ async def _serve(
                 if "finish" in app.hooks:
                     _finish(connection, request, response)
                 return await _hand_over(connection, switch)
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+        if isinstance(error, SystemExit):  # uvloop goes on, and asyncio does not
+            _name_view(error, request)
+            method, url = request.method, request.url
+            report(error, "%s %s exits: send SIGTERM to end a server", method, url)
         connection.end(abort=True)
         raise
     except BaseException as error:
