@@ -452,6 +452,12 @@ def test_a_route_that_a_table_gets_once_it_is_included_is_an_error(app, name):
     assert [draft.path for draft, _ in table.declared] == ["/a"]
 
 
+@pytest.mark.parametrize("wrong", [Roll(), view, None])
+def test_only_a_table_is_included(app, wrong):
+    with pytest.raises(TypeError, match=r"^include\(.*\): give a RouteTable$"):
+        app.include(wrong)
+
+
 def test_a_table_may_be_included_twice(app):
     table = RouteTable()
     table.get("/")(view)

@@ -214,8 +214,11 @@ class Roll(_Parts, IdentityDict):
         The table takes no more routes from then on; other apps may include it, too.
 
         Raises:
+            TypeError: It is no table.
             ValueError: As `route` does.
         """
+        if not isinstance(routes, RouteTable):
+            raise TypeError(f"include({routes!r}): give a RouteTable")
         if prefix.endswith("/"):
             raise ValueError(f"prefix={prefix!r}: leave the slash at its end out")
         routes.included = True

@@ -511,7 +511,7 @@ def _parse_segment(text: str, segment: list[str | Placeholder]) -> Piece:
         if not name.isidentifier():
             raise ValueError(f"{text!r}: {name!r} cannot be the name of a variable")
         names.append(name)
-        kinds.append(_find_kind(text, kind))
+        kinds.append(_find_kind(text, kind, name))
         shape += f"({kinds[-1].regex})"
     start = "".join(part for part in segment[:1] if isinstance(part, str))
     end = "".join(part for part in segment[-1:] if isinstance(part, str))
@@ -541,7 +541,7 @@ def _parse_segment(text: str, segment: list[str | Placeholder]) -> Piece:
     )
 
 
-def _find_kind(text: str, name: str) -> Kind:
+def _find_kind(text: str, name: str, variable: str) -> Kind:
     if not name:
         return KINDS["string"]
     if name in KINDS:
@@ -553,6 +553,8 @@ def _find_kind(text: str, name: str) -> Kind:
 
         near = difflib.get_close_matches(name, KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"types are {', '.join(KINDS)}"
+        if variable in KINDS:
+            hint = f"write {{{name}:{variable}}}"
         raise ValueError(f"{text!r}: {name!r} is no type; {hint}")
     try:
         expressions.check(name)
