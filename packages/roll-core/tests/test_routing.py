@@ -106,7 +106,9 @@ def test_a_view_that_yields_is_an_error(app):
     async def view(request, response):
         yield b"piece"
 
-    with pytest.raises(TypeError, match=r"it yields; set response\.body instead"):
+    place = f"{view.__qualname__} ({__file__}:{view.__code__.co_firstlineno})"
+    problem = f"{place} is no view: it yields; set response.body instead"
+    with pytest.raises(TypeError, match=re.escape(problem)):
         app.route("/")(view)
 
 

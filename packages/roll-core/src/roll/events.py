@@ -98,14 +98,12 @@ def bind(event: str, listener: Listener) -> Listener:
             or a generator function, which nobody iterates over.
     """
     if not callable(listener):
-        raise TypeError(f"{listener!r} cannot listen to {event!r}: give a function")
+        raise _cannot_listen(listener, event, "give a function")
     if inspect.isgeneratorfunction(listener) or inspect.isasyncgenfunction(listener):
-        raise TypeError(
-            f"{listener!r} cannot listen to {event!r}: it yields, and nothing of it "
-            "would run; make it two listeners"
-        )
+        problem = "it yields, and nothing of it would run; make it two listeners"
+        raise _cannot_listen(listener, event, problem)
     if event in PLAIN and inspect.iscoroutinefunction(listener):
-        raise TypeError(f"{listener!r} cannot listen to {event!r}: make it a plain def")
+        raise _cannot_listen(listener, event, "make it a plain def")
     arguments = EVENTS.get(event)
     if arguments is None or (signature := _signature(listener)) is None:
         return listener
@@ -120,11 +118,14 @@ def bind(event: str, listener: Listener) -> Listener:
     try:
         signature.bind(*arguments)
     except TypeError as error:
-        raise TypeError(
-            f"{listener!r} cannot listen to {event!r}: it takes {signature}, "
-            f"the event gives ({', '.join(arguments)})"
-        ) from error
+        given = f"the event gives ({', '.join(arguments)})"
+        problem = f"it takes {signature}, {given}"
+        raise _cannot_listen(listener, event, problem) from error
     return listener
+
+
+def _cannot_listen(listener: Any, event: str, problem: str) -> TypeError:
+    return TypeError(f"{named(listener)} cannot listen to {event!r}: {problem}")
 
 
 def _signature(listener: Listener) -> inspect.Signature | None:

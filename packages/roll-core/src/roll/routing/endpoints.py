@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ..errors import HttpError
 from ..limits import Limits
-from ..logs import logger
+from ..logs import logger, named
 from ..typing import View
 
 HTTP_METHODS = (
@@ -114,7 +114,7 @@ def _signature(view: Any) -> inspect.Signature | None:
     except ValueError:  # a builtin that does not tell
         return None
     except TypeError:
-        raise TypeError(f"{view!r} is no view: it cannot be called") from None
+        raise TypeError(f"{named(view)} is no view: it cannot be called") from None
 
 
 def describe(view: Any, where: str) -> str:
@@ -381,10 +381,10 @@ def handlers(
         chosen = (methods,) if isinstance(methods, str) else methods
         names = tuple(dict.fromkeys(name.upper() for name in chosen))
     if not names:
-        raise ValueError(f"{view!r}: methods is empty; name at least one")
+        raise ValueError(f"{named(view)}: methods is empty; name at least one")
     for name in names:
         if name not in HTTP_METHODS and name not in _OTHER_METHODS:
-            raise ValueError(f"{view!r}: {name!r} is no method that can be served")
+            raise ValueError(f"{named(view)}: {name!r} is no method that can be served")
     _check_signature(view, second)
     return dict.fromkeys(names, view)
 
@@ -394,7 +394,7 @@ def _class_handlers(
 ) -> dict[str, View]:
     if methods is not None:
         raise AttributeError(
-            f"{view!r}: methods={methods!r} goes with a function; "
+            f"{named(view)}: methods={methods!r} goes with a function; "
             "a class says it by its on_* functions"
         )
     instance = view()
@@ -404,7 +404,7 @@ def _class_handlers(
         if hasattr(instance, f"on_{method.lower()}")
     }
     if not found:
-        raise ValueError(f"{view!r} has no on_get, on_post or other on_* function")
+        raise ValueError(f"{named(view)} has no on_get, on_post or other on_* function")
     for handler in found.values():
         _check_signature(handler, second)
     return found
@@ -412,14 +412,17 @@ def _class_handlers(
 
 def _check_signature(view: Any, second: str) -> None:
     if inspect.isasyncgenfunction(view):
-        raise TypeError(f"{view!r} is no view: it yields; set response.body instead")
+        raise TypeError(
+            f"{named(view)} is no view: it yields; set response.body instead"
+        )
     signature = _signature(view)
     if signature is not None:
         try:
             signature.bind_partial(None, None)
         except TypeError:
             raise TypeError(
-                f"{view!r} takes {signature}; a view takes (request, {second}, ...)"
+                f"{named(view)} takes {signature}; "
+                f"a view takes (request, {second}, ...)"
             ) from None
 
 
@@ -439,7 +442,8 @@ def check_variables(
             except TypeError as error:
                 given = ", ".join(("request", second, *names))
                 raise TypeError(
-                    f"{view!r} takes {signature}; its route gives ({given}): {error}"
+                    f"{named(view)} takes {signature}; "
+                    f"its route gives ({given}): {error}"
                     f"{_query_advice(signature, names)}"
                 ) from None
 
@@ -449,8 +453,8 @@ def _query_advice(signature: inspect.Signature, names: Sequence[str]) -> str:
     others = [*signature.parameters.values()][2:]
     if {*names}.issubset(each.name for each in others):  # else a name is misspelled
         for each in others:
-            named = each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
-            if named and each.default is each.empty and each.name not in names:
+            is_one = each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+            if is_one and each.default is each.empty and each.name not in names:
                 method = "int" if each.annotation in (int, "int") else "get"
                 return f"; a query is read by request.query.{method}({each.name!r})"
     return ""
