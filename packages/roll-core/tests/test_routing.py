@@ -623,8 +623,8 @@ def write_plainly(request, response):
         ),
         (
             give_response,
-            "view give_response ({where}) returns its response: that is sent anyway, "
-            "return nothing",
+            "view give_response ({where}) returns a value of type Response: "
+            "set response.body or response.json instead, and return nothing",
         ),
         (
             give_error,
