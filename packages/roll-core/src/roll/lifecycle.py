@@ -94,9 +94,10 @@ class Lifecycle:
         self._loop = asyncio.get_running_loop()
         if self._closing.is_set():  # a start again, maybe in another loop
             self._closing = asyncio.Event()
-        for mistake in events.near_misses(self._app.hooks):
-            logger.warning("%s", mistake)
-        for mistake in self._app.router.find_mistakes():
+        app = self._app
+        for oddity in (*events.near_misses(app.hooks), *app.router.find_oddities()):
+            logger.warning("%s", oddity)
+        for mistake in app.router.find_mistakes():
             raise TypeError(mistake)
         try:
             await self._app.hook("startup")

@@ -220,6 +220,10 @@ class Response:
         if isinstance(target, str) or len(target) != 2:
             raise TypeError("redirect: give a pair of a location and a status")
         location, self.status = target
+        if self.status // 100 != 3:
+            raise ValueError(
+                f"redirect: {self.status} is none: give 302, or another 3xx"
+            )
         self.headers["Location"] = location
 
     redirect = property(
@@ -229,13 +233,13 @@ class Response:
     )
 
 
-def encode_body(body: Any) -> bytes | bytearray | memoryview:
-    """Turn a body that is not an async iterable into bytes.
+def encode_body(body: Any, piece: bool = False) -> bytes | bytearray | memoryview:
+    """Turn a body that is not an async iterable into bytes; or a *piece* of one.
 
     A number and any object that defines `__str__` are sent as their text.
 
     Raises:
-        TypeError: It is something else, such as a dict or an open file.
+        TypeError: It is something else, such as a dict, an open file or a path.
         UnicodeEncodeError: A string holds a lone surrogate.
     """
     if isinstance(body, (bytes, bytearray)):
@@ -244,12 +248,17 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
         return body.cast("B") if body.c_contiguous else body.tobytes()
     if body is None:
         return b""
-    if type(body).__str__ is _NO_TEXT and not isinstance(body, (int, float)):
-        raise _unsendable(body)
+    if not has_text(body) or hasattr(body, "__fspath__"):
+        raise _unsendable(body, piece)
     return str(body).encode()
 
 
-def _unsendable(body: Any) -> TypeError:
+def has_text(value: object) -> bool:
+    """Whether the `str` of a value is what it means, not its `repr`."""
+    return type(value).__str__ is not _NO_TEXT or isinstance(value, (int, float))
+
+
+def _unsendable(body: Any, piece: bool) -> TypeError:
     """Make the error that says what to write instead of *body*."""
     if inspect.isawaitable(body):
         advice = "await it"
@@ -257,13 +266,16 @@ def _unsendable(body: Any) -> TypeError:
             body.close()  # nobody awaits it, which would be a warning
     elif callable(body):
         advice = "call it"
-    elif hasattr(body, "read"):
+    elif hasattr(body, "read") or hasattr(body, "__fspath__"):
         advice = "send it by roll.extensions.send_file, or by an async generator"
     elif hasattr(body, "__next__"):
         advice = "write an async generator, with async def and yield"
+    elif piece:
+        advice = "give text or bytes, such as json.dumps(...)"
     else:
         advice = "set response.json, or give text or bytes"
-    return TypeError(f"a body cannot be of type {type(body).__name__}: {advice}")
+    what = "a piece of a body" if piece else "a body"
+    return TypeError(f"{what} cannot be of type {type(body).__name__}: {advice}")
 
 
 def read_length(value: object) -> int:
