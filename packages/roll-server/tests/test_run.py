@@ -60,6 +60,52 @@ def test_running_requests_are_answered_at_the_end(run):
     assert url.startswith("http://127.0.0.1:")
 
 
+def test_in_a_terminal_it_says_what_it_waits_for_and_that_it_has_ended(terminal):
+    at = terminal("shop", "--port", "0", "--graceful-timeout", "2.5")
+    at.read_until("Rolling on http://127.0.0.1:")
+    port = int(at.read_until("\n"))
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.recv(1000)
+        at.write("\x03")
+        at.read_until(
+            "Ending: waits for 1 connection, at most 2.5 s; "
+            "press Ctrl-C again to end at once\r\n"
+        )
+        at.read_until("shutdown listener\r\nBye.\r\n")
+    assert at.running.wait() == Exit.STOPPED
+
+
+FAILING = """
+@app.listen("shutdown")
+async def fail():
+    raise RuntimeError("no database")
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "raised"),
+    [
+        (FAILING, "RuntimeError: no database"),
+        (
+            f"{FAILING}{FAILING}",
+            "ExceptionGroup: ",
+        ),
+    ],
+    ids=["one", "two"],
+)
+def test_an_end_that_fails_is_one_line_beside_the_log(run, folder, source, raised):
+    with (folder / "shop.py").open("a") as file:
+        file.write(source)
+    running = run("shop", "--port", 0)
+    running.get()
+    assert running.stop() == Exit.FAILED
+    assert running.output.count("Traceback") == source.count("raise")
+    last = running.output.splitlines()[-1]
+    assert last.startswith(f"Error: the shutdown raised {raised}")
+    assert last.endswith("; the log says where")
+
+
 IPV4 = ("127.0.0.1",)
 IPV6 = ("::1",)
 
