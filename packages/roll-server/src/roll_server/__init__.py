@@ -13,7 +13,7 @@ from roll.typing import Extension
 
 from .signals import Signals, Stopped
 from .sockets import bind, url
-from .starting import STARTUP, StartFailed, start
+from .starting import IMPORTING, STARTUP, StartFailed, start
 from .stopping import StopFailed, stop
 
 __all__ = ["simple_server"]
@@ -38,6 +38,7 @@ def simple_server(
 
     Raises:
         OSError: The address cannot be had; the message names it.
+        RuntimeError: The command `roll` is importing the application.
         SystemExit: A listener of `startup` or `shutdown` raised. In another thread than
             the main one, what it raised comes instead.
         TypeError: *app* is no application, but its class, for one.
@@ -45,6 +46,11 @@ def simple_server(
     """
     if not isinstance(app, Roll):
         raise TypeError(f"simple_server({app!r}): give an application, such as Roll()")
+    if IMPORTING.get():
+        raise RuntimeError(
+            "simple_server() would serve while the command `roll` imports this module: "
+            'write it under `if __name__ == "__main__":`'
+        )
     say: Callable[[str], None] = _keep_quiet if quiet else _say
     sockets = bind(host, port, app.limits.backlog)
     server = Server(app, sockets)
