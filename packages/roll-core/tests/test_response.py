@@ -34,6 +34,12 @@ def test_an_unknown_status_is_an_error(status):
         Response(None, None).status = status
 
 
+@pytest.mark.parametrize("name", ["json", "html", "text"])
+def test_what_is_only_set_says_so_when_it_is_called_or_read(name):
+    with pytest.raises(AttributeError, match=rf"set: response\.{name} = \.\.\.$"):
+        getattr(Response(None, None), name)({"a": 1})
+
+
 def test_no_other_attribute_can_be_set():
     with pytest.raises(AttributeError):
         Response(None, None).reason = "OK"

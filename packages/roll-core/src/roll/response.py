@@ -1,9 +1,9 @@
 """Response: what a view answers: status, headers, cookies and body."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from .cookies import Cookies
 from .datastructures import Headers
@@ -31,6 +31,13 @@ _NO_TEXT: Any = object.__str__
 
 JSON_TYPE = "application/json; charset=utf-8"
 """The Content-Type of what is set as `json`."""
+
+
+def _only_set(name: str) -> Callable[["Response"], NoReturn]:
+    def read(self: "Response") -> NoReturn:
+        raise AttributeError(f"response.{name} can only be set: response.{name} = ...")
+
+    return read
 
 
 class Response:
@@ -199,19 +206,25 @@ class Response:
         else:
             self._headers["Content-Type"] = JSON_TYPE
 
-    json = property(None, _set_json, doc="Set the body, and its type, from an object.")
+    json = property(
+        _only_set("json"), _set_json, doc="Set the body, and its type, from an object."
+    )
 
     def _set_html(self, text: str) -> None:
         self.body = text
         self.headers["Content-Type"] = "text/html; charset=utf-8"
 
-    html = property(None, _set_html, doc="Set the body, and its type, to a page.")
+    html = property(
+        _only_set("html"), _set_html, doc="Set the body, and its type, to a page."
+    )
 
     def _set_text(self, text: str) -> None:
         self.body = text
         self.headers["Content-Type"] = "text/plain; charset=utf-8"
 
-    text = property(None, _set_text, doc="Set the body, and its type, to plain text.")
+    text = property(
+        _only_set("text"), _set_text, doc="Set the body, and its type, to plain text."
+    )
 
     def _get_redirect(self) -> tuple[str | None, HTTPStatus]:
         return self.headers.get("Location"), self.status
