@@ -953,68 +953,43 @@ async def test_a_misspelled_extra_keeps_the_app_from_starting():
 # Mounted apps
 
 
-async def test_a_mounted_app_shares_the_session_of_its_parent(app):
-    middle, inner = Roll(), Roll()
-
-    @inner.route("/count")
-    async def count(request, response):
-        request["session"]["count"] = request["session"].get("count", 0) + 1
-        response.json = request["session"]["count"]
-
-    @inner.route("/fail")
-    async def fail(request, response):
-        request["session"]["failed"] = True
-        raise HttpError(403)
+async def test_a_mounted_app_shares_the_session(app, client):
+    inner = Roll()
+    do(inner)(lambda session: session.update(inner=True))
 
     @inner.route("/off", session=False)
     async def off(request, response):
-        request["session"]["off"] = True
-
-    mount(middle, "/inner", inner)
-    mount(app, "/middle", middle)
-    async with Client(app) as client:
-        for number in 1, 2:
-            response = await client.get("/middle/inner/count")
-            assert (response.json, len(lines(response))) == (number, 1)
-            assert response.headers["Vary"] == "Cookie"
-        assert (await client.get("/middle/inner/fail")).status == 403
-        assert (await client.get("/middle/inner/off")).status == 500
-        assert (await client.get("/read")).json == {"count": 2, "failed": True}
-        assert lines(await client.get("/middle/inner/nothing")) == []
-
-
-async def test_an_error_page_of_a_mounted_app_reads_the_session(app):
-    inner = Roll()
+        dict(request["session"])
 
     @inner.listen("error")
-    async def greet(request, response, error):
-        response.json = dict(request["session"])
+    async def page(request, response, error):
+        response.json = request["session"].get("inner")
 
     mount(app, "/inner", inner)
-    async with Client(app) as client:
-        await client.post("/set", json={"name": "Ada"})
-        response = await client.get("/inner/nothing")
-        assert (response.status, response.json) == (404, {"name": "Ada"})
+    response = await client.get("/inner/do")
+    assert response.headers["Vary"] == "Cookie"
+    assert (await client.get("/read")).json == {"inner": True}
+    assert (await client.get("/inner/nowhere")).json is True
+    assert (await client.get("/inner/off")).status == 500
 
 
-async def test_another_session_of_a_mounted_app_needs_another_name(place):
-    app, middle = make_app(KEY), Roll()
-    mount(middle, "/inner", make_app(**place))
-    mount(app, "/middle", middle)
-    with pytest.raises(ValueError, match="cookie '__Host-session': give one"):
-        await app.open()
-
-
-async def test_a_mounted_app_may_have_sessions_of_its_own(app):
-    inner = make_app(KEY, cookie="inner")
+async def test_a_mounted_app_has_a_session_of_its_own(place, client):
+    app, inner = make_app(**place), make_app(KEY, cookie="inner", path="/inner")
     mount(app, "/inner", inner)
     async with Client(app) as client:
-        await client.post("/set", json={"who": "outer"})
-        assert (await client.get("/inner/read")).json == {}
-        (line,) = lines(await client.post("/inner/set", json={"who": "inner"}))
-        assert line.startswith("inner=")
-        assert (await client.get("/inner/read")).json == {"who": "inner"}
-        assert (await client.get("/read")).json == {"who": "outer"}
+        await client.post("/set", {"a": 1})
+        await client.post("/inner/set", {"b": 2})
+        assert [*client.cookies] == [NAME, "inner"]
+        assert (await client.get("/inner/read")).json == {"b": 2}
+        assert (await client.get("/read")).json == {"a": 1}
+
+
+async def test_a_session_of_its_own_needs_another_name():
+    app, inner, innermost = make_app(KEY), Roll(), make_app(KEY)
+    mount(app, "/inner", inner)
+    mount(inner, "/innermost", innermost)
+    with pytest.raises(ValueError, match="cookie '__Host-session': give one another"):
+        await app.startup()
 
 
 # Streams and WebSockets
