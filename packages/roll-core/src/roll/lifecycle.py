@@ -149,7 +149,9 @@ class Lifecycle:
             await self._app.hook("shutdown")
         finally:
             try:
-                await _wait_for(self._tasks, self._app.limits.shutdown)
+                # Those of a mounted app that fails alone may wait for its parent's end.
+                if self._parent is None or self.closing.is_set():
+                    await _wait_for(self._tasks, self._app.limits.shutdown)
             finally:
                 await self._close_stack()
 
@@ -226,8 +228,8 @@ class Lifecycle:
     ) -> "asyncio.Future[Any]":
         """See `Roll.keep`."""
         if self._parent is not None:
-            return self._parent.keep(task)
-        if asyncio.iscoroutine(task):
+            task = self._parent.keep(task)
+        elif asyncio.iscoroutine(task):
             task = asyncio.get_running_loop().create_task(task)
         elif not asyncio.isfuture(task):
             raise TypeError(f"keep({task!r}): give a task, or the coroutine to run")
