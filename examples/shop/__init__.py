@@ -36,8 +36,7 @@ def create_app():
     named_url(app)
     pages = templates(app, HERE / "templates", errors="error.html")
     pages.environment.filters["money"] = catalogue.money
-    pages.context(baskets.count_items)
-    pages.context(customers.add_customer)
+    pages.context(add_visitor)
     static(app, root=HERE / "static", session=False)
     resource(app)(database.db)
     background(app)(baskets.expire_baskets)
@@ -46,6 +45,16 @@ def create_app():
         app.include(part.routes)
     mount(app, "/admin", create_admin(), name="admin", share=["db"])
     return app
+
+
+async def add_visitor(request):
+    """Let every page show who is logged in, and how much is in the basket."""
+    if (request.route.payload or {}).get("session") is False:
+        return {}  # the error page of a file
+    return {
+        "customer": await customers.find_customer(request),
+        "item_count": await baskets.count_items(request),
+    }
 
 
 async def forbid_foreign_content(request, response):

@@ -39,10 +39,6 @@ async def find_customer(request):
     return await request.app["db"].fetchrow(query, *values)
 
 
-async def add_customer(request):
-    return {"customer": request.get("customer") or await find_customer(request)}
-
-
 def for_customers(view):
     """Ask for a login first."""
 

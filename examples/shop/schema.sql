@@ -27,5 +27,7 @@ CREATE TABLE IF NOT EXISTS orders (
 INSERT INTO products VALUES
     ('teapot', 'Teapot', 'Short and stout. It does not brew coffee.', 2450, 5),
     ('cup', 'Cup', 'For 200 ml of tea, or of coffee.', 690, 20),
+    ('sieve', 'Sieve', 'Of steel, so fine that no leaf comes through.', 1190, 12),
+    ('tray', 'Tray', 'Carries a teapot and four cups without a drop.', 3200, 3),
     ('tea', 'Green tea', 'A tin of 100 g, from the slopes of a quiet valley.', 890, 50)
 ON CONFLICT DO NOTHING;
