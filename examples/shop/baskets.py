@@ -16,9 +16,6 @@ from .customers import for_customers
 PAUSE = 60  # seconds between two looks for old baskets
 MOST = 99  # of one product
 
-# What `shop.js` asks for in place of a page: a template, and a block of it.
-FRAGMENTS = {"badge": ("base.html", "badge"), "lines": ("basket.html", "lines")}
-
 LINES = """
     SELECT slug, name, price, quantity, price * quantity AS total
     FROM basket_lines JOIN products ON slug = product WHERE basket = $1 ORDER BY name
@@ -77,14 +74,18 @@ async def put_in_basket(request, response, slug):
     else:
         delete = "DELETE FROM basket_lines WHERE basket = $1 AND product = $2"
         await db.execute(delete, basket, slug)
-    fragment = FRAGMENTS.get(request.headers.get("X-Fragment"))
-    if fragment is None:  # without JavaScript
+    if "X-Fragments" in request.headers:
+        response.html = await render_fragments(request)
+    else:  # without JavaScript
         response.redirect = request.app["url_for"]("show_basket"), 303
-        return
-    name, block = fragment
-    context = await read_lines(request)
-    pages = request.app["templates"]
-    await pages.render(request, response, name, block=block, **context)
+
+
+async def render_fragments(request):
+    """Give the parts of a page that show the basket; `shop.js` replaces them."""
+    text = request.app["templates"].text
+    badge = await text(request, "base.html", block="badge")
+    found = await read_lines(request)
+    return badge + await text(request, "basket.html", block="lines", **found)
 
 
 @routes.post("/checkout")
