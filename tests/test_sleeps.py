@@ -21,6 +21,7 @@ FILES = {
 # By file and function, all that may sleep, and why.
 PROGRAM = "a view that takes its time, in a program that runs as a process of its own"
 SLEEPS = {
+    "examples/shop/baskets.py": {"expire_baskets": "a task that looks now and then"},
     "examples/hello/__init__.py": {"blocks": "what the page `/download` is asked for"},
     "packages/roll-contract/tests/test_extension_contract.py": {
         "BAD": "an extension with a fault: the task that it leaves behind",

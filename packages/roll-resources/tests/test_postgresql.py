@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import os
-import pwd
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,104 +17,26 @@ import pytest
 from roll import Roll
 from roll.extensions import resource
 from roll_resources import states
-from roll_testing import LiveClient, patience, until, wait_until
+from roll_testing import LiveClient, patience, until
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "resources.md"
 
 
-def find(program):
-    """Find a program of PostgreSQL's server, which Debian keeps out of PATH."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return shutil.which(
-        program, path=os.pathsep.join([os.environ["PATH"], *map(str, folders)])
-    )
-
-
-INITDB, POSTGRES = find("initdb"), find("postgres")
+# It is run for the examples, too; outside of the repository there are none.
+servers = pytest.importorskip("examples.postgresql")
 
 # A server is no package of Python's: who has none can still run the other tests.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
-    not (INITDB and POSTGRES),
+    not servers.IS_INSTALLED,
     reason="PostgreSQL is not installed: apt-get install postgresql",
 )
 
 
-class Server:
-    """A PostgreSQL on a unix socket, in a folder of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.data = f"{folder}/data"
-        self.options = {"cwd": folder}
-        if os.getuid() == 0:  # PostgreSQL refuses to be root
-            user = pwd.getpwnam("nobody")
-            os.chown(folder, user.pw_uid, user.pw_gid)
-            self.options |= {"user": user.pw_uid, "group": user.pw_gid}
-            self.options["extra_groups"] = []
-        subprocess.run(
-            [INITDB, "--auth=trust", "--no-sync", "--username=shop", self.data],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            timeout=patience(120),
-            **self.options,
-        )
-
-    @property
-    def url(self):
-        return f"postgresql://shop@/postgres?host={self.folder}"
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [
-                *(POSTGRES, "-D", self.data, "-k", self.folder),
-                *("-c", "listen_addresses=", "-c", "fsync=off"),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **self.options,
-        )
-        wait_until(lambda: asyncio.run(self.accepts()), "the start of PostgreSQL")
-
-    async def accepts(self):
-        assert self.process.poll() is None, "PostgreSQL has ended"
-        with contextlib.suppress(OSError, asyncpg.CannotConnectNowError):
-            await (await asyncpg.connect(self.url)).close()
-            return True
-
-    def stop(self):
-        self.process.send_signal(2)  # SIGINT disconnects the clients
-        self.process.wait(timeout=patience(60))
-
-    async def others(self):
-        """Count the connections of others."""
-        connection = await asyncpg.connect(self.url)
-        try:
-            return await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE "
-                "backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            )
-        finally:
-            await connection.close()
-
-    async def has_no_others(self):
-        """Wait until no connection is left: the server may take a while."""
-
-        async def is_alone():
-            return await self.others() == 0
-
-        await until(is_alone, "the end of all connections", timeout=30)
-
-
 @pytest.fixture(scope="module")
 def postgresql():
-    with tempfile.TemporaryDirectory(prefix="roll-pg-") as folder:
-        server = Server(folder)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
+    with servers.run() as server:
+        yield server
 
 
 @pytest.fixture

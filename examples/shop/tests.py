@@ -1,0 +1,318 @@
+import asyncio
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+
+import asyncpg
+import pytest
+from roll_resources import states
+from roll_testing import Client, patience, until
+
+from examples import postgresql as servers
+from examples.redis_feed.tests import REDIS, redis_server  # noqa: F401  # a fixture
+from examples.shop import baskets, create_app
+
+# A server is no package of Python's: who has none can still run the other tests.
+# `.ci/run` installs it, so that nothing is skipped there.
+pytestmark = pytest.mark.skipif(
+    not (servers.IS_INSTALLED and REDIS),
+    reason="not installed: apt-get install postgresql redis-server",
+)
+
+ANN = {"name": "Ann", "password": "a long secret"}
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    with servers.run() as server:
+        yield server
+
+
+@pytest.fixture
+async def database(postgresql):
+    """A connection to a database without tables."""
+    connection = await asyncpg.connect(postgresql.url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def environment(postgresql, redis_server, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("DATABASE_URL", postgresql.url)
+    monkeypatch.setenv("REDIS_URL", redis_server[1])
+    monkeypatch.setenv("ADMIN_PASSWORD", "milk first")
+
+
+@pytest.fixture
+def app(environment, database):
+    return create_app()
+
+
+async def read(client, path):
+    response = await client.get(path, headers=BROWSER)
+    assert response.status == 200, response.body
+    return response.text
+
+
+async def order(client, product="teapot", quantity=2):
+    await client.post("/register", form=ANN)
+    await client.post(f"/basket/{product}", form={"quantity": quantity})
+    return await client.post("/checkout", follow_redirects=True)
+
+
+# The public part
+
+
+async def test_the_catalogue_leads_to_products(client):
+    page = await read(client, "/")
+    assert page.index("/products/cup") < page.index("/products/teapot")
+    page = await read(client, "/products/teapot")
+    assert "Short and stout" in page
+    assert "€ 24.50, 5 in stock" in page
+
+
+async def test_who_looks_has_no_session(client):
+    await client.get("/")
+    assert client.cookies == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "text"),
+    [
+        ("/products/coffee", "GET", 404, "There is no such product"),
+        ("/products/!", "GET", 404, "Not Found"),
+        ("/static/coffee.css", "GET", 404, "Not Found"),
+        ("/checkout", "GET", 405, "Method Not Allowed"),
+        ("/basket/tea", "POST", 403, "Cross-origin request refused"),
+        ("/admin/login", "POST", 403, "Cross-origin request refused"),
+    ],
+)
+async def test_an_error_has_a_page(client, caplog, path, method, status, text):
+    await client.post("/basket/tea", form={"quantity": 1})
+    headers = BROWSER | {"Origin": "https://elsewhere.example"}
+    response = await client.request(path, method, headers=headers)
+    assert response.status == status
+    assert f"<p>{text}</p>" in response.text
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("path", ["/", "/products.json", "/static/shop.css"])
+async def test_pages_json_and_files_are_compressed(client, path):
+    plain = await client.get(path)
+    response = await client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(response.body) == plain.body
+
+
+async def test_a_basket_is_kept(client):
+    await client.post("/basket/tea", form={"quantity": 3})
+    response = await client.post("/basket/cup", form={"quantity": 1})
+    assert (response.status, response.headers["Location"]) == (303, "/basket")
+    assert "Basket (4)" in await read(client, "/")
+    assert "€ 33.60" in await read(client, "/basket")
+    await client.post("/basket/tea", form={"quantity": 0})
+    await client.post("/basket/cup", form={"quantity": 2})
+    assert "Basket (2)" in await read(client, "/")
+
+
+async def test_a_script_gets_the_parts_that_have_changed(client):
+    headers, form = {"X-Fragments": "1"}, {"quantity": 2}
+    response = await client.post("/basket/tea", form=form, headers=headers)
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert re.findall("id=.*", response.text) == [
+        'id="badge" href="/basket">Basket (2)</a>',
+        'id="lines">',
+    ]
+    assert "€ 17.80" in response.text
+    assert "<html" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "quantity", "status"),
+    [("tea", "-1", 400), ("tea", "100", 400), ("tea", "a", 400), ("coffee", "1", 404)],
+)
+async def test_what_cannot_be_in_a_basket_is_refused(client, path, quantity, status):
+    response = await client.post(f"/basket/{path}", form={"quantity": quantity})
+    assert response.status == status
+
+
+# Customers and orders
+
+
+async def test_who_orders_logs_in_first_and_keeps_the_basket(client, database):
+    await client.post("/basket/teapot", form={"quantity": 2})
+    response = await client.post("/checkout", follow_redirects=True)
+    assert "Please log in first" in response.text
+    response = await client.post("/register", form=ANN, follow_redirects=True)
+    assert "Welcome, Ann" in response.text
+    assert "Basket (2)" in response.text
+    response = await client.post("/checkout", follow_redirects=True)
+    assert "you have ordered for € 49.00" in response.text
+    assert "<td>2 Teapot</td>" in response.text
+    assert "you have ordered" not in await read(client, "/orders")
+    assert "It is empty" in await read(client, "/basket")
+    stock = await database.fetchval("SELECT stock FROM products WHERE slug = 'teapot'")
+    assert stock == 3
+
+
+async def test_too_many_are_not_sold(client, database):
+    response = await order(client, quantity=6)
+    assert "please take less" in response.text
+    assert "Basket (6)" in response.text
+    assert await database.fetchval("SELECT count(*) FROM orders") == 0
+
+
+async def test_two_clicks_are_one_order(client, database):
+    await client.post("/register", form=ANN)
+    await client.post("/basket/tea", form={"quantity": 1})
+    await asyncio.gather(*(client.post("/checkout") for _ in range(4)))
+    assert await database.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def test_a_password_is_checked(client):
+    await client.post("/register", form=ANN)
+    await client.post("/logout")
+    assert (await client.post("/login", form=ANN)).status == 303
+    for form in (ANN | {"password": "another one"}, ANN | {"name": "Bob"}):
+        response = await client.post("/login", form=form)
+        assert (response.status, response.text) == (403, "Wrong name or password")
+    assert (await client.post("/register", form=ANN)).status == 409
+
+
+@pytest.mark.parametrize(
+    "form", [{"name": ""}, {"name": "a\0"}, {"name": "a" * 51}, {"password": "short"}]
+)
+async def test_a_name_and_a_password_have_bounds(client, form):
+    assert (await client.post("/register", form=ANN | form)).status == 400
+
+
+async def test_a_logout_everywhere_ends_all_sessions(app, client):
+    await client.post("/register", form=ANN)
+    other = Client(app)  # the fixture starts and stops the app
+    await other.post("/login", form=ANN)
+    assert "Orders of Ann" in await read(other, "/")
+    await client.post("/logout-everywhere")
+    for each in (client, other):
+        assert "Orders of Ann" not in await read(each, "/")
+    await other.post("/login", form=ANN)
+    assert "Orders of Ann" in await read(other, "/")
+
+
+# The admin site
+
+
+def token_of(page):
+    return re.search('name="csrf_token" value="(.*?)"', page)[1]
+
+
+async def log_in(client):
+    form = {"password": "milk first"}
+    form["csrf_token"] = token_of(await read(client, "/admin/login"))
+    response = await client.post("/admin/login", form=form, follow_redirects=True)
+    return response.text
+
+
+async def test_the_admin_site_has_a_login_of_its_own(client):
+    await client.post("/register", form=ANN)
+    response = await client.get("/admin")
+    assert (response.status, response.headers["Location"]) == (303, "/admin/login")
+    assert (await client.get("/admin/static/shop.css")).status == 200
+    token = token_of(await read(client, "/admin/login"))
+    form = {"password": "wrong", "csrf_token": token}
+    response = await client.post("/admin/login", form=form, headers=BROWSER)
+    assert response.status == 403
+    assert "<title>Shop: admin</title>" in response.text
+    assert "Wrong password" in response.text
+    assert "<h1>Products</h1>" in await log_in(client)
+
+
+async def test_nobody_is_admin_without_a_password(client, monkeypatch):
+    monkeypatch.delenv("ADMIN_PASSWORD")
+    assert (await client.post("/admin/login", form={"password": ""})).status == 403
+
+
+async def test_the_admin_changes_prices(client):
+    token = token_of(await log_in(client))
+    form = {"price": 1999, "stock": 7}
+    path = "/admin/products/teapot"
+    response = await client.post(path, form=form)
+    assert (response.status, response.text) == (403, "Missing or wrong CSRF token")
+    form["csrf_token"] = token
+    response = await client.post(path, form=form, follow_redirects=True)
+    assert "Teapot is changed" in response.text
+    assert "€ 19.99, 7 in stock" in await read(client, "/products/teapot")
+    for wrong in ({"price": 0}, {"stock": 10**12}):
+        assert (await client.post(path, form=form | wrong)).status == 400
+
+
+async def test_the_admin_sees_orders_and_nobody_keeps_the_page(client):
+    await order(client)
+    assert "<td>Ann</td><td>2 Teapot</td>" in await log_in(client)
+    response = await client.get("/admin")
+    assert response.headers["Cache-Control"] == "no-store"
+    await client.post("/admin/logout", form={"csrf_token": token_of(response.text)})
+    assert (await client.get("/admin")).status == 303
+
+
+# Beside the requests
+
+
+@pytest.fixture
+def short_pause(monkeypatch):
+    monkeypatch.setattr(baskets, "PAUSE", 0.01)
+
+
+async def test_old_baskets_are_removed_also_after_a_failure(
+    short_pause, app, client, database, caplog
+):
+    await client.post("/basket/tea", form={"quantity": 1})
+    await database.execute("ALTER TABLE basket_lines RENAME TO lost")
+    await until(lambda: states(app)["expire_baskets"] != "running")
+    await database.execute("ALTER TABLE lost RENAME TO basket_lines")
+    age = "UPDATE basket_lines SET changed = now() - interval '2 days'"
+    await database.execute(age)
+
+    async def is_empty():
+        return await database.fetchval("SELECT count(*) FROM basket_lines") == 0
+
+    await until(is_empty, "the next run", timeout=30)
+    assert "expire_baskets" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "roll_server run examples.shop:app --workers 2 --port 0",
+        "gunicorn examples.shop:app -k roll_gunicorn.Worker -w 2 -b 127.0.0.1:0",
+    ],
+    ids=["roll run", "gunicorn"],
+)
+def test_workers_start_at_the_same_time_and_serve(environment, database, command):
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-W", "error", "-m", *command.split()],
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                break
+        with urllib.request.urlopen(
+            f"{found[0]}/products.json", timeout=patience(30)
+        ) as response:
+            assert len(json.load(response)) == 5
+        process.terminate()
+        rest, _ = process.communicate(timeout=patience(60))
+    finally:
+        process.kill()
+    assert (process.returncode, "Traceback" in rest) == (0, False), rest
