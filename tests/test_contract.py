@@ -12,6 +12,9 @@ from roll_contract import ExtensionContract
 SETTINGS = {
     "content_negociation": {"imports": ["mimetype_match", "six"]},
     "content_negotiation": {"imports": ["mimetype_match", "six"]},
+    # Another app each time: none is mounted twice.
+    "mount": {"options": property(lambda test: {"prefix": "/a", "subapp": Roll()})},
+    "session": {"options": {"secret": "a key of 32 bytes, for the tests"}},
     "simple_server": {"serves": True},
     "websockets_store": {"imports": ["websockets"]},
 }

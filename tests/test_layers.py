@@ -74,6 +74,7 @@ PUBLIC_MODULES = {
     *("roll.plugins", "roll.preferences", "roll.routing", "roll.tasks"),
     "roll.typing",
     "roll.http11.writer",  # for another transport, and for clients
+    "roll.response",  # what a body is, for who changes it
 }
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.

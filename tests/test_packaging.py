@@ -190,8 +190,10 @@ def test_extras_of_the_meta_package_have_the_others():
     extras = project(META)["optional-dependencies"]
     assert named(extras["testing"]) == {"roll-testing"}
     assert named(extras["gunicorn"]) == {"roll-gunicorn"}
+    assert named(extras["redis"]) == {"roll-session[redis]"}
     brought = named(project(META)["dependencies"]) | named(extras["all"])
-    assert brought == PACKAGES.keys() - {META, "roll-core"} | {"roll-core[fast]"}
+    with_extras = {"roll-core[fast]", "roll-session[redis]"}
+    assert brought == PACKAGES.keys() - {META, "roll-core"} | with_extras
 
 
 def installed_with(*wanted):
@@ -217,10 +219,11 @@ def needs_of(name, extra):
 def test_pip_install_roll_brings_neither_pytest_nor_gunicorn():
     brought = installed_with("roll")
     assert {"roll-core", "httptools", "orjson", "click", "websockets"} <= brought
-    assert brought & {"pytest", "gunicorn"} == set()
+    assert brought & {"pytest", "gunicorn", "redis"} == set()
     assert "pytest" in installed_with("roll[testing]")
     assert "gunicorn" in installed_with("roll[gunicorn]")
-    assert installed_with("roll[all]") >= {*PACKAGES, "pytest", "gunicorn"}
+    assert "redis" in installed_with("roll[redis]")
+    assert installed_with("roll[all]") >= {*PACKAGES, "pytest", "gunicorn", "redis"}
 
 
 @each_package

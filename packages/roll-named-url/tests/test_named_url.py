@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from roll import Query, Roll, Routes, RouteTable
-from roll.extensions import named_url
+from roll.extensions import mount, named_url
 
 
 @pytest.fixture
@@ -563,6 +563,32 @@ def test_a_query_that_is_no_dict_of_texts_is_an_error(app, query):
     add(app, "/hello", "hello")
     with pytest.raises(TypeError, match=r"^'hello': query"):
         named_url(app)("hello", query=query)
+
+
+# Mounted apps
+
+
+def test_names_of_mounted_apps_stand_behind_that_of_the_mount(app):
+    shop, api, any_label = Roll(), Roll(), Roll()
+    mount(app, "/my shop", shop, name="shop")
+    mount(shop, "/v1", api, name="api", host="api.example.org")
+    mount(shop, subapp=any_label, name="any", host="*.example.org")
+    for each in (shop, api, any_label):
+        add(each, "/users/{id}", "user")
+    url_for = named_url(app)
+    assert url_for("shop:user", {"a": "b"}, id=7) == "/my%20shop/users/7?a=b"
+    assert url_for("shop:api:user", id=7) == "//api.example.org/my%20shop/v1/users/7"
+    assert named_url(shop)("user", id=7) == "/my%20shop/users/7"
+    assert named_url(api)("user", id=7) == "/my%20shop/v1/users/7"
+    add(app, "/mine", "shop:mine")
+    add(shop, "/inside", "mine")
+    assert url_for("shop:mine") == "/mine"
+    with pytest.raises(ValueError, match=r"'any:user': the app is at \*\.example\.org"):
+        url_for("shop:any:user", id=7)
+    with pytest.raises(ValueError, match="no route has the name 'usr'; did you mean"):
+        url_for("shop:usr")
+    with pytest.raises(ValueError, match="no route has the name 'shp:user'"):
+        url_for("shp:user")
 
 
 # Extras

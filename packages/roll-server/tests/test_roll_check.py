@@ -190,3 +190,20 @@ async def view(request, response): ...
     status, output, errors = check("shop")
     assert (status, errors) == (1, "")
     assert output.startswith("/x: compressed= is unknown; did you mean compress=? ")
+
+
+def test_a_mistake_of_a_mounted_app_is_told(check, tmp_path):
+    (tmp_path / "shop.py").write_text("""
+from roll import Roll
+from roll.extensions import mount
+app, admin = Roll(), Roll()
+mount(app, "/admin", admin)
+admin.listen("reqest")(print)
+admin.listen("request", after="absent")(print)
+""")
+    status, output, errors = check("shop")
+    assert (status, errors) == (1, "")
+    assert output == (
+        "builtins.print listens to request after 'absent', which is not installed\n"
+        "listen('reqest'): Roll has no such event; did you mean 'request'?\n"
+    )

@@ -103,3 +103,18 @@ def test_a_plugin_may_add_protocols_and_commands(plugins, tmp_path):
     (info / "entry_points.txt").write_text("[roll.plugins]\nboth = both\n")
     assert "both 1.0" in plugins().stdout
     assert "protocols: echo; commands: greet\n" in plugins().stdout
+
+
+def test_it_lists_the_listeners_of_mounted_apps(plugins, tmp_path):
+    (tmp_path / "mall.py").write_text(
+        "from roll import Roll\nfrom roll.extensions import mount\n"
+        "from shop import app as shop, first\n"
+        "app = Roll()\nmount(app, '/shop', shop)\n"
+    )
+    done = plugins("mall:app")
+    assert (done.returncode, done.stderr) == (0, "")
+    _, _, listed = done.stdout.partition(
+        "\nListeners of startup in the app at /shop:\n"
+    )
+    assert listed.splitlines()[0] == "  application: shop.first"
+    assert "\nListeners of route:find:\n  subapps: roll_subapps." in done.stdout

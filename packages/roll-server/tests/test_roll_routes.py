@@ -168,3 +168,46 @@ def test_what_cannot_be_told_says_why(shop, arguments, status, message):
     code, output = ask(*[each.format(shop) for each in arguments])
     assert code == status
     assert message in output
+
+
+MALL = """
+from roll import Roll
+from roll.extensions import mount
+
+app, shop, api = Roll(), Roll(), Roll()
+mount(app, "/shop", shop)
+mount(shop, "/api", api, host="api.example.org")
+
+async def view(request, response, **variables): ...
+
+app.route("/{page}/{x}")(view)
+for each in (shop, api):
+    each.route("/u/{name}")(view)
+"""
+
+
+@pytest.fixture
+def mall(shop, tmp_path):
+    name = f"mall_{shop}"
+    (tmp_path / f"{name}.py").write_text(MALL)
+    return name
+
+
+def test_routes_of_mounted_apps_are_listed_with_the_whole_path(mall):
+    status, output = ask(mall)
+    assert (status, [line.split()[1] for line in output.splitlines()]) == (
+        0,
+        ["/{page}/{x}", "/shop/u/{name}", "api.example.org/shop/api/u/{name}"],
+    )
+
+
+def test_a_path_may_lead_into_a_mounted_app(mall, tmp_path):
+    where = tmp_path / f"{mall}.py"
+    assert ask(mall, "--explain", "/shop/u/ada") == (
+        0,
+        "/shop/u/ada leads to /shop/u/{name} with name='ada':\n"
+        f"  GET  {mall}.view  {where}:13\n"
+        "The others do not answer:\n"
+        "  /{page}/{x}                        it ends before 'ada'\n"
+        "  api.example.org/shop/api/u/{name}  it is for the host 'api.example.org'\n",
+    )

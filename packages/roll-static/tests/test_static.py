@@ -1672,3 +1672,14 @@ def test_the_same_prefix_twice_is_a_mistake(app, root):
     static(app, root=root)
     with pytest.raises(ValueError, match="prefix='/static/' is served already: "):
         static(app, root=root)
+
+
+def test_other_keywords_are_extras_of_the_route(served):
+    app = Roll()
+    static(app, root=served, session=False)
+    assert app.declarations[0].extras == {"name": "static", "session": False}
+
+
+def test_a_misspelled_option_is_no_extra(served):
+    with pytest.raises(TypeError, match="hiddenn= is unknown; did you mean hidden="):
+        static(Roll(), root=served, hiddenn=True)

@@ -134,6 +134,10 @@ class Roll(_Parts, IdentityDict):
         self.prefix = ""
         """What stands before the paths of this app in those of its parent, or of the
         proxy before it."""
+        self.host = ""
+        """The host at which its parent has it; empty when the host does not matter."""
+        self.mounted: list[Roll] = []
+        """The apps that are mounted in this one, in order."""
         self.absent: dict[str, str] = {}
         """What the KeyError of `app[key]` says while the key is not there."""
 
@@ -306,8 +310,12 @@ class Roll(_Parts, IdentityDict):
         """Make the protocol of a new connection, for `loop.create_server`."""
         return self.HttpProtocol(self)
 
-    async def __call__(self, request: Request, response: Response) -> None:
-        """Run one request: listeners and view, errors included."""
+    async def __call__(self, request: Request, response: Response) -> Response:
+        """Run one request: listeners and view, errors included.
+
+        Returns:
+            What is to be sent: *response*, or that of an app which it was handed to.
+        """
         hooks = self.hooks
         try:
             endpoint: Endpoint | None
@@ -327,7 +335,7 @@ class Roll(_Parts, IdentityDict):
                 else:
                     result = await endpoint.run(request, response)
                 if result is not None:
-                    raise endpoint.returned(result)
+                    response = endpoint.returned(result)
         except (Exception, asyncio.CancelledError) as error:
             if _cancels(error):
                 raise
@@ -339,6 +347,7 @@ class Roll(_Parts, IdentityDict):
                 if _cancels(error):
                     raise
                 await self.answer_error(request, response, error)
+        return response
 
     async def _prepare(self, request: Request, response: Response) -> Endpoint | None:
         """Load the body, and run what listens before the view.

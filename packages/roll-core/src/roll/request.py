@@ -2,11 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
+from . import events
 from .cookies import Cookies
 from .datastructures import (
     Files,
@@ -23,7 +25,7 @@ from .http11.parser import Head
 from .jsontext import decode_json, encode_json
 from .limits import Limits
 from .routing.endpoints import NOT_FOUND, UNDECODABLE, Endpoint, Route
-from .typing import App, Connection
+from .typing import App, Connection, Listener
 
 if TYPE_CHECKING:
     from .forms.multipart import Multipart
@@ -42,6 +44,9 @@ def _is_utf8(url: bytes) -> bool:
 # A field begins behind a line end, and its value holds none.
 _COOKIE = re.compile(rb"\ncookie:([^\r]*+)", re.IGNORECASE)
 
+
+_STREAMED = ("_decoded", "_form", "_files")
+"""What a body that is not kept was read into: it cannot be read again."""
 
 BY_HAND = Head()
 """What a request that was made by hand has for a message."""
@@ -122,6 +127,7 @@ class Request(IdentityDict):
         "content",
         "decoder",
         "message",
+        "parent",
         "protocol",
         "variables",
     )
@@ -141,6 +147,8 @@ class Request(IdentityDict):
         self.app = app
         self.protocol = protocol
         self._parts: App | type[Parts] = Parts if app is None else app
+        self.parent: Request | None = None
+        """The request that this one was made of by `hand_to`."""
         self.message: Head = BY_HAND
         """The head of the message as it was read; an empty one without a message."""
         self.content: Body | None = None
@@ -160,6 +168,58 @@ class Request(IdentityDict):
         self._headers: Headers | None = None
         self._cookies: Cookies | None = None
         self._query: Query | None = None
+
+    # Other apps
+
+    def hand_to(
+        self, app: App, path: str, found: tuple[Endpoint, dict[str, Any]] | None = None
+    ) -> "Request":
+        """Make a request of the same message for another app, such as a mounted one.
+
+        It shares head, body and connection, and what listeners have set of them. Its
+        dict begins as a copy.
+
+        Args:
+            app: Its routes, classes and limits hold.
+            path: What the other app is asked for.
+            found: What answers there, and the values of its placeholders, where they
+                were looked up already.
+        """
+        if self._path is None:
+            self._read_target()
+        request: Request = app.Request(app, self.protocol)
+        request.parent = self
+        request.message, request.content = self.message, self.content
+        request.decoder, request._body = self.decoder, self._body
+        request._method, request._host = self._method, self._host
+        request._fields, request._headers = self._fields, self._headers
+        request._path, request._query_string = path, self._query_string
+        if found is not None:
+            request._endpoint, request.variables = found
+        if self.content is not None and self._body is None:  # it may have been read
+            for name in _STREAMED:
+                if hasattr(self, name):
+                    setattr(request, name, getattr(self, name))
+        request.update(self)
+        return request
+
+    def hook(self, name: str, *arguments: Any) -> Awaitable[Any]:
+        """Run the listeners of an event of this request, as `Roll.hook` does.
+
+        Those of its app are the first, then those of the apps that have handed it on.
+        Each gets the request as its app has it.
+        """
+        listeners: list[Listener] = []
+        request: Request | None = self
+        while request is not None:
+            app: App = request.app  # type: ignore[assignment]  # there is one to listen
+            if name in app.hooks:
+                heard = app.hooks[name]
+                listeners += [partial(each, request, *arguments) for each in heard]
+            request = request.parent
+        if not listeners:
+            return events.NOTHING
+        return events.start(name, listeners, (), {}, app.keep)
 
     # The request line
 
@@ -346,9 +406,8 @@ class Request(IdentityDict):
         try:
             return self._remote_addr
         except AttributeError:
-            self._remote_addr = None
-            if self.protocol is not None:
-                self._remote_addr = self.protocol.remote_addr
+            source = self.parent or self.protocol  # a parent may know better
+            self._remote_addr = None if source is None else source.remote_addr
             return self._remote_addr
 
     @remote_addr.setter
@@ -370,8 +429,11 @@ class Request(IdentityDict):
         try:
             return self._scheme
         except AttributeError:
-            secure = self.protocol is not None and self.protocol.secure
-            self._scheme = "https" if secure else "http"
+            if self.parent is not None:
+                self._scheme = self.parent.scheme
+            else:
+                secure = self.protocol is not None and self.protocol.secure
+                self._scheme = "https" if secure else "http"
             return self._scheme
 
     @scheme.setter
@@ -423,11 +485,12 @@ class Request(IdentityDict):
         """Let listeners look up what answers; the router does where none knows."""
         if self.app is None:
             return NOT_FOUND, {}
+        path, method = self._path, self._method or self.message.method
         for listener in self.app.hooks.get("route:find", ()):
-            if found := listener(self.path, self):
+            if found := listener(path, self):
                 endpoint, variables = found
                 return endpoint, variables
-        endpoint, variables = self.app.router.find(self.path, self.method)
+        endpoint, variables = self.app.router.find(path, method)
         return endpoint, variables
 
     def _look_up_again(self) -> None:

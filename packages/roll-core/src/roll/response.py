@@ -173,6 +173,26 @@ class Response:
             self._cookies = Cookies() if self.app is None else self.app.Cookies()
         return self._cookies
 
+    def hand_to(self, request: Any) -> "Response":
+        """Make this the response to *request*, which was handed to another app.
+
+        What is set so far stays. The connection sends this response then.
+
+        Returns:
+            The response itself, or one of the app's own class.
+        """
+        app, response = request.app, self
+        if type(self) is not app.Response:
+            response = app.Response(app, self.protocol)
+            response._status, response.body = self._status, self.body
+            response.headers.update(self.headers)
+            response.cookies.update(self.cookies)
+            self.finished = True  # the other one has this to do
+        response.app = app
+        if self.protocol is not None:
+            self.protocol.request, self.protocol.response = request, response
+        return response
+
     @property
     def has_cookies(self) -> bool:
         """Whether any cookie is set, without making the jar."""

@@ -23,6 +23,10 @@ class Connection(Protocol):
     """The client's address, as the socket gives it."""
     transport: Any
     """The `asyncio.Transport`, also once it is lost."""
+    request: Any
+    """The message being served; where it was handed to another app, as that has it."""
+    response: Any
+    """The response to it, which will be sent."""
     switch: Any
     """What takes over once a 101 is written; None for a usual response."""
 
@@ -93,8 +97,8 @@ class App(Protocol):
     ) -> "asyncio.Future[Any]":
         """Hold on to a task until it is done; the shutdown waits for it."""
 
-    async def __call__(self, request: Any, response: Any) -> None:
-        """Run one request."""
+    async def __call__(self, request: Any, response: Any) -> Any:
+        """Run one request; give the response that is to be sent."""
 
     async def answer_error(
         self, request: Any, response: Any, error: BaseException

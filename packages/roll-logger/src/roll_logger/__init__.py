@@ -19,7 +19,7 @@ from .output import LOGGER, Output, RequestIdFilter, current_request_id
 __all__ = ["RequestIdFilter", "current_request_id", "logger"]
 
 KEY = "roll_logger"
-"""Under it a request keeps its `Exchange`, and an app that it has a logger."""
+"""Under it an app keeps that it has a logger."""
 
 LEFT = 499
 """The status of what was never answered, as nginx writes it."""
@@ -106,6 +106,8 @@ class RequestLog:
         self._write = write
         self._field = field
         self._early = early
+        # Its own, as the requests of a mounted app have what its parent keeps in them.
+        self._key = f"{KEY}.{id(self)}"
 
     async def open(self) -> None:
         """Open the output."""
@@ -150,10 +152,10 @@ class RequestLog:
 
     def _begin(self, request: Request, response: Response) -> Exchange:
         """Start to follow a request, at the first event of it that comes here."""
-        if KEY in request:
-            return cast(Exchange, request[KEY])
+        if self._key in request:
+            return cast(Exchange, request[self._key])
         self._output.open()  # the app runs already when the extension is called late
-        exchange = request[KEY] = Exchange(request.method)
+        exchange = request[self._key] = Exchange(request.method)
         if self._field is not None:
             exchange.request_id = _choose_id(request.headers.list(self._field))
             response.headers[self._field] = exchange.request_id

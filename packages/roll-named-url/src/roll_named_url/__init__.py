@@ -95,6 +95,7 @@ class Names:
         self._app = app
         self._routes: dict[str, list[Named]] = {}
         self._seen = 0  # declarations
+        self._mounted: dict[str, Names] = {}
 
     def read_routes(self) -> None:
         """Read the names of routes that were declared since the last time.
@@ -120,6 +121,9 @@ class Names:
             raise TypeError(f"url_for({name!r}): give a name, such as {hint!r}")
         self.read_routes()  # a listener that answers before ours ends the event
         if name not in self._routes:
+            mount, colon, rest = str(name).partition(":")
+            if colon and mount in self._app.get("subapps", {}):
+                return self._write_mounted(mount, rest, query, variables)
             raise ValueError(
                 f"no route has the name {name!r}{_hint(name, self._routes)}"
             )
@@ -134,6 +138,27 @@ class Names:
         url = _write(self._app, name, route, variables)
         text = _write_query(name, query or {})
         return f"{url}?{text}" if text else url
+
+    def _write_mounted(
+        self,
+        mount: str,
+        name: str,
+        query: Mapping[str, Any] | None,
+        variables: dict[str, Any],
+    ) -> str:
+        """Write the URL of a route of a mounted app.
+
+        Raises:
+            ValueError: The app is mounted for any label of a host.
+        """
+        subapp = self._app["subapps"][mount]
+        if subapp.host.startswith("*"):
+            raise ValueError(
+                f"'{mount}:{name}': the app is at {subapp.host}, which may be any host"
+            )
+        names = self._mounted.setdefault(mount, Names(subapp))
+        url = names.write(name, query, variables)
+        return f"//{subapp.host}{url}" if subapp.host and url[:2] != "//" else url
 
 
 # Names
@@ -210,7 +235,8 @@ def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> 
     for key, value in variables.items():
         if value is None or isinstance(value, (bytes, bytearray, dict)):
             raise TypeError(f"{name!r}: {key}={value!r}: give what can be a text")
-    path = url = ""
+    path = ""
+    url = quote(app.root_path, safe=_PATH_SAFE)
     for literal, variable, _ in route.parts:
         text = "" if variable is None else str(variables[variable])
         path += literal + text

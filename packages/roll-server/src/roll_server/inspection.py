@@ -18,11 +18,23 @@ from roll.routing import split_path
 # Routes
 
 
+def list_apps(app: Roll, root: str = "") -> Iterator[tuple[Roll, str]]:
+    """Give an app and those that are mounted in it, each with what is before its paths.
+
+    That is the path of the app, behind its host if it is mounted at one.
+    """
+    yield app, root
+    for subapp in app.mounted:
+        above = f"{subapp.host}{app.root_path}" if subapp.host else root
+        yield from list_apps(subapp, above + subapp.prefix)
+
+
 def list_routes(app: Roll, at: str | None = None) -> Iterator[tuple[str, ...]]:
     """Give methods, path, view and place of each route, or of those *at* a pattern."""
-    for path, methods, view, _, where in app.declarations:
-        if at in (None, path):
-            yield ",".join(methods), path, describe(view), where
+    for each, root in list_apps(app):
+        for path, methods, view, _, where in each.declarations:
+            if at in (None, root + path):
+                yield ",".join(methods), root + path, describe(view), where
 
 
 def decode(target: str) -> str | None:
@@ -49,15 +61,18 @@ class Match(NamedTuple):
 
 def explain(app: Roll, path: str) -> Match:
     """Find which pattern answers *path*, as it is decoded, and why others do not."""
-    endpoints, variables = app.routes.match(path)
-    pattern = next(iter(endpoints.values())).path if endpoints else None
-    patterns = dict.fromkeys(each.path for each in app.declarations)
-    others = [(each, _refuse(app, each, path)) for each in patterns if each != pattern]
-    return Match(pattern, variables, others)
+    request = app.Request(app, None)
+    request.path = path
+    pattern = request.endpoint.path  # a mounted app's, too
+    others = dict.fromkeys(row[1] for row in list_routes(app) if row[1] != pattern)
+    reasons = [(each, _refuse(app, each, path)) for each in others]
+    return Match(pattern, request.variables, reasons)
 
 
 def _refuse(app: Roll, pattern: str, path: str) -> str:
     """Tell why a pattern does not answer a path, which another one may do."""
+    if not pattern.startswith("/"):
+        return f"it is for the host {pattern.partition('/')[0]!r}"
     if _takes(app, pattern, path):
         return "it fits, and is less specific"
     pieces = split(pattern)
@@ -164,9 +179,9 @@ def find_all(app: Roll | None) -> Iterator[str]:
     # An original `roll`, and plugins that do not load, are told by every command.
     yield from _misfits()
     yield from _twice()
-    if app is not None:
-        yield from _absent(app)
-        yield from app.find_mistakes()
+    for each, _ in list_apps(app) if app is not None else ():
+        yield from _absent(each)
+        yield from each.find_mistakes()
 
 
 def _misfits() -> Iterator[str]:

@@ -5,7 +5,7 @@ from itertools import groupby
 import click
 
 from .columns import show
-from .inspection import list_listeners, list_plugins
+from .inspection import Heard, list_apps, list_listeners, list_plugins
 from .loading import load
 from .options import APPLICATION
 from .settings import command
@@ -23,11 +23,17 @@ def plugins(app: str | None, factory: bool, **others: object) -> None:
     show(list_plugins())
     if app is None:
         return
-    for event, heard in groupby(list_listeners(load(app, factory)), lambda h: h.event):
-        click.echo(f"\nListeners of {event}:")
-        for each in heard:
-            line = f"  {each.owner or 'application'}: {each.listener}"
-            for wish in each.wishes:
-                unknown = "" if wish.installed else " (not installed)"
-                line += f", {wish.kind} {wish.name}{unknown}"
-            click.echo(line)
+    for each, root in list_apps(load(app, factory)):
+        place = f" in the app at {root}" if root else ""
+        for event, heard in groupby(list_listeners(each), lambda h: h.event):
+            click.echo(f"\nListeners of {event}{place}:")
+            for one in heard:
+                click.echo(f"  {_describe(one)}")
+
+
+def _describe(heard: Heard) -> str:
+    line = f"{heard.owner or 'application'}: {heard.listener}"
+    for wish in heard.wishes:
+        unknown = "" if wish.installed else " (not installed)"
+        line += f", {wish.kind} {wish.name}{unknown}"
+    return line

@@ -1,6 +1,8 @@
 """static and send_file: the files of a folder, and files that a view sends."""
 
 import asyncio
+import difflib
+import inspect
 import math
 import os
 import re
@@ -48,6 +50,7 @@ def static(
     immutable: bool | str | re.Pattern[str] = False,
     hidden: bool = False,
     ttl: float = 0.5,
+    **extras: Any,
 ) -> None:
     """Serve the files of a folder, and of those under it, to GET and HEAD.
 
@@ -71,9 +74,10 @@ def static(
             folder. `.well-known` (RFC 8615) is always served.
         ttl: Seconds for which what was seen on the disk is believed; 0 to look each
             time.
+        extras: Those of the route, for other extensions, such as `session=False`.
 
     Raises:
-        TypeError: An option has another type.
+        TypeError: An option has another type, or an extra nearly the name of one.
         ValueError: *prefix* is no path, or has a placeholder, or is served already;
             *root* is there and no folder; *default_index* is no name; *cache_control*
             has a line end; *immutable* is no regular expression; *ttl* is negative.
@@ -85,8 +89,9 @@ def static(
     prefix = _check_prefix(prefix)
     _check_type("name", name, str, "the name of the route")
     _check_type("hidden", hidden, bool, "True or False")
+    _check_extras(extras)
     pattern = f"{prefix}{{path:path}}"
-    if any(declared.path == pattern for declared in app.declarations):
+    if any(at.path == pattern and "GET" in at.methods for at in app.declarations):
         raise ValueError(
             f"prefix={prefix!r} is served already: give another, or call static once"
         )
@@ -115,14 +120,14 @@ def static(
             entry.reading.pop(coding, None)
             read.set()
 
-    @app.route(pattern, name=name)
+    @app.route(pattern, name=name, **extras)
     async def serve_file(request: Request, response: Response, path: str) -> None:
         entry = cache.get(path)
         if entry is None:
             variants = await in_thread(folder.find, path)
             if variants is None:
                 # Made of the names that were found, so that it leads nowhere else.
-                target = prefix + "/".join(folder.split(path)) + "/"
+                target = f"{app.root_path}{prefix}{'/'.join(folder.split(path))}/"
                 return _redirect(response, target, request.query_string)
             entry = cache.get(path) or cache.add(path, variants)
         coding = choose_coding(request.headers.get("ACCEPT-ENCODING"), entry.sizes)
@@ -169,6 +174,13 @@ def _check_type(option: str, value: object, kind: Any, wanted: str) -> None:
     # True is an int, and no number that anybody means.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{option}={value!r}: give {wanted}")
+
+
+def _check_extras(extras: Mapping[str, Any]) -> None:
+    options = inspect.signature(static).parameters
+    for extra in extras:
+        for near in difflib.get_close_matches(extra, options, n=1, cutoff=0.8):
+            raise TypeError(f"static: {extra}= is unknown; did you mean {near}=?")
 
 
 def _check_prefix(prefix: str) -> str:

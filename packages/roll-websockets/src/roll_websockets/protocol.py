@@ -376,11 +376,11 @@ class WSProtocol(Connection):
             try:
                 await self._finish(code)
             finally:
-                await self._app.hook("websocket_disconnect", self.request, self)
+                await self.request.hook("websocket_disconnect", self)
 
     async def _serve(self, view: View, variables: dict[str, Any]) -> None:
         async with asyncio.timeout(self.OPEN_TIMEOUT):
-            await self._app.hook("websocket_connect", self.request, self)
+            await self.request.hook("websocket_connect", self)
         await view(self.request, self, **variables)
 
     def _report(self, error: BaseException) -> CloseCode:

@@ -23,6 +23,7 @@ from ..response import (
     set_error,
 )
 from ..tasks import EAGER, is_cancelled
+from ..typing import App
 from . import sockets, writer
 from .body import Body
 from .parser import Refusal
@@ -73,7 +74,7 @@ def start(connection: HttpConnection) -> None:
     connection.task = asyncio.Task(serving, loop=loop, context=context)
     if "finish" in connection.app.hooks:
         # For a task that is cancelled before its first step.
-        end = partial(_finish, connection, request, response)
+        end = partial(_finish, request, response)
         connection.task.add_done_callback(end, context=context)
 
 
@@ -84,6 +85,8 @@ async def _serve(
     app = connection.app
     try:
         await app.__call__(request, response)  # half the time of `app(...)`
+        # It may be the response of another app, to which the request was handed.
+        response = connection.response  # type: ignore[assignment]
         if not _write_usual(connection, request, response):
             await connection.write()
         if connection.writable is not None:
@@ -93,8 +96,9 @@ async def _serve(
             switch, connection.switch = connection.switch, None
             # A listener may have refused it since.
             if connection.remaining >= 0 and response._status in INTERIM:
-                if "finish" in app.hooks:
-                    _finish(connection, request, response)
+                request = connection.request  # type: ignore[assignment]
+                if "finish" in app.hooks or request.parent is not None:
+                    _finish(request, response)
                 return await _hand_over(connection, switch)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         connection.end(abort=True)
@@ -102,7 +106,7 @@ async def _serve(
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             connection.end(abort=True)
-            await close_body(response.body)
+            await close_body(connection.response.body)  # type: ignore[union-attr]
             raise
         method, url = request.method, request.url
         report(error, "%s %s was cut short", method, url)
@@ -110,11 +114,14 @@ async def _serve(
             return connection.end(abort=True)
         connection.remaining = -1  # the answers before it are sent
     finally:
+        request = connection.request  # type: ignore[assignment]
+        response = connection.response  # type: ignore[assignment]
         # With what was raised, a task holds on to its frames, and to the connection.
         connection.request = connection.response = None
         connection.task = connection.switch = None
-        if "finish" in app.hooks:  # before the next request begins
-            _finish(connection, request, response)
+        # Before the next request begins.
+        if "finish" in app.hooks or request.parent is not None:
+            _finish(request, response)
     state = connection.state
     if state is not VIEW and state >= LINGERING:  # to order them takes longer
         return
@@ -131,16 +138,11 @@ async def _serve(
         connection.advance()
 
 
-def _finish(
-    connection: HttpConnection,
-    request: Request,
-    response: Response,
-    task: object = None,
-) -> None:
+def _finish(request: Request, response: Response, task: object = None) -> None:
     """Run the `finish` listeners, once, when a request has ended."""
     if not response.finished:
         response.finished = True
-        connection.app.hook("finish", request, response)
+        request.hook("finish", response)
 
 
 def _more_comes(connection: HttpConnection, content: Body | None) -> bool:
@@ -257,7 +259,8 @@ async def _frame_error(
         for name in connection.switch.fields:
             response.headers.pop(name, None)
     if not response.failed:
-        await connection.app.answer_error(request, response, error)
+        app: App = request.app  # type: ignore[assignment]  # it has been served
+        await app.answer_error(request, response, error)
         try:
             return _frame(connection, request, response)
         except Exception as second:  # nor can what listeners made of it

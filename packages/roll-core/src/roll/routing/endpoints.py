@@ -179,14 +179,21 @@ class Endpoint:
     def __str__(self) -> str:
         return _named(self.view, self.where)
 
-    def returned(self, result: Any) -> TypeError:
-        """Make the error that says that the view has returned something."""
+    def returned(self, result: Any) -> Any:
+        """Refuse what the view has returned.
+
+        A subclass may give a response instead: it is sent in place of the one that
+        `run` was given.
+
+        Raises:
+            TypeError: It is not None.
+        """
         kind = f"a value of type {type(result).__name__}"
         advice = "set response.body or response.json instead"
         if inspect.iscoroutine(result):
             result.close()  # nobody awaits it, which would be a warning
             kind, advice = "a coroutine", "await it first"
-        return TypeError(f"{self} returns {kind}: {advice}")
+        raise TypeError(f"{self} returns {kind}: {advice}")
 
 
 async def _not_found(request: Any, response: Any) -> None:

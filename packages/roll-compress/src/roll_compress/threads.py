@@ -1,0 +1,21 @@
+"""Threads for what takes long: compressing and inflating hold no lock of Python's."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1, "roll-compress")
+
+
+async def in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Run a function off the loop: at most as many at once as there are CPUs."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_threads(), function, *arguments)

@@ -1,0 +1,67 @@
+"""flash and flashes: messages for the next page that a visitor sees."""
+
+from typing import Any
+
+from roll import Request
+
+from .sessions import Session
+
+KEY = "_flashes"
+MOST = 20
+"""Messages that are kept; the oldest go."""
+LONGEST = 1000
+"""Characters of one."""
+
+
+def session_of(request: Request) -> Session:
+    """Give the session of a request.
+
+    Raises:
+        RuntimeError: It has none.
+    """
+    session = request.get("session")
+    if not isinstance(session, Session):
+        raise RuntimeError(
+            "the request has no session: call session(app, secret) before extensions "
+            "and listeners that need one"
+        )
+    return session
+
+
+def flash(request: Request, message: str, category: str = "info") -> None:
+    """Keep a message until a page shows it, which may be after a redirect.
+
+    Args:
+        request: Of the visitor.
+        message: Text, of 1,000 characters at most.
+        category: A word of yours, such as `"error"`.
+
+    Raises:
+        RuntimeError: There is no session, or the head of the response is sent.
+        TypeError: The message or the category is not a string.
+        ValueError: One is too long.
+    """
+    for text in (message, category):
+        if not isinstance(text, str):
+            raise TypeError(f"flash({text!r}): give a string")
+        if len(text) > LONGEST:
+            raise ValueError(
+                f"flash: {len(text)} characters, and {LONGEST} are the most: keep long "
+                "texts elsewhere"
+            )
+    session = session_of(request)
+    kept: list[Any] = session.get(KEY, [])
+    session[KEY] = [*kept, [category, message]][-MOST:]
+
+
+def flashes(request: Request) -> list[tuple[str, str]]:
+    """Give the messages of a visitor, with their categories first, and forget them.
+
+    Raises:
+        RuntimeError: There is no session, or there are some, and the head of the
+            response is sent.
+    """
+    session = session_of(request)
+    if not session.get(KEY):
+        return []
+    return [(category, message) for category, message in session.pop(KEY)]
