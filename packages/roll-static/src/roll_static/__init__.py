@@ -91,7 +91,7 @@ def static(
     _check_type("hidden", hidden, bool, "True or False")
     _check_extras(extras)
     pattern = f"{prefix}{{path:path}}"
-    if any(declared.path == pattern for declared in app.declarations):
+    if any(at.path == pattern and "GET" in at.methods for at in app.declarations):
         raise ValueError(
             f"prefix={prefix!r} is served already: give another, or call static once"
         )
