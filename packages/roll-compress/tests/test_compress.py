@@ -11,7 +11,7 @@ import pytest
 import roll_compress.codings
 import roll_compress.threads
 from roll import HttpError, Request, Response, Roll
-from roll.extensions import compress, static
+from roll.extensions import compress, mount, static
 from roll_testing import Client, exchange
 
 brotli = import_module("brotli")
@@ -579,34 +579,70 @@ def test_a_misspelled_extra_is_noticed(app):
     assert "did you mean compress=?" in str(app.find_mistakes())
 
 
-# Mounted apps: their responses know them, and the routes found are theirs
+# Mounted apps
 
 
-async def answer_inside(app, inner):
-    """Run the `response` listeners of an app for what a mounted one has answered."""
-    request, response = Request(app, None), Response(inner, None)
-    request.headers["ACCEPT-ENCODING"] = "gzip"
-    response.text = TEXT
-    await app.hook("response", request, response)
-    return response.headers.get("Content-Encoding")
+@pytest.fixture
+def inner(app):
+    """An app that is mounted in one that is mounted in *app*."""
+    middle, inner = Roll(), Roll()
+    mount(middle, "/inner", inner)
+    mount(app, "/middle", middle)
+    return inner
 
 
-async def test_one_call_on_the_outermost_app_does_for_all(app):
-    inner, innermost = Roll(), Roll()
-    inner.parent, innermost.parent = app, inner
-    assert await answer_inside(app, inner) == "gzip"
-    assert await answer_inside(app, innermost) == "gzip"
+async def test_one_call_on_the_outermost_app_does_for_all(app, inner):
+    serve(inner.parent)
+    serve(inner)
+    for path in "/middle", "/middle/inner":
+        response, coding = await ask(app, path=path)
+        assert (response.inflated, coding) == (TEXT.encode(), "gzip")
+        assert response.headers.list("Vary") == ["Accept-Encoding"]
 
 
-async def test_a_mounted_app_that_compresses_itself_is_left_alone(app):
-    inner, innermost = make_app(), Roll()
-    inner.parent, innermost.parent = app, inner
-    assert await answer_inside(app, inner) is None
-    assert await answer_inside(app, innermost) is None
+async def test_an_error_of_a_mounted_app_is_compressed(app, inner):
+    @inner.listen("error")
+    async def explain(request, response, error):
+        response.text = TEXT
+
+    response, coding = await ask(app, path="/middle/inner/nothing")
+    assert (response.status, coding) == (404, "gzip")
+
+
+async def test_the_extras_of_the_routes_of_a_mounted_app_hold(app, inner):
+    serve(inner, extras={"compress": False})
+    serve(inner, path="/any", extras={"compress": True}, Content_Type="image/png")
+    assert is_untouched(*await ask(app, path="/middle/inner"))
+    assert (await ask(app, path="/middle/inner/any"))[1] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"codings": ["br"]}, "br"),
+        ({"minimum": 2 * len(TEXT)}, ""),
+        ({"types": ["image/*"]}, ""),
+    ],
+)
+async def test_of_two_apps_that_compress_the_inner_one_decides(
+    app, inner, options, expected
+):
+    compress(inner.parent, **options)
+    serve(app)
+    serve(inner.parent)
+    serve(inner)
+    assert (await ask(app, "gzip, br;q=0.9"))[1] == "gzip"
+    for path in "/middle", "/middle/inner":
+        response, coding = await ask(app, "gzip, br;q=0.9", path)
+        assert (response.inflated, coding) == (TEXT.encode(), expected)
 
 
 async def test_a_response_of_no_app_is_compressed(app):
-    assert await answer_inside(app, None) == "gzip"
+    request, response = Request(app, None), Response(None, None)
+    request.headers["ACCEPT-ENCODING"] = "gzip"
+    response.text = TEXT
+    await app.hook("response", request, response)
+    assert response.headers["Content-Encoding"] == "gzip"
 
 
 # Off the loop

@@ -13,7 +13,7 @@ import pytest
 import roll_compress.codings
 import roll_compress.inflating
 from roll import Limits, Request, Roll
-from roll.extensions import compress, decompress
+from roll.extensions import compress, decompress, mount
 from roll_compress.inflating import inflate
 from roll_testing import Client, connect, exchange, settle, turns, until
 
@@ -514,6 +514,20 @@ async def test_no_request_is_kept_in_a_circle(app, coding, path, how):
         await until(lambda: not any(type(one) is Request for one in gc.get_objects()))
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("called", [1, 2])
+async def test_a_body_for_a_mounted_app_is_inflated_once(app, called):
+    inner = make_app() if called == 2 else Roll()
+    if called == 1:
+        declare(inner)
+    mount(app, "/inner", inner)
+    body = gzip.compress(TEXT)
+    for path in "/", "/lazy", "/load":
+        response = await send(app, body, path=f"/inner{path}")
+        assert (response.status, response.body) == (200, TEXT)
+    assert (await send(app, body, path="/inner/raw")).body == body
+    assert (await send(app, body, path="/inner/small")).status == 413
 
 
 async def test_both_extensions_go_together(app):

@@ -355,10 +355,10 @@ BAD = {
             """
             from inspect import iscoroutinefunction
             listen = app.listen
-            def only_coroutines(name, before=(), after=()):
+            def only_coroutines(name, **order):
                 def add(listener):
                     if iscoroutinefunction(listener):
-                        listen(name, before, after)(listener)
+                        listen(name, **order)(listener)
                     return listener
                 return add
             app.listen = only_coroutines

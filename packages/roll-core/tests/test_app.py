@@ -226,6 +226,13 @@ def test_an_error_of_an_unknown_status_is_a_value_error(status):
         HttpError(status)
 
 
+@pytest.mark.parametrize("message", ["not found", b"x"])
+def test_the_status_of_an_error_comes_first(message):
+    with pytest.raises(ValueError, match="it comes first, as in ") as raised:
+        HttpError(message)
+    assert str(raised.value).endswith(f"HttpError(404, {message!r})")
+
+
 async def test_a_subclass_of_http_error_may_skip_init(client, app):
     class Teapot(HttpError):
         def __init__(self):

@@ -267,3 +267,8 @@ def test_a_year_has_four_digits(year):  # RFC 6265, section 4.1.1
     cookies.set("a", "b", expires=datetime(year, 1, 2))
     (date,) = re.findall("Expires=([^;]*)", str(cookies["a"]))
     assert re.fullmatch(r"\w{3}, \d\d Jan \d{4} 00:00:00 GMT", date), date
+
+
+def test_a_value_that_is_no_string_says_what_to_write():
+    with pytest.raises(TypeError, match=r"^cookie 'a': its value is int: write str\("):
+        Cookies().set("a", 1)

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import gc
 import logging
+import re
 
 import pytest
 from roll import HttpError, Roll
@@ -63,7 +64,9 @@ def test_a_listener_that_cannot_take_the_arguments_is_a_type_error(
 ):
     def wrong(one, two, three, four): ...
 
-    with pytest.raises(TypeError, match=f"cannot listen to '{event}'"):
+    place = f"{wrong.__qualname__} ({__file__}:{wrong.__code__.co_firstlineno})"
+    problem = re.escape(f"{place} cannot listen to '{event}': it takes ")
+    with pytest.raises(TypeError, match=f"^{problem}"):
         app.listen(event)(wrong)
     assert event not in app.hooks
 
@@ -162,9 +165,43 @@ def test_listeners_run_as_added_but_for_before_and_after(entries, expected):
 def test_wishes_in_circles_are_an_error_that_names_who_wishes():
     circle = [entry("a", before="b"), entry("b", before="a")]
     with pytest.raises(
-        ValueError, match=r"of 'x' go in circles: a \(a\), b \(b\); leave"
+        ValueError, match=r"of 'x' go in circles: 'a' of a, 'b' of b; leave"
     ):
         solve("x", circle, lambda module: module)
+
+
+def test_a_circle_names_functions_and_where_they_are_written(app):
+    def first(request, response): ...
+
+    def second(response, request): ...
+
+    app.listen("request", before="*", after="*")(first)
+    with pytest.raises(ValueError, match="go in circles") as raised:
+        app.listen("request")(second)
+    lines = [each.__code__.co_firstlineno for each in (first, second)]
+    assert (
+        f"first ({__file__}:{lines[0]}), "
+        f"{second.__qualname__} ({__file__}:{lines[1]}); leave one out"
+    ) in str(raised.value)
+
+
+@pytest.mark.parametrize("wish", ["before", "after"])
+@pytest.mark.parametrize("wrong", [5, [5], None])
+def test_before_and_after_take_names(app, wish, wrong):
+    with pytest.raises(
+        TypeError, match=r"take names of extensions, or '\*': .* is none"
+    ):
+        app.listen("request", **{wish: wrong})(print)
+    with pytest.raises(TypeError, match=r"go_on .* is none"):
+        app.listen("request", **{wish: go_on})(go_on)
+
+
+def go_on(request, response): ...
+
+
+def test_before_and_after_are_given_by_name(app):
+    with pytest.raises(TypeError, match="positional argument"):
+        app.listen("request", "response")
 
 
 @pytest.mark.parametrize(
@@ -433,6 +470,26 @@ async def test_true_is_a_shortcut_to_response(client, app, event, asynchronous):
     assert seen == ["response"]
 
 
+@pytest.mark.parametrize("event", ["headers", "request"])
+@pytest.mark.parametrize("name", ["request", "response"])
+async def test_a_listener_that_returns_what_it_was_given_is_a_500_that_says_so(
+    client, app, event, name, caplog
+):
+    def go_on(response, request):
+        return {"request": request, "response": response}[name]
+
+    app.listen(event)(go_on)
+    assert (await client.get("/")).status == 500
+    [message] = caplog.messages
+    line = go_on.__code__.co_firstlineno
+    assert f"go_on ({__file__}:{line}) returns the {name.title()}: return" in message
+
+
+async def test_an_error_listener_may_return_the_response(client, app):
+    app.listen("error")(lambda request, response, error: response)
+    assert (await client.get("/")).status == 404
+
+
 async def test_headers_run_before_the_body_is_read(client, app):
     @app.listen("headers")
     async def note(request, response):
@@ -674,6 +731,13 @@ async def test_a_startup_that_fails_may_be_tried_again(app):
         ("start_up", "startup"),
         ("route_add", "route:add"),
         ("websocket-connect", "websocket_connect"),
+        ("on_startup", "startup"),
+        ("started", "startup"),
+        ("on_shutdown", "shutdown"),
+        ("before_request", "request"),
+        ("after_request", "response"),
+        ("exception", "error"),
+        ("disconnect", "websocket_disconnect"),
     ],
 )
 async def test_a_start_warns_of_an_event_with_nearly_the_name_of_one(

@@ -16,7 +16,7 @@ LATE = error("503 Service Unavailable", close=False)
 # timeout=
 
 
-async def test_a_view_that_is_late_is_cancelled_and_answered_503(app):
+async def test_a_view_that_is_late_is_cancelled_and_answered_503(app, caplog):
     seen = []
 
     @app.route("/", timeout=0.05)
@@ -35,11 +35,15 @@ async def test_a_view_that_is_late_is_cancelled_and_answered_503(app):
         seen.append(error.status)
 
     assert await exchange(app, get() + get("/fast")) == (LATE + OK, False)
+    where = app.declarations[0].where
+    assert caplog.messages == [
+        f"view {view.__qualname__} ({where}) took longer than its timeout=0.05: 503"
+    ]
     assert seen == ["ended", 503]
     assert app.declarations[0].extras == {"timeout": 0.05}
 
 
-async def test_a_view_that_answers_instead_of_ending_is_late_all_the_same(app):
+async def test_a_view_that_answers_instead_of_ending_is_late_all_the_same(app, caplog):
     @app.route("/", timeout=0.05)
     async def view(request, response):
         try:
@@ -48,6 +52,7 @@ async def test_a_view_that_answers_instead_of_ending_is_late_all_the_same(app):
             response.body = "late"
 
     assert await exchange(app, get()) == (LATE, False)
+    assert "took longer than its timeout=0.05" in caplog.text
 
 
 async def test_a_timeout_of_the_view_itself_is_an_error_like_others(app, caplog):

@@ -261,6 +261,32 @@ def test_json_refuses_the_same_with_and_without_orjson(encoder, value):
         encode_json({"value": value})
 
 
+@pytest.mark.usefixtures("encoder")
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: {"a": [value]}])
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda: {1}, "set is not JSON serializable: make it a list"),
+        (lambda: {}.keys(), "dict_keys is not JSON serializable: make it a list"),
+        (lambda: give(), "coroutine is not JSON serializable: await it"),
+        (lambda: Awaitable(), "Awaitable is not JSON serializable: await it"),
+        (lambda: b"a", "bytes is not JSON serializable: decode it"),
+        (object, "object is not JSON serializable"),
+    ],
+)
+def test_json_says_what_to_do_with_what_it_refuses(wrap, make, advice):
+    with pytest.raises(TypeError) as raised:
+        encode_json(wrap(make()))
+    assert str(raised.value) == advice
+
+
+async def give(): ...
+
+
+class Awaitable:
+    def __await__(self): ...
+
+
 def test_json_refuses_a_lone_surrogate(encoder):
     with pytest.raises(ValueError, match="surrogate"):
         encode_json("\ud800")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from roll import Limits, Roll
-from roll_testing import patience
+from roll_testing import patience, turns
 
 
 class Resource:
@@ -392,6 +392,54 @@ async def test_a_mounted_app_whose_start_fails_does_not_end_its_parent():
         await child.open(parent)
     assert log == ["open", "close"]
     assert not parent.closing.is_set()
+    await parent.shutdown()
+
+
+async def test_a_mounted_app_waits_for_what_it_keeps_before_its_stack_closes():
+    log = []
+    parent, child = Roll(), Roll()
+    go_on = asyncio.Event()
+
+    async def save():
+        await go_on.wait()
+        log.append("saved")
+
+    @child.listen("startup")
+    async def start():
+        await child.exit_stack.enter_async_context(Resource(log))
+
+    @child.listen("shutdown")
+    def end():
+        child.keep(save())
+
+    @parent.listen("shutdown")
+    async def stop():
+        await child.close()
+
+    await parent.startup()
+    await child.open(parent)
+    shutdown = asyncio.create_task(parent.shutdown())
+    await turns()
+    assert log == ["open"]
+    go_on.set()
+    await shutdown
+    assert log == ["open", "saved", "close"]
+
+
+async def test_a_mounted_app_that_fails_alone_does_not_wait_for_its_parent_to_close():
+    log = []
+    parent, child = Roll(), Roll()
+
+    @child.listen("startup")
+    async def start():
+        await child.exit_stack.enter_async_context(Resource(log))
+        child.keep(child.closing.wait())
+        raise LookupError("no database")
+
+    await parent.startup()
+    with pytest.raises(LookupError):
+        await child.open(parent)
+    assert log == ["open", "close"]
     await parent.shutdown()
 
 

@@ -224,6 +224,7 @@ def test_what_is_known_of_a_path_adds_up():
         ("/{a b}", "'a b' cannot be the name"),
         ("/{x}/{x}", "has the same variable twice"),
         ("/{id:itn}", "'itn' is no type; did you mean 'int'?"),
+        ("/{int:name}", "'name' is no type; write {name:int}"),
         ("/{id: int}", "leave out the space in ' int'"),
         ("/{id:qqq}", "'qqq' is no type; types are uuid, date"),
         ("/{x:(a)b}", "has a group"),

@@ -1229,7 +1229,7 @@ async def test_what_is_no_exception_but_raised_cuts_the_connection(app, caplog):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_what_ends_a_process_passes(app, error):
+def test_what_ends_a_process_passes(app, error, caplog):
     @app.route("/stop")
     async def stop(request, response):
         raise error
@@ -1241,6 +1241,8 @@ def test_what_ends_a_process_passes(app, error):
 
     with pytest.raises(error):
         asyncio.run(main())
+    line = "GET /stop exits: send SIGTERM to end a server: SystemExit()"
+    assert (line in caplog.messages) is (error is SystemExit)
 
 
 # Contexts

@@ -422,7 +422,7 @@ async def test_a_body_over_the_limit_is_413(client, app):
     assert (await client.post("/larger", body=b"x" * 11)).status == 200
 
 
-@pytest.mark.parametrize("part", ["body", "form", "json"])
+@pytest.mark.parametrize("part", ["body", "form", "files", "json"])
 async def test_a_lazy_body_has_to_be_loaded(client, app, caplog, part):
     client.content_type = "application/x-www-form-urlencoded"
 
@@ -430,11 +430,12 @@ async def test_a_lazy_body_has_to_be_loaded(client, app, caplog, part):
     async def view(request, response):
         with pytest.raises(HttpError) as raised:  # as in 0.13
             getattr(request, part)
+        assert raised.value.__context__ is None
         raise raised.value
 
     answer = await client.post("/", body=b"body")
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
-    assert "await request.load_body()" in caplog.messages[0]
+    assert "await request.load_body()`, or `load_form()`" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("body", [b"", b"body"])
@@ -453,7 +454,7 @@ async def test_headers_listeners_have_to_load_the_body(client, app, caplog, body
 
     answer = await client.post("/", body=body)
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
-    advice = "call `await request.load_body()` before, or listen to `request`"
+    advice = "or `load_form()` for a form, before, or listen to `request`"
     assert advice in caplog.messages[0]
     assert (await client.post("/?load", body=body)).status == 200
     assert seen == [body, body]

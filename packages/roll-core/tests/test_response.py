@@ -3,6 +3,7 @@
 import asyncio
 import io
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from roll import HttpError, Response
@@ -31,6 +32,12 @@ def test_the_status_is_an_http_status_or_its_number(status):
 def test_an_unknown_status_is_an_error(status):
     with pytest.raises(ValueError, match="is no HTTP status"):
         Response(None, None).status = status
+
+
+@pytest.mark.parametrize("name", ["json", "html", "text"])
+def test_what_is_only_set_says_so_when_it_is_called_or_read(name):
+    with pytest.raises(AttributeError, match=rf"set: response\.{name} = \.\.\.$"):
+        getattr(Response(None, None), name)({"a": 1})
 
 
 def test_no_other_attribute_can_be_set():
@@ -101,6 +108,7 @@ UNSENDABLE = {
     "object": (object, JSON),
     "generator": (lambda: (piece for piece in "ab"), "write an async generator"),
     "list_iterator": (lambda: iter(["a"]), "write an async generator"),
+    type(Path()).__name__: (lambda: Path("a.pdf"), "send it by roll.extensions.send"),
     "BytesIO": (lambda: io.BytesIO(b"a"), "send it by roll.extensions.send_file, or"),
 }
 
@@ -156,7 +164,25 @@ async def test_a_piece_that_has_no_text_cuts_the_stream(client, app, caplog):
 
     with pytest.raises(ConnectionError):
         await client.get("/")
-    assert "a body cannot be of type coroutine: await it" in caplog.text
+    assert "a piece of a body cannot be of type coroutine: await it" in caplog.text
+    where = app.declarations[0].where
+    assert f"the response is that of view {view.__qualname__} ({where})" in caplog.text
+
+
+async def test_a_piece_that_is_a_dict_is_no_json(client, app, caplog):
+    @app.route("/")
+    async def view(request, response):
+        response.body = stream()
+
+    async def stream():
+        yield {"a": 1}
+
+    with pytest.raises(ConnectionError):
+        await client.get("/")
+    assert (
+        "a piece of a body cannot be of type dict: give text or bytes, such as "
+        "json.dumps(...)"
+    ) in caplog.text
 
 
 async def test_the_log_names_no_view_where_none_was_found(client, app, caplog):
@@ -247,6 +273,12 @@ async def test_what_would_break_http_is_a_500_and_never_on_the_wire(
         b"Content-Length: 21\r\n\r\nInternal Server Error"
     )
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 404])
+def test_a_redirect_has_a_status_of_one(status):
+    with pytest.raises(ValueError, match=f"redirect: {status} is none: give 302"):
+        Response(None, None).redirect = "/x", status
 
 
 @pytest.mark.parametrize("wrong", ["/elsewhere", "/x", ("/x", 302, 1)])

@@ -129,6 +129,7 @@ def test_an_app_may_have_a_class_of_its_own_for_any_protocol():
     class Chat:
         TOKEN = "chat"
         ALLOWED_METHODS = ("POST",)
+        PARAMETER = "chat"
 
     class App(Roll):
         ChatProtocol = Chat
@@ -140,5 +141,16 @@ def test_an_app_may_have_a_class_of_its_own_for_any_protocol():
         raise NotImplementedError  # it is only declared
 
     assert app.declarations[0].methods == ("POST",)
+
+    async def lonely(chat): ...
+
+    with pytest.raises(TypeError, match=r"a view takes \(request, chat, \.\.\.\)"):
+        app.route("/lonely", protocol="chat")(lonely)
+
+    async def roomy(request, chat, room): ...
+
+    with pytest.raises(TypeError, match=r"its route gives \(request, chat, name\): "):
+        app.route("/roomy/{name}", protocol="chat")(roomy)
+
     with pytest.raises(ValueError, match="no installed package gives the protocol"):
         Roll().route("/chat", protocol="chat")(view)

@@ -2,9 +2,10 @@
 
 import functools
 import re
+import types
 
 import pytest
-from roll import HTTP_METHODS, Endpoint, Limits, Roll, Routes, RouteTable
+from roll import HTTP_METHODS, Endpoint, HttpError, Limits, Roll, Routes, RouteTable
 from roll.routing import PathPart, split_path
 from roll.routing.endpoints import handlers
 from roll.routing.table import caller
@@ -105,7 +106,9 @@ def test_a_view_that_yields_is_an_error(app):
     async def view(request, response):
         yield b"piece"
 
-    with pytest.raises(TypeError, match=r"it yields; set response\.body instead"):
+    place = f"{view.__qualname__} ({__file__}:{view.__code__.co_firstlineno})"
+    problem = f"{place} is no view: it yields; set response.body instead"
+    with pytest.raises(TypeError, match=re.escape(problem)):
         app.route("/")(view)
 
 
@@ -114,6 +117,42 @@ def test_a_view_takes_the_variables_of_its_route(app):
 
     with pytest.raises(TypeError, match=r"its route gives \(request, response, name\)"):
         app.route("/{name}")(view)
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "problem"),
+    [
+        (
+            "/",
+            "(request, response)",
+            "'page'; a query is read by request.query.int('page')",
+        ),
+        (
+            "/{page}",
+            "(request, response, page)",
+            "'name'; a query is read by request.query.get('name')",
+        ),
+    ],
+)
+def test_a_query_is_no_argument_of_a_view(app, path, given, problem):
+    async def view(request, response, page: int, *others, name): ...
+
+    with pytest.raises(TypeError) as raised:
+        app.route(path)(view)
+    message = str(raised.value)
+    assert f"; its route gives {given}: missing a required " in message
+    assert message.endswith(problem)
+
+
+def test_a_variable_of_another_name_is_no_query(app):
+    async def view(request, response, title): ...
+
+    async def other(request, response): ...
+
+    with pytest.raises(TypeError, match=r"'title'\nThe route is declared"):
+        app.route("/{name}")(view)
+    with pytest.raises(TypeError, match=r"'name'\nThe route is declared"):
+        app.route("/{name}")(other)
 
 
 def test_a_decorator_may_take_a_variable_for_itself(app):
@@ -415,6 +454,12 @@ def test_a_route_that_a_table_gets_once_it_is_included_is_an_error(app, name):
     assert [draft.path for draft, _ in table.declared] == ["/a"]
 
 
+@pytest.mark.parametrize("wrong", [Roll(), view, None])
+def test_only_a_table_is_included(app, wrong):
+    with pytest.raises(TypeError, match=r"^include\(.*\): give a RouteTable$"):
+        app.include(wrong)
+
+
 def test_a_table_may_be_included_twice(app):
     table = RouteTable()
     table.get("/")(view)
@@ -499,6 +544,7 @@ async def test_the_kind_of_route_may_be_overridden(client, app):
         ("/{x}{y}/", [("/", "x", ""), ("", "y", ""), ("/", None, "")]),
         ("/{x:a:b}", [("/", "x", "a:b"), ("", None, "")]),
         ("/<a/b>", [("/<a/b>", None, "")]),
+        ("/100%/{x}", [("/100%/", "x", ""), ("", None, "")]),
         ("/{x:(?P<y>b)}", [("/", "x", "(?P<y>b)"), ("", None, "")]),
         ("/{x:[^/]{2}}b", [("/", "x", "[^/]{2}"), ("b", None, "")]),
         (r"/{x:\}+}/c", [("/", "x", r"\}+"), ("/c", None, "")]),
@@ -523,6 +569,9 @@ def test_a_path_is_split_into_its_parts(path, parts):
         ("/{x}}", "closes a brace that is not open"),
         ("/<id>/b", "'/<id>/b': write '{id}' instead of '<id>'"),
         ("/{x}/<int:id>", "write '{id:int}' instead of '<int:id>'"),
+        ("/x?y=1", "a path has no query; a view reads it from request.query"),
+        ("/{x}/#y", "a path has no fragment"),
+        ("/a%20b", "write what is percent-encoded as the text that it means"),
     ],
 )
 def test_a_path_that_cannot_be_split_says_why(path, problem):
@@ -539,6 +588,14 @@ async def give_text(request, response):
 
 async def hand_coroutine_on(request, response):
     return give_text(request, response)
+
+
+async def give_response(request, response):
+    return response
+
+
+async def give_error(request, response):
+    return HttpError(404)
 
 
 class GiveDict:
@@ -565,6 +622,16 @@ def write_plainly(request, response):
             "set response.body or response.json instead",
         ),
         (
+            give_response,
+            "view give_response ({where}) returns a value of type Response: "
+            "set response.body or response.json instead, and return nothing",
+        ),
+        (
+            give_error,
+            "view give_error ({where}) returns a value of type HttpError: raise it "
+            "instead",
+        ),
+        (
             hand_coroutine_on,
             "view hand_coroutine_on ({where}) returns a coroutine: await it first",
         ),
@@ -583,6 +650,78 @@ async def test_a_view_that_returns_something_or_is_plain_is_a_500_that_says_so(
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     [message] = caplog.messages
     assert problem.format(where=app.declarations[0].where) in message
+
+
+@pytest.mark.parametrize("extras", [{}, {"methods": ["GET", "POST"]}])
+async def test_a_start_warns_of_a_view_that_is_plain(app, caplog, extras):
+    def write_or_not(request, response):
+        if request.query:
+            return None
+        response.body = "Hello"
+
+    def chosen(request, response):
+        return request.query or None
+
+    def deferred(request, response):
+        return view(request, response)
+
+    def refuse(request, response):
+        raise HttpError(404)
+
+    @types.coroutine
+    def yielding(request, response):
+        yield
+
+    @functools.wraps(view)
+    def wrapping(request, response): ...
+
+    class View:
+        def on_get(self, request, response):
+            response.body = "Hello"
+
+        async def on_post(self, request, response): ...
+
+    class Call:
+        async def __call__(self, request, response): ...
+
+    app.route("/mistake", **extras)(write_or_not)
+    app.route("/class")(View)
+    partial = functools.partial(write_plainly)
+    for good in (chosen, deferred, refuse, yielding, wrapping, Call(), partial, view):
+        app.route(f"/{len(app.declarations)}")(good)
+    warnings = [
+        f"view {mistake.__qualname__} ({declaration.where}) is not a coroutine "
+        "function: write async def, or await asyncio.to_thread(...) in one that is"
+        for mistake, declaration in zip(
+            [write_or_not, View.on_get], app.declarations, strict=False
+        )
+    ]
+    assert app.find_mistakes() == warnings
+    await app.open()
+    await app.close()
+    assert caplog.messages == warnings
+
+
+@pytest.mark.parametrize(
+    ("path", "oddity", "ours"),
+    [
+        ("/x/:name", ":name", "{name}"),
+        ("/:name/x", ":name", "{name}"),
+        ("/x/*", "*", "{path:path}"),
+        ("/x/**", "**", "{path:path}"),
+        ("/x/*rest", "*rest", "{rest:path}"),
+    ],
+)
+def test_a_placeholder_of_another_framework_is_likely_to_be_a_mistake(
+    app, path, oddity, ours
+):
+    app.route(path)(view)
+    for good in ("/items/{x}:cancel", "/a*b", "/:", "/{x:[*]}"):
+        app.route(good)(view)
+    assert app.find_mistakes() == [
+        f"'{path}' takes '{oddity}' as text: write '{ours}' for any value. "
+        f"The route is declared at {app.declarations[0].where}"
+    ]
 
 
 async def test_an_endpoint_made_by_hand_names_its_view_alone(client, app, caplog):

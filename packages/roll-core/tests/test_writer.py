@@ -1,3 +1,6 @@
+from datetime import date
+from decimal import Decimal
+from enum import Enum
 from http import HTTPStatus
 
 import pytest
@@ -148,6 +151,14 @@ def test_a_name_is_a_token(name):  # RFC 9110, 5.1
         ({"X": ["a", b"hidden"]}, "the header 'X' is bytes: give a string"),
         ({"X": bytearray(b"a")}, "the header 'X' is bytearray: give a string"),
         ({"X": None}, "the header 'X' is NoneType: give a string"),
+        ({"X": {"a": 1}}, "the header 'X' is dict: give a string"),
+        ({"X": [{"a"}]}, "the header 'X' is set: give a string"),
+        ({"X": [["a"]]}, "the header 'X' is list: give a string"),
+        ({"X": object()}, "the header 'X' is object: give a string"),
+        (
+            {"Location": print},
+            "the header 'Location' is builtin_function_or_method: give a string",
+        ),
         ({"X": (None,)}, "the header 'X' is NoneType: give a string"),
         ({b"X": "hidden"}, "the header name b'X' is not a string"),
         ({None: "hidden"}, "the header name None is not a string"),
@@ -159,6 +170,16 @@ def test_names_and_values_are_text(headers, message):
         with pytest.raises(TypeError) as caught:
             writer.fields(200, headers)
         assert str(caught.value) == message
+
+
+def test_values_with_a_text_of_their_own_are_sent_as_that():
+    values = [1, 1.5, True, HTTPStatus.OK, date(2026, 1, 2), Colour.RED, Decimal("1.0")]
+    lines = b"X: 1\r\nX: 1.5\r\nX: True\r\nX: 200\r\nX: 2026-01-02\r\n"
+    lines += b"X: Colour.RED\r\nX: 1.0\r\n"
+    assert writer.fields(200, {"X": values})[0] == lines
+
+
+Colour = Enum("Colour", "RED")
 
 
 @pytest.mark.parametrize("evil", [*CONTROLS, "\r\n", "\u20ac"])

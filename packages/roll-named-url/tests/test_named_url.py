@@ -232,13 +232,42 @@ def test_an_empty_name_is_an_error(app):
 
 @pytest.mark.parametrize(
     ("given", "text"),
-    [({}, "no variables"), ({"a": 1}, "a"), ({"a": 1, "b": 2, "c": 3}, "a, b, c")],
+    [
+        ({}, "no variables"),
+        ({"a": 1}, "a"),
+        (
+            {"a": 1, "b": 2, "d": 4, "c": 3},
+            "a, b, c, d; for a query, write query={'c': ..., 'd': ...}",
+        ),
+    ],
 )
 def test_missing_and_surplus_variables_are_errors(app, given, text):
     url_for = named_url(app)
     add(app, "/{a}/{b}", name="pair")
     with pytest.raises(ValueError, match=f"^'pair' takes a, b; given: {text}$"):
         url_for("pair", **given)
+
+
+def test_variables_by_position_are_an_error_that_says_how_to_give_them(app):
+    url_for = named_url(app)
+    add(app, "/{page}", name="page")
+    with pytest.raises(
+        TypeError, match=r"query=5: give a dict; variables are given by name$"
+    ):
+        url_for("page", 5)
+
+
+def test_a_view_is_no_name(app):
+    url_for = named_url(app)
+
+    @app.route("/")
+    async def Home(request, response):
+        pass
+
+    with pytest.raises(
+        TypeError, match=r"^url_for\(.*\): give a name, such as 'home'$"
+    ):
+        url_for(Home)
 
 
 @pytest.mark.parametrize("value", [None, b"7", bytearray(b"7")])

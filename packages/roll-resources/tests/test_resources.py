@@ -8,7 +8,7 @@ from contextlib import suppress
 import anyio
 import pytest
 from roll import Roll, Server
-from roll.extensions import background, resource
+from roll.extensions import background, mount, resource
 from roll_resources import held, states
 from roll_testing import Client, LiveClient, turns, until
 
@@ -110,15 +110,6 @@ async def test_resources_open_before_startup_listeners_and_before_sub_apps(app, 
     def early():
         found["early"] = app["db"]
 
-    @app.listen("startup")
-    async def mount():
-        sub["db"] = app["db"]
-        await sub.open(app)
-
-    @app.listen("shutdown")
-    async def leave():
-        await sub.close()
-
     @resource(sub)
     async def users(db):
         yield f"users of {db}"
@@ -126,8 +117,12 @@ async def test_resources_open_before_startup_listeners_and_before_sub_apps(app, 
     @app.listen("startup", after="resources")
     def late():
         found["late"] = app["db"]
+
+    @sub.listen("startup")
+    def inside():
         found["sub"] = sub["users"]
 
+    mount(app, "/sub", sub, share=["db"])
     make("db")
     async with Client(app):
         pass
@@ -686,7 +681,6 @@ def test_an_app_without_resources_has_no_states(app):
 async def test_a_sub_app_has_its_own_within_those_of_its_parent(app, make, seen):
     """aiohttp#3876, aiojobs#51: the parent's pool is shared, and open for longer."""
     sub = Roll()
-    make("db")
 
     @resource(sub)
     async def users(db):
@@ -694,15 +688,50 @@ async def test_a_sub_app_has_its_own_within_those_of_its_parent(app, make, seen)
         yield "users"
         seen.append("close users")
 
-    @app.listen("startup")
-    async def mount():
-        sub["db"] = app["db"]
-        await sub.open(app)
-        app.exit_stack.push_async_callback(sub.close)
+    @background(sub)
+    async def count(users, db):
+        seen.append(f"count {users} of {db}")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("counted")
 
-    async with Client(app):
-        assert sub["users"] == "users"
-        assert "users" not in app
-    assert seen == ["open db", "open users of db", "close users", "close db"]
-    assert states(app) == {"db": "closed"}
-    assert states(sub) == {"users": "closed"}
+    @sub.route("/")
+    async def view(request, response):
+        response.json = [request.app["db"], request.app["users"]]
+
+    mount(app, "/sub", sub, share=["db"])
+    make("db")
+    for _ in range(2):
+        async with Client(app) as client:
+            assert (await client.get("/sub")).json == ["db", "users"]
+            assert "users" not in app
+        assert seen == [
+            *("open db", "open users of db", "count users of db"),
+            *("counted", "close users", "close db"),
+        ]
+        assert states(app) == {"db": "closed"}
+        assert states(sub) == {"users": "closed", "count": "ended"}
+        seen.clear()
+
+
+async def test_a_resource_that_is_not_shared_is_not_in_a_sub_app(app, make, seen):
+    sub = Roll()
+
+    @resource(sub)
+    async def users(db):
+        yield
+
+    mount(app, "/sub", sub)
+    make("db")
+    with pytest.raises(ValueError, match=r"'users' \(.*\) needs 'db'"):
+        await app.startup()
+    assert seen == ["open db", "close db"]
+
+
+async def test_what_is_shared_has_to_be_there(app, make, seen):
+    mount(app, "/sub", Roll(), share=["db", "cache"])
+    make("db")
+    with pytest.raises(KeyError, match="share='cache'"):
+        await app.startup()
+    assert seen == ["open db", "close db"]

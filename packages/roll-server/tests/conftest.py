@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import urllib.request
 
@@ -209,6 +211,56 @@ def run(folder):
             return running
 
         yield run
+
+
+LOGIN = """
+import os, sys
+os.login_tty(0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+class Terminal:
+    """A pseudo-terminal, with the command in its foreground."""
+
+    def __init__(self, run, *arguments):
+        self.ours, theirs = pty.openpty()
+        self.seen = ""
+        command = [sys.executable, "-c", LOGIN, "-m", "roll_server", "run"]
+        self.running = run(
+            args=[*command, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        self.theirs = theirs
+
+    def read_until(self, text):
+        while text not in self.seen:
+            self.seen += os.read(self.ours, 4096).decode()
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def write(self, text):
+        os.write(self.ours, text.encode())
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.theirs)[3] & termios.ECHO)
+
+
+@pytest.fixture
+def terminal(run):
+    opened = []
+
+    def start(*arguments):
+        opened.append(Terminal(run, *arguments))
+        return opened[0]
+
+    yield start
+    for each in opened:
+        each.running.close()
+        os.close(each.ours)
+        os.close(each.theirs)
 
 
 @pytest.fixture

@@ -53,6 +53,22 @@ def test_a_good_set_up_has_status_0(check, tmp_path):
     assert check("shop:app") == (0, "Nothing is wrong.\n", "")
 
 
+def test_what_warns_is_wrong(check, tmp_path):
+    (tmp_path / "shop.py").write_text(
+        "import warnings\n"
+        "from roll import Roll\n"
+        "from roll.extensions import static\n"
+        "warnings.simplefilter('always')\n"
+        "app = Roll()\n"
+        "static(app, root='nope')\n"
+    )
+    status, output, errors = check("shop:app")
+    assert (status, errors) == (1, "")
+    assert output.endswith(
+        "shop.py:6: static: root='nope' does not exist: files are 404 until it does\n"
+    )
+
+
 def test_an_original_roll_beside_the_core_is_wrong(check, tmp_path):
     distribution(tmp_path, "roll", "0.13.0")
     status, output, errors = check()

@@ -60,6 +60,52 @@ def test_running_requests_are_answered_at_the_end(run):
     assert url.startswith("http://127.0.0.1:")
 
 
+def test_in_a_terminal_it_says_what_it_waits_for_and_that_it_has_ended(terminal):
+    at = terminal("shop", "--port", "0", "--graceful-timeout", "2.5")
+    at.read_until("Rolling on http://127.0.0.1:")
+    port = int(at.read_until("\n"))
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.recv(1000)
+        at.write("\x03")
+        at.read_until(
+            "Ending: waits for 1 connection, at most 2.5 s; "
+            "press Ctrl-C again to end at once\r\n"
+        )
+        at.read_until("shutdown listener\r\nBye.\r\n")
+    assert at.running.wait() == Exit.STOPPED
+
+
+FAILING = """
+@app.listen("shutdown")
+async def fail():
+    raise RuntimeError("no database")
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "raised"),
+    [
+        (FAILING, "RuntimeError: no database"),
+        (
+            f"{FAILING}{FAILING}",
+            "ExceptionGroup: ",
+        ),
+    ],
+    ids=["one", "two"],
+)
+def test_an_end_that_fails_is_one_line_beside_the_log(run, folder, source, raised):
+    with (folder / "shop.py").open("a") as file:
+        file.write(source)
+    running = run("shop", "--port", 0)
+    running.get()
+    assert running.stop() == Exit.FAILED
+    assert running.output.count("Traceback") == source.count("raise")
+    last = running.output.splitlines()[-1]
+    assert last.startswith(f"Error: the shutdown raised {raised}")
+    assert last.endswith("; the log says where")
+
+
 IPV4 = ("127.0.0.1",)
 IPV6 = ("::1",)
 
@@ -388,6 +434,22 @@ def test_an_address_that_is_not_ours_is_a_status_3(run):
     assert running.output.count("\n") == 1
 
 
+def test_a_host_with_a_port_is_a_status_3_that_says_where_to_give_it(run):
+    running = run("shop", "--host", "0.0.0.0:80")
+    assert running.wait() == Exit.ADDRESS
+    assert running.output.startswith("Error: cannot listen on [0.0.0.0:80]:3579: ")
+    assert running.output.endswith("; give the port with --port\n")
+
+
+def test_a_path_with_a_plain_file_is_a_status_3_and_stays(run, folder):
+    running = run("shop", "--uds", "shop.py")
+    assert running.wait() == Exit.ADDRESS
+    assert running.output == (
+        "Error: cannot listen on shop.py: it is there already, and is not a socket\n"
+    )
+    assert (folder / "shop.py").is_file()
+
+
 def test_a_descriptor_that_is_not_open_is_a_status_3(run):
     running = run("shop", "--fd", 999)
     assert running.wait() == Exit.ADDRESS
@@ -400,6 +462,12 @@ BROKEN = {
     "missing": "import nothing_of_that_name\n",
     "leaving": "import sys\nsys.exit('goodbye')\n",
     "empty": "",
+    "serving": """
+from roll import Roll
+from roll.extensions import simple_server
+app = Roll()
+simple_server(app, 0)
+""",
     "kinds": """
 from roll import Roll
 nothing = None
@@ -408,6 +476,8 @@ def make(): return Roll()
 def fail():
     raise LookupError("no\\n database")
 def leave(): raise SystemExit
+async def wait(): pass
+def count(): return 5
 def forget(): pass
 shop = Shop()
 """,
@@ -480,6 +550,18 @@ def broken(tmp_path, monkeypatch):
         ),
         ("broken_kinds:Shop", "name what is made of this class, or use --factory", ""),
         ("broken_kinds:make", ": use --factory, if it makes one", ""),
+        (
+            "broken_kinds.shop",
+            "there is no module 'broken_kinds.shop' in this folder, and none is "
+            "installed; did you mean broken_kinds:shop?",
+            "",
+        ),
+        ("roll:app", "is Roll itself: give your roll.py another name", ""),
+        (
+            "broken_serving",
+            'write it under `if __name__ == "__main__":`',
+            "RuntimeError: simple_server() would serve while ",
+        ),
     ],
 )
 def test_an_application_that_cannot_be_imported_is_a_status_4(
@@ -515,9 +597,12 @@ def check_trace(error, last):
         ("broken_kinds:leave", "broken_kinds:leave() raised SystemExit", "SystemExit"),
         (
             "broken_kinds:forget",
-            "broken_kinds:forget is no application of Roll, but",
+            "broken_kinds:forget() gives None: let it return an application of Roll",
             "",
         ),
+        ("broken_kinds:count", "broken_kinds:count() gives 5: let it return an", ""),
+        ("broken_kinds:shop", "is an application already: leave out --factory", ""),
+        ("broken_kinds:wait", "is a coroutine function: make it a plain one", ""),
         ("broken_kinds:nothing", "is no function, but None: leave out --factory", ""),
     ],
 )

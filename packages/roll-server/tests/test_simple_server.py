@@ -76,6 +76,8 @@ async def start():
 @app.listen("shutdown")
 async def stop():
     print("shutdown listener", flush=True)
+    if "unclean" in sys.argv:
+        raise RuntimeError("no database")
 
 port = int(sys.argv[2]) if "quiet" in sys.argv else 0
 simple_server(app, port, quiet="quiet" in sys.argv)
@@ -125,6 +127,18 @@ def test_it_serves_until_a_signal_and_ends_cleanly(run, number):
     rest, _ = process.communicate(timeout=patience(10))
     assert rest == "shutdown listener\nBye.\n"
     assert process.returncode == 0
+
+
+def test_an_end_that_fails_is_one_line_beside_the_log(run):
+    process = run("unclean", stderr=subprocess.PIPE)
+    address(process)
+    process.terminate()
+    output, errors = process.communicate(timeout=patience(10))
+    assert (process.returncode, output) == (1, "shutdown listener\n")
+    assert errors.count("Traceback") == 1
+    assert errors.splitlines()[-1] == (
+        "Error: the shutdown raised RuntimeError: no database; the log says where"
+    )
 
 
 def test_uvloop_is_used_where_it_is_installed(run):

@@ -3,8 +3,9 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
+from jinja2 import DictLoader
 from roll import Request, Roll
-from roll.extensions import csrf, proxy_headers, session
+from roll.extensions import csrf, mount, proxy_headers, session, templates
 from roll_session import MemoryStore, csrf_token
 from roll_testing import Client, exchange
 
@@ -202,14 +203,29 @@ def test_the_extra_is_true_or_false():
 
 
 async def test_tokens_need_a_session_here_or_above():
-    app = Roll()
-    csrf(app, token=True)
+    inner = Roll()
+    csrf(inner, token=True)
     with pytest.raises(ValueError, match=r"call session\(app\) too"):
-        await app.open()
-    outer = Roll()
-    session(outer, KEY)
-    await app.open(outer)
-    await app.close()
+        await inner.open()
+    app = Roll()
+    session(app, KEY)
+    mount(app, "/inner", inner)
+    await app.startup()
+    await app.shutdown()
+
+
+async def test_routes_of_mounted_apps_are_checked(app, client):
+    inner = Roll()
+
+    @inner.route("/", methods=["POST"])
+    async def view(request, response): ...
+
+    @inner.route("/hook", methods=["POST"], csrf=False)
+    async def hook(request, response): ...
+
+    mount(app, "/inner", inner)
+    assert (await client.post("/inner/", headers=CROSS)).status == 403
+    assert (await client.post("/inner/hook", headers=CROSS)).status == 200
 
 
 # Tokens
@@ -376,7 +392,17 @@ def test_a_token_needs_a_session():
         csrf_token(Request(None, None))
 
 
-def test_templates_have_the_function():
-    app = Roll()
-    session(app, KEY)
-    assert app["template_globals"]["csrf_token"] is csrf_token
+@pytest.mark.parametrize("how", ["render", "stream"])
+async def test_a_template_has_tokens(site, how):
+    client, _token = site
+    page = "{{ csrf_token() }}"
+    pages = templates(client.app, loader=DictLoader({"page.html": page}))
+
+    @client.app.route("/page")
+    async def show(request, response):
+        await getattr(pages, how)(request, response, "page.html")
+
+    client.cookies.clear()
+    token = (await client.get("/page")).text
+    assert (await client.post("/", form={"csrf_token": token})).status == 200
+    assert (await client.post("/", form={"csrf_token": ""})).status == 403

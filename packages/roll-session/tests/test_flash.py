@@ -1,8 +1,9 @@
 """flash and flashes: messages for the next page."""
 
 import pytest
+from jinja2 import DictLoader
 from roll import Request, Roll
-from roll.extensions import session
+from roll.extensions import session, templates
 from roll_session import MemoryStore, flash, flashes
 from roll_testing import Client
 
@@ -114,7 +115,16 @@ def test_without_a_session_the_message_says_what_to_call():
         flash(Request(None, None), "a")
 
 
-def test_templates_have_the_function():
-    app = Roll()
-    session(app, KEY)
-    assert app["template_globals"]["flashes"] is flashes
+@pytest.mark.parametrize("how", ["render", "stream"])
+async def test_a_template_shows_them_once(app, client, how):
+    """reader#81: it reads them before the head is sent, in a stream, too."""
+    page = "{% for kind, text in flashes() %}{{ kind }}: {{ text }}{% endfor %}"
+    pages = templates(app, loader=DictLoader({"page.html": page}))
+
+    @app.route("/page")
+    async def show(request, response):
+        await getattr(pages, how)(request, response, "page.html")
+
+    await client.post("/flash", [["<Saved>"]])
+    assert (await client.get("/page")).text == "info: &lt;Saved&gt;"
+    assert (await client.get("/page")).text == ""

@@ -10,7 +10,7 @@ from hashlib import sha256
 import pytest
 from itsdangerous import Signer
 from roll import HttpError, Roll
-from roll.extensions import proxy_headers, session, static
+from roll.extensions import mount, proxy_headers, session, static
 from roll_session import MemoryStore, RedisStore, sessions, signed, stored, stores
 from roll_testing import Client, patience, until
 
@@ -953,37 +953,43 @@ async def test_a_misspelled_extra_keeps_the_app_from_starting():
 # Mounted apps
 
 
-async def test_another_session_of_a_mounted_app_needs_another_name():
-    for name, mistake in ((None, True), ("other", False)):
-        app, inner, innermost = make_app(KEY), Roll(), make_app(KEY, cookie=name)
-        await app.open()
-        await inner.open(app)
-        if mistake:
-            with pytest.raises(ValueError, match="cookie '__Host-session': give one"):
-                await innermost.open(inner)
-        else:
-            await innermost.open(inner)
-            await innermost.close()
-        await inner.close()
-        await app.close()
-
-
-async def test_a_request_that_is_handed_on_shares_the_session(app, client):
+async def test_a_mounted_app_shares_the_session(app, client):
     inner = Roll()
+    do(inner)(lambda session: session.update(inner=True))
 
-    @inner.route("/view")
-    async def view(request, response):
-        request["session"]["inner"] = True
+    @inner.route("/off", session=False)
+    async def off(request, response):
+        dict(request["session"])
 
-    @app.route("/inner")
-    async def hand_on(request, response):
-        handed = inner.Request(inner, None)
-        handed.message, handed.path = request.message, "/view"
-        handed.update(request)
-        await inner(handed, response)
+    @inner.listen("error")
+    async def page(request, response, error):
+        response.json = request["session"].get("inner")
 
-    await client.get("/inner")
+    mount(app, "/inner", inner)
+    response = await client.get("/inner/do")
+    assert response.headers["Vary"] == "Cookie"
     assert (await client.get("/read")).json == {"inner": True}
+    assert (await client.get("/inner/nowhere")).json is True
+    assert (await client.get("/inner/off")).status == 500
+
+
+async def test_a_mounted_app_has_a_session_of_its_own(place, client):
+    app, inner = make_app(**place), make_app(KEY, cookie="inner", path="/inner")
+    mount(app, "/inner", inner)
+    async with Client(app) as client:
+        await client.post("/set", {"a": 1})
+        await client.post("/inner/set", {"b": 2})
+        assert [*client.cookies] == [NAME, "inner"]
+        assert (await client.get("/inner/read")).json == {"b": 2}
+        assert (await client.get("/read")).json == {"a": 1}
+
+
+async def test_a_session_of_its_own_needs_another_name():
+    app, inner, innermost = make_app(KEY), Roll(), make_app(KEY)
+    mount(app, "/inner", inner)
+    mount(inner, "/innermost", innermost)
+    with pytest.raises(ValueError, match="cookie '__Host-session': give one another"):
+        await app.startup()
 
 
 # Streams and WebSockets

@@ -176,6 +176,24 @@ def test_a_store_serves_one_loop_after_the_other(redis_server):
     assert [asyncio.run(use(value)) for value in (1, 2)] == [{"a": 1}, {"a": 2}]
 
 
+async def test_a_load_and_a_save_are_a_command_each(own_redis):
+    store = RedisStore(own_redis.url, timeout=patience(5))
+    await store.save("key", {"a": 1}, frozenset(), FAR, True)
+    async with Redis.from_url(own_redis.url) as redis:
+        await redis.config_resetstat()
+        await store.load("key")
+        await store.save("key", {"b": 2}, {"a"}, FAR, False)
+        statistics = await redis.info("commandstats")
+    await store.aclose()
+    # What a script calls is counted, too.
+    inside = {"exists", "hdel", "hset", "pexpire"}
+    calls = {
+        name.removeprefix("cmdstat_"): statistics[name]["calls"] for name in statistics
+    }
+    sent = {name: calls[name] for name in calls.keys() - inside if "config" not in name}
+    assert sent == {"hgetall": 1, "evalsha": 1}
+
+
 # Apps
 
 

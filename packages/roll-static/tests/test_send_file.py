@@ -214,6 +214,54 @@ async def test_nothing_outside_of_the_root_is_sent(app, client, tmp_path, name, 
     assert b"SECRET" not in response.body
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("a.txt", 200), ("../secret.txt", 400), ("/etc/passwd", 400), (".hidden", 404)],
+)
+async def test_a_path_of_root_and_name_is_under_the_root(
+    app, client, tmp_path, name, status
+):
+    root = tmp_path / "root"
+    for place in ("a.txt", ".hidden"):
+        write(root / place, TEXT)
+    write(tmp_path / "secret.txt", b"SECRET")
+
+    @app.route("/")
+    async def view(request, response):
+        await response.send_file(root / name, root=root)
+
+    assert (await client.get("/")).status == status
+
+
+async def test_a_client_names_a_file_in_one_way_only(app, client, path):
+    @app.route("/{name:path}")
+    async def view(request, response, name):
+        await response.send_file(name, root=path.parent)
+
+    assert (await client.get(f"/{path}")).status == 400
+    assert (await client.get("/a.txt")).status == 200
+
+
+async def test_a_root_that_is_not_there_is_logged(app, client, tmp_path, caplog):
+    @app.route("/")
+    async def view(request, response):
+        await response.send_file("a.txt", root=str(tmp_path / "nope"))
+
+    assert (await client.get("/")).status == 404
+    assert caplog.messages == [
+        f"send_file: root={str(tmp_path / 'nope')!r} is not a folder"
+    ]
+
+
+async def test_bytes_are_no_path(app, client, caplog):
+    @app.route("/")
+    async def view(request, response):
+        await response.send_file(b"content")
+
+    assert (await client.get("/")).status == 500
+    assert "send_file() takes a path, not bytes: to send bytes, set" in caplog.text
+
+
 async def test_a_file_that_changes_while_it_is_looked_up_is_sent_as_it_is(path):
     class ChangingRequest(Request):
         @property

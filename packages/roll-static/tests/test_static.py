@@ -1670,7 +1670,7 @@ def test_a_mistake_in_an_option_says_what_to_do(app, options, kind, message):
 
 def test_the_same_prefix_twice_is_a_mistake(app, root):
     static(app, root=root)
-    with pytest.raises(ValueError, match="declared twice"):
+    with pytest.raises(ValueError, match="prefix='/static/' is served already: "):
         static(app, root=root)
 
 

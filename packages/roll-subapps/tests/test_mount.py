@@ -131,6 +131,20 @@ async def test_mounts_in_mounts(app, ask, labelled, order):
     assert (shop.root_path, admin.root_path) == ("/shop", "/shop/admin")
 
 
+async def test_a_sub_app_may_look_routes_up_itself(app, admin, ask, labelled):
+    mount(admin, "/inner", labelled("inner", "/"))
+
+    @admin.listen("route:find")
+    def find(path, request):
+        assert (request.app, request.path) == (admin, path)
+        if path == "/found":
+            return admin.router.find("/users", request.method)
+
+    assert await ask("/admin/found") == (200, "admin /found")
+    assert await ask("/admin/inner") == (200, "inner /")
+    assert await ask("/admin/users") == (200, "admin /users")
+
+
 # Hosts
 
 
@@ -139,6 +153,7 @@ def hosts(app, labelled):
     mount(app, subapp=labelled("api", "/", "/v1/x"), host="API.example.org", name="api")
     mount(app, subapp=labelled("any", "/"), host="*.example.org")
     mount(app, "/v1", labelled("api v1", "/x"), host="api.example.org")
+    mount(app, "/v1/deep", labelled("api deep", "/x"), host="api.example.org")
     mount(app, "/v1", labelled("v1", "/x"))
     return app
 
@@ -148,6 +163,7 @@ def hosts(app, labelled):
     [
         ("api.example.org", "/", "api /"),
         ("api.example.org", "/v1/x", "api v1 /x"),
+        ("api.example.org", "/v1/deep/x", "api deep /x"),
         ("other.example.org", "/", "any /"),
         ("example.com", "/", "parent /"),
         ("example.com", "/v1/x", "v1 /x"),

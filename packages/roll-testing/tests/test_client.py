@@ -422,3 +422,24 @@ def test_a_client_serves_one_loop_at_a_time(app):
             assert second.run(client.get("/202")).status == 202
 
     assert (app["up"], app["down"]) == (2, 2)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize("path", ["nope", "nope?a=/b"])
+async def test_a_path_without_a_slash_is_an_error(client, path):
+    with pytest.raises(ValueError, match=r"is not a path: start it with a slash$"):
+        await client.get(path)
+
+
+async def test_a_path_is_no_file(client, tmp_path):
+    with pytest.raises(TypeError, match=r"^files: 'a' is a path: give its content, or"):
+        await client.post("/form", files={"a": tmp_path / "a.txt"})
+
+
+async def test_the_status_has_another_name(client):
+    answer = await client.get("/nowhere")
+    with pytest.raises(AttributeError, match=r"write answer\.status$"):
+        _ = answer.status_code
+    assert not hasattr(answer, "content")

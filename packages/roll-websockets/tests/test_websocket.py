@@ -34,6 +34,15 @@ def test_the_names_are_where_the_core_looks_for_them():
     assert roll.Roll.WebsocketProtocol is protocol_class("websocket") is roll.WSProtocol
 
 
+async def test_a_view_may_take_its_arguments_in_the_other_order(app, join):
+    @app.route("/swapped/{name}", protocol="websocket")
+    async def view(ws, request, name):
+        await ws.send(f"{request.path} {name}")
+
+    peer = await join("/swapped/a")
+    assert (await peer.received(1))[0] == (TEXT, b"/swapped/a a")
+
+
 # Messages
 
 

@@ -40,7 +40,7 @@ class Compressed:
         if self._pieces is None:
             self._pieces = aiter(self._body)
         async for piece in self._pieces:
-            data = encode_body(piece)
+            data = encode_body(piece, True)
             if data:  # else the client would get bytes that say nothing
                 self._size += len(data)
                 return await _process(deflater, data)

@@ -94,11 +94,12 @@ class Site(Roll):
     def listen(
         self,
         name: str,
+        *,
         before: str | Sequence[str] = (),
         after: str | Sequence[str] = (),
     ) -> Callable[[L], L]:
         """Run a function at each event *name*, and note what it raises."""
-        declare = super().listen(name, before, after)
+        declare = super().listen(name, before=before, after=after)
 
         def add(listener: L) -> L:
             # What other events raise may be meant for those who call them.

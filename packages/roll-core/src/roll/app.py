@@ -218,8 +218,11 @@ class Roll(_Parts, IdentityDict):
         The table takes no more routes from then on; other apps may include it, too.
 
         Raises:
+            TypeError: It is no table.
             ValueError: As `route` does.
         """
+        if not isinstance(routes, RouteTable):
+            raise TypeError(f"include({routes!r}): give a RouteTable")
         if prefix.endswith("/"):
             raise ValueError(f"prefix={prefix!r}: leave the slash at its end out")
         routes.included = True
@@ -240,6 +243,7 @@ class Roll(_Parts, IdentityDict):
     def listen(
         self,
         name: str,
+        *,
         before: str | Sequence[str] = (),
         after: str | Sequence[str] = (),
     ) -> Callable[[L], L]:
@@ -254,7 +258,8 @@ class Roll(_Parts, IdentityDict):
             A decorator that gives back the function unchanged.
 
         Raises:
-            TypeError: The function cannot take the arguments of the event.
+            TypeError: The function cannot take the arguments of the event, or a name
+                is none.
             ValueError: `before` and `after` go in circles.
         """
         if not isinstance(name, str):
@@ -288,7 +293,9 @@ class Roll(_Parts, IdentityDict):
         When the app starts, each of these is logged as a warning, and a misspelled
         extra of a route is a TypeError.
         """
-        return [*events.near_misses(self.hooks), *self.router.find_mistakes()]
+        router = self.router
+        oddities = (*events.near_misses(self.hooks), *router.find_oddities())
+        return [*oddities, *router.find_mistakes()]
 
     def _entries(self, name: str) -> list[Entry]:
         """List the listeners of an event as they were added.
@@ -502,7 +509,8 @@ class Roll(_Parts, IdentityDict):
 
 def _find_protocol(app: Roll, name: str) -> type[Upgrade]:
     """Find the class of a protocol: the app's own, or an installed one."""
-    own = getattr(app, f"{name.capitalize()}Protocol", None)
+    # `capitalize` would take "WebSocket" for "websocket".
+    own = name.islower() and getattr(app, f"{name.capitalize()}Protocol", None)
     return own or plugins.protocol_class(name)
 
 

@@ -154,7 +154,8 @@ class Cookies(dict[str, Any]):
             TypeError: The value is no string, or *expires* no datetime.
         """
         if not isinstance(value, str):
-            raise TypeError(f"cookie {name!r}: its value is not a string")
+            kind = type(value).__name__  # the value may be a secret
+            raise TypeError(f"cookie {name!r}: its value is {kind}: write str(...)")
         if not _is_name(name):
             raise ValueError(f"cookie {name!r}: its name cannot be sent")
         if path is None:

@@ -46,6 +46,11 @@ class HttpError(Exception):
         headers: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__(status, message)
+        if isinstance(status, (str, bytes)):
+            raise ValueError(
+                f"{status!r} is not a valid HTTPStatus: it comes first, as in "
+                f"HttpError(404, {status!r})"
+            )
         self.status = HTTPStatus(status)
         self.message = PHRASES[self.status] if message is None else message
         self.context = context

@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from typing import Any, NamedTuple
 
-from .logs import logger
+from .logs import logger, named
 from .tasks import EAGER
 from .typing import Listener
 
@@ -56,14 +56,33 @@ UNAWAITED = frozenset({"finish", "refused"})
 """Those of them from which nothing is raised in the end."""
 
 
+_FOREIGN = {
+    "start": "startup",
+    "started": "startup",
+    "stop": "shutdown",
+    "stopped": "shutdown",
+    "before_request": "request",
+    "after_request": "response",
+    "exception": "error",
+    "connect": "websocket_connect",
+    "disconnect": "websocket_disconnect",
+}
+"""What other frameworks call an event, and Roll's name of it."""
+
+
 def near_misses(names: Iterable[str]) -> Iterator[str]:
-    """Tell which names of events are nearly, but not quite, those of Roll's own."""
+    """Tell which names of events are nearly, but not quite, those of Roll's own.
+
+    Those of other frameworks count, too, also with `on_` before them.
+    """
     for name in names:
         if name in EVENTS:
             continue
         import difflib  # for an app with events of its own
 
-        for near in difflib.get_close_matches(name.lower(), EVENTS, n=1, cutoff=0.85):
+        bare = name.lower().removeprefix("on_")
+        bare = _FOREIGN.get(bare, bare)
+        for near in difflib.get_close_matches(bare, EVENTS, n=1, cutoff=0.85):
             yield f"listen({name!r}): Roll has no such event; did you mean {near!r}?"
 
 
@@ -79,14 +98,12 @@ def bind(event: str, listener: Listener) -> Listener:
             or a generator function, which nobody iterates over.
     """
     if not callable(listener):
-        raise TypeError(f"{listener!r} cannot listen to {event!r}: give a function")
+        raise _cannot_listen(listener, event, "give a function")
     if inspect.isgeneratorfunction(listener) or inspect.isasyncgenfunction(listener):
-        raise TypeError(
-            f"{listener!r} cannot listen to {event!r}: it yields, and nothing of it "
-            "would run; make it two listeners"
-        )
+        problem = "it yields, and nothing of it would run; make it two listeners"
+        raise _cannot_listen(listener, event, problem)
     if event in PLAIN and inspect.iscoroutinefunction(listener):
-        raise TypeError(f"{listener!r} cannot listen to {event!r}: make it a plain def")
+        raise _cannot_listen(listener, event, "make it a plain def")
     arguments = EVENTS.get(event)
     if arguments is None or (signature := _signature(listener)) is None:
         return listener
@@ -101,11 +118,14 @@ def bind(event: str, listener: Listener) -> Listener:
     try:
         signature.bind(*arguments)
     except TypeError as error:
-        raise TypeError(
-            f"{listener!r} cannot listen to {event!r}: it takes {signature}, "
-            f"the event gives ({', '.join(arguments)})"
-        ) from error
+        given = f"the event gives ({', '.join(arguments)})"
+        problem = f"it takes {signature}, {given}"
+        raise _cannot_listen(listener, event, problem) from error
     return listener
+
+
+def _cannot_listen(listener: Any, event: str, problem: str) -> TypeError:
+    return TypeError(f"{named(listener)} cannot listen to {event!r}: {problem}")
 
 
 def _signature(listener: Listener) -> inspect.Signature | None:
@@ -169,7 +189,10 @@ def solve(
         passed = [one]
         while other := next((each for each in waiting if _precedes(each, one)), None):
             if other in passed:
-                circle = ", ".join(f"{name} ({one.module})" for one, name in waiting)
+                circle = ", ".join(
+                    named(one.call) + (f" of {name}" if name else "")
+                    for one, name in waiting
+                )
                 raise ValueError(
                     f"before= and after= of {event!r} go in circles: {circle}; leave "
                     f"one out, or add {ALL!r} to it, if it names a listener that has it"
@@ -205,20 +228,44 @@ def _means(wish: tuple[str, ...], name: str | None, same: tuple[str, ...]) -> bo
 
 
 def names(wish: str | Sequence[str]) -> tuple[str, ...]:
-    """Read `before=` or `after=`: one name, or several."""
-    return (wish,) if isinstance(wish, str) else tuple(wish)
+    """Read `before=` or `after=`: one name, or several.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    several = isinstance(wish, Iterable) and not isinstance(wish, str)
+    read: tuple[Any, ...] = tuple(wish) if several else (wish,)
+    for name in read:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"before= and after= take names of extensions, or {ALL!r}: "
+                f"{named(name)} is none"
+            )
+    return read
 
 
 # Running
 
 
-async def run(listeners: Sequence[Listener], *arguments: Any) -> Any:
-    """Run listeners in order up to the first true result, which is returned."""
+async def run(
+    listeners: Sequence[Listener], request: Any, response: Any, *error: Any
+) -> Any:
+    """Run listeners in order up to the first true result, which is returned.
+
+    Raises:
+        TypeError: It is the request or the response, though there is no error: what
+            returns these in other frameworks lets the view run.
+    """
     for listener in listeners:
-        result = listener(*arguments)
+        result = listener(request, response, *error)
         if result is not None and inspect.isawaitable(result):
             result = await result
         if result:
+            if not error and (result is request or result is response):
+                raise TypeError(
+                    f"listener {named(listener)} returns the {type(result).__name__}: "
+                    "return True if it has answered, and nothing to go on"
+                )
             return result
     return None
 

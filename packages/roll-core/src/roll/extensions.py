@@ -1,5 +1,7 @@
 """`from roll.extensions import cors`: every installed extension, found on demand."""
 
+import sys
+from types import FrameType
 from typing import Any
 
 from .routing.endpoints import HTTP_METHODS
@@ -44,10 +46,23 @@ def __getattr__(name: str) -> Any:
         raise ImportError(
             f"{name!r} is not installed. Run: pip install {DISTRIBUTIONS[name]}"
         )
-    raise AttributeError(
+    message = (
         f"no installed package gives an extension {name!r}; "
         f"there are: {', '.join(sorted(found)) or 'none'}"
     )
+    if _is_import(sys._getframe(1)):
+        raise ImportError(message)
+    raise AttributeError(message)
+
+
+def _is_import(frame: FrameType) -> bool:
+    """Whether a frame runs `from ... import`, which hides what an AttributeError says.
+
+    Python then names the nearest of the modules of `roll` instead.
+    """
+    from opcode import opmap
+
+    return frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]
 
 
 def __dir__() -> list[str]:

@@ -3,9 +3,11 @@
 import dataclasses
 import datetime
 import enum
+import inspect
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 try:
@@ -104,7 +106,18 @@ def _encode_special(value: object) -> Any:
 
     if isinstance(value, (Decimal, UUID)):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+    raise TypeError(f"{type(value).__name__} is not JSON serializable{_advise(value)}")
+
+
+def _advise(value: object) -> str:
+    """Say what to do with a value that JSON cannot hold, if that is usual."""
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()  # nobody awaits it, which would be a warning
+        return ": await it"
+    if isinstance(value, (bytes, bytearray)):
+        return ": decode it"
+    return ": make it a list" if isinstance(value, Iterable) else ""
 
 
 _STYLE: dict[str, Any] = {

@@ -94,9 +94,10 @@ class Lifecycle:
         self._loop = asyncio.get_running_loop()
         if self._closing.is_set():  # a start again, maybe in another loop
             self._closing = asyncio.Event()
-        for mistake in events.near_misses(self._app.hooks):
-            logger.warning("%s", mistake)
-        for mistake in self._app.router.find_mistakes():
+        app = self._app
+        for oddity in (*events.near_misses(app.hooks), *app.router.find_oddities()):
+            logger.warning("%s", oddity)
+        for mistake in app.router.find_mistakes():
             raise TypeError(mistake)
         try:
             await self._app.hook("startup")
@@ -148,7 +149,9 @@ class Lifecycle:
             await self._app.hook("shutdown")
         finally:
             try:
-                await _wait_for(self._tasks, self._app.limits.shutdown)
+                # Those of a mounted app that fails alone may wait for its parent's end.
+                if self._parent is None or self.closing.is_set():
+                    await _wait_for(self._tasks, self._app.limits.shutdown)
             finally:
                 await self._close_stack()
 
@@ -225,8 +228,8 @@ class Lifecycle:
     ) -> "asyncio.Future[Any]":
         """See `Roll.keep`."""
         if self._parent is not None:
-            return self._parent.keep(task)
-        if asyncio.iscoroutine(task):
+            task = self._parent.keep(task)
+        elif asyncio.iscoroutine(task):
             task = asyncio.get_running_loop().create_task(task)
         elif not asyncio.isfuture(task):
             raise TypeError(f"keep({task!r}): give a task, or the coroutine to run")

@@ -1,5 +1,6 @@
 """Logs: whatever a client has sent, it cannot pass for a line, nor steer a terminal."""
 
+import inspect
 import logging
 import re
 import traceback
@@ -31,6 +32,14 @@ def format_traceback(error: BaseException) -> str:
     client's, as may its notes, and what others of its group or context say.
     """
     return INDENT + quote("".join(traceback.format_exception(error)).rstrip("\n"))
+
+
+def named(function: object) -> str:
+    """Name a function, and the place where it is written if that is known."""
+    function = inspect.unwrap(function)  # type: ignore[arg-type]  # it takes anything
+    name = getattr(function, "__qualname__", None) or repr(function)
+    code = getattr(function, "__code__", None)
+    return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
 
 
 def describe(error: BaseException) -> str:

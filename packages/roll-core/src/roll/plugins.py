@@ -1,6 +1,7 @@
 """Installed packages that extend Roll, found through their entry points."""
 
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .typing import Extension, Upgrade
@@ -75,9 +76,21 @@ def protocol_class(name: str) -> type[Upgrade]:
     """
     found = protocols()
     if name not in found:
-        hint = "pip install roll-websockets" if name == "websocket" else "use 'http'"
+        hint = _advise(name, found)
         raise ValueError(f"no installed package gives the protocol {name!r}: {hint}")
     return found[name]
+
+
+def _advise(name: str, found: Iterable[str]) -> str:
+    """Say what to write instead of the name of a protocol that is not installed."""
+    if name == "websocket":
+        return "pip install roll-websockets"
+    if name.lower() in ("ws", "wss"):
+        return "did you mean 'websocket'?"
+    import difflib  # for who errs
+
+    near = difflib.get_close_matches(name.lower(), {"http", "websocket", *found}, n=1)
+    return f"did you mean {near[0]!r}?" if near else "use 'http'"
 
 
 class ProtocolClass:

@@ -526,7 +526,8 @@ class Request(IdentityDict):
         advice = ", or listen to `request`" if early else ""
         raise BodyNotLoadedError(
             HTTPStatus.INTERNAL_SERVER_ERROR,
-            f"The body is not loaded: call `await request.load_body()` before{advice}",
+            "The body is not loaded: call `await request.load_body()`, "
+            f"or `load_form()` for a form, before{advice}",
         )
 
     @body.setter
@@ -621,11 +622,9 @@ class Request(IdentityDict):
         Raises:
             HttpError: 400, when it does not parse; 413, when it passes a limit.
         """
-        try:
-            return self._form
-        except AttributeError:
+        if not hasattr(self, "_form"):  # a handler would be the context of its errors
             self._parse_form()
-            return self._form
+        return self._form
 
     @property
     def files(self) -> Files:
@@ -634,11 +633,9 @@ class Request(IdentityDict):
         Raises:
             HttpError: 400, when it does not parse; 413, when it passes a limit.
         """
-        try:
-            return self._files
-        except AttributeError:
+        if not hasattr(self, "_files"):
             self._parse_form()
-            return self._files
+        return self._files
 
     @property
     def json(self) -> Any:
@@ -647,16 +644,14 @@ class Request(IdentityDict):
         Raises:
             HttpError: 400, when it does not parse.
         """
-        try:
-            return self._json
-        except AttributeError:
+        if not hasattr(self, "_json"):
             try:
                 self._json = self._parts.json_decode(self.body)
             except (ValueError, RecursionError) as error:
                 raise HttpError(
                     HTTPStatus.BAD_REQUEST, "Unparsable JSON body"
                 ) from error
-            return self._json
+        return self._json
 
     async def load_form(self) -> None:
         """Load a form of a lazy route; a multipart one is parsed while it streams.

@@ -1,9 +1,9 @@
 """Response: what a view answers: status, headers, cookies and body."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from .cookies import Cookies
 from .datastructures import Headers
@@ -31,6 +31,13 @@ _NO_TEXT: Any = object.__str__
 
 JSON_TYPE = "application/json; charset=utf-8"
 """The Content-Type of what is set as `json`."""
+
+
+def _only_set(name: str) -> Callable[["Response"], NoReturn]:
+    def read(self: "Response") -> NoReturn:
+        raise AttributeError(f"response.{name} can only be set: response.{name} = ...")
+
+    return read
 
 
 class Response:
@@ -199,19 +206,25 @@ class Response:
         else:
             self._headers["Content-Type"] = JSON_TYPE
 
-    json = property(None, _set_json, doc="Set the body, and its type, from an object.")
+    json = property(
+        _only_set("json"), _set_json, doc="Set the body, and its type, from an object."
+    )
 
     def _set_html(self, text: str) -> None:
         self.body = text
         self.headers["Content-Type"] = "text/html; charset=utf-8"
 
-    html = property(None, _set_html, doc="Set the body, and its type, to a page.")
+    html = property(
+        _only_set("html"), _set_html, doc="Set the body, and its type, to a page."
+    )
 
     def _set_text(self, text: str) -> None:
         self.body = text
         self.headers["Content-Type"] = "text/plain; charset=utf-8"
 
-    text = property(None, _set_text, doc="Set the body, and its type, to plain text.")
+    text = property(
+        _only_set("text"), _set_text, doc="Set the body, and its type, to plain text."
+    )
 
     def _get_redirect(self) -> tuple[str | None, HTTPStatus]:
         return self.headers.get("Location"), self.status
@@ -220,6 +233,10 @@ class Response:
         if isinstance(target, str) or len(target) != 2:
             raise TypeError("redirect: give a pair of a location and a status")
         location, self.status = target
+        if self.status // 100 != 3:
+            raise ValueError(
+                f"redirect: {self.status} is none: give 302, or another 3xx"
+            )
         self.headers["Location"] = location
 
     redirect = property(
@@ -229,13 +246,13 @@ class Response:
     )
 
 
-def encode_body(body: Any) -> bytes | bytearray | memoryview:
-    """Turn a body that is not an async iterable into bytes.
+def encode_body(body: Any, piece: bool = False) -> bytes | bytearray | memoryview:
+    """Turn a body that is not an async iterable into bytes; or a *piece* of one.
 
     A number and any object that defines `__str__` are sent as their text.
 
     Raises:
-        TypeError: It is something else, such as a dict or an open file.
+        TypeError: It is something else, such as a dict, an open file or a path.
         UnicodeEncodeError: A string holds a lone surrogate.
     """
     if isinstance(body, (bytes, bytearray)):
@@ -244,12 +261,17 @@ def encode_body(body: Any) -> bytes | bytearray | memoryview:
         return body.cast("B") if body.c_contiguous else body.tobytes()
     if body is None:
         return b""
-    if type(body).__str__ is _NO_TEXT and not isinstance(body, (int, float)):
-        raise _unsendable(body)
+    if not has_text(body) or hasattr(body, "__fspath__"):
+        raise _unsendable(body, piece)
     return str(body).encode()
 
 
-def _unsendable(body: Any) -> TypeError:
+def has_text(value: object) -> bool:
+    """Whether the `str` of a value is what it means, not its `repr`."""
+    return type(value).__str__ is not _NO_TEXT or isinstance(value, (int, float))
+
+
+def _unsendable(body: Any, piece: bool) -> TypeError:
     """Make the error that says what to write instead of *body*."""
     if inspect.isawaitable(body):
         advice = "await it"
@@ -257,13 +279,16 @@ def _unsendable(body: Any) -> TypeError:
             body.close()  # nobody awaits it, which would be a warning
     elif callable(body):
         advice = "call it"
-    elif hasattr(body, "read"):
+    elif hasattr(body, "read") or hasattr(body, "__fspath__"):
         advice = "send it by roll.extensions.send_file, or by an async generator"
     elif hasattr(body, "__next__"):
         advice = "write an async generator, with async def and yield"
+    elif piece:
+        advice = "give text or bytes, such as json.dumps(...)"
     else:
         advice = "set response.json, or give text or bytes"
-    return TypeError(f"a body cannot be of type {type(body).__name__}: {advice}")
+    what = "a piece of a body" if piece else "a body"
+    return TypeError(f"{what} cannot be of type {type(body).__name__}: {advice}")
 
 
 def read_length(value: object) -> int:

@@ -7,7 +7,7 @@ from .http11.upgrade import handshake
 from .routing import endpoints as ends
 from .routing.endpoints import NOT_FOUND, Declaration, Endpoint, Runner
 from .routing.matching import Routes, UnreachableRouteError
-from .routing.patterns import check_slash
+from .routing.patterns import check_slash, find_oddities
 from .routing.table import Draft
 from .typing import Upgrade
 
@@ -75,7 +75,8 @@ class Router:
         if (check := getattr(kind, "check_extras", None)) is not None:
             check(extras)
         self.extras.update(getattr(kind, "EXTRAS", ()))
-        handlers = ends.handlers(view, methods)
+        second = _second(kind)
+        handlers = ends.handlers(view, methods, second)
         if kind is not None:
             _check_methods(draft, handlers, kind.ALLOWED_METHODS)
         known = self._endpoints.setdefault(path, {})
@@ -90,7 +91,7 @@ class Router:
                 extras,
                 where,
                 path=path,
-                run=_runner(kind, ends.ready(handler, where), extras.get("timeout")),
+                run=_runner(kind, handler, where, extras.get("timeout")),
                 lazy_body=lazy_body,
                 limits=extras.get("limits"),
                 switches=kind is not None,
@@ -100,7 +101,8 @@ class Router:
         }
         self._match(path, added, where)
         if isinstance(self.matcher, Routes):
-            ends.check_variables(handlers.values(), self.matcher.variables(path))
+            names = self.matcher.variables(path)
+            ends.check_variables(handlers.values(), names, second)
         known.update(added)
         views = ends.views(known)
         for endpoint in known.values():
@@ -113,6 +115,19 @@ class Router:
             path, extras = declaration.path, declaration.extras
             for mistake in ends.near_misses(path, extras, self.extras):
                 yield f"{mistake} The route is declared at {declaration.where}"
+
+    def find_oddities(self) -> Iterator[str]:
+        """Tell what is likely to be a mistake, but keeps no app from starting."""
+        for declaration in self.declarations:
+            path, where = declaration.path, declaration.where
+            for oddity in find_oddities(path):
+                yield f"{oddity}. The route is declared at {where}"
+            # A function may answer several methods.
+            yield from dict.fromkeys(
+                oddity
+                for method in declaration.methods
+                for oddity in self._endpoints[path][method].find_oddities()
+            )
 
     def _match(self, path: str, added: Mapping[str, Endpoint], where: str) -> None:
         try:
@@ -135,8 +150,19 @@ def _check_methods(
         )
 
 
-def _runner(kind: type[Upgrade] | None, view: Runner, timeout: float | None) -> Runner:
-    """Choose what stands before a view."""
+def _runner(
+    kind: type[Upgrade] | None, view: Runner, where: str, timeout: float | None
+) -> Runner:
+    """Make a view ready to be run, with what stands before it."""
+    run = ends.ready(view, where, _second(kind))
     if kind is not None:
-        return handshake(kind, view)
-    return view if timeout is None else ends.bounded(view, timeout)
+        return handshake(kind, run)
+    if timeout is not None:
+        return ends.bounded(run, timeout, ends.describe(view, where))
+    return run
+
+
+def _second(kind: type[Upgrade] | None) -> str:
+    """Name what a view gets beside the request."""
+    name: str = getattr(kind, "PARAMETER", "response")
+    return name

@@ -127,7 +127,8 @@ class Upgrade(Protocol):
 
     A class may have a classmethod `check_extras(extras)`, too: it is given the extras
     of each route of the protocol when it is declared, and raises TypeError or
-    ValueError when one of them is wrong; and `EXTRAS`, the names of those it reads.
+    ValueError when one of them is wrong; `EXTRAS`, the names of those it reads; and
+    `PARAMETER`, the usual name of what its views get beside the request.
     """
 
     TOKEN: ClassVar[str]

@@ -54,7 +54,8 @@ def named_url(app: Roll) -> Callable[..., str]:
 
         It raises ValueError when no route or several have the name, when a variable is
         missing or none of the route's, and when the route does not take a value; and
-        TypeError when a value is bytes, or that of a variable None.
+        TypeError when the name is no string, a value is bytes, or that of a variable
+        None.
 
     Raises:
         TypeError: A `name=` is no string.
@@ -115,6 +116,9 @@ class Names:
         self, name: str, query: Mapping[str, Any] | None, variables: dict[str, Any]
     ) -> str:
         """Write the URL of a route; see `named_url`."""
+        if not isinstance(name, str):
+            hint = str(getattr(name, "__name__", "home")).lower()
+            raise TypeError(f"url_for({name!r}): give a name, such as {hint!r}")
         self.read_routes()  # a listener that answers before ours ends the event
         if name not in self._routes:
             mount, colon, rest = str(name).partition(":")
@@ -126,6 +130,10 @@ class Names:
         known = self._routes[name]
         if query is None and not any("query" in route.variables for route in known):
             query = variables.pop("query", None)
+        if not isinstance(query or {}, Mapping):
+            raise TypeError(
+                f"{name!r}: query={query!r}: give a dict; variables are given by name"
+            )
         route = _choose(name, known, variables)
         url = _write(self._app, name, route, variables)
         text = _write_query(name, query or {})
@@ -209,7 +217,12 @@ def _choose(name: str, known: Sequence[Named], variables: Iterable[str]) -> Name
             "give each its own, with name="
         )
     wanted = " or ".join(_list(route.variables) for route in known)
-    raise ValueError(f"{name!r} takes {wanted}; given: {_list(given)}")
+    hint = ""
+    for route in known:
+        if route.variables < given:
+            rest = ", ".join(f"{key!r}: ..." for key in sorted(given - route.variables))
+            hint = f"; for a query, write query={{{rest}}}"
+    raise ValueError(f"{name!r} takes {wanted}; given: {_list(given)}{hint}")
 
 
 def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> str:
@@ -240,10 +253,8 @@ def _write_query(name: str, query: Mapping[str, Any]) -> str:
     """Write a query string.
 
     Raises:
-        TypeError: It is not a dict, or a value is bytes.
+        TypeError: A value is bytes.
     """
-    if not isinstance(query, Mapping):
-        raise TypeError(f"{name!r}: query={query!r}: give a dict")
     pairs = []
     for key, value in query.items():
         for item in value if isinstance(value, (list, tuple)) else [value]:

@@ -13,7 +13,8 @@ from roll.typing import Extension
 
 from .signals import Signals, Stopped
 from .sockets import bind, url
-from .starting import STARTUP, StartFailed, start
+from .starting import IMPORTING, STARTUP, StartFailed, start
+from .stopping import StopFailed, stop
 
 __all__ = ["simple_server"]
 
@@ -26,6 +27,7 @@ def simple_server(
     The first signal lets running requests end, within `Limits.shutdown` seconds, and
     returns after the app's `shutdown` listeners. A second one ends the process. Where a
     `startup` listener raises, its traceback is printed and the process exits with 5.
+    Where the end fails, it exits with 1.
 
     Args:
         app: The application.
@@ -36,13 +38,19 @@ def simple_server(
 
     Raises:
         OSError: The address cannot be had; the message names it.
-        SystemExit: A `startup` listener raised. In another thread than the main one,
-            what it raised comes instead.
+        RuntimeError: The command `roll` is importing the application.
+        SystemExit: A listener of `startup` or `shutdown` raised. In another thread than
+            the main one, what it raised comes instead.
         TypeError: *app* is no application, but its class, for one.
         ValueError: The port is no number from 0 to 65535.
     """
     if not isinstance(app, Roll):
         raise TypeError(f"simple_server({app!r}): give an application, such as Roll()")
+    if IMPORTING.get():
+        raise RuntimeError(
+            "simple_server() would serve while the command `roll` imports this module: "
+            'write it under `if __name__ == "__main__":`'
+        )
     say: Callable[[str], None] = _keep_quiet if quiet else _say
     sockets = bind(host, port, app.limits.backlog)
     server = Server(app, sockets)
@@ -51,7 +59,7 @@ def simple_server(
     if not in_main:  # the process is not ours to end
         ending.disarm()
     before = {*staying()}  # whoever has started them may wait for them
-    failure: Exception | None = None
+    failure: StartFailed | StopFailed | None = None
     # KeyboardInterrupt comes where no signal can be handled.
     with (
         suppress(KeyboardInterrupt, Stopped),
@@ -65,26 +73,31 @@ def simple_server(
     if failure is None:
         say("Bye.")
     elif in_main:
-        sys.stderr.write(_describe(failure))
-        sys.exit(STARTUP)
+        from .exits import shutdown_error, startup_error  # which import click
+
+        explain = startup_error if isinstance(failure, StartFailed) else shutdown_error
+        error = explain(failure.error)
+        error.show()
+        sys.exit(error.exit_code)
     else:
-        raise failure
+        raise failure.error
 
 
 async def _serve(
     server: Server, say: Callable[[str], None], signals: Signals, ending: Ending
-) -> Exception | None:
-    """Serve until a signal, and return what a `startup` listener has raised."""
-    stop = asyncio.Event()
+) -> StartFailed | StopFailed | None:
+    """Serve until a signal, and return why the start or the end has failed."""
+    signal = asyncio.Event()
     try:
-        if await start(server, stop, signals, ending, _describe):
-            ending.disarm()
-            say(f"Rolling on {url(server.sockets[0])}")
-            await stop.wait()
-    except StartFailed as failure:
-        return failure.error
-    finally:
-        await server.stop()
+        try:
+            if await start(server, signal, signals, ending, _describe):
+                ending.disarm()
+                say(f"Rolling on {url(server.sockets[0])}")
+                await signal.wait()
+        finally:
+            await stop(server)
+    except (StartFailed, StopFailed) as failure:
+        return failure
     return None
 
 

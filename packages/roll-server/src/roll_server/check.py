@@ -1,6 +1,7 @@
 """`roll check`: what is wrong with a set-up before anything is served."""
 
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -22,10 +23,12 @@ def check(**values: Any) -> None:
     settings = Settings.take(values)
     if settings.tls_cert is not None:
         Certificate(settings.tls_cert, settings.tls_key)
-    app = load(settings.app, settings.factory) if settings.app is not None else None
-    found = list(find_all(app))
-    if app is not None:
-        configure(app, settings)
+    with warnings.catch_warnings(record=True) as caught:
+        app = load(settings.app, settings.factory) if settings.app is not None else None
+        found = list(find_all(app))
+        if app is not None:
+            configure(app, settings)
+    found += [f"{each.filename}:{each.lineno}: {each.message}" for each in caught]
     for line in found:
         click.echo(line)
     if found:

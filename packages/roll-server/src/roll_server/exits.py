@@ -27,7 +27,7 @@ class Exit(IntEnum):
 
 
 class StartError(click.ClickException):
-    """Nothing can be served; one line says why.
+    """Nothing can be served, or its end has failed; one line says why.
 
     Args:
         message: That line.
@@ -54,6 +54,12 @@ def startup_error(error: Exception) -> StartError:
     """Say what a `startup` listener has raised."""
     message = f"a startup listener raised {describe_error(error)}"
     return StartError(message, Exit.STARTUP, error)
+
+
+def shutdown_error(error: Exception) -> StartError:
+    """Say that an end has failed; the tracebacks are in the log."""
+    message = f"the shutdown raised {describe_error(error)}; the log says where"
+    return StartError(message, Exit.FAILED)
 
 
 def describe_error(error: BaseException) -> str:

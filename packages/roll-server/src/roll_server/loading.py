@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from inspect import iscoroutinefunction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from roll import Roll
 
 from .exits import Exit, StartError, describe_error
+from .starting import IMPORTING
 
 
 def find_application(app: str | None) -> str:
@@ -47,10 +49,12 @@ def load(app: str | None, factory: bool = False) -> Roll:
         found = _make(where, found)
     if isinstance(found, Roll):
         return found
+    if factory:
+        raise _wrong(f"{where}() gives {found!r}: let it return an application of Roll")
     hint = ""
     if isinstance(found, type) and issubclass(found, Roll):
         hint = ": name what is made of this class, or use --factory"
-    elif callable(found) and not factory:
+    elif callable(found):
         hint = ": use --factory, if it makes one"
     raise _wrong(f"{where} is no application of Roll, but {found!r}{hint}")
 
@@ -65,18 +69,27 @@ def _import(where: str, name: str) -> ModuleType:
         raise _wrong(
             f"{where!r} is no application: name its module and itself, as in shop:app"
         )
+    if name == "roll":
+        raise _wrong(
+            f"{where}: the module roll is Roll itself: give your roll.py another name"
+        )
+    importing = IMPORTING.set(True)
     try:
         return import_module(name)
     except (Exception, SystemExit) as error:
         absent = error.name if isinstance(error, ModuleNotFoundError) else None
         if absent is not None and f"{name}.".startswith(f"{absent}."):
+            module, _, attribute = where.rpartition(".")
+            hint = f"; did you mean {module}:{attribute}?" if absent == where else ""
             raise _wrong(
                 f"{where} cannot be imported: there is no module {absent!r} in this "
-                "folder, and none is installed"
+                f"folder, and none is installed{hint}"
             ) from error
         raise _wrong(
             f"{where} cannot be imported: {describe_error(error)}", error
         ) from error
+    finally:
+        IMPORTING.reset(importing)
 
 
 def _suggest(file: str) -> str:
@@ -103,6 +116,13 @@ def _find(where: str, module: ModuleType, attribute: str) -> Any:
 
 
 def _make(where: str, function: Any) -> Any:
+    if isinstance(function, Roll):
+        raise _wrong(f"{where} is an application already: leave out --factory")
+    if iscoroutinefunction(function):
+        raise _wrong(
+            f"{where} is a coroutine function: make it a plain one, and do what it "
+            "awaits in a startup listener"
+        )
     if not callable(function):
         raise _wrong(f"{where} is no function, but {function!r}: leave out --factory")
     try:

@@ -49,6 +49,8 @@ def run(parent: Parent | None, /, **values: Any) -> None:
         raise
     finally:
         leave_threads(status, seconds)
+    if status == Exit.STOPPED and parent is None and sys.stdout.isatty():
+        click.echo("Bye.")
     sys.exit(status)
 
 

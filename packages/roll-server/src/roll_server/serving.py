@@ -16,12 +16,14 @@ from roll.ending import Ending
 from roll.logs import logger
 from roll.loops import new_event_loop
 
-from .exits import Exit, StartError, startup_error
+from .exits import Exit, StartError, shutdown_error, startup_error
 from .health import add_health
 from .settings import Settings
 from .signals import Signals
 from .sockets import url
 from .starting import StartFailed, start
+from .stopping import StopFailed
+from .stopping import stop as stop_server
 from .systemd import Notifier
 from .tls import Certificate
 
@@ -53,8 +55,8 @@ def serve(
     """Serve until a signal comes, or *keeper* says to stop.
 
     Raises:
-        StartError: A setting does not fit the application, or a `startup` listener
-            raised.
+        StartError: A setting does not fit the application, or a listener of `startup`
+            or `shutdown` raised.
     """
     configure(app, settings)
     seconds = DRAIN if settings.health else 0.0
@@ -69,6 +71,8 @@ def serve(
             asyncio.Runner(loop_factory=new_event_loop) as runner,
         ):
             runner.run(_serve(server, keeper, signals, ending, seconds))
+    except StopFailed as failure:
+        raise shutdown_error(failure.error) from None
     finally:
         ending.disarm()
 
@@ -95,7 +99,7 @@ async def _serve(
         if not replaced:
             await _drain(server.app, drain)
     finally:
-        await server.stop(replaced)
+        await stop_server(server, replaced)
 
 
 async def _drain(app: Roll, seconds: float) -> None:

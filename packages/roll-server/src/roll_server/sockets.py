@@ -3,7 +3,6 @@
 import errno
 import os
 import socket
-import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,8 +42,10 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         where = f"[{host}]" if ":" in host else host
+        # An IPv6 address has two colons or more.
+        hint = "; give the port with --port" if host.count(":") == 1 else ""
         raise OSError(
-            error.errno, f"cannot listen on {where}:{port}: {_reason(error)}"
+            error.errno, f"cannot listen on {where}:{port}: {_reason(error)}{hint}"
         ) from error
     return sockets
 
@@ -75,15 +76,17 @@ def bind_path(path: Path, backlog: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise OSError(
-            error.errno, f"cannot listen on {path}: {_reason(error)}"
+            error.errno, f"cannot listen on {path}: {error.strerror or error}"
         ) from error
     return sock
 
 
 def _remove_stale(path: Path) -> None:
     """Remove a unix socket that a former process has left."""
-    if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
+    if not path.exists():
         return
+    if not path.is_socket():
+        raise OSError(errno.EEXIST, "it is there already, and is not a socket")
     with socket.socket(socket.AF_UNIX) as client:
         client.setblocking(False)
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 
 from roll import Server
 from roll.ending import Ending
@@ -12,6 +13,9 @@ from .signals import Signals
 STOPPED = 0
 STARTUP = 5
 """What `Exit` says, which needs click."""
+
+IMPORTING = ContextVar("IMPORTING", default=False)
+"""Whether the command imports an application, which must not serve meanwhile."""
 
 
 class StartFailed(Exception):

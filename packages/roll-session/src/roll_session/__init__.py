@@ -1,5 +1,6 @@
 """session and csrf: what an app keeps of a visitor, and that it asks itself."""
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Literal
 
@@ -131,9 +132,16 @@ def _keep_in_store(app: Roll, options: Options, store: Store) -> type[Session]:
 
     @app.listen("startup")
     def open_store() -> None:
-        if (close := getattr(store, "aclose", None)) is not None:
-            app.exit_stack.push_async_callback(close)
-        app.keep(guarded.probe())  # requests that need no session do not wait for it
+        # Requests that need no session do not wait for it.
+        probing = app.keep(guarded.probe())
+
+        async def close_store() -> None:
+            # It may still run when the start of a mounted app fails.
+            await asyncio.wait([probing])
+            if (close := getattr(store, "aclose", None)) is not None:
+                await close()
+
+        app.exit_stack.push_async_callback(close_store)
 
     def look(request: Request, found: bool) -> Awaitable[None] | None:
         session = request["session"]

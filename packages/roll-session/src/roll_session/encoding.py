@@ -7,18 +7,19 @@ from typing import Any
 TIMES = "_times"
 """Where a session keeps when it was created and used; no name for a value."""
 
-EMPTY = b"{}"
+EMPTY = "{}"
 """What a session without data is written as."""
 
 _write = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
 ).encode
+_read = json.JSONDecoder().decode
 
 # A surrogate alone is text in JSON and in Python, though not in UTF-8.
 _SURROGATES = "surrogatepass"
 
 
-def encode(data: Mapping[str, Any], known: bytes = b"") -> bytes:
+def encode(data: Mapping[str, Any], known: str = "") -> str:
     """Write the data of a session.
 
     Args:
@@ -53,32 +54,32 @@ def _find_mistake(key: str, value: Any) -> str | None:
     )
 
 
-def dump(value: Any) -> bytes:
+def dump(value: Any) -> str:
     """Write a value, unchecked."""
-    return _write(value).encode(errors=_SURROGATES)
+    return _write(value)
 
 
-def decode(text: bytes | str) -> Any:
+def decode(text: str) -> Any:
     """Read a value.
 
     Raises:
         ValueError: It is not JSON.
     """
     try:
-        return json.loads(text)
+        return _read(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 
 
-def encode_name(name: str) -> bytes:
-    """Write a key, which may be any text."""
-    return name.encode(errors=_SURROGATES)
+def to_bytes(text: str) -> bytes:
+    """Encode a text."""
+    return text.encode(errors=_SURROGATES)
 
 
-def decode_name(name: bytes) -> str:
-    """Read a key.
+def to_text(data: bytes) -> str:
+    """Decode a text.
 
     Raises:
-        ValueError: It is not text.
+        ValueError: It is not UTF-8.
     """
-    return name.decode(errors=_SURROGATES)
+    return data.decode(errors=_SURROGATES)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
-from .encoding import decode, decode_name, dump, encode_name
+from .encoding import decode, dump, to_bytes, to_text
 from .options import check_seconds
 from .stores import Store
 
@@ -93,8 +93,9 @@ class RedisStore(Store):
             if str(error).startswith("WRONGTYPE"):
                 raise ValueError(f"{self._prefix}{key} is not a hash") from error
             raise
-        texts = {_as_bytes(name): text for name, text in fields.items()}
-        return {decode_name(name): decode(texts[name]) for name in texts} or None
+        return {
+            _read(name): decode(_read(text)) for name, text in fields.items()
+        } or None
 
     async def save(
         self,
@@ -107,10 +108,10 @@ class RedisStore(Store):
         """See `Store.save`."""
         arguments: list[Any] = [
             *(int(create), math.ceil(max_age * 1000), len(removed)),
-            *map(encode_name, removed),
+            *map(to_bytes, removed),
         ]
         for name, value in changed.items():
-            arguments += [encode_name(name), dump(value)]
+            arguments += [to_bytes(name), to_bytes(dump(value))]
         async with asyncio.timeout(self._timeout):
             done = await self._script([self._prefix + key], arguments)
         return bool(done)
@@ -128,6 +129,6 @@ class RedisStore(Store):
             await client.aclose()
 
 
-def _as_bytes(name: bytes | str) -> bytes:
-    # A client may decode what Redis answers.
-    return encode_name(name) if isinstance(name, str) else name
+def _read(text: bytes | str) -> str:
+    # A client that is given may decode what Redis answers.
+    return to_text(text) if isinstance(text, bytes) else text

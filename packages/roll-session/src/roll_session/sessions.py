@@ -217,7 +217,7 @@ class Session(MutableMapping[str, Any]):
         if reason is not None:
             logger.debug("The cookie %s is ignored: %s", self.cookie, reason)
 
-    def _is_changed(self, text: bytes) -> bool:
+    def _is_changed(self, text: str) -> bool:
         return self._regenerated or self._ended is not None or text != self._kept
 
     def _is_due(self, now: float) -> bool:

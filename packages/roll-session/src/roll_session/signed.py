@@ -1,20 +1,29 @@
 """Sessions without a store: the cookie is the session, signed."""
 
+import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 from time import time
 from typing import Any
 
 from itsdangerous import BadSignature
 from itsdangerous import Signer as ItsDangerous
+from itsdangerous.signer import SigningAlgorithm
 
-from .encoding import decode, dump, encode
+from .encoding import decode, dump, encode, to_bytes, to_text
 from .options import LARGEST
 from .sessions import Session, too_late
 
 SALT = b"roll-session"
 """So that nothing else that is signed with the same key passes for a session."""
+
+
+class HmacSha256(SigningAlgorithm):
+    """HMAC-SHA-256 in one call: a third of the time that `HMACAlgorithm` takes."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """Sign a value."""
+        return hmac.digest(key, value, "sha256")
 
 
 class Signer:
@@ -25,13 +34,11 @@ class Signer:
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        options: Any = {"salt": SALT, "digest_method": sha256}
         # Derived once, as that takes as long as to sign. Of several, the last signs.
-        derived = [
-            ItsDangerous(key, key_derivation="hmac", **options).derive_key()
-            for key in reversed(keys)
-        ]
-        self._signer = ItsDangerous(derived, key_derivation="none", **options)
+        derived = [hmac.digest(key, SALT, "sha256") for key in reversed(keys)]
+        self._signer = ItsDangerous(
+            derived, key_derivation="none", algorithm=HmacSha256()
+        )
 
     def sign(self, data: bytes) -> str:
         """Write data in characters that a cookie may have, and sign it."""
@@ -61,7 +68,7 @@ class SignedSession(Session):
         if value is None:
             return self._begin()
         try:
-            *times, text = signer.read(value).split(b" ", 2)
+            *times, text = to_text(signer.read(value)).split(" ", 2)
             if self._adopt(value, times, decode(text)):
                 self._kept = text
         except ValueError as error:
@@ -84,7 +91,7 @@ class SignedSession(Session):
                 self._cookie = ""
         elif self._is_changed(text) or self._is_due(now):
             created, used = self._stamp(now)
-            cookie = self._place.keeper.sign(b"%d %d %b" % (created, used, text))
+            cookie = self._place.keeper.sign(to_bytes(f"{created} {used} {text}"))
             size = len(self.cookie) + len(cookie)
             if size > LARGEST:
                 largest = max(data, key=lambda key: len(dump(data[key])))

@@ -58,7 +58,7 @@ class MemoryStore(Store):
 
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
-        self._kept: dict[str, tuple[float, dict[str, bytes]]] = {}
+        self._kept: dict[str, tuple[float, dict[str, str]]] = {}
 
     async def load(self, key: str) -> dict[str, Any] | None:
         """See `Store.load`."""
@@ -92,7 +92,7 @@ class MemoryStore(Store):
         """See `Store.delete`."""
         self._kept.pop(key, None)
 
-    def _find(self, key: str) -> dict[str, bytes] | None:
+    def _find(self, key: str) -> dict[str, str] | None:
         ends, texts = self._kept.get(key, (0.0, None))
         return texts if ends > monotonic() else None
 

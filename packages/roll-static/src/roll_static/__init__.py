@@ -90,6 +90,11 @@ def static(
     _check_type("name", name, str, "the name of the route")
     _check_type("hidden", hidden, bool, "True or False")
     _check_extras(extras)
+    pattern = f"{prefix}{{path:path}}"
+    if any(declared.path == pattern for declared in app.declarations):
+        raise ValueError(
+            f"prefix={prefix!r} is served already: give another, or call static once"
+        )
     rule = _cache_rule(cache_control, immutable)
     folder = Folder(_check_root(root), _check_index(default_index), hidden, rule)
     cache = Cache(_check_ttl(ttl))
@@ -115,7 +120,7 @@ def static(
             entry.reading.pop(coding, None)
             read.set()
 
-    @app.route(f"{prefix}{{path:path}}", name=name, **extras)
+    @app.route(pattern, name=name, **extras)
     async def serve_file(request: Request, response: Response, path: str) -> None:
         entry = cache.get(path)
         if entry is None:

@@ -11,14 +11,16 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from io import FileIO
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet
 
 from roll import HttpError
+from roll.logs import logger
 
 from .conditions import IDENTITY
 
@@ -315,7 +317,9 @@ class Folder:
             os.close(folder)
 
 
-def find_file(path: str, root: str | os.PathLike[str] | None) -> tuple[Folder, Variant]:
+def find_file(
+    path: str | os.PathLike[str], root: str | os.PathLike[str] | None
+) -> tuple[Folder, Variant]:
     """Look for a file: under *root*, as a client may name it; else wherever it is.
 
     Raises:
@@ -323,15 +327,32 @@ def find_file(path: str, root: str | os.PathLike[str] | None) -> tuple[Folder, V
     """
     if root is not None:
         folder = Folder(os.path.realpath(root), "", False, _no_cache_control)
+        name = _name_under(root, path)
     else:
         try:
             with _missing_is_404():
-                parent, path = os.path.split(os.path.realpath(path, strict=True))
+                parent, name = os.path.split(os.path.realpath(path, strict=True))
         except ValueError as error:  # no name that the system could have
             raise _not_found() from error
         folder = Folder(parent, "", True, _no_cache_control)
-    variants = cast(dict[str, Variant], folder.find(path))  # there is no index
+    try:
+        variants = cast(dict[str, Variant], folder.find(name))  # there is no index
+    except HttpError:
+        if root is not None and not os.path.isdir(root):
+            logger.warning("send_file: root=%r is not a folder", os.fspath(root))
+        raise
     return folder, variants[IDENTITY]
+
+
+def _name_under(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
+    """Make a path relative to *root*, when it is the `root / name` of a view.
+
+    A string may come from a client, who has one way to name a file.
+    """
+    if isinstance(path, Path) and path.is_absolute():
+        with suppress(ValueError):  # it is elsewhere
+            return path.relative_to(Path(root).absolute()).as_posix()
+    return os.fspath(path)
 
 
 def _no_cache_control(name: str) -> None:

@@ -39,15 +39,21 @@ class FileResponse(Response):
                 name in *path* unless given.
             attachment: Whether a browser is to save it, instead of showing it.
             root: A folder that the file has to be in, at the *path* relative to it,
-                with slashes. Hidden files are not found.
+                with slashes, or at `root / name`, a Path. Hidden files are not found.
 
         Raises:
             HttpError: 404, when there is no such file; 400, when a segment of a path
                 under *root* is empty, `.` or `..`; 412 and 416, as the request asks.
+            TypeError: *path* is neither a string nor a Path.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(
+                f"send_file() takes a path, not {type(path).__name__}: "
+                "to send bytes, set response.body"
+            )
         request = cast(Request, cast(HttpProtocol, self.protocol).request)
         self.headers.setdefault("Cache-Control", "private")
-        folder, variant = await in_thread(find_file, os.fspath(path), root)
+        folder, variant = await in_thread(find_file, path, root)
         content = file = None
         plan = plan_for(request, variant)
         if plan.sends and request.method != "HEAD":

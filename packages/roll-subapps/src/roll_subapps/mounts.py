@@ -74,21 +74,19 @@ class Mount:
         subapp = self.subapp
         path = path[len(self.prefix) :] or "/"
         listeners = subapp.hooks.get("route:find", ())
-        try:
-            # Without listeners of others, a request is not needed, which takes longer
-            # than all of the rest.
-            if not listeners:
-                found, variables = subapp.router.find(path, request.method)
-            elif len(listeners) == 1 and _is_ours(listeners[0]):
-                found, variables = listeners[0](path, request) or subapp.router.find(
-                    path, request.method
-                )
-            else:
-                inside = request.hand_to(subapp, path)
-                found, variables = inside.endpoint, inside.variables
-        except Exception:  # of the app's own matcher: its endpoint raises it again
+        answer: Found | None = None
+        # Without listeners of others, no request is needed, which takes longer than all
+        # of the rest.
+        if not listeners or (len(listeners) == 1 and _is_ours(listeners[0])):
+            try:
+                answer = listeners[0](path, request) if listeners else None
+                answer = answer or subapp.router.find(path, request.method)
+            except Exception:  # of the app's own matcher
+                answer = None  # the endpoint below raises it again
+        if answer is None:
             inside = request.hand_to(subapp, path)
-            found, variables = inside.endpoint, inside.variables
+            answer = inside.endpoint, inside.variables
+        found, variables = answer
         # The parent would refuse such an offer itself.
         refuses = "websocket" in request.message.upgrade and not found.switches
         endpoint = self._wrap(found, found.found and not refuses)

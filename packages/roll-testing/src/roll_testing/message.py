@@ -12,6 +12,7 @@ from collections.abc import (
 )
 from email.message import Message as MimeHeader
 from json import dumps
+from os import PathLike
 from os.path import basename
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -355,6 +356,10 @@ def _field_part(name: str, value: Any) -> bytes:
 
 def _file_part(name: str, file: Any) -> bytes:
     content, *rest = file if isinstance(file, tuple) else (file,)
+    if isinstance(content, PathLike):
+        raise TypeError(
+            f"files: {name!r} is a path: give its content, or what open() returns"
+        )
     filename, kind, *_ = (*rest, None, None)
     if hasattr(content, "read"):
         filename = filename or basename(str(getattr(content, "name", "")))

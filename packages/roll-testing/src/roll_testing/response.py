@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -58,6 +58,12 @@ class ResponseHead:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {int(self.status)}>"
+
+    if not TYPE_CHECKING:  # a checker finds this itself
+
+        def __getattr__(self, name: str) -> Any:
+            hint = "; write answer.status" if name == "status_code" else ""
+            raise AttributeError(f"an answer has no attribute {name!r}{hint}")
 
     @property
     def cookies(self) -> dict[str, str]:

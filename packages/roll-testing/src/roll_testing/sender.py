@@ -105,6 +105,9 @@ class Sender(Lifespan):
         headers: Mapping[str, Any] | None,
         handshake: Mapping[str, Any] | None = None,
     ) -> Message:
+        # Other targets are odd (RFC 9112, section 3.2), but a test may send them.
+        if path[:1].isalnum() and "://" not in path and method.upper() != "CONNECT":
+            raise ValueError(f"{path!r} is not a path: start it with a slash")
         message = Message(method.upper(), add_params(path, params))
         message.add_fields({"Host": self._host, **(handshake or {})})
         message.add_fields(self.default_headers)

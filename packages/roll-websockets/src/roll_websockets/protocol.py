@@ -71,6 +71,8 @@ class WSProtocol(Connection):
     """The methods of a handshake."""
     EXTRAS: ClassVar[tuple[str, ...]] = ("subprotocols", "origins", "compression")
     """The extras that a route may have."""
+    PARAMETER: ClassVar[str] = "ws"
+    """What views call it, as a rule: those that take `(ws, request)` get it by name."""
 
     @classmethod
     def check_extras(cls, extras: Mapping[str, Any]) -> None:

@@ -100,7 +100,11 @@ async def _serve(
                 if "finish" in app.hooks or request.parent is not None:
                     _finish(request, response)
                 return await _hand_over(connection, switch)
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+        if isinstance(error, SystemExit):  # uvloop goes on, and asyncio does not
+            _name_view(error, request)
+            method, url = request.method, request.url
+            report(error, "%s %s exits: send SIGTERM to end a server", method, url)
         connection.end(abort=True)
         raise
     except BaseException as error:
@@ -108,6 +112,7 @@ async def _serve(
             connection.end(abort=True)
             await close_body(connection.response.body)  # type: ignore[union-attr]
             raise
+        _name_view(error, request)
         method, url = request.method, request.url
         report(error, "%s %s was cut short", method, url)
         if request.version == "1.0":  # the end of the connection may be the body's
@@ -251,8 +256,7 @@ async def _frame_error(
 
     What `response` listeners have added stays, and no listener runs twice.
     """
-    if request.endpoint.found:
-        error.add_note(f"the response is that of {request.endpoint}")
+    _name_view(error, request)
     await close_body(response.body)
     writer.drop_unsendable(response)
     if connection.switch is not None:
@@ -269,6 +273,11 @@ async def _frame_error(
         writer.drop_unsendable(response)
     set_error(response, as_http_error(request, error))
     return _frame(connection, request, response)
+
+
+def _name_view(error: BaseException, request: Request) -> None:
+    if request.endpoint.found:
+        error.add_note(f"the response is that of {request.endpoint}")
 
 
 async def _write_framed(
@@ -306,7 +315,7 @@ async def _write_stream(
                 await connection.disconnected()
             if connection.state == CLOSED:  # the view goes on, its client has left
                 return
-            data = encode_body(piece)
+            data = encode_body(piece, True)
             left -= len(data)
             if left < 0:
                 raise ValueError(f"the body passes its {framed.length} bytes")

@@ -16,6 +16,7 @@ from ..response import (
     LENGTHLESS,
     Response,
     encode_body,
+    has_text,
     read_length,
 )
 
@@ -64,7 +65,8 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
         ValueError: A name is not a token, a value has a control character or is not
             latin-1, Content-Length is not one number, or Transfer-Encoding is set,
             which is Roll's to decide. The message shows no value: it may be a secret.
-        TypeError: A name is not a string, or a value is bytes or None.
+        TypeError: A name is not a string, or a value is bytes, None, or what has no
+            text of its own, such as a dict.
     """
     length: int | None = None
     close = False
@@ -179,7 +181,11 @@ def _encode_uris(name: str, lower: str, value: object) -> str | list[str]:
 
 def _read_value(name: str, value: object, pattern: re.Pattern[str] = _VALUE) -> str:
     """Check a field's value, and give it as text."""
-    if value is None or isinstance(value, (bytes, bytearray, memoryview)):
+    if (
+        value is None
+        or isinstance(value, (bytes, bytearray, memoryview))
+        or not has_text(value)
+    ):
         kind = type(value).__name__
         raise TypeError(f"the header {name!r} is {kind}: give a string")
     text = str(value)

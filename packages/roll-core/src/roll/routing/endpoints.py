@@ -13,10 +13,12 @@ from collections.abc import (
     Sequence,
 )
 from http import HTTPStatus
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..errors import HttpError
 from ..limits import Limits
+from ..logs import logger, named
 from ..typing import View
 
 HTTP_METHODS = (
@@ -64,19 +66,25 @@ class Declaration(NamedTuple):
     where: str
 
 
+_PLAIN = (
+    "is not a coroutine function: write async def, or await asyncio.to_thread(...) in "
+    "one that is"
+)
+
 Runner = Callable[..., Awaitable[Any]]
 """What runs a view, and gives what it returns, which should be nothing."""
 
 
-def ready(view: Runner, where: str) -> Runner:
+def ready(view: Runner, where: str, second: str = "response") -> Runner:
     """Make *view* ready to be run; a usual coroutine function stays as it is.
 
-    A view whose parameters are named `(response, request)` gets them by name. One that
+    A view whose parameters are named `(response, request)` gets them by name, where
+    *second* is the name of what it gets beside the request. One that
     is not a coroutine function may give an awaitable, as a decorator's do: running it
     raises TypeError when it gives something else.
     """
     call: Callable[..., Any] = view
-    if _takes_response_first(view):
+    if _parameters(view)[:2] == (second, "request"):
         call = _swapped(view)
     elif inspect.iscoroutinefunction(view):
         return view
@@ -84,19 +92,15 @@ def ready(view: Runner, where: str) -> Runner:
     async def run(request: Any, response: Any, **variables: Any) -> Any:
         result = call(request, response, **variables)
         if not inspect.isawaitable(result):
-            raise TypeError(
-                f"{_named(view, where)} is not a coroutine function: write async def, "
-                "or await asyncio.to_thread(...) in one that is"
-            )
+            raise TypeError(f"{describe(view, where)} {_PLAIN}")
         return await result
 
     return run
 
 
-def _takes_response_first(view: Any) -> bool:
+def _parameters(view: Any) -> tuple[str, ...]:
     signature = _signature(view)
-    names = () if signature is None else tuple(signature.parameters)
-    return names[:2] == ("response", "request")
+    return () if signature is None else tuple(signature.parameters)
 
 
 def _swapped(view: Runner) -> Runner:
@@ -110,10 +114,10 @@ def _signature(view: Any) -> inspect.Signature | None:
     except ValueError:  # a builtin that does not tell
         return None
     except TypeError:
-        raise TypeError(f"{view!r} is no view: it cannot be called") from None
+        raise TypeError(f"{named(view)} is no view: it cannot be called") from None
 
 
-def _named(view: Any, where: str) -> str:
+def describe(view: Any, where: str) -> str:
     """Name a view, and the place of its declaration when that is known."""
     name = getattr(view, "__qualname__", None) or repr(view)
     return f"view {name} ({where})" if where else f"view {name}"
@@ -177,7 +181,12 @@ class Endpoint:
         """What `request.route.payload` shows."""
 
     def __str__(self) -> str:
-        return _named(self.view, self.where)
+        return describe(self.view, self.where)
+
+    def find_oddities(self) -> Iterator[str]:
+        """Tell what is likely to be a mistake of the view."""
+        if _returns_nothing(self.view):
+            yield f"{self} {_PLAIN}"
 
     def returned(self, result: Any) -> Any:
         """Refuse what the view has returned.
@@ -189,10 +198,12 @@ class Endpoint:
             TypeError: It is not None.
         """
         kind = f"a value of type {type(result).__name__}"
-        advice = "set response.body or response.json instead"
+        advice = "set response.body or response.json instead, and return nothing"
         if inspect.iscoroutine(result):
             result.close()  # nobody awaits it, which would be a warning
             kind, advice = "a coroutine", "await it first"
+        elif isinstance(result, BaseException):
+            advice = "raise it instead"
         raise TypeError(f"{self} returns {kind}: {advice}")
 
 
@@ -232,6 +243,29 @@ def near_misses(
             yield f"{path}: {name}= is unknown; did you mean {near}=?"
 
 
+def _returns_nothing(view: Any) -> bool:
+    """Whether a view is a plain function that is sure to give no awaitable."""
+    function = getattr(view, "__func__", view)
+    if (
+        not inspect.isfunction(function)
+        or inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or hasattr(function, "__wrapped__")
+    ):
+        return False
+    import dis  # for a function that is not usual
+
+    results = [
+        # To a return that is jumped to, a value may come from elsewhere.
+        step if step.opname == "RETURN_CONST" or step.is_jump_target else before
+        for before, step in pairwise(dis.get_instructions(function))
+        if step.opname in ("RETURN_VALUE", "RETURN_CONST")
+    ]
+    return bool(results) and all(
+        result.opname.endswith("_CONST") and result.argval is None for result in results
+    )
+
+
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     """Check the extras of a route that are Roll's own.
 
@@ -269,19 +303,29 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
         )
 
 
-def bounded(view: Runner, seconds: float) -> Runner:
-    """Make the function that runs *view*, and raises HttpError 503 when it is late."""
+def bounded(view: Runner, seconds: float, name: str) -> Runner:
+    """Make the function that runs *view*, and raises HttpError 503 when it is late.
+
+    Args:
+        view: Ready to be run.
+        seconds: It may take.
+        name: For the log.
+    """
+
+    def late() -> HttpError:
+        logger.warning("%s took longer than its timeout=%s: 503", name, seconds)
+        return HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def run(request: Any, response: Any, **variables: Any) -> Any:
         try:
             async with asyncio.timeout(seconds) as timeout:
                 result = await view(request, response, **variables)
             if timeout.expired():  # and the view has answered instead of ending
-                raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE)
+                raise late()
         except TimeoutError as error:
             if not timeout.expired():
                 raise
-            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
+            raise late() from error
         else:
             return result
         finally:
@@ -317,20 +361,23 @@ def views(endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
     return {method: endpoint.view for method, endpoint in endpoints.items()}
 
 
-def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
+def handlers(
+    view: Any, methods: Iterable[str] | str | None, second: str = "response"
+) -> dict[str, View]:
     """Find the function that answers each method.
 
     Args:
         view: A coroutine function, or a class with `on_get`, `on_post` and so on.
         methods: Names, `"*"` for all of `HTTP_METHODS`, or None: GET for a function.
+        second: What a view gets beside the request.
 
     Raises:
         AttributeError: A class names its methods itself, and *methods* is given.
         ValueError: There is no method, one is unknown, or the class has no `on_*`.
-        TypeError: The view cannot take a request and a response.
+        TypeError: The view cannot take a request and the second argument.
     """
     if inspect.isclass(view):
-        return _class_handlers(view, methods)
+        return _class_handlers(view, methods, second)
     if methods is None:
         names: tuple[str, ...] = ("GET",)
     elif methods == "*":
@@ -339,18 +386,20 @@ def handlers(view: Any, methods: Iterable[str] | str | None) -> dict[str, View]:
         chosen = (methods,) if isinstance(methods, str) else methods
         names = tuple(dict.fromkeys(name.upper() for name in chosen))
     if not names:
-        raise ValueError(f"{view!r}: methods is empty; name at least one")
+        raise ValueError(f"{named(view)}: methods is empty; name at least one")
     for name in names:
         if name not in HTTP_METHODS and name not in _OTHER_METHODS:
-            raise ValueError(f"{view!r}: {name!r} is no method that can be served")
-    _check_signature(view)
+            raise ValueError(f"{named(view)}: {name!r} is no method that can be served")
+    _check_signature(view, second)
     return dict.fromkeys(names, view)
 
 
-def _class_handlers(view: type, methods: Iterable[str] | str | None) -> dict[str, View]:
+def _class_handlers(
+    view: type, methods: Iterable[str] | str | None, second: str
+) -> dict[str, View]:
     if methods is not None:
         raise AttributeError(
-            f"{view!r}: methods={methods!r} goes with a function; "
+            f"{named(view)}: methods={methods!r} goes with a function; "
             "a class says it by its on_* functions"
         )
     instance = view()
@@ -360,26 +409,31 @@ def _class_handlers(view: type, methods: Iterable[str] | str | None) -> dict[str
         if hasattr(instance, f"on_{method.lower()}")
     }
     if not found:
-        raise ValueError(f"{view!r} has no on_get, on_post or other on_* function")
+        raise ValueError(f"{named(view)} has no on_get, on_post or other on_* function")
     for handler in found.values():
-        _check_signature(handler)
+        _check_signature(handler, second)
     return found
 
 
-def _check_signature(view: Any) -> None:
+def _check_signature(view: Any, second: str) -> None:
     if inspect.isasyncgenfunction(view):
-        raise TypeError(f"{view!r} is no view: it yields; set response.body instead")
+        raise TypeError(
+            f"{named(view)} is no view: it yields; set response.body instead"
+        )
     signature = _signature(view)
     if signature is not None:
         try:
             signature.bind_partial(None, None)
         except TypeError:
             raise TypeError(
-                f"{view!r} takes {signature}; a view takes (request, response, ...)"
+                f"{named(view)} takes {signature}; "
+                f"a view takes (request, {second}, ...)"
             ) from None
 
 
-def check_variables(views: Iterable[View], names: Sequence[str]) -> None:
+def check_variables(
+    views: Iterable[View], names: Sequence[str], second: str = "response"
+) -> None:
     """Require that each view takes the variables of its route.
 
     Raises:
@@ -391,7 +445,21 @@ def check_variables(views: Iterable[View], names: Sequence[str]) -> None:
             try:
                 signature.bind(None, None, **dict.fromkeys(names))
             except TypeError as error:
+                given = ", ".join(("request", second, *names))
                 raise TypeError(
-                    f"{view!r} takes {signature}; its route gives "
-                    f"(request, response, {', '.join(names)}): {error}"
+                    f"{named(view)} takes {signature}; "
+                    f"its route gives ({given}): {error}"
+                    f"{_query_advice(signature, names)}"
                 ) from None
+
+
+def _query_advice(signature: inspect.Signature, names: Sequence[str]) -> str:
+    """Say how to read what a view requires beside what its route gives."""
+    others = [*signature.parameters.values()][2:]
+    if {*names}.issubset(each.name for each in others):  # else a name is misspelled
+        for each in others:
+            is_one = each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+            if is_one and each.default is each.empty and each.name not in names:
+                method = "int" if each.annotation in (int, "int") else "get"
+                return f"; a query is read by request.query.{method}({each.name!r})"
+    return ""

@@ -7,7 +7,7 @@ expression, and a path, which may be several segments.
 
 import math
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -352,6 +352,14 @@ def _longest(kinds: tuple[Kind, ...], spans: bool) -> int:
 
 _BRACE = re.compile("[{}]")
 _ANGLES = re.compile(r"<(?:(\w+):)?(\w+)>")
+_NO_PATH = re.compile("[?#]|%[0-9A-Fa-f]{2}")
+_NO_PATH_ADVICE = {
+    "?": "a path has no query; a view reads it from request.query",
+    "#": "a path has no fragment; clients do not send it",
+    "%": "write what is percent-encoded as the text that it means",
+}
+_FOREIGN = re.compile(r"(?<=/)(?::(\w+)|\*+(\w*))(?=/|$)")
+"""A segment that is a placeholder in other frameworks, and text in Roll."""
 
 
 def _parse(text: str) -> tuple[Piece, ...]:
@@ -418,7 +426,8 @@ def split_path(path: str) -> list[PathPart]:
 
     Raises:
         ValueError: It does not start with a slash, its braces do not match, or it has a
-            placeholder in the style of other frameworks, such as `<int:id>`.
+            placeholder in the style of other frameworks, such as `<int:id>`, or what no
+            path has: a query, a fragment, or percent-encoding.
     """
     check_slash(path)
     parts: list[PathPart] = []
@@ -432,11 +441,20 @@ def split_path(path: str) -> list[PathPart]:
         position = end + 1
     parts.append(PathPart(path[position:], None, ""))
     for part in parts:
-        _refuse_angles(path, part.literal)
+        _check_literal(path, part.literal)
     return parts
 
 
-def _refuse_angles(path: str, literal: str) -> None:
+def find_oddities(path: str) -> Iterator[str]:
+    """Tell which text of a path is likely to be meant as a placeholder."""
+    for found in _FOREIGN.finditer(path):
+        ours = found[1] or f"{found[2] or 'path'}:path"
+        yield f"{path!r} takes {found[0]!r} as text: write '{{{ours}}}' for any value"
+
+
+def _check_literal(path: str, literal: str) -> None:
+    if found := _NO_PATH.search(literal):
+        raise ValueError(f"{path!r}: {_NO_PATH_ADVICE[found[0][0]]}")
     found = _ANGLES.search(literal)
     if found is not None:
         kind, name = found.groups()
@@ -493,7 +511,7 @@ def _parse_segment(text: str, segment: list[str | Placeholder]) -> Piece:
         if not name.isidentifier():
             raise ValueError(f"{text!r}: {name!r} cannot be the name of a variable")
         names.append(name)
-        kinds.append(_find_kind(text, kind))
+        kinds.append(_find_kind(text, kind, name))
         shape += f"({kinds[-1].regex})"
     start = "".join(part for part in segment[:1] if isinstance(part, str))
     end = "".join(part for part in segment[-1:] if isinstance(part, str))
@@ -523,7 +541,7 @@ def _parse_segment(text: str, segment: list[str | Placeholder]) -> Piece:
     )
 
 
-def _find_kind(text: str, name: str) -> Kind:
+def _find_kind(text: str, name: str, variable: str) -> Kind:
     if not name:
         return KINDS["string"]
     if name in KINDS:
@@ -535,6 +553,8 @@ def _find_kind(text: str, name: str) -> Kind:
 
         near = difflib.get_close_matches(name, KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"types are {', '.join(KINDS)}"
+        if variable in KINDS:
+            hint = f"write {{{name}:{variable}}}"
         raise ValueError(f"{text!r}: {name!r} is no type; {hint}")
     try:
         expressions.check(name)
