@@ -34,11 +34,11 @@ def create_admin():
 
 
 async def require_login(request, response):
-    if (request.route.payload or {}).get("public"):
+    is_public = (request.route.payload or {}).get("public")
+    if is_public or request["session"].get("is_admin"):
         return False
-    if not request["session"].get("is_admin"):
-        response.redirect = request.app["url_for"]("login"), 303
-    return response.status == 303
+    response.redirect = request.app["url_for"]("login"), 303
+    return True  # the view is not asked
 
 
 async def forbid_storing(request, response):

@@ -1,7 +1,7 @@
 import asyncio
+import contextlib
 import gzip
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +13,8 @@ from roll_resources import states
 from roll_testing import Client, patience, until
 
 from examples import postgresql as servers
+from examples.chat.test_chat_browser import CHROMIUM
+from examples.hello.browser import browse
 from examples.redis_feed.tests import REDIS, redis_server  # noqa: F401  # a fixture
 from examples.shop import baskets, create_app
 
@@ -294,25 +296,45 @@ async def test_old_baskets_are_removed_also_after_a_failure(
     ids=["roll run", "gunicorn"],
 )
 def test_workers_start_at_the_same_time_and_serve(environment, database, command):
+    with serving(command) as url:
+        request = urllib.request.urlopen(f"{url}/products.json", timeout=patience(30))
+        with request as response:
+            assert len(json.load(response)) == 5
+
+
+@contextlib.contextmanager
+def serving(command):
+    """Run a module of Python, and give the URL that it prints; it has to end well."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-W", "error", "-m", *command.split()],
-        env=os.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    lines = []
     try:
-        for line in process.stdout:
-            lines.append(line)
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                break
-        with urllib.request.urlopen(
-            f"{found[0]}/products.json", timeout=patience(30)
-        ) as response:
-            assert len(json.load(response)) == 5
+        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
+        yield next(filter(None, found))[0]
         process.terminate()
         rest, _ = process.communicate(timeout=patience(60))
     finally:
         process.kill()
     assert (process.returncode, "Traceback" in rest) == (0, False), rest
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+)
+def test_the_script_replaces_parts_of_a_page(environment, database, tmp_path):
+    badge = "document.getElementById('badge').innerText"
+    button = "document.querySelector('[data-fragments] button')"
+    with serving("examples.shop 0") as url, browse(CHROMIUM, tmp_path) as page:
+        # Where browsers take a cookie that is for https.
+        origin = url.replace("127.0.0.1", "localhost")
+        for path in ("/", "/basket"):
+            page.open(f"{origin}{path}")
+            count = 1 if path == "/" else 3
+            page.run(f"document.querySelector('[name=quantity]').value = {count}")
+            page.run(f"window.isOld = true; {button}.click()")
+            page.wait(f"{badge} == 'Basket ({count})'")
+            assert page.run("window.isOld")  # the page was not loaded again
+        assert "€ 20.70" in page.run("document.getElementById('lines').innerText")
