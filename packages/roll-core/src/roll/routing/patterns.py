@@ -358,8 +358,6 @@ _NO_PATH_ADVICE = {
     "#": "a path has no fragment; clients do not send it",
     "%": "write what is percent-encoded as the text that it means",
 }
-_FOREIGN = re.compile(r"(?<=/)(?::(\w+)|\*+(\w*))(?=/|$)")
-"""A segment that is a placeholder in other frameworks, and text in Roll."""
 
 
 def _parse(text: str) -> tuple[Piece, ...]:
@@ -447,9 +445,15 @@ def split_path(path: str) -> list[PathPart]:
 
 def find_oddities(path: str) -> Iterator[str]:
     """Tell which text of a path is likely to be meant as a placeholder."""
-    for found in _FOREIGN.finditer(path):
-        ours = found[1] or f"{found[2] or 'path'}:path"
-        yield f"{path!r} takes {found[0]!r} as text: write '{{{ours}}}' for any value"
+    for segment in path.split("/"):
+        name = segment.lstrip(":*")
+        if name and not name.isidentifier():
+            continue
+        if segment.startswith("*"):
+            name = f"{name or 'path'}:path"
+        elif not name or segment[0] != ":":
+            continue
+        yield f"{path!r} takes {segment!r} as text: write '{{{name}}}' for any value"
 
 
 def _check_literal(path: str, literal: str) -> None:
