@@ -196,6 +196,35 @@ async def test_a_stream_may_end_by_itself_after_its_client_has_left(app, caplog)
     assert caplog.messages == []
 
 
+async def test_a_response_that_waits_for_its_client_ends_when_that_leaves(app):
+    seen = []
+
+    @app.route("/", on_disconnect="finish")
+    async def view(request, response):
+        response.body = bytes(100_000)
+
+    app.listen("finish")(lambda request, response: seen.append(response.complete))
+    transport = connect(app)
+    transport.stall()
+    transport.feed(get())
+    await until(lambda: transport.get_protocol().writable is not None)
+    transport.disconnect()
+    await until(lambda: not app.connections)
+    assert seen == [False]
+
+
+async def test_a_view_may_end_a_connection_whose_client_is_behind(app):
+    @app.route("/")
+    async def view(request, response):
+        request.protocol.pause_writing()  # as the transport does
+        request.protocol.abort()
+
+    transport = connect(app)
+    transport.feed(get())
+    await until(lambda: not app.connections)
+    assert transport.data == b""
+
+
 async def test_a_view_is_cancelled_by_default(app):
     work = Work(app, on_disconnect="cancel")
     transport = connect(app)
