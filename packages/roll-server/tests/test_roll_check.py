@@ -57,16 +57,13 @@ def test_what_warns_is_wrong(check, tmp_path):
     (tmp_path / "shop.py").write_text(
         "import warnings\n"
         "from roll import Roll\n"
-        "from roll.extensions import static\n"
         "warnings.simplefilter('always')\n"
         "app = Roll()\n"
-        "static(app, root='nope')\n"
+        "warnings.warn('the root does not exist')\n"
     )
     status, output, errors = check("shop:app")
     assert (status, errors) == (1, "")
-    assert output.endswith(
-        "shop.py:6: static: root='nope' does not exist: files are 404 until it does\n"
-    )
+    assert output.endswith("shop.py:5: the root does not exist\n")
 
 
 def test_an_original_roll_beside_the_core_is_wrong(check, tmp_path):
