@@ -101,10 +101,8 @@ class Connection(FrameReader, asyncio.Protocol):
         )
         self.request = request
         """The handshake, with its headers, cookies and query."""
-        outermost = request
-        while outermost.parent is not None:
-            outermost = outermost.parent
-        self._app = cast(Roll, outermost.app)  # the connection keeps its limits
+        # Not that of the request, which may be mounted: limits are of the connection.
+        self._app: Roll = cast(Any, request.protocol).app
         self._loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, None)  # until it is handed over
         self._task: asyncio.Task[Any] | None = None  # while it runs the view
