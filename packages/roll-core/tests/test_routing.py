@@ -151,8 +151,14 @@ def test_a_variable_of_another_name_is_no_query(app):
 
     with pytest.raises(TypeError, match=r"'title'\nThe route is declared"):
         app.route("/{name}")(view)
+
+    async def positional(request, response, name, /): ...
+
     with pytest.raises(TypeError, match=r"'name'\nThe route is declared"):
         app.route("/{name}")(other)
+    with pytest.raises(TypeError) as raised:
+        app.route("/{name}")(positional)
+    assert "query" not in str(raised.value)
 
 
 def test_a_decorator_may_take_a_variable_for_itself(app):
