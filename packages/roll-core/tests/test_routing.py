@@ -158,7 +158,7 @@ def test_a_variable_of_another_name_is_no_query(app):
         app.route("/{name}")(other)
     with pytest.raises(TypeError) as raised:
         app.route("/{name}")(positional)
-    assert "query" not in str(raised.value)
+    assert "request.query" not in str(raised.value)
 
 
 def test_a_decorator_may_take_a_variable_for_itself(app):
