@@ -43,6 +43,18 @@ def test_threads_that_stay_are_named_and_left():
     assert found.stderr == f"{LINE}waits, another\n"
 
 
+def test_it_ends_where_no_thread_can_be_started():
+    found = run(
+        "from roll.ending import leave\n"
+        "def fail(thread): raise RuntimeError\n"
+        "threading.Thread.start = fail\n"
+        "print('out')\n"
+        "leave(5, [threading.main_thread()])\n"
+    )
+    assert (found.returncode, found.stdout) == (5, "out\n")
+    assert found.stderr == f"{LINE}MainThread\n"
+
+
 @pytest.mark.parametrize(
     "code",
     [

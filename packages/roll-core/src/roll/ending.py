@@ -87,7 +87,10 @@ def leave(
     line = f"roll: the process ends without waiting for these threads: {names}\n"
     flushed = threading.Event()
     # A thread that hangs may hold the lock of a handler, or nobody reads a pipe.
-    _daemon(_flush, last_words + line, flushed).start()
+    try:
+        _daemon(_flush, last_words + line, flushed).start()
+    except RuntimeError:  # Python 3.12 starts none once the main thread has ended
+        _flush(last_words + line, flushed)
     flushed.wait(GRACE)
     os._exit(status)
 
