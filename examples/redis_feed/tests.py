@@ -14,7 +14,7 @@ from examples import redis_feed
 
 REDIS = shutil.which("redis-server")
 
-# A server is no package of Python's: who has none can still run the other tests.
+# A server is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     REDIS is None, reason="redis-server is not installed: apt-get install redis-server"

@@ -18,7 +18,7 @@ from examples.hello.browser import browse
 from examples.redis_feed.tests import REDIS, redis_server  # noqa: F401  # a fixture
 from examples.shop import baskets, create_app
 
-# A server is no package of Python's: who has none can still run the other tests.
+# A server is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     not (servers.IS_INSTALLED and REDIS),
@@ -321,6 +321,7 @@ def serving(command):
     assert (process.returncode, "Traceback" in rest) == (0, False), rest
 
 
+# The tests above need no browser, so they run without one; `.ci/run` installs it.
 @pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
 )

@@ -408,7 +408,7 @@ async def test_what_compresses_is_freed_when_the_client_leaves(app, monkeypatch)
                 await until(lambda t=transport: read_chunks(t.data)[0])
         await until(lambda: all(feed.closed == 1 for feed in feeds))
         assert len(made) == 1000
-        await until(lambda: not any(one() for one in made))
+        await until(lambda: not any(reference() for reference in made))
     finally:
         gc.enable()
 
@@ -418,7 +418,7 @@ async def test_what_compresses_is_freed_when_the_client_leaves(app, monkeypatch)
 async def test_no_request_is_kept_in_a_circle(app, coding, kind, leaves):
     def kept():
         kinds = (Request, Response, Compressed)
-        return [one for one in gc.get_objects() if type(one) in kinds]
+        return [each for each in gc.get_objects() if type(each) in kinds]
 
     app["type"] = kind
     gc.collect()

@@ -509,7 +509,7 @@ async def test_no_request_is_kept_in_a_circle(app, coding, path, how):
         body = BAD[how](body)
 
     def kept():
-        return {id(one) for one in gc.get_objects() if type(one) is Request}
+        return {id(each) for each in gc.get_objects() if type(each) is Request}
 
     gc.collect()
     gc.disable()

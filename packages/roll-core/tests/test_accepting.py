@@ -281,8 +281,7 @@ def test_a_handshake_does_not_delay_the_end(run):
 
 class LoopWithoutReaders(asyncio.SelectorEventLoop):
     def add_reader(self, *args):
-        # As Windows' proactor loop does; tests run where there is none.
-        raise NotImplementedError
+        raise NotImplementedError  # as Windows' proactor loop does
 
 
 def test_a_loop_without_readers_is_served_too():  # Windows' proactor is one

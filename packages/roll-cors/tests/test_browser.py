@@ -17,7 +17,7 @@ driver = pytest.importorskip("examples.hello.browser")
 
 CHROMIUM = shutil.which("chromium")
 
-# A browser is no package of Python's: who has none can still run the other tests.
+# A browser is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"

@@ -25,7 +25,7 @@ HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "resources.md"
 # It is run for the examples, too; outside of the repository there are none.
 servers = pytest.importorskip("examples.postgresql")
 
-# A server is no package of Python's: who has none can still run the other tests.
+# A server is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     not servers.IS_INSTALLED,

@@ -44,7 +44,7 @@ class RedisServer:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory):
-    # A server is no package of Python's: who has none can still run the other tests.
+    # A server is not a Python package: the other tests run without it.
     # `.ci/run` installs it, so that nothing is skipped there.
     if REDIS is None:
         pytest.skip("redis-server is not installed: apt-get install redis-server")

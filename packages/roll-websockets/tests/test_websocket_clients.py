@@ -152,7 +152,7 @@ def serve(app):
         loop.close()
 
 
-# A browser is no package of Python's: who has none can still run the other tests.
+# A browser is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 @pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"

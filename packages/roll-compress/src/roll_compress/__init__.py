@@ -94,7 +94,7 @@ def decompress(
 
     Raises:
         TypeError: `decompress=` of a route is neither True nor False.
-        ValueError: A coding is not installed; *limit* is no number; the app inflates
+        ValueError: A coding is not installed; *limit* is not a number; the app inflates
             already.
     """
     require_app("decompress", app)
