@@ -112,7 +112,7 @@ INSTALLED = [name for name in SERVERS if all(map(find_spec, SERVERS[name][1]))]
 
 
 def choose_cpus():
-    """Give a CPU for the servers, and those for who asks them."""
+    """Give a CPU for the servers, and those for the clients."""
     *others, last = sorted(os.sched_getaffinity(0))
     return {last}, set(others) or {last}
 

@@ -713,7 +713,7 @@ def test_without_a_log_there_is_no_line(gunicorn):
 WRK = shutil.which("wrk")
 
 
-# wrk is no package of Python's: who has none can still run the other tests.
+# wrk is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 @pytest.mark.skipif(WRK is None, reason="wrk is not installed: apt-get install wrk")
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from websockets.sync.client import connect as connect_websocket
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "proxy.md"
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
 
-# nginx is no package of Python's: who has none can still run the other tests.
+# nginx is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     NGINX is None, reason="nginx is not installed: apt-get install nginx-light"

@@ -395,7 +395,7 @@ def test_sighup_loses_no_request(workers, keep):
 
 def test_sighup_loses_no_request_of_wrk(workers):
     wrk = shutil.which("wrk")
-    # wrk is no package of Python's: who has none can still run the test above, with a
+    # wrk is not a Python package: the test above runs without it, with a
     # client of its own. `.ci/run` installs it, so that nothing is skipped there.
     if wrk is None:
         pytest.skip("wrk is not installed: it is a package of Debian's")

@@ -241,7 +241,7 @@ def find_codings(
         levels: Levels by name, for those that are not to have the usual one.
 
     Raises:
-        ValueError: A coding is unknown or not installed, or a level is none of it.
+        ValueError: A coding is unknown or not installed, or has no such level.
     """
     if isinstance(names, str):
         raise ValueError(f"codings={names!r}: give a list, such as ['gzip']")

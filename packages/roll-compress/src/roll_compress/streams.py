@@ -15,7 +15,7 @@ LARGE = 64 * 1024
 class Compressed:
     """An async body, compressed piece by piece; each is flushed.
 
-    It is no generator: one that was never started would not close the body.
+    It is not a generator: one that was never started would not close the body.
 
     Args:
         body: An async iterable, as views set it.

@@ -218,7 +218,7 @@ class Roll(_Parts, IdentityDict):
         The table takes no more routes from then on; other apps may include it, too.
 
         Raises:
-            TypeError: It is no table.
+            TypeError: It is not a table.
             ValueError: As `route` does.
         """
         if not isinstance(routes, RouteTable):
@@ -259,7 +259,7 @@ class Roll(_Parts, IdentityDict):
 
         Raises:
             TypeError: The function cannot take the arguments of the event, or a name
-                is none.
+                is not a string.
             ValueError: `before` and `after` go in circles.
         """
         if not isinstance(name, str):

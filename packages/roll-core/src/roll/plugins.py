@@ -87,7 +87,7 @@ def _advise(name: str, found: Iterable[str]) -> str:
         return "pip install roll-websockets"
     if name.lower() in ("ws", "wss"):
         return "did you mean 'websocket'?"
-    import difflib  # for who errs
+    import difflib  # only for mistakes
 
     near = difflib.get_close_matches(name.lower(), {"http", "websocket", *found}, n=1)
     return f"did you mean {near[0]!r}?" if near else "use 'http'"

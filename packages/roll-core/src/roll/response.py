@@ -330,8 +330,8 @@ _CONTENT_FIELDS = frozenset(
 def as_http_error(request: Any, error: BaseException) -> HttpError:
     """Make the HttpError that answers what a view or a listener has raised.
 
-    What is none is logged, and becomes a 500; a shortage of descriptors a 503. An
-    HttpError that is a RuntimeError, too, is a mistake of the application.
+    Any other exception is logged and becomes a 500; a shortage of descriptors, a 503.
+    So is an HttpError that is also a RuntimeError: it is a mistake of the application.
     """
     if isinstance(error, HttpError) and not isinstance(error, RuntimeError):
         return error

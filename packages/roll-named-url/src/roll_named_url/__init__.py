@@ -54,7 +54,7 @@ def named_url(app: Roll) -> Callable[..., str]:
 
         It raises ValueError when no route or several have the name, when a variable is
         missing or none of the route's, and when the route does not take a value; and
-        TypeError when the name is no string, a value is bytes, or that of a variable
+        TypeError when the name is not a string, a value is bytes, or that of a variable
         None.
 
     Raises:

@@ -189,5 +189,5 @@ class StoredSession(Session):
 
 
 def key_of(cookie: str) -> str:
-    """Give the key of a session: who reads the store cannot send its cookie."""
+    """Give the key of a session: its cookie cannot be made from what the store has."""
     return sha256(cookie.encode()).hexdigest()

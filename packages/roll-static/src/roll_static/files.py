@@ -420,7 +420,7 @@ def _close_opened(opening: "asyncio.Future[Opened]") -> None:
 class Pieces:
     """The body of an answer: bytes of a file, read as they are sent.
 
-    It is no generator: one that was never started would not close its file.
+    It is not a generator: one that was never started would not close its file.
 
     Args:
         file: What to read; it is closed in the end.

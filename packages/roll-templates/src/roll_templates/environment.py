@@ -71,7 +71,7 @@ class Finder(BaseLoader):
         loader: In place of the directories.
 
     Raises:
-        TypeError: It is no path, or no loader.
+        TypeError: It is not a path, or not a loader.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class Templates:
             The function unchanged.
 
         Raises:
-            TypeError: It is none.
+            TypeError: It is not a function.
         """
         if not callable(function):
             raise TypeError(f"context({function!r}): give a function of a request")

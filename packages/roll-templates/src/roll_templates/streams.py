@@ -11,13 +11,13 @@ from roll import Request
 from .functions import rendering
 
 PIECE = 8192
-"""Characters of one piece, at least, but for the last one."""
+"""Characters of a piece, at least; the last piece may have fewer."""
 
 
 class Stream:
     """The body of a response: a page in pieces.
 
-    It is no generator: one that was never started would close nothing.
+    It is not a generator: one that was never started would close nothing.
 
     Args:
         pieces: The page; a generator of Jinja.

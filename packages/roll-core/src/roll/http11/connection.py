@@ -124,7 +124,7 @@ class HttpProtocol(asyncio.Protocol):
         self.app.lifecycle.forget(self)
 
     def lose(self) -> None:
-        """Note that the client is gone, and wake up who waits for that."""
+        """Note that the client is gone, and wake up what waits for that."""
         self.enter(CLOSED)
         for waiter in (self.writable, self._disconnected):
             if waiter is not None and not waiter.done():

@@ -311,7 +311,7 @@ async def _write_stream(
     iterator = aiter(body)
     try:
         async for piece in iterator:
-            if transport.is_closing():  # who waits for nothing would go on for ever
+            if transport.is_closing():  # a stream without waits would never end
                 await connection.disconnected()
             if connection.state == CLOSED:  # the view goes on, its client has left
                 return

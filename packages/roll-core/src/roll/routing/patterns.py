@@ -553,7 +553,7 @@ def _find_kind(text: str, name: str, variable: str) -> Kind:
     if name.strip() in KINDS:
         raise ValueError(f"{text!r}: leave out the space in {name!r}")
     if re.fullmatch(r"\w+", name):
-        import difflib  # for who errs
+        import difflib  # only for mistakes
 
         near = difflib.get_close_matches(name, KINDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"types are {', '.join(KINDS)}"
