@@ -5,13 +5,17 @@ browser's file descriptor 3, answers and events on its descriptor 4. So a test n
 nothing beside the browser.
 """
 
+import asyncio
 import base64
 import contextlib
 import json
 import os
 import select
 import signal
+import socket
+import threading
 
+from roll import Server
 from roll_testing import patience, wait_until
 
 OPTIONS = [
@@ -22,6 +26,33 @@ OPTIONS = [
 ]
 TIMEOUT = patience(30)
 """Seconds to wait for an answer, or for a page to be as it should."""
+
+
+@contextlib.contextmanager
+def serve(app):
+    """Serve an app in a thread, as the driver blocks its own, and give its port.
+
+    Args:
+        app: The application; browsers reach it at 127.0.0.1 and localhost.
+    """
+    sock = socket.create_server(("127.0.0.1", 0))
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def run():
+        server = Server(app, [sock])
+        await server.start()
+        await stop.wait()
+        await server.stop()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    try:
+        yield sock.getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(timeout=TIMEOUT)
+        loop.close()
 
 
 @contextlib.contextmanager

@@ -1,16 +1,12 @@
 """cors as it is used: a page that a browser has from one port asks another."""
 
-import asyncio
 import contextlib
 import json
 import shutil
-import socket
-import threading
 
 import pytest
-from roll import Roll, Server
+from roll import Roll
 from roll.extensions import cors, options
-from roll_testing import patience
 
 # The driver of the browser is an example's; outside of the repository there is none.
 driver = pytest.importorskip("examples.hello.browser")
@@ -28,25 +24,9 @@ REFUSED = "TypeError: Failed to fetch"
 
 @contextlib.contextmanager
 def serve(app):
-    """Serve an app in a thread of its own, and give its origin."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def run():
-        server = Server(app, [sock])
-        await server.start()
-        await stop.wait()
-        await server.stop()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=patience(30))
-        loop.close()
+    """Serve an app, and give its origin."""
+    with driver.serve(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def serve_page():

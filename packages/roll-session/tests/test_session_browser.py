@@ -1,17 +1,12 @@
 """session and csrf as a browser has them: whose cookies it takes, and when."""
 
-import asyncio
-import contextlib
 import json
 import shutil
-import socket
-import threading
 
 import pytest
-from roll import Roll, Server
+from roll import Roll
 from roll.extensions import csrf, session
 from roll_session import MemoryStore, csrf_token
-from roll_testing import patience
 
 # The driver of the browser is an example's; outside of the repository there is none.
 driver = pytest.importorskip("examples.hello.browser")
@@ -25,29 +20,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 KEY = "a key of 32 bytes, for the tests"
-
-
-@contextlib.contextmanager
-def serve(app):
-    """Serve an app in a thread of its own, and give its port."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def run():
-        server = Server(app, [sock])
-        await server.start()
-        await stop.wait()
-        await server.stop()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    try:
-        yield sock.getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=patience(30))
-        loop.close()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +79,7 @@ def submit(browser):
 @pytest.fixture
 def origin(app):
     """Give the origin of the app; 127.0.0.1 is another site than this."""
-    with serve(app) as port:
+    with driver.serve(app) as port:
         yield f"http://localhost:{port}"
 
 
@@ -120,7 +92,7 @@ def other():
     async def page(request, response):
         show_form(response, request.query.get("to"))
 
-    with serve(app) as port:
+    with driver.serve(app) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -152,7 +124,7 @@ def test_another_site_may_lead_here_and_not_post(browser, origin, other):
 @pytest.mark.parametrize("token", [False, True])
 def test_a_form_of_another_site_is_refused(browser, app, other, token):
     csrf(app, token=token)
-    with serve(app) as port:
+    with driver.serve(app) as port:
         origin = f"http://localhost:{port}"
         browser.open(f"{origin}/login")
         browser.open(f"{other}/?to={origin}/who")
@@ -163,14 +135,14 @@ def test_a_form_of_another_site_is_refused(browser, app, other, token):
 
 def test_a_form_of_a_trusted_site_is_taken(browser, app, other):
     csrf(app, [other])
-    with serve(app) as port:
+    with driver.serve(app) as port:
         browser.open(f"{other}/?to=http://localhost:{port}/who")
         assert submit(browser) == "nobody"
 
 
 def test_another_port_of_this_host_is_refused(browser, app, other):
     csrf(app)
-    with serve(app) as port:
+    with driver.serve(app) as port:
         page = other.replace("127.0.0.1", "localhost")  # the same site
         browser.open(f"{page}/?to=http://localhost:{port}/who")
         assert submit(browser) == "Cross-origin request refused"

@@ -1,18 +1,16 @@
 """Clients of others, through real sockets."""
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
 import socket
 import struct
-import threading
 
 import aiohttp
 import pytest
 import websockets
-from roll import Roll, Server
+from roll import Roll
 from roll_testing import patience, until
 from websockets.asyncio.client import connect
 
@@ -129,29 +127,6 @@ async def test_clients_that_reset_are_not_logged(server, app, caplog, path, fram
     assert caplog.records == []
 
 
-@contextlib.contextmanager
-def serve(app):
-    """Serve an app in a thread of its own, and give its port."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def run():
-        server = Server(app, [sock])
-        await server.start()
-        await stop.wait()
-        await server.stop()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
-    thread.start()
-    try:
-        yield sock.getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=patience(30))
-        loop.close()
-
-
 # A browser is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 @pytest.mark.skipif(
@@ -160,7 +135,7 @@ def serve(app):
 def test_a_browser(app, tmp_path):
     # The driver is an example's; outside of the repository there is none.
     driver = pytest.importorskip("examples.hello.browser")
-    with serve(app) as port, driver.browse(CHROMIUM, tmp_path) as page:
+    with driver.serve(app) as port, driver.browse(CHROMIUM, tmp_path) as page:
         page.open(f"http://127.0.0.1:{port}/page")
         for path in ("/", "/deflate"):
             offer = ["chat"] if path == "/" else []
