@@ -9,9 +9,9 @@ from roll.logs import logger
 from roll.plugins import require_app
 from roll.typing import Extension
 
-from .forgery import SESSION_KEY, csrf, csrf_token
+from .forgery import csrf, csrf_token
 from .messages import flash, flashes
-from .options import Options, cookie_name, read_keys
+from .options import SESSION_KEY, Options, cookie_name, read_keys
 from .redis_store import RedisStore
 from .routes import check_extra
 from .sessions import Place, Session, is_excluded

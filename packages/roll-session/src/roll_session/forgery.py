@@ -10,14 +10,12 @@ from secrets import token_bytes
 from roll import HttpError, Request, Response, Roll
 from roll.plugins import require_app
 
-from .messages import session_of
+from .options import SESSION_KEY
 from .routes import check_extra
-from .sessions import SECRET, is_excluded
+from .sessions import SECRET, is_excluded, session_of
 
 KEY = "roll_session.csrf"
 """Under it an app keeps that it refuses forged requests."""
-SESSION_KEY = "roll_session"
-"""Under it an app keeps the options of its session."""
 
 FIELD = "csrf_token"
 """The field of a form that has the token."""

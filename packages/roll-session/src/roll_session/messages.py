@@ -4,28 +4,13 @@ from typing import Any
 
 from roll import Request
 
-from .sessions import Session
+from .sessions import session_of
 
 KEY = "_flashes"
 MOST = 20
 """Messages that are kept; the oldest go."""
 LONGEST = 1000
 """Characters of one."""
-
-
-def session_of(request: Request) -> Session:
-    """Give the session of a request.
-
-    Raises:
-        RuntimeError: It has none.
-    """
-    session = request.get("session")
-    if not isinstance(session, Session):
-        raise RuntimeError(
-            "the request has no session: call session(app, secret) before extensions "
-            "and listeners that need one"
-        )
-    return session
 
 
 def flash(request: Request, message: str, category: str = "info") -> None:

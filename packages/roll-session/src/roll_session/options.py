@@ -14,6 +14,9 @@ LARGEST = 4096
 KEY_SIZE = 32
 """Bytes that a key has at least, as many as SHA-256 gives."""
 
+SESSION_KEY = "roll_session"
+"""The key under which an app keeps the options of its session."""
+
 _PAST = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIXED = re.compile("__(host|secure)-", re.IGNORECASE)
 

@@ -233,6 +233,21 @@ class Session(MutableMapping[str, Any]):
         return [self._created, self._used]
 
 
+def session_of(request: Request) -> Session:
+    """Give the session of a request.
+
+    Raises:
+        RuntimeError: It has none.
+    """
+    session = request.get("session")
+    if not isinstance(session, Session):
+        raise RuntimeError(
+            "the request has no session: call session(app, secret) before extensions "
+            "and listeners that need one"
+        )
+    return session
+
+
 def is_excluded(payload: Mapping[str, Any] | None) -> bool:
     """Whether a route, by its payload, has no session."""
     return payload is not None and payload.get("session") is False
