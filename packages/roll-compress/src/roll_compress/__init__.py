@@ -148,7 +148,7 @@ def _claim(app: Roll, name: str) -> None:
 
     Raises:
         ValueError: It is taken.
-        TypeError: A route has something else than True or False.
+        TypeError: A route has something other than True or False.
     """
     if name in app:
         raise ValueError(f"{name} was called for this app before: call it once")

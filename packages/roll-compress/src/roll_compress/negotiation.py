@@ -26,7 +26,7 @@ TYPES: tuple[str, ...] = (
 
 _TYPE = re.compile(r"([\w!#$&^.+-]+)/(\*|[\w!#$&^.+-]+)|\*\+[\w.-]+", re.ASCII)
 
-# Fields with which a body is to stay as it is, and two that may say so.
+# Fields that forbid compression, and two more that may.
 _FORBIDDING = frozenset({"content-digest", "content-range", "digest", "repr-digest"})
 _TELLING = _FORBIDDING | {"cache-control", "content-encoding"}
 

@@ -1,4 +1,4 @@
-"""Threads for what takes long: compressing and inflating hold no lock of Python's."""
+"""Threads for long work: compressing and inflating release the GIL."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""session and csrf: what an app keeps of a visitor, and that it asks itself."""
+"""session and csrf: sessions, and protection against forged requests."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
@@ -68,8 +68,9 @@ def session(
 
     Raises:
         TypeError: An option has another type; or a route's `session=` is not a boolean.
-        ValueError: There is neither a secret nor a store, or both; or a key is short or
-            there twice; or browsers would refuse the cookie; or it was called before.
+        ValueError: There is neither a secret nor a store, or both; or a key is too
+            short or given twice; or browsers would refuse the cookie; or `session` was
+            called before.
     """
     require_app("session", app)
     if (secret is None) == (store is None):

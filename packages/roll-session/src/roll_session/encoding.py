@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 TIMES = "_times"
-"""Where a session keeps when it was created and used; no name for a value."""
+"""The key of the times when a session was created and last used; values have others."""
 
 EMPTY = "{}"
 """What a session without data is written as."""
@@ -15,7 +15,7 @@ _write = json.JSONEncoder(
 ).encode
 _read = json.JSONDecoder().decode
 
-# A surrogate alone is text in JSON and in Python, though not in UTF-8.
+# A lone surrogate is valid in JSON and in Python, but not in UTF-8.
 _SURROGATES = "surrogatepass"
 
 

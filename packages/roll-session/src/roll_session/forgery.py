@@ -15,7 +15,7 @@ from .routes import check_extra
 from .sessions import SECRET, is_excluded, session_of
 
 KEY = "roll_session.csrf"
-"""Under it an app keeps that it refuses forged requests."""
+"""The key under which an app keeps that `csrf` was called."""
 
 FIELD = "csrf_token"
 """The field of a form that has the token."""
@@ -40,20 +40,21 @@ def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None
 
     Browsers say where a request comes from, in `Sec-Fetch-Site` or `Origin`. A request
     with another method than GET, HEAD, OPTIONS or TRACE gets 403 before its body is
-    read, unless it comes from the app's own origin, from one that is trusted, or from
-    no browser at all. A route with the extra `csrf=False` takes all.
+    read, unless it comes from the app's own origin, from a trusted one, or from a
+    client that is not a browser. A route with the extra `csrf=False` accepts all.
 
     Args:
         app: The application.
         trusted: Other origins whose pages may send anything, such as
             `"https://app.example.org"`.
-        token: Whether requests with a session cookie need, besides, what `csrf_token`
-            gives, in the field `csrf_token` of a form or in `X-CSRF-Token`.
+        token: Whether requests with a session cookie also need a token of `csrf_token`,
+            in the field `csrf_token` of a form or in `X-CSRF-Token`.
 
     Raises:
         TypeError: *trusted* is not a list of strings, or *token* is not a boolean; or a
             route's `csrf=` is not.
-        ValueError: *trusted* has what is not an origin; or it was called before.
+        ValueError: *trusted* has something that is not an origin; or `csrf` was called
+            before.
     """
     require_app("csrf", app)
     origins = _read_origins(trusted)
@@ -98,9 +99,9 @@ def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None
 
 
 def csrf_token(request: Request) -> str:
-    """Give a token for the forms and scripts of a page: another one at each call.
+    """Give a token for the forms and scripts of a page: a different one at each call.
 
-    All tokens of a session are good as long as it lasts, until it is regenerated.
+    All tokens of a session are valid until it ends or is regenerated.
 
     Raises:
         RuntimeError: There is no session; or it has no secret yet, and the head of the
@@ -110,7 +111,7 @@ def csrf_token(request: Request) -> str:
     if SECRET not in session:
         session[SECRET] = _to_text(token_bytes(SIZE))
     mask = token_bytes(SIZE)
-    # Each token is another one, so that compression tells nothing of it (BREACH).
+    # Each token is different, so that compression reveals nothing (BREACH).
     return _to_text(mask + _xor(mask, _to_bytes(session[SECRET])))
 
 
@@ -137,7 +138,7 @@ def _is_checked(request: Request) -> bool:
 
 
 def _comes_from_us(request: Request, trusted: frozenset[str]) -> bool:
-    """Whether a page of this origin, or of one that is trusted, or no page asks."""
+    """Whether a page of this origin or of a trusted one sends it, or no page does."""
     origin = request.origin
     site = request.headers.get("SEC-FETCH-SITE")
     if site in ("same-origin", "none") or origin in trusted:

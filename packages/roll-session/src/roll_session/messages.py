@@ -8,9 +8,9 @@ from .sessions import session_of
 
 KEY = "_flashes"
 MOST = 20
-"""Messages that are kept; the oldest go."""
+"""Messages that are kept; older ones are dropped."""
 LONGEST = 1000
-"""Characters of one."""
+"""Characters of the longest message, and of the longest category."""
 
 
 def flash(request: Request, message: str, category: str = "info") -> None:
@@ -43,7 +43,7 @@ def flashes(request: Request) -> list[tuple[str, str]]:
     """Give the messages of a visitor, with their categories first, and forget them.
 
     Raises:
-        RuntimeError: There is no session, or there are some, and the head of the
+        RuntimeError: There is no session; or there are messages, and the head of the
             response is sent.
     """
     session = session_of(request)

@@ -12,7 +12,7 @@ LARGEST = 4096
 """Bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)."""
 
 KEY_SIZE = 32
-"""Bytes that a key has at least, as many as SHA-256 gives."""
+"""Bytes of the shortest key, as many as SHA-256 gives."""
 
 SESSION_KEY = "roll_session"
 """The key under which an app keeps the options of its session."""
@@ -27,7 +27,7 @@ class Options:
 
     Raises:
         TypeError: An option has another type.
-        ValueError: One cannot be, or browsers would refuse the cookie.
+        ValueError: One is out of range, or browsers would refuse the cookie.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Options:
     def remove_cookie(self, response: Response) -> None:
         """Let the client forget the cookie.
 
-        It has the attributes that it was set with, so that browsers believe the name.
+        It has the attributes that it was set with: browsers require them for its name.
         """
         self._set(response.cookies, "", 0, _PAST)
 
@@ -131,7 +131,7 @@ def read_keys(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:
 
     Raises:
         TypeError: A key is neither text nor bytes. No message shows a key.
-        ValueError: There is none, or one is too short, or there twice.
+        ValueError: There is none, or one is too short, or given twice.
     """
     given = [secret] if isinstance(secret, (str, bytes)) else [*secret]
     keys = [key.encode() if isinstance(key, str) else key for key in given]

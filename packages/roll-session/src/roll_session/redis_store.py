@@ -36,12 +36,12 @@ class RedisStore(Store):
         url_or_client: Such as `"redis://localhost"`; or a `redis.asyncio.Redis`, which
             you close.
         prefix: What keys begin with.
-        timeout: Seconds for which Redis may take for a command.
+        timeout: Seconds that Redis may take for a command.
 
     Raises:
         ImportError: The library redis is not installed.
         TypeError: An option has another type.
-        ValueError: The URL, or the timeout, makes no sense.
+        ValueError: The URL or the timeout is invalid.
     """
 
     def __init__(

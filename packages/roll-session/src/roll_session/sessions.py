@@ -35,7 +35,7 @@ class Session(MutableMapping[str, Any]):
 
     Args:
         place: Where it is kept.
-        request: What it is the session of. It is not kept, as it keeps this.
+        request: Whose session it is. No reference to it is kept: that would be a cycle.
     """
 
     # All of these are the class's until something is read: most sessions never are.
@@ -83,7 +83,7 @@ class Session(MutableMapping[str, Any]):
         return self
 
     def clear(self) -> None:
-        """Do as `invalidate`."""
+        """Do the same as `invalidate`."""
         self.invalidate()
 
     # More than that
@@ -111,7 +111,7 @@ class Session(MutableMapping[str, Any]):
     def regenerate(self) -> None:
         """Keep the data under a new id, with a new CSRF secret: call it at a login.
 
-        The id before, which somebody else may know, ends. `lifetime` begins.
+        The old id, which somebody else may know, ends. `lifetime` begins anew.
 
         Raises:
             RuntimeError: The head of the response is sent.
@@ -175,7 +175,7 @@ class Session(MutableMapping[str, Any]):
 
     @abstractmethod
     def _check_late(self) -> None:
-        """Require that a change can be saved though the head is sent."""
+        """Require that a change can be saved although the head is sent."""
 
     def _read(self) -> dict[str, Any]:
         if is_excluded(self._endpoint.payload):

@@ -59,7 +59,7 @@ class Guarded(Store):
         await self._finish(self._store.delete(key))
 
     async def probe(self) -> None:
-        """Ask for something, so that the log tells early of a store that fails."""
+        """Load something, so that a store that fails is logged early."""
         try:
             await self._store.load(key_of(""))
         except Exception as error:
@@ -96,7 +96,7 @@ class StoredSession(Session):
         if cookie is None:
             return self._begin()
         if not _ID.fullmatch(cookie):
-            return self._begin("it is no id")
+            return self._begin("it is not an id")
         try:
             data = await self._store.load(key_of(cookie))
             if data is None:

@@ -1,4 +1,4 @@
-"""Where sessions are kept that are not in the cookie: the protocol, and in memory."""
+"""Stores for sessions that are not in the cookie: the protocol, and one in memory."""
 
 from collections.abc import Mapping, Set
 from time import monotonic
@@ -15,7 +15,7 @@ class Store(Protocol):
     """
 
     async def load(self, key: str) -> dict[str, Any] | None:
-        """Give what is kept, None when there is nothing, or no longer.
+        """Give what is kept; None when there is nothing, or it has expired.
 
         Raises:
             ValueError: It cannot be read; the request then has a new session.
@@ -53,7 +53,7 @@ class MemoryStore(Store):
     """Keeps sessions in this process, for development and tests.
 
     Args:
-        limit: How many are kept; the one that was saved first goes for another one.
+        limit: How many are kept; the least recently saved one makes room for a new one.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
@@ -97,7 +97,7 @@ class MemoryStore(Store):
         return texts if ends > monotonic() else None
 
     def _forget(self) -> None:
-        """Drop what has ended, and what is too much, of those saved first."""
+        """Drop the least recently saved while they have ended, or are too many."""
         while self._kept:
             first = next(iter(self._kept))
             if len(self._kept) <= self._limit and self._find(first) is not None:
