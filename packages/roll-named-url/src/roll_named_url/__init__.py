@@ -121,7 +121,7 @@ class Names:
             raise TypeError(f"url_for({name!r}): give a name, such as {hint!r}")
         self.read_routes()  # a listener that answers before ours ends the event
         if name not in self._routes:
-            mount, colon, rest = str(name).partition(":")
+            mount, colon, rest = name.partition(":")
             if colon and mount in self._app.get("subapps", {}):
                 return self._write_mounted(mount, rest, query, variables)
             raise ValueError(
@@ -286,8 +286,8 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "no variables"
 
 
-def _hint(name: object, routes: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(str(name), routes, n=1)
+def _hint(name: str, routes: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, routes, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
