@@ -58,7 +58,7 @@ def named_url(app: Roll) -> Callable[..., str]:
         None.
 
     Raises:
-        TypeError: A `name=` is no string.
+        TypeError: A `name=` is not a string.
         ValueError: A `name=` is empty, or two views on different paths have the same
             name. Of routes that are declared later, both are raised where they are.
     """
@@ -101,7 +101,7 @@ class Names:
         """Read the names of routes that were declared since the last time.
 
         Raises:
-            TypeError: A `name=` is no string.
+            TypeError: A `name=` is not a string.
             ValueError: A `name=` is empty, or that of another view on another path.
         """
         while self._seen < len(self._app.declarations):
@@ -168,7 +168,7 @@ def _read_name(path: str, view: Any, extras: Mapping[str, Any]) -> str:
     """Find the name of a route; it is empty when the view, such as a partial, has none.
 
     Raises:
-        TypeError: Its `name=` is no string.
+        TypeError: Its `name=` is not a string.
         ValueError: It is empty.
     """
     name = extras.get("name")

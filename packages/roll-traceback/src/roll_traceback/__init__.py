@@ -31,7 +31,7 @@ def traceback(app: Roll, page: bool = False) -> None:
         page: Whether to show the page.
 
     Raises:
-        TypeError: *page* is no bool.
+        TypeError: *page* is not a bool.
     """
     require_app("traceback", app)
     if not isinstance(page, bool):
