@@ -118,11 +118,11 @@ def choose_cpus():
 
 
 @contextmanager
-def run(name, root):
-    """Run a server in a process, and give its number and its port."""
+def run(script, name, root):
+    """Run a server of a script in a process, and give its number and its port."""
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, __file__, name, root, str(port)]
+    command = [sys.executable, script, name, root, str(port)]
     with subprocess.Popen(command) as process:
         try:
             os.sched_setaffinity(process.pid, choose_cpus()[0])
@@ -145,9 +145,9 @@ def wait_for(port):
 # Measuring
 
 
-def ask_with_wrk(port, file):
-    """Measure how many times a second a file is sent."""
-    url = f"http://{HOST}:{port}/static/{file}"
+def ask_with_wrk(port, path):
+    """Measure how many times a second a path is answered."""
+    url = f"http://{HOST}:{port}{path}"
     options = [f"-c{CONNECTIONS}", "-t1", f"-d{SECONDS}s"]
     done = subprocess.run(["wrk", *options, url], capture_output=True, text=True)
     if done.returncode or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
@@ -180,7 +180,7 @@ def download(port, file):
 def measure(size, port, path):
     if size == LARGEST:
         return download(port, path)
-    return ask_with_wrk(port, path.name)
+    return ask_with_wrk(port, f"/static/{path.name}")
 
 
 def resident(pid):
@@ -247,7 +247,9 @@ def main():
         for number, (size, count) in enumerate(SIZES.items()):
             paths[size] = Path(root, f"{number}.bin")
             paths[size].write_bytes(os.urandom(count))
-        ports = {name: stack.enter_context(run(name, root)) for name in INSTALLED}
+        ports = {
+            name: stack.enter_context(run(__file__, name, root)) for name in INSTALLED
+        }
         memory = {
             name: asyncio.run(measure_memory(*ports[name], paths[LARGEST].name))
             for name in INSTALLED

@@ -29,11 +29,8 @@ On 2026-11-30, with 2 CPUs that were shared with other work, Python 3.13.0, jinj
 import asyncio
 import os
 import platform
-import re
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -43,7 +40,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from bench_static import HOST, ask_with_wrk, choose_cpus, run
+
 TABLE = """<!doctype html>
 <table>
 {% for row in rows %}
@@ -54,8 +52,6 @@ TABLE = """<!doctype html>
 ROWS = [{"id": i, "name": f"<row {i}>", "price": i * 1.5} for i in range(100)]
 NAME = "table.html"
 ROUNDS = 10
-SECONDS = 1  # of a round of wrk
-CONNECTIONS = 32
 TEMPLATES = 500
 
 
@@ -117,54 +113,16 @@ SERVERS = {
 INSTALLED = [name for name in SERVERS if all(map(find_spec, SERVERS[name][1]))]
 
 
-def choose_cpus():
-    """Give a CPU for the servers, and those for the clients."""
-    *others, last = sorted(os.sched_getaffinity(0))
-    return {last}, set(others) or {last}
-
-
-@contextmanager
-def run(name, root):
-    """Run a server in a process, and give its port."""
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, __file__, name, root, str(port)]
-    with subprocess.Popen(command) as process:
-        try:
-            os.sched_setaffinity(process.pid, choose_cpus()[0])
-            wait_for(port)
-            yield port
-        finally:
-            process.terminate()
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            socket.create_connection((HOST, port)).close()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    raise RuntimeError("the server does not start")
-
-
-def ask_with_wrk(port):
-    """Measure how many pages a second a server sends."""
-    options = [f"-c{CONNECTIONS}", "-t1", f"-d{SECONDS}s"]
-    command = ["wrk", *options, f"http://{HOST}:{port}/"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise RuntimeError(f"wrk fails: {done.stdout}{done.stderr}")
-    return float(re.search(r"Requests/sec: +([\d.]+)", done.stdout)[1])
-
-
 def compare_servers(root):
     rates = {name: [] for name in INSTALLED}
     with ExitStack() as stack:
-        ports = {name: stack.enter_context(run(name, root)) for name in INSTALLED}
+        servers = {
+            name: stack.enter_context(run(__file__, name, root)) for name in INSTALLED
+        }
         for _ in range(ROUNDS):
             for name in INSTALLED:
-                rates[name].append(ask_with_wrk(ports[name]))
+                _, port = servers[name]
+                rates[name].append(ask_with_wrk(port, "/"))
     print(f"\n{'pages a second':<18} {'':>10} {'ratio':>6}")
     for name in INSTALLED:
         rate = statistics.median(rates[name])

@@ -170,6 +170,12 @@ async def test_the_page_of_traceback_stays(app, client, capsys):
 # 5xx
 
 
+async def test_a_page_does_not_tell_what_a_view_raised(pages, client):
+    answer = await client.get("/broken", headers=BROWSER)
+    assert answer.status == 500
+    assert answer.body == b"<p>500 Internal Server Error: Internal Server Error</p>"
+
+
 @pytest.mark.parametrize("path", ["/broken", "/error/503"])
 async def test_context_processors_do_not_run_for_5xx(app, client, pages, path, caplog):
     """takahe#582."""

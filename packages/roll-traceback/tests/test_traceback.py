@@ -92,6 +92,20 @@ async def test_a_traceback_is_printed_once_where_logging_is_configured(
     assert output.getvalue().count("ValueError: the reason") == 1
 
 
+async def test_a_traceback_is_printed_where_a_handler_drops_it(
+    app, client, monkeypatch
+):
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", output)
+    handler = logging.StreamHandler(output)
+    handler.setLevel(logging.CRITICAL)
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    traceback(app)
+    await client.get("/broken")
+    assert output.getvalue().count("ValueError: the reason") == 1
+
+
 async def test_a_500_that_a_view_raises_itself_is_printed(app, client, capsys):
     traceback(app)
     await client.get("/raised")

@@ -401,7 +401,3 @@ class _Outcome:
     def __await__(self) -> Generator[None, None, Any]:
         return self._value
         yield  # makes this a generator
-
-
-NOTHING = _Outcome(None)
-"""What to await where no listener is."""

@@ -209,16 +209,17 @@ class Request(IdentityDict):
         Those of its app are the first, then those of the apps that have handed it on.
         Each gets the request as its app has it.
         """
+        if self.parent is None:  # without a function more for each listener
+            app: App = self.app  # type: ignore[assignment]  # there is one to listen
+            return app.hook(name, self, *arguments)
         listeners: list[Listener] = []
         request: Request | None = self
         while request is not None:
-            app: App = request.app  # type: ignore[assignment]  # there is one to listen
+            app = request.app  # type: ignore[assignment]  # likewise
             if name in app.hooks:
                 heard = app.hooks[name]
                 listeners += [partial(each, request, *arguments) for each in heard]
             request = request.parent
-        if not listeners:
-            return events.NOTHING
         return events.start(name, listeners, (), {}, app.keep)
 
     # The request line

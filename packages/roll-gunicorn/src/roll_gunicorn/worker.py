@@ -56,7 +56,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         """Load the app, and set the limits that gunicorn is told.
 
         Raises:
-            AppImportError: It is no app of Roll, or a setting cannot be a limit;
+            AppImportError: It is not a Roll app, or a setting cannot be a limit;
                 gunicorn prints this in one line and ends.
         """
         app = self.wsgi = self.app.wsgi()
@@ -77,7 +77,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
 
     def run(self) -> None:
         """Serve until a signal, or the count of requests, says to stop."""
-        # An app that does not start is no worker: gunicorn ends, not to try for ever.
+        # If an app does not start, gunicorn ends instead of trying for ever.
         self.booted = False
         ending = Ending(Arbiter.WORKER_BOOT_ERROR)
         try:

@@ -65,7 +65,7 @@ def logger(
 
     Raises:
         TypeError: An option has another type, or *handler* needs arguments.
-        ValueError: *level* or *format* is unknown, *request_id* is no name of a field,
+        ValueError: *level* or *format* is unknown, *request_id* is not a field name,
             or the app has a logger already.
     """
     require_app("logger", app)

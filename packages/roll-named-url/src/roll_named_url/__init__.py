@@ -58,7 +58,7 @@ def named_url(app: Roll) -> Callable[..., str]:
         None.
 
     Raises:
-        TypeError: A `name=` is no string.
+        TypeError: A `name=` is not a string.
         ValueError: A `name=` is empty, or two views on different paths have the same
             name. Of routes that are declared later, both are raised where they are.
     """
@@ -101,7 +101,7 @@ class Names:
         """Read the names of routes that were declared since the last time.
 
         Raises:
-            TypeError: A `name=` is no string.
+            TypeError: A `name=` is not a string.
             ValueError: A `name=` is empty, or that of another view on another path.
         """
         while self._seen < len(self._app.declarations):
@@ -121,7 +121,7 @@ class Names:
             raise TypeError(f"url_for({name!r}): give a name, such as {hint!r}")
         self.read_routes()  # a listener that answers before ours ends the event
         if name not in self._routes:
-            mount, colon, rest = str(name).partition(":")
+            mount, colon, rest = name.partition(":")
             if colon and mount in self._app.get("subapps", {}):
                 return self._write_mounted(mount, rest, query, variables)
             raise ValueError(
@@ -168,7 +168,7 @@ def _read_name(path: str, view: Any, extras: Mapping[str, Any]) -> str:
     """Find the name of a route; it is empty when the view, such as a partial, has none.
 
     Raises:
-        TypeError: Its `name=` is no string.
+        TypeError: Its `name=` is not a string.
         ValueError: It is empty.
     """
     name = extras.get("name")
@@ -286,8 +286,8 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "no variables"
 
 
-def _hint(name: object, routes: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(str(name), routes, n=1)
+def _hint(name: str, routes: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, routes, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -41,8 +41,8 @@ def simple_server(
         RuntimeError: The command `roll` is importing the application.
         SystemExit: A listener of `startup` or `shutdown` raised. In another thread than
             the main one, what it raised comes instead.
-        TypeError: *app* is no application, but its class, for one.
-        ValueError: The port is no number from 0 to 65535.
+        TypeError: *app* is not an application, for example its class.
+        ValueError: The port is not a number from 0 to 65535.
     """
     if not isinstance(app, Roll):
         raise TypeError(f"simple_server({app!r}): give an application, such as Roll()")

@@ -20,7 +20,7 @@ def take_sockets(environment: MutableMapping[str, str]) -> list[socket.socket]:
     """Take the sockets that systemd listens on for this process, if it does.
 
     Raises:
-        OSError: One of them is no stream socket.
+        OSError: One of them is not a stream socket.
     """
     pid = environment.pop("LISTEN_PID", "")
     count = environment.pop("LISTEN_FDS", "")

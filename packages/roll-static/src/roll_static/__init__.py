@@ -78,9 +78,10 @@ def static(
 
     Raises:
         TypeError: An option has another type, or an extra nearly the name of one.
-        ValueError: *prefix* is no path, or has a placeholder, or is served already;
-            *root* is there and no folder; *default_index* is no name; *cache_control*
-            has a line end; *immutable* is no regular expression; *ttl* is negative.
+        ValueError: *prefix* is not a path, or has a placeholder, or is served already;
+            *root* exists and is not a folder; *default_index* is not a name;
+            *cache_control* has a line end; *immutable* is not a regular expression;
+            *ttl* is negative.
 
     Warns:
         UserWarning: *root* does not exist: all files are 404 until it does.

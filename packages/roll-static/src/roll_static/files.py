@@ -1,6 +1,6 @@
 """Files of a folder on the disk: found, opened and read.
 
-All that touches the disk runs in a thread, but for closing.
+All that touches the disk runs in a thread, except closing.
 """
 
 import asyncio
@@ -123,7 +123,7 @@ class Variant(NamedTuple):
     """Seconds since 1970, never in the future (RFC 9110, section 8.8.2.1)."""
     etag: str
     fields: Mapping[str, str]
-    """The header of its answer, but for what depends on the request."""
+    """The header of its response, except what depends on the request."""
     version: tuple[int, ...]
     """What changes with the file."""
 
@@ -332,7 +332,7 @@ def find_file(
         try:
             with _missing_is_404():
                 parent, name = os.path.split(os.path.realpath(path, strict=True))
-        except ValueError as error:  # no name that the system could have
+        except ValueError as error:  # not a name that the system could have
             raise _not_found() from error
         folder = Folder(parent, "", True, _no_cache_control)
     try:
@@ -347,7 +347,7 @@ def find_file(
 def _name_under(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
     """Make a path relative to *root*, when it is the `root / name` of a view.
 
-    A string may come from a client, who has one way to name a file.
+    A string may come from a client, which can name a file in one way only.
     """
     if isinstance(path, Path) and path.is_absolute():
         with suppress(ValueError):  # it is elsewhere

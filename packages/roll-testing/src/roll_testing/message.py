@@ -50,7 +50,7 @@ class Message:
         self.method = method
         self.target = encode_target(target)
         self.body = b""
-        """The body, but for one that is streamed."""
+        """The body, unless it is streamed."""
         self.cookies = ""
         """The field `Cookie`, which one that is set by `add_fields` replaces."""
         self.follow_redirects = False

@@ -221,7 +221,7 @@ class ResponseReader:
         self._chunk = []
 
     def on_chunk_complete(self) -> None:
-        """Keep a chunk, but for the last one, which is empty."""
+        """Keep a chunk, except the last one, which is empty."""
         if self._chunk:
             self.response.chunks.append(b"".join(self._chunk))
 

@@ -31,7 +31,7 @@ def traceback(app: Roll, page: bool = False) -> None:
         page: Whether to show the page.
 
     Raises:
-        TypeError: *page* is no bool.
+        TypeError: *page* is not a bool.
     """
     require_app("traceback", app)
     if not isinstance(page, bool):
@@ -61,8 +61,11 @@ def _is_printed(error: HttpError) -> bool:
         return False
     if not logger.hasHandlers():
         return True
-    streams = (getattr(handler, "stream", None) for handler in _handlers(logger))
-    return sys.stderr in streams
+    return any(
+        getattr(handler, "stream", None) is sys.stderr
+        and handler.level <= logging.ERROR
+        for handler in _handlers(logger)
+    )
 
 
 def _handlers(logger: logging.Logger) -> Iterator[logging.Handler]:

@@ -1,4 +1,4 @@
-"""The queue between the parser and whoever reads the body."""
+"""The body of a request on its way to its reader: as received, or decoded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
