@@ -208,14 +208,14 @@ def autobahn(session: nox.Session) -> dict[str, str]:
             *("--no-python-version-warning", "autobahntestsuite==25.10.1"),
             external=True,
         )
-    return {"ROLL_WSTEST": str(wstest)}
+    return {"ROLL_TEST_WSTEST": str(wstest)}
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run every test on each supported Python; `alone` measures what they cover.
 
-    On a slow machine, `ROLL_TEST_TIMES=5` multiplies the time limits of the tests.
+    On a slow machine, `ROLL_TEST_TIMES=9` multiplies the time limits of the tests.
     """
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
     session.run("pytest", *PARALLEL, *session.posargs, env=autobahn(session))
