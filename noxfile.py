@@ -39,6 +39,9 @@ PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".cache")
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 os.environ["COVERAGE_FILE"] = str(COVERAGE / "all")
+# Tests run beside each other, and CI runs two sessions at a time: limits that are ample
+# for a test alone may pass.
+os.environ.setdefault("ROLL_TEST_TIMES", "3")
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv"
@@ -290,7 +293,7 @@ def run_alone(
 def nightly(session: nox.Session) -> None:
     """Try thousands of random route sets, messages and bodies, not hundreds."""
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    environment = {"ROLL_EXAMPLES": "5000", **autobahn(session)}
+    environment = {"ROLL_TEST_EXAMPLES": "5000", **autobahn(session)}
     session.run("pytest", *PARALLEL, *session.posargs or ["packages"], env=environment)
 
 
