@@ -140,6 +140,11 @@ class Request(IdentityDict):
     _scheme: str
     _early: bool
     """Whether `headers` listeners run; only set, and true, while they do."""
+    app: Any
+    """The app that answers, None for a request made by hand.
+
+    Views use it as a dict, and as what a subclass of `Roll` adds.
+    """
     variables: dict[str, Any]
     """The values of the route's placeholders; set once `endpoint` was read."""
 
@@ -210,12 +215,12 @@ class Request(IdentityDict):
         Each gets the request as its app has it.
         """
         if self.parent is None:  # without a function more for each listener
-            app: App = self.app  # type: ignore[assignment]  # there is one to listen
+            app: App = self.app
             return app.hook(name, self, *arguments)
         listeners: list[Listener] = []
         request: Request | None = self
         while request is not None:
-            app = request.app  # type: ignore[assignment]  # likewise
+            app = request.app
             if name in app.hooks:
                 heard = app.hooks[name]
                 listeners += [partial(each, request, *arguments) for each in heard]
@@ -446,7 +451,8 @@ class Request(IdentityDict):
         """Set when the app starts to shut down: time for long answers to end."""
         if self.app is None:
             return asyncio.Event()
-        return self.app.closing
+        closing: asyncio.Event = self.app.closing
+        return closing
 
     async def disconnected(self) -> None:
         """Wait until the client is gone."""

@@ -23,7 +23,6 @@ from ..response import (
     set_error,
 )
 from ..tasks import EAGER, is_cancelled
-from ..typing import App
 from . import sockets, writer
 from .body import Body
 from .parser import Refusal
@@ -261,8 +260,7 @@ async def _frame_error(
         for name in connection.switch.fields:
             response.headers.pop(name, None)
     if not response.failed:
-        app: App = request.app  # type: ignore[assignment]  # it has been served
-        await app.answer_error(request, response, error)
+        await request.app.answer_error(request, response, error)
         try:
             return _frame(connection, request, response)
         except Exception as second:  # nor can what listeners made of it
