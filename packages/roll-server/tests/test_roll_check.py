@@ -201,6 +201,40 @@ admin.listen("request", after="absent")(print)
     status, output, errors = check("shop")
     assert (status, errors) == (1, "")
     assert output == (
+        f"The app has:\n  mounted app  /admin  {tmp_path}/shop.py:5\n"
         "builtins.print listens to request after 'absent', which is not installed\n"
         "listen('reqest'): Roll has no such event; did you mean 'request'?\n"
+    )
+
+
+def test_resources_and_mounted_apps_are_listed(check, tmp_path):
+    (tmp_path / "shop.py").write_text("""
+from roll import Roll
+from roll.extensions import background, mount, resource
+app, admin = Roll(), Roll()
+mount(app, "/admin", admin)
+
+@resource(app)
+async def db(): yield
+
+@resource(app, "db", replace=True)
+async def fake(): yield
+
+@background(app)
+async def expire_baskets(db): ...
+
+@resource(admin, "log")
+async def open_log(): yield
+""")
+    place = f"{tmp_path}/shop.py"
+    assert check("shop") == (
+        0,
+        "The app has:\n"
+        f"  mounted app  /admin          {place}:5\n"
+        f"  resource     db              {place}:10\n"
+        f"  background   expire_baskets  {place}:13\n"
+        "The app at /admin has:\n"
+        f"  resource  log  {place}:16\n"
+        "Nothing is wrong.\n",
+        "",
     )

@@ -140,6 +140,8 @@ class Roll(_Parts, IdentityDict):
         """The apps that are mounted in this one, in order."""
         self.absent: dict[str, str] = {}
         """What the KeyError of `app[key]` says while the key is not there."""
+        self.inventory: dict[tuple[str, str], str] = {}
+        """Where each thing was declared that an extension has, by its kind and name."""
 
     def __missing__(self, key: Any) -> Any:
         raise KeyError(self.absent.get(key, key))

@@ -60,6 +60,7 @@ class Registry:
         if replace:
             self._replacing.add(name)
         self._declared[name] = one
+        self._app.inventory[one.declared.kind, name] = one.declared.where
         self._names.setdefault(one.declared.function, set()).add(name)
 
     def name_of(self, source: Callable[..., Any]) -> str | None:

@@ -183,6 +183,7 @@ class Mounts(dict[str, Roll]):
             app.listen("shutdown", before="*")(self.close)
         subapp.parent, subapp.prefix, subapp.host = app, place.prefix, place.host
         app.mounted.append(subapp)
+        app.inventory["mounted app", f"{place.host}{place.prefix}"] = place.where
         self._places.append(place)
         self._has_hosts = self._has_hosts or bool(place.host)
         by_segment = self._table.setdefault(place.host, {})
