@@ -726,40 +726,42 @@ def test_a_mistake_in_an_option_says_what_to_do(app, options, kind, message):
 
 
 OVERRIDES = [
-    *((options, kind, message) for options, kind, message in MISTAKES),
-    (True, TypeError, "cors=True: give a dict of options, or False"),
-    ("*", TypeError, "cors='*': give a dict of options, or False"),
+    *((options, message) for options, _, message in MISTAKES),
+    (True, "give a dict of options, or False"),
+    ("*", "give a dict of options, or False"),
     (
         {"origins": []},
-        TypeError,
-        "cors: 'origins' is no option; there are ['origin', 'methods', 'headers', "
+        "'origins' is no option; there are ['origin', 'methods', 'headers', "
         "'credentials', 'expose', 'max_age']",
     ),
 ]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("override", "kind", "message"), OVERRIDES)
-def test_a_mistake_in_an_override_names_the_route(app, override, kind, message, when):
+@pytest.mark.parametrize(("override", "message"), OVERRIDES)
+async def test_a_mistake_in_an_override_names_the_route(app, override, message, when):
     async def view(request, response): ...
 
     declare = functools.partial(app.route("/mistaken", cors=override), view)
     extend = functools.partial(cors, app)
     first, then = (declare, extend) if when == "before" else (extend, declare)
     first()
-    with pytest.raises(kind) as caught:
-        then()
-    assert str(caught.value) == message
-    assert caught.value.__notes__[0] == "It is in cors= of the route /mistaken."
+    then()
+    [mistake] = app.find_mistakes()
+    assert mistake.startswith(f"/mistaken: cors={override!r}: {message}. The route is")
+    with pytest.raises(TypeError, match=f"^{re.escape(mistake)}$"):
+        await app.startup()
 
 
-def test_an_override_warns_too(app):
+async def test_an_override_warns_too(app):
     cors(app)
 
     async def view(request, response): ...
 
+    app.route("/credentials", cors={"credentials": True})(view)
     with pytest.warns(UserWarning, match="browsers refuse credentials=True"):
-        app.route("/credentials", cors={"credentials": True})(view)
+        await app.startup()
+    await app.shutdown()
 
 
 @pytest.mark.parametrize(("name", "meant"), [("Cors", "cors")])

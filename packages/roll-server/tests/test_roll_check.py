@@ -189,6 +189,26 @@ async def view(request, response): ...
     assert output.startswith("/x: compressed= is unknown; did you mean compress=? ")
 
 
+def test_a_wrong_extra_of_a_mounted_app_is_told(check, tmp_path):
+    (tmp_path / "shop.py").write_text("""
+from roll import Roll
+from roll.extensions import csrf, mount
+app, admin = Roll(), Roll()
+csrf(app)
+mount(app, "/admin", admin)
+
+@admin.route("/hook", methods=["POST"], csrf="no")
+async def view(request, response): ...
+""")
+    status, output, errors = check("shop")
+    assert (status, errors) == (1, "")
+    finding = output.splitlines()[-1]
+    assert finding == (
+        "/hook: csrf='no': give True or False. "
+        f"The route is declared at {tmp_path}/shop.py:8"
+    )
+
+
 def test_a_mistake_of_a_mounted_app_is_told(check, tmp_path):
     (tmp_path / "shop.py").write_text("""
 from roll import Roll

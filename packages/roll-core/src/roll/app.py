@@ -21,7 +21,7 @@ from .routing.endpoints import Endpoint
 from .routing.matching import Routes
 from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import is_cancelled
-from .typing import Listener, Upgrade, View
+from .typing import Check, Listener, Upgrade, View
 
 F = TypeVar("F", bound=Callable[..., Any])
 L = TypeVar("L", bound=Listener)
@@ -281,19 +281,25 @@ class Roll(_Parts, IdentityDict):
 
         return add
 
-    def extras(self, *names: str) -> None:
+    def extras(self, *names: str, check: Check | None = None) -> None:
         """Register the extras of routes that an extension reads.
 
         An extra of a route that has nearly one of these names, such as `compressed=`,
-        keeps the app from starting. Other names are free.
+        keeps the app from starting, and so does a value that *check* refuses. Both hold
+        for the routes of mounted apps, too. Other names are free.
+
+        Args:
+            names: The extras.
+            check: Is called with each value when the app starts; it raises TypeError or
+                ValueError, with a message that says what to write.
         """
-        self.router.extras.update(names)
+        self.router.register(names, check)
 
     def find_mistakes(self) -> list[str]:
         """Tell what is likely to be a mistake, such as a listener of `"reqest"`.
 
         When the app starts, each of these is logged as a warning, and a misspelled
-        extra of a route is a TypeError.
+        or wrong extra of a route is a TypeError.
         """
         router = self.router
         oddities = (*events.near_misses(self.hooks), *router.find_oddities())
@@ -432,7 +438,8 @@ class Roll(_Parts, IdentityDict):
 
         Raises:
             RuntimeError: The app is mounted: its parent starts it.
-            TypeError: An extra of a route has nearly the name of one that is read.
+            TypeError: An extra of a route has nearly the name of one that is read, or
+                a wrong value.
         """
         if self.parent is not None:
             raise RuntimeError("this app is mounted in another: start that one")

@@ -60,10 +60,10 @@ def override_policy(options: Mapping[str, Any], override: object) -> Policy | No
     if override is False:
         return None
     if not isinstance(override, Mapping):
-        raise TypeError(f"cors={override!r}: give a dict of options, or False")
+        raise TypeError("give a dict of options, or False")
     for name in override:
         if name not in options:
-            raise TypeError(f"cors: {name!r} is no option; there are {[*options]}")
+            raise TypeError(f"{name!r} is no option; there are {[*options]}")
     return settle(**{**options, **override})
 
 

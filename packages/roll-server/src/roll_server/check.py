@@ -19,7 +19,8 @@ from .tls import Certificate
 def check(**values: Any) -> None:
     """Look for what is wrong with the installed packages, the settings, and APP.
 
-    What extensions have declared in APP, such as resources, is listed first. The status is 1 when something is.
+    What extensions have declared in APP, such as resources, is listed first. The
+    status is 1 when something is wrong.
     """
     settings = Settings.take(values)
     if settings.tls_cert is not None:

@@ -136,7 +136,6 @@ class Mount:
                     f"share={key!r}: the app at {parent.root_path or '/'} has no such "
                     f"key for {self}: set it before it starts, or in a startup listener"
                 ) from error
-        self.subapp.extras(*parent.router.extras)  # its listeners read them, too
         await self.subapp.open(parent)
 
 
@@ -183,6 +182,7 @@ class Mounts(dict[str, Roll]):
             app.listen("shutdown", before="*")(self.close)
         subapp.parent, subapp.prefix, subapp.host = app, place.prefix, place.host
         app.mounted.append(subapp)
+        subapp.router.extras.maps.append(app.router.extras)  # listeners read them, too
         app.inventory["mounted app", f"{place.host}{place.prefix}"] = place.where
         self._places.append(place)
         self._has_hosts = self._has_hosts or bool(place.host)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from ..errors import HttpError
 from ..limits import Limits
 from ..logs import logger, named
-from ..typing import View
+from ..typing import Check, View
 
 HTTP_METHODS = (
     "GET",
@@ -241,6 +241,18 @@ def near_misses(
 
         for near in difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85):
             yield f"{path}: {name}= is unknown; did you mean {near}=?"
+
+
+def wrong_values(
+    path: str, extras: Mapping[str, Any], checks: Mapping[str, Check | None]
+) -> Iterator[str]:
+    """Tell which extras have a value that their check refuses."""
+    for name, value in extras.items():
+        if (check := checks.get(name)) is not None:
+            try:
+                check(value)
+            except (TypeError, ValueError) as error:
+                yield f"{path}: {name}={value!r}: {error}."
 
 
 def _returns_nothing(view: Any) -> bool:
