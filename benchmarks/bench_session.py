@@ -41,9 +41,8 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 
-from suite.servers import choose_cpus
+from suite.servers import choose_cpus, cpu_time
 
 HOST = "127.0.0.1"
 KEY = "a key of 32 bytes, for measuring"
@@ -209,12 +208,6 @@ def start_session(port):
         client.sendall(b"GET /start HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = client.makefile("rb").read().decode()
     return re.search(r"(?i)\nset-cookie: ([^;]*)", answer)[1]
-
-
-def cpu_time(pid):
-    """Tell the seconds that a process has run for."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ask_with_wrk(pid, port, view, cookie):
