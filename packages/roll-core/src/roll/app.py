@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial, wraps
+from inspect import isawaitable
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from . import events, plugins
@@ -357,7 +358,10 @@ class Roll(_Parts, IdentityDict):
             await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
-                await events.run_all(hooks["response"], request, response)
+                for listener in hooks["response"]:  # half the time of a function more
+                    result = listener(request, response)
+                    if result is not None and isawaitable(result):
+                        await result
             except (Exception, asyncio.CancelledError) as error:
                 if _cancels(error):
                     raise
@@ -374,8 +378,13 @@ class Roll(_Parts, IdentityDict):
         if listeners:
             request._early = True
             try:
-                if await events.run(listeners, request, response):
-                    return None
+                for listener in listeners:  # as `events.run` does, in half its time
+                    result = listener(request, response)
+                    if result is not None and isawaitable(result):
+                        result = await result
+                    if result:
+                        events.check_result(listener, result, request, response)
+                        return None
             finally:
                 del request._early
         listeners = self.hooks.get("request", ())

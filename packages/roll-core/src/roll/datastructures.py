@@ -244,7 +244,8 @@ class Headers(dict[str, Any]):
         """Return the value of *name*, else *default*."""
         if self._upper:
             return _get(self, name.upper(), default)
-        return _get(self, self._spell(name), default)
+        value = _get(self, name)  # most ask in the spelling that was set
+        return _get(self, self._spell(name), default) if value is None else value
 
     def __contains__(self, name: object) -> bool:
         return _has(self, name) or (

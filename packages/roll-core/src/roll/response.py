@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -125,16 +126,11 @@ class Response:
         Args:
             names: Such as `"Accept-Encoding"`, in any case; or `"*"`.
         """
-        members: dict[str, str] = {}
-        for line in [*self.headers.list("Vary"), *names]:
-            for member in str(line).split(","):
-                name = member.strip(" \t")
-                if name:
-                    members.setdefault(name.lower(), name)
-        if members:
-            self.headers["Vary"] = (
-                "*" if "*" in members else ", ".join(members.values())
-            )
+        headers = self.headers
+        if headers.get("Vary") is not None:
+            names = (*map(str, headers.list("Vary")), *names)
+        if value := _join_members(names):
+            headers["Vary"] = value
 
     @property
     def size(self) -> int | None:
@@ -244,6 +240,18 @@ class Response:
         _set_redirect,
         doc="`Location` and the status; what no URI may hold is sent percent-encoded.",
     )
+
+
+@lru_cache(maxsize=256)  # an application has few: a fifth of the time
+def _join_members(lines: tuple[str, ...]) -> str:
+    """Write the members of a `Vary`, each name once; `*` stands for all of them."""
+    members: dict[str, str] = {}
+    for line in lines:
+        for member in line.split(","):
+            name = member.strip(" \t")
+            if name:
+                members.setdefault(name.lower(), name)
+    return "*" if "*" in members else ", ".join(members.values())
 
 
 def encode_body(body: Any, piece: bool = False) -> bytes | bytearray | memoryview:
