@@ -173,7 +173,7 @@ class WSProtocol(Connection):
         if self._plain:  # without a call more for each
             self._put(serialize(TEXT if text else BINARY, data))
         else:
-            self._write(text, data)
+            self._write_extended(text, data)
         if self._writable is not None or self._turn <= 0:
             await self._drain()
 
@@ -259,14 +259,11 @@ class WSProtocol(Connection):
 
     # Sending
 
-    def _write(self, text: bool, data: bytes) -> None:
-        """Write a whole message."""
-        if self._plain:
-            self._put(serialize(TEXT if text else BINARY, data))
-        else:
-            send = self._protocol.send_text if text else self._protocol.send_binary
-            send(data)
-            self._flush()
+    def _write_extended(self, text: bool, data: bytes) -> None:
+        """Write a whole message as the extensions of the connection have it."""
+        send = self._protocol.send_text if text else self._protocol.send_binary
+        send(data)
+        self._flush()
 
     def offer(self, text: bool, data: bytes, frame: bytes) -> bool:
         """Write a message if that can be done now; a closed connection drops it.
@@ -286,7 +283,7 @@ class WSProtocol(Connection):
         if self._plain:
             self._put(frame)
         else:
-            self._write(text, data)
+            self._write_extended(text, data)
         return True
 
     async def ready(self) -> None:
