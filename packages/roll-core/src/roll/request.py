@@ -227,6 +227,15 @@ class Request(IdentityDict):
             request = request.parent
         return events.start(name, listeners, (), {}, app.keep)
 
+    def hears(self, name: str) -> bool:
+        """Whether `hook` has any listeners to run: to look takes a fifth of its time."""
+        request: Request | None = self
+        while request is not None:
+            if name in request.app.hooks:
+                return True
+            request = request.parent
+        return False
+
     # The request line
 
     @property

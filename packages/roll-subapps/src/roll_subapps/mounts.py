@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from roll import Endpoint, Limits, Request, Response, Roll
 from roll.logs import logger
@@ -117,7 +117,7 @@ class Mount:
     ) -> Awaitable[Response]:
         """Let the sub-app answer."""
         path = request.path[len(self.prefix) :] or "/"
-        endpoint = cast(MountedEndpoint, request.endpoint)
+        endpoint: MountedEndpoint = request.endpoint  # type: ignore[assignment]
         inside = request.hand_to(self.subapp, path, (endpoint.inside, variables))
         # Half the time of a call of the app, and less than a coroutine around it.
         return self.subapp.__call__(inside, response.hand_to(inside))
@@ -206,7 +206,7 @@ class Mounts(dict[str, Roll]):
                 return None
         else:
             for place in self._table[""].get(segment, ()):  # for most, without a call
-                if f"{path}/".startswith(place.base):
+                if path.startswith(place.base) or path == place.prefix:
                     break
             else:
                 return None

@@ -93,7 +93,7 @@ async def _serve(
             # A listener may have refused it since.
             if connection.remaining >= 0 and response._status in INTERIM:
                 request = connection.request  # type: ignore[assignment]
-                if "finish" in app.hooks or request.parent is not None:
+                if request.hears("finish"):
                     _finish(request, response)
                 return await _hand_over(connection, switch)
     except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
@@ -121,7 +121,7 @@ async def _serve(
         connection.request = connection.response = None
         connection.task = connection.switch = None
         # Before the next request begins.
-        if "finish" in app.hooks or request.parent is not None:
+        if "finish" in app.hooks or (request.parent and request.hears("finish")):
             _finish(request, response)
     state = connection.state
     if state is not VIEW and state >= LINGERING:  # to order them takes longer
