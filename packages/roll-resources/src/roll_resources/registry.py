@@ -92,6 +92,8 @@ class Registry:
         for one in ordered:
             self._open.append(one)
             await one.open()
+        # Here ends a start that was cancelled while resources opened at once.
+        await asyncio.sleep(0)
 
     async def _close_resources(self) -> None:
         errors = []
