@@ -228,7 +228,7 @@ class Request(IdentityDict):
         return events.start(name, listeners, (), {}, app.keep)
 
     def hears(self, name: str) -> bool:
-        """Whether `hook` has any listeners to run: to look takes a fifth of its time."""
+        """Whether `hook` has listeners to run: to look takes a fifth of its time."""
         request: Request | None = self
         while request is not None:
             if name in request.app.hooks:
