@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from roll import HttpError, Request, Response, Roll
+from roll.http11.body import CLIENT_LEFT
 from roll.http11.exchange import finish, frame_error
 from roll.http11.upgrade import Switch
 from roll.http11.writer import Framed, frame
@@ -174,7 +175,7 @@ class Exchange:
         self.leave()
         request = self.request
         if request.content is not None:
-            request.content.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+            request.content.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
         if not request.endpoint.finishes:
             cast("asyncio.Task[None]", self._task).cancel()
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any
 
 from roll import HttpError, Request, Response, Roll
+from roll.http11.body import CLIENT_LEFT
 from roll.logs import report
 from roll.response import BODILESS
 from roll.tasks import EAGER
@@ -39,6 +41,7 @@ class Relay:
         self._room.set()
         self._complete = False
         self._left = False
+        self._raised = False  # whether it is known what the application has raised
         self._skips = False  # whether the answer has no body
         self._over = asyncio.Event()  # the answer is complete, or the client has left
 
@@ -67,6 +70,8 @@ class Relay:
             self.leave()
             raise
         if not self._is_decided:
+            if self._left:
+                raise HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT)
             self._raise()
 
     @property
@@ -97,6 +102,7 @@ class Relay:
         self._left = True
         self._over.set()
         self._room.set()
+        self._news.set()
         task = self._task
         if task is not None and not task.done():
             loop = asyncio.get_running_loop()
@@ -107,7 +113,7 @@ class Relay:
         if self._timer is not None:
             self._timer.cancel()
         self._news.set()
-        if task.cancelled() or not self._over.is_set():
+        if task.cancelled() or self._raised or not self._over.is_set():
             return  # nobody waits for it, or who sends the answer is told
         error = task.exception()
         if error is not None and not (self._left and isinstance(error, OSError)):
@@ -117,6 +123,7 @@ class Relay:
     def _raise(self) -> None:
         """Raise what the application has, or that it has not answered."""
         task: Any = self._task
+        self._raised = True
         task.result()
         raise RuntimeError("the ASGI application returned before its answer was sent")
 
@@ -128,6 +135,9 @@ class Relay:
     async def __anext__(self) -> bytes:
         while self._piece is None:
             if self._complete:
+                raise StopAsyncIteration
+            if self._left:  # in the middle of a body: it is about to be gone
+                await self._request.disconnected()
                 raise StopAsyncIteration
             if self._task is not None and self._task.done():
                 self._raise()
@@ -151,10 +161,10 @@ class Relay:
         if not self._received:
             try:
                 return await self._receive_body()
-            except HttpError:
-                await asyncio.sleep(0)  # it may be that the client has left
-                if not self._left:
+            except HttpError as error:
+                if error.message != CLIENT_LEFT:
                     raise
+                self.leave()
         await self._over.wait()
         return {"type": "http.disconnect"}
 

@@ -27,7 +27,8 @@ def make_scope(
         websocket: Whether it is a handshake.
     """
     app: Any = request.app
-    address, peer = request.remote_addr, getattr(request.protocol, "peer", None)
+    peer: Any = getattr(request.protocol, "peer", None)
+    address = request.remote_addr
     client = None
     if address is not None:
         # A proxy tells no port.
