@@ -191,8 +191,6 @@ class Checked:
 
         async def checked_send(message):
             check_keys(message, OUTGOING[message["type"]])
-            if kind == "websocket" and state["out"] == "new":
-                require(state["in"] != "new", "an answer before websocket.connect")
             if message["type"].startswith("websocket.http.response"):
                 offered = scope.get("extensions") or {}
                 require("websocket.http.response" in offered, "it is not offered")

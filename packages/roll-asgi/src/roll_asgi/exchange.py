@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterable
 from contextvars import copy_context
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from roll import HttpError, Request, Response, Roll
 from roll.http11.body import CLIENT_LEFT
@@ -176,8 +176,8 @@ class Exchange:
         request = self.request
         if request.content is not None:
             request.content.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
-        if not request.endpoint.finishes:
-            cast("asyncio.Task[None]", self._task).cancel()
+        if self._task is not None and not request.endpoint.finishes:
+            self._task.cancel()
 
     def leave(self) -> None:
         """Note that the client has left: nothing is sent any more."""
@@ -189,25 +189,29 @@ class Exchange:
 
     async def run(self) -> None:
         """Serve the request, in a task and a context of its own."""
-        self._task = task = asyncio.Task(
+        # What is raised knows its frames: a task that they knew would make a cycle.
+        self._task = asyncio.Task(
             self._serve(),
             loop=asyncio.get_running_loop(),
             context=copy_context(),
             **EAGER,
         )
         try:
-            if not task.done():
-                self.app.keep(task)
+            if not self._task.done():
+                self.app.keep(self._task)
                 if not self.request.message.expects:
                     self._read_on()
-            await task
+            await self._task
         except asyncio.CancelledError:
             if not self._left or is_cancelled():
                 raise
         finally:
+            self._task = None
             if self._reading is not None:
                 self._reading.cancel()
                 await asyncio.wait([self._reading])
+                self._reading = None
+            del self.request, self.response  # which know this, too
 
     async def _serve(self) -> None:
         request = self.request

@@ -13,6 +13,9 @@ from roll.tasks import EAGER
 
 from .typing import ASGIApplication, Message, Scope
 
+GONE = "the client has left"
+"""What `send` raises then."""
+
 
 class Relay:
     """What the application receives, and what becomes of what it sends.
@@ -41,7 +44,6 @@ class Relay:
         self._room.set()
         self._complete = False
         self._left = False
-        self._raised = False  # whether it is known what the application has raised
         self._skips = False  # whether the answer has no body
         self._over = asyncio.Event()  # the answer is complete, or the client has left
 
@@ -104,7 +106,9 @@ class Relay:
         self._room.set()
         self._news.set()
         task = self._task
-        if task is not None and not task.done():
+        if task is not None and task.done():
+            self._end(task)
+        elif task is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._timeout, task.cancel)
 
@@ -113,18 +117,29 @@ class Relay:
         if self._timer is not None:
             self._timer.cancel()
         self._news.set()
-        if task.cancelled() or self._raised or not self._over.is_set():
-            return  # nobody waits for it, or who sends the answer is told
+        if not self._over.is_set() or self._task is None:
+            return  # who sends the answer is told
+        self._task = None
+        if task.cancelled():
+            return
         error = task.exception()
-        if error is not None and not (self._left and isinstance(error, OSError)):
+        if error is not None and not (self._left and is_of_the_end(error)):
             request = self._request
             report(error, "%s %s, after its end", request.method, request.url)
 
+    def _take_result(self) -> None:
+        """Raise what the application has, if it has."""
+        # What is raised knows its frames: one that knew the task would make a cycle.
+        task, self._task = self._task, None
+        try:
+            if task is not None:
+                task.result()
+        finally:
+            del task
+
     def _raise(self) -> None:
         """Raise what the application has, or that it has not answered."""
-        task: Any = self._task
-        self._raised = True
-        task.result()
+        self._take_result()
         raise RuntimeError("the ASGI application returned before its answer was sent")
 
     # The pieces of a body
@@ -139,7 +154,7 @@ class Relay:
             if self._left:  # in the middle of a body: it is about to be gone
                 await self._request.disconnected()
                 raise StopAsyncIteration
-            if self._task is not None and self._task.done():
+            if self._task is None or self._task.done():
                 self._raise()
             self._news.clear()
             await self._news.wait()
@@ -187,7 +202,7 @@ class Relay:
         """
         kind = message["type"]
         if self._left:
-            raise ConnectionError("the client has left")
+            raise ConnectionError(GONE)
         if kind == f"{self.kind}.start" and self._start is None:
             self._start = message
         elif kind == f"{self.kind}.body" and self._start and not self._complete:
@@ -198,7 +213,7 @@ class Relay:
     async def _send_piece(self, message: Message) -> None:
         await self._room.wait()
         if self._left:
-            raise ConnectionError("the client has left")
+            raise ConnectionError(GONE)
         if not message.get("more_body"):
             self._complete = True
             self._over.set()
@@ -206,6 +221,13 @@ class Relay:
             self._room.clear()
             self._piece = bytes(message.get("body") or b"")
             self._news.set()
+
+
+def is_of_the_end(error: BaseException | None) -> bool:
+    """Whether an error only says that the client has left, maybe in other words."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _pass(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 from roll import HttpError, Request, Response
 from roll.http11.upgrade import Switch
 
-from .relay import Relay
+from .relay import GONE, Relay, is_of_the_end
 from .typing import Message
 
 ANY = "*"
@@ -34,6 +34,7 @@ class SocketRelay(Relay):
         self._refused = False
         self._ws: Any = None
         self._open = asyncio.Event()  # or it never will be
+        self._returned = asyncio.Event()
 
     def fill(self, response: Response) -> None:
         """Set the answer to the handshake.
@@ -62,16 +63,22 @@ class SocketRelay(Relay):
 
     async def _serve(self, request: Request, ws: Any) -> None:
         """Let the application go on, once the WebSocket is open."""
-        task: Any = self._task
         if self._timer is not None:
             self._timer.cancel()
         self._ws = ws
         self._open.set()
         try:
-            await asyncio.wait([task])
+            await self._returned.wait()
+            self._take_result()
+        except Exception as error:
+            if not (ws.closed and is_of_the_end(error)):
+                raise
         finally:
             self.leave()
-        task.result()
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        super()._end(task)
+        self._returned.set()
 
     def leave(self) -> None:
         """Note that the client has left; the application may go on for a while."""
@@ -116,6 +123,8 @@ class SocketRelay(Relay):
             self._accepted = message
             self._news.set()
             await self._open.wait()
+            if self._ws is None:
+                raise ConnectionError(GONE)
         elif kind == "websocket.close":
             self._refused = True
             self._news.set()
@@ -129,5 +138,5 @@ class SocketRelay(Relay):
             await ws.send(message["bytes"] if text is None else text)
         except Exception as error:
             if ws.closed:
-                raise ConnectionError("the client has left") from error
+                raise ConnectionError(GONE) from error
             raise

@@ -125,6 +125,7 @@ class WebSocketExchange(Exchange):
             app.lifecycle.forget(protocol)
             await socket.flush()
             self.leave()
+            self._socket = None
 
 
 class Socket(asyncio.Transport):

@@ -87,6 +87,9 @@ class Adapter:
             return await self._live(receive, send)
         if scope["type"] == "websocket":
             raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+        if self._middleware is None:
+            self._middleware = self._make(self._run, workers=self._threads)
+            self._free = asyncio.Semaphore(self._threads)  # in this loop
         try:
             async with asyncio.timeout(self._timeout):
                 await self._free.acquire()
@@ -112,13 +115,13 @@ class Adapter:
         await self._middleware(scope, receive, send_on)
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Have the threads while the app runs."""
+        """End the threads with the app; they start with the first request."""
         await receive()
-        self._free = asyncio.Semaphore(self._threads)
-        self._middleware = self._make(self._run, workers=self._threads)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self._middleware.executor.shutdown(wait=False, cancel_futures=True)
+        if self._middleware is not None:
+            self._middleware.executor.shutdown(wait=False, cancel_futures=True)
+            self._middleware = None
         await send({"type": "lifespan.shutdown.complete"})
 
     def _run(self, environ: Any, start_response: Any) -> Iterable[bytes]:
