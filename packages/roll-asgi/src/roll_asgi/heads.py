@@ -37,7 +37,7 @@ def read_head(
     if query:
         target = b"%b?%b" % (target, query)
     version = scope.get("http_version", "1.1")
-    lines = [b"%b: %b\r\n" % field for field in fields]
+    lines = [b"%b: %b\r\n" % (name, value) for name, value in fields]
     line = f"{method} ".encode(), target, f" HTTP/{version}\r\n".encode()
     known = {name.lower(): value for name, value in fields}
     length: int | None = None
