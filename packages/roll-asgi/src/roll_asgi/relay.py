@@ -89,13 +89,15 @@ class Relay:
         response.body = self._piece if self._complete else self
 
     def _set_fields(self, response: Response, message: Message) -> None:
-        fields: dict[str, list[str]] = {}
+        # Names may be in any case, as those of Django are; the first one's is sent.
+        fields: dict[str, tuple[str, list[str]]] = {}
         for name, value in message.get("headers") or ():
             text = bytes(name).decode("latin-1")
-            if text.lower() != "transfer-encoding":
-                fields.setdefault(text, []).append(bytes(value).decode("latin-1"))
-        for name, values in fields.items():
-            response.headers[name] = values if len(values) > 1 else values[0]
+            _, values = fields.setdefault(text.lower(), (text, []))
+            values.append(bytes(value).decode("latin-1"))
+        fields.pop("transfer-encoding", None)
+        for text, values in fields.values():
+            response.headers[text] = values if len(values) > 1 else values[0]
 
     def leave(self) -> None:
         """Note that the client has left; the application may go on for a while."""
