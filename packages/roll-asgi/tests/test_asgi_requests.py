@@ -733,7 +733,7 @@ def ended(app, go_on):
 
     @app.route("/finish", on_disconnect="finish")
     async def finish(request, response):
-        await request.disconnected()
+        await asyncio.gather(request.disconnected(), request.disconnected())
         await request.disconnected()
         ended.append("told")
         response.body = "to nobody"

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from roll import Limits
 from roll.extensions import asgi, websockets_store
 from roll_testing import HandshakeError, turns, until
 from roll_websockets import ConnectionClosed, WSProtocol
@@ -357,6 +358,7 @@ async def test_a_websocket_closes_when_the_app_stops(app, ended):
 
 
 async def test_a_client_that_does_not_read_is_given_up(app):
+    app.configure(limits=Limits(write_timeout=0.05))
     ended = []
 
     @app.route("/ws", protocol="websocket")
@@ -367,21 +369,38 @@ async def test_a_client_that_does_not_read_is_given_up(app):
         except ConnectionClosed:
             ended.append(ws.close_code)
 
-    blocked = asyncio.Event()
     messages = asyncio.Queue()
     messages.put_nowait(CONNECT)
 
     async def send(message):
         if message["type"] == "websocket.send":
-            await blocked.wait()
+            await asyncio.Event().wait()
 
-    task = asyncio.ensure_future(asgi(app)(scope(), messages.get, send))
+    await asgi(app)(scope(), messages.get, send)
+    assert ended == [1006]
+    await app.shutdown()
+
+
+async def test_one_may_be_aborted(app, ended):
+    talk = Conversation(asgi(app), scope(), CONNECT)
     await until(lambda: app.connections)
-    await turns()
     (ws,) = app.connections
     ws.abort()
-    await task
-    assert ended == [1006]
+    await talk.task
+    assert ended == [(1006, "")]
+
+
+async def test_a_message_that_is_too_large_closes(app):
+    class Small(WSProtocol):
+        MAX_SIZE = 10
+
+    app.WebsocketProtocol = Small
+
+    @app.route("/ws", protocol="websocket")
+    async def view(request, ws):
+        await ws.recv()
+
+    assert (await talk_to(app, text("x" * 11)))[1]["code"] == 1009
 
 
 async def test_store_listeners_and_disconnected_know_of_them(app, ended):

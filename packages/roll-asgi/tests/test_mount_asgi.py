@@ -367,6 +367,58 @@ async def test_send_raises_also_while_it_waits(app, leaving, caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("on_disconnect", ["cancel", "finish"])
+@pytest.mark.parametrize("started", [True, False])
+async def test_a_client_may_end_its_side_within_its_body(
+    app, caplog, started, on_disconnect
+):
+    app.configure(limits=Limits(half_close=0.05))
+
+    async def application(scope, receive, send):
+        await receive()
+        if started:
+            await send(START)
+            await send(body(b"a"))
+        assert (await receive())["type"] == "http.disconnect"
+
+    options = {"lifespan": False, "on_disconnect": on_disconnect}
+    mount_asgi(app, "/m", application, **options)
+    await app.startup()
+    transport = connect(app, closes=False)
+    transport.feed(b"POST /m HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
+    if started:
+        await until(lambda: transport.data)
+    transport.feed_eof()
+    await transport.wait_closed()
+    status, end = (b"200", b"\r\na\r\n") if started else (b"400", b"The client left")
+    assert transport.data.startswith(b"HTTP/1.1 " + status)
+    assert transport.data.endswith(end)
+    await app.shutdown()
+    assert not caplog.records
+
+
+async def test_what_it_raises_while_its_client_leaves_is_logged(app, caplog):
+    raised = asyncio.Event()
+
+    @serve(app)
+    async def application(scope, receive, send):
+        await send(START)
+        await send(body(b"x" * 100_000))
+        await send(body(b"x"))
+        raised.set()
+        raise MistakeError
+
+    await app.startup()
+    transport = connect(app)
+    transport.stall()
+    transport.feed(b"GET /m HTTP/1.1\r\nHost: a\r\n\r\n")
+    await raised.wait()
+    await turns()
+    transport.reset()
+    await until(lambda: "GET /m, after its end: MistakeError" in caplog.text)
+    await app.shutdown()
+
+
 async def test_an_application_is_cancelled_a_while_after_its_client_left(app, leaving):
     """starlette#1438, #919: background tasks die with the client."""
     events = []

@@ -275,6 +275,26 @@ async def test_a_client_that_leaves_without_a_close_is_1006(app, serve, calls):
     assert ended == [gone, gone, "returned"]
 
 
+async def test_one_that_sends_to_nobody_is_not_logged(app, serve, caplog):
+    ended = asyncio.Event()
+
+    @serve
+    async def go_on(receive, send):
+        await receive()
+        await send(ACCEPT)
+        try:
+            while True:
+                await send({"type": "websocket.send", "text": "more"})
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async with Client(app) as client, client.websocket("/m"):
+        client.transport.reset()
+        await ended.wait()
+    assert not caplog.records
+
+
 HANDSHAKE = (
     b"GET /m HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"

@@ -72,6 +72,9 @@ class Exchange:
 
     transport = None
 
+    _room: asyncio.Event
+    """Set when there is room for more of what comes; made with `_reading`."""
+
     def __init__(self, app: Roll, scope: Scope, receive: Receive, send: Send) -> None:
         self.app = app
         self._scope = scope
@@ -82,7 +85,6 @@ class Exchange:
         self.switch: Switch | None = None
         self._task: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._room: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] | None = None
         self._left = False
         self._ended = False
@@ -139,11 +141,11 @@ class Exchange:
 
     def resume_body(self) -> None:
         """Read on."""
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._room.set()
 
     def _read_on(self) -> None:
         if self._reading is None:
+            self._room = asyncio.Event()
             self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def _read(self) -> None:
@@ -161,12 +163,9 @@ class Exchange:
                 content.feed(data)
             if not message.get("more_body"):
                 content.finish()
-            await self._wait_for_room(content)
-
-    async def _wait_for_room(self, content: Any) -> None:
-        while content.full:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            while content.full:
+                self._room.clear()
+                await self._room.wait()
 
     def _lose(self) -> None:
         """Note that the client has left, and end what works for it."""

@@ -43,15 +43,16 @@ class Lifespan:
         self._events = asyncio.Queue()
         scope = {**SCOPE, "state": self.state}
         run = self._application(scope, self._events.get, self._send)
-        self._task = asyncio.ensure_future(run)
+        task = asyncio.ensure_future(run)
         try:
-            await self._ask("startup", self._task)
+            await self._ask("startup", task)
         except BaseException as error:
-            await self._drop()
-            if self._required or not isinstance(error, Exception):
+            await _drop(task)
+            refused = isinstance(error, Exception) and not self._required
+            if not refused or isinstance(error, LifespanError):
                 raise
-            if isinstance(error, LifespanError):
-                raise
+        else:
+            self._task = task
 
     async def end(self) -> None:
         """End the application, if it has started.
@@ -60,22 +61,14 @@ class Lifespan:
             LifespanError: It says that it has not ended well.
             Exception: What it raises.
         """
-        task = self._task
+        task, self._task = self._task, None
         if task is None or task.done():
             return
         try:
             await self._ask("shutdown", task)
             await asyncio.wait([task], timeout=RETURN)
         finally:
-            await self._drop()
-
-    async def _drop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()  # it was raised, or said, before
+            await _drop(task)
 
     async def _ask(self, event: str, task: "asyncio.Future[None]") -> None:
         """Tell the application to start or to end, and wait until it has."""
@@ -92,3 +85,10 @@ class Lifespan:
     async def _send(self, message: Message) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(message)
+
+
+async def _drop(task: "asyncio.Future[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # it was raised, or said, before

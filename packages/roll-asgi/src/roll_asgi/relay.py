@@ -132,10 +132,10 @@ class Relay:
     def _take_result(self) -> None:
         """Raise what the application has, if it has."""
         # What is raised knows its frames: one that knew the task would make a cycle.
-        task, self._task = self._task, None
+        task: Any = self._task
+        self._task = None
         try:
-            if task is not None:
-                task.result()
+            task.result()
         finally:
             del task
 

@@ -63,8 +63,8 @@ class SocketRelay(Relay):
 
     async def _serve(self, request: Request, ws: Any) -> None:
         """Let the application go on, once the WebSocket is open."""
-        if self._timer is not None:
-            self._timer.cancel()
+        timer: Any = self._timer
+        timer.cancel()
         self._ws = ws
         self._open.set()
         try:

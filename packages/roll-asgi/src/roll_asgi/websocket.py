@@ -80,8 +80,8 @@ class WebSocketExchange(Exchange):
             if socket is not None:  # else it is no message of a client
                 socket.take(message)
                 while socket.paused:
-                    self._room = asyncio.get_running_loop().create_future()
-                    await self._room
+                    self._room.clear()
+                    await self._room.wait()
 
     def _frame(self) -> bytes | Framed:
         if self.switch is not None and self.response.status == 101:
