@@ -372,7 +372,7 @@ async def test_send_raises_also_while_it_waits(app, leaving, caplog):
 async def test_a_client_may_end_its_side_within_its_body(
     app, caplog, started, on_disconnect
 ):
-    app.configure(limits=Limits(half_close=0.05))
+    app.configure(limits=Limits(half_close=0.05, keep_alive=0.2))
 
     async def application(scope, receive, send):
         await receive()

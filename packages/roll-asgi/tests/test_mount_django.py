@@ -12,7 +12,6 @@ from roll import Roll
 from roll.extensions import mount_asgi, mount_wsgi, static
 from roll_testing import Client
 
-BUTTON = "document.querySelector('#content [type=submit]')"
 CHROMIUM = shutil.which("chromium")
 
 
@@ -135,9 +134,8 @@ def test_the_admin_of_django_works_in_a_browser(tmp_path):
         for name, value in values.items():
             field = f"document.querySelector('[name={name}]')"
             page.run(f"{field}.value = '{value}'")
-        page.run(
-            "window.isOld = true; document.querySelector('#content [type=submit]').click()"
-        )
+        page.run("window.isOld = true")
+        page.run("document.querySelector('#content [type=submit]').click()")
         page.wait("!window.isOld && document.readyState == 'complete'")
 
     with driver.serve(app) as port, driver.browse(CHROMIUM, tmp_path) as page:
