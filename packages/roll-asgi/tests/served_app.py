@@ -78,9 +78,8 @@ async def wait(request, response):
 @app.route("/stream")
 async def stream(request, response):
     async def pieces():
-        while not request.closing.is_set():
-            yield "more\n"
-            await asyncio.wait([asyncio.ensure_future(asyncio.sleep(0.01))])
+        yield "more\n"
+        await request.closing.wait()
 
     response.body = pieces()
 

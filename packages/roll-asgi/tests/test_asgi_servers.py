@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from mangum import Mangum
 from roll import Roll
 from roll.extensions import asgi
-from roll_testing import patience
+from roll_testing import patience, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
@@ -69,7 +68,7 @@ class Server:
             )
 
     def wait_until_it_listens(self):
-        wait(lambda: self.process.poll() is not None or accepts(self.port))
+        wait_until(lambda: self.process.poll() is not None or accepts(self.port))
         assert self.process.poll() is None, self.output.read_text()
 
     def kill(self):
@@ -106,13 +105,6 @@ def accepts(port):
     except OSError:
         return False
     return True
-
-
-def wait(condition, seconds=20):
-    end = time.monotonic() + patience(seconds)
-    while not condition():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -173,8 +165,8 @@ def test_a_view_is_cancelled_when_its_client_leaves(server):
 
     with server.connect() as connection:
         connection.request("GET", "/wait")
-        wait(lambda: events() == ["waits"])
-    wait(lambda: events() == ["waits", "cancelled"])
+        wait_until(lambda: events() == ["waits"])
+    wait_until(lambda: events() == ["waits", "cancelled"])
 
 
 def test_websockets_are_served(server):

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, Response, request, stream_with_context, url_for
 from roll import Roll
 from roll.extensions import asgi, mount_asgi, mount_wsgi
-from roll_testing import Client, HandshakeError, connect, until
+from roll_testing import Client, HandshakeError, connect, patience, until
 
 from .asgi_rules import checked
 
@@ -136,7 +136,7 @@ async def test_a_thread_ends_soon_after_its_client(app):
     await asyncio.to_thread(closed.wait, 0.05)  # by now, it has to wait
     assert count < 40
     transport.reset()
-    assert await asyncio.to_thread(closed.wait, 5)
+    assert await asyncio.to_thread(closed.wait, patience(5))
     await app.shutdown()
 
 
@@ -147,7 +147,7 @@ async def test_requests_wait_for_a_thread_and_then_get_503(app):
     @serve(app, threads=2, timeout=0.05)
     def application(environ, start_response):
         running.append(environ["PATH_INFO"])
-        go_on.wait(10)
+        go_on.wait(patience(10))
         start_response(*OK)
         return [b"done"]
 

@@ -20,8 +20,8 @@ REST = "/{path:path}"
 
 def mount_asgi(
     app: Roll,
-    prefix: str,
-    application: ASGIApplication,
+    prefix: str = "",
+    application: ASGIApplication | None = None,
     *,
     origins: str | Sequence[str] | None = None,
     lifespan: bool | None = None,

@@ -1,6 +1,5 @@
 """Scopes: a request as an ASGI application is told of it."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -11,8 +10,6 @@ from .typing import VERSIONS, Scope
 
 # What stands in a query; the rest is encoded, for those who expect ASCII.
 _QUERY_SAFE = "".join(map(chr, range(33, 127)))
-
-_AUTHORITY = re.compile(rb"[a-z]++://[^/?]*+", re.IGNORECASE)
 
 
 def make_scope(
@@ -37,7 +34,9 @@ def make_scope(
     server = request.local_address
     if server is not None:
         server = server[:2] if isinstance(server, tuple) else (server, None)
-    target = _AUTHORITY.sub(b"", request.url).partition(b"?")[0]
+    target = request.url.partition(b"?")[0]
+    if not target.startswith(b"/"):  # in absolute form (RFC 9112, section 3.2.2)
+        target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
     host = request.host.encode("latin-1", "replace")
     scope = {
         "type": "http",

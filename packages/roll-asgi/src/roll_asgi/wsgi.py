@@ -18,8 +18,8 @@ LEFT = "roll.left"
 
 def mount_wsgi(
     app: Roll,
-    prefix: str,
-    application: WSGIApplication,
+    prefix: str = "",
+    application: WSGIApplication | None = None,
     *,
     threads: int = 10,
     timeout: float = 30.0,
