@@ -415,6 +415,7 @@ def piece(data, more=True):
         ("POST", [], "2"),
         ("GET", [], "2"),
         ("PUT", [(b"content-length", b"x")], "3"),
+        ("PUT", [(b"content-length", b"9" * 5000)], "2"),
     ],
 )
 async def test_a_body_comes_in_pieces(app, method, headers, version):

@@ -193,11 +193,12 @@ async def test_threads_end_with_the_app(app):
         start_response(*OK)
         return [threading.current_thread().name[:4].encode()]
 
-    before = threading.active_count()
+    before = {*threading.enumerate()}
     for _ in range(2):
         async with Client(app) as client:
             assert (await client.get("/m")).body == b"WSGI"
-        await until(lambda: threading.active_count() == before)
+            assert {*threading.enumerate()} - before
+        await until(lambda: not {*threading.enumerate()} - before)
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,9 @@ class Exchange:
             report(error, "%s %s was cut short", request.method, request.url)
             raise
         finally:
-            finish(self.request, self.response)
+            request = self.request
+            if request.parent is not None or "finish" in self.app.hooks:
+                finish(request, self.response)
 
     # What goes out
 

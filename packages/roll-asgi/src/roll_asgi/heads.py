@@ -15,6 +15,9 @@ _PATH_SAFE = "/~!$&'()*+,;=:@"
 _BODILESS = frozenset({"GET", "HEAD"})
 """Methods of which HTTP/1 has to announce a body."""
 
+_DIGITS = len(str(2**64))
+"""Digits of a length, at most."""
+
 Fields = Sequence[tuple[bytes, bytes]]
 
 
@@ -42,7 +45,7 @@ def read_head(
     known = {name.lower(): value for name, value in fields}
     length: int | None = None
     declared = known.get(b"content-length", b"")
-    if declared.isdigit():
+    if declared.isdigit() and len(declared) <= _DIGITS:
         length = int(declared)
     elif (
         method in _BODILESS

@@ -57,8 +57,11 @@ class Relay:
             **EAGER,
         )
         self._task = task
-        app.keep(task)
-        task.add_done_callback(self._end)
+        if task.done():
+            self._end(task)
+        else:
+            app.keep(task)
+            task.add_done_callback(self._end)
 
     async def decide(self) -> None:
         """Wait until it is known what is answered.
@@ -66,11 +69,12 @@ class Relay:
         Raises:
             Exception: What the application has raised instead.
         """
-        try:
-            await self._news.wait()
-        except asyncio.CancelledError:
-            self.leave()
-            raise
+        if not self._news.is_set():
+            try:
+                await self._news.wait()
+            except asyncio.CancelledError:
+                self.leave()
+                raise
         if not self._is_decided:
             if self._left:
                 raise HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT)

@@ -9,7 +9,7 @@ from roll import Request
 from .typing import VERSIONS, Scope
 
 # What stands in a query; the rest is encoded, for those who expect ASCII.
-_QUERY_SAFE = "".join(map(chr, range(33, 127)))
+_SAFE = "".join(map(chr, range(33, 127)))
 
 
 def make_scope(
@@ -38,15 +38,16 @@ def make_scope(
     if not target.startswith(b"/"):  # in absolute form (RFC 9112, section 3.2.2)
         target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
     host = request.host.encode("latin-1", "replace")
+    root = app.root_path
     scope = {
         "type": "http",
         "asgi": VERSIONS.copy(),
         "http_version": request.version,
         "scheme": request.scheme,
-        "path": app.root_path + request.path,
-        "raw_path": quote(target, safe=_QUERY_SAFE).encode(),
-        "query_string": quote(request.query_string, safe=_QUERY_SAFE).encode(),
-        "root_path": app.root_path + prefix,
+        "path": root + request.path,
+        "raw_path": target,
+        "query_string": _encode(request.query_string),
+        "root_path": root + prefix,
         "headers": [
             (name.lower(), host if name == b"HOST" else value)
             for name, value in request.fields
@@ -70,3 +71,8 @@ def make_scope(
     else:
         scope["method"] = request.method
     return scope
+
+
+def _encode(query: str) -> bytes:
+    """Encode a query as ASCII, as a listener may have set it."""
+    return (query if query.isascii() else quote(query, safe=_SAFE)).encode()
