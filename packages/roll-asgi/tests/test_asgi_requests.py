@@ -832,6 +832,29 @@ async def test_a_view_is_cancelled_with_the_call_of_the_server(app, ended):
     assert ended == ["cancelled"]
 
 
+async def test_what_goes_on_after_the_response_is_told_of_the_end(app):
+    ended = []
+
+    @app.route("/", methods=["POST"], lazy_body=True)
+    async def view(request, response):
+        async def wait():
+            await request.disconnected()
+            ended.append("told")
+
+        async def read():
+            with pytest.raises(HttpError, match="The client left"):
+                await request.read()
+            ended.append("read")
+
+        app.keep(wait())
+        app.keep(read())
+        await turns()
+
+    given = scope("/", (b"content-length", b"9"), method="POST")
+    await Conversation(asgi(app), given, piece(b"x")).task
+    await until(lambda: sorted(ended) == ["read", "told"])
+
+
 async def test_no_task_is_left(app, ended):
     before = asyncio.all_tasks()
     talk = Conversation(asgi(app), scope("/"), EMPTY)

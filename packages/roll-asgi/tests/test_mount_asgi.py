@@ -558,6 +558,24 @@ async def test_what_is_no_status_of_an_answer_is_500(app, client, caplog, status
     assert f"{status} is not a status from 200 to 599" in caplog.text
 
 
+async def test_an_answer_that_cannot_be_sent_does_not_block_the_application(
+    app, client
+):
+    left = asyncio.Event()
+
+    @serve(app)
+    async def application(scope, receive, send):
+        await send({**START, "status": 600})
+        try:
+            while True:
+                await send(body(b"more"))
+        except OSError:
+            left.set()
+
+    assert (await client.get("/m")).status == 500
+    await left.wait()
+
+
 # What goes wrong
 
 

@@ -174,6 +174,21 @@ async def test_a_close_before_is_403(client, serve):
     assert await refused(client) == (403, b"Forbidden")
 
 
+@pytest.mark.parametrize("kind", ["websocket.close", "websocket.http.response.body"])
+async def test_one_that_has_refused_is_told_of_the_end(client, serve, calls, kind):
+    @serve
+    async def refuse(receive, send):
+        await receive()
+        if kind != "websocket.close":
+            start = {"type": "websocket.http.response.start", "status": 403}
+            await send({**start, "headers": []})
+        await send({"type": kind})
+        await receive()
+
+    assert (await refused(client))[0] == 403
+    await until(lambda: calls[-1]["type"] == "websocket.disconnect")
+
+
 @pytest.mark.parametrize("streams", [True, False])
 async def test_it_may_refuse_with_a_response(client, serve, streams):
     @serve

@@ -105,7 +105,7 @@ async def test_the_iterable_is_closed(app, client, fails):
             await client.get("/m")
     else:
         assert (await client.get("/m")).body == b"ab"
-    assert closed == ["WSGI"]
+    await until(lambda: closed == ["WSGI"])
 
 
 async def test_a_thread_ends_soon_after_its_client(app):

@@ -172,15 +172,15 @@ class Exchange:
         if self._ended:
             return
         self.leave()
-        request = self.request
-        if request.content is not None:
-            request.content.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
-        if self._task is not None and not request.endpoint.finishes:
+        if self._task is not None and not self.request.endpoint.finishes:
             self._task.cancel()
 
     def leave(self) -> None:
-        """Note that the client has left: nothing is sent any more."""
+        """Note that the client has left: nothing more is sent, and nothing comes."""
         self._left = True
+        content = self.request.content
+        if content is not None:
+            content.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
 
@@ -210,6 +210,7 @@ class Exchange:
                 self._reading.cancel()
                 await asyncio.wait([self._reading])
                 self._reading = None
+            self.leave()  # for tasks that go on
             del self.request, self.response  # which know this, too
 
     async def _serve(self) -> None:

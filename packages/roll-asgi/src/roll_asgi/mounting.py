@@ -170,5 +170,9 @@ class Mount:
     ) -> None:
         scope = make_scope(request, self.prefix, self.state, websocket)
         relay.run(self.app, self.application, scope)
-        await relay.decide()
-        relay.fill(response)
+        try:
+            await relay.decide()
+            relay.fill(response)
+        except BaseException:
+            relay.leave()
+            raise

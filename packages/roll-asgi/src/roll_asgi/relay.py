@@ -69,12 +69,7 @@ class Relay:
         Raises:
             Exception: What the application has raised instead.
         """
-        if not self._news.is_set():
-            try:
-                await self._news.wait()
-            except asyncio.CancelledError:
-                self.leave()
-                raise
+        await self._news.wait()
         if not self._is_decided:
             if self._left:
                 raise HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT)

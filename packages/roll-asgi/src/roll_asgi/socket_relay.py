@@ -111,26 +111,26 @@ class SocketRelay(Relay):
             OSError: The client has left.
             RuntimeError: The message does not fit.
         """
-        kind = message["type"]
-        if kind == "websocket.send" and self._ws is not None:
+        kind, ws = message["type"], self._ws
+        undecided = not (self._is_decided or self._left)
+        if kind == "websocket.send" and ws is not None:
             await self._deliver(message)
-        elif kind == "websocket.close" and self._ws is not None:
-            code = message.get("code") or 1000
-            self._ws.start_close(code, message.get("reason") or "")
-        elif self._is_decided or self._left or not kind.startswith("websocket."):
-            await super().send(message)
-        elif kind == "websocket.accept":
+        elif kind == "websocket.close" and ws is not None:
+            ws.start_close(message.get("code") or 1000, message.get("reason") or "")
+        elif kind == "websocket.accept" and undecided:
             self._accepted = message
             self._news.set()
             await self._open.wait()
             if self._ws is None:
                 raise ConnectionError(GONE)
-        elif kind == "websocket.close":
+        elif kind == "websocket.close" and undecided:
             self._refused = True
             self._news.set()
             self._over.set()
         else:
             await super().send(message)
+        if self._over.is_set():
+            self._open.set()  # it never will be
 
     async def _deliver(self, message: Message) -> None:
         ws, text = self._ws, message.get("text")
