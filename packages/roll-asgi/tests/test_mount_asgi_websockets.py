@@ -270,6 +270,20 @@ async def test_the_routes_of_the_app_win(client, app, serve, calls):
     assert calls == []
 
 
+async def test_a_mount_may_be_below_another(client, app, serve, calls):
+    serve(echo)
+
+    async def below(scope, receive, send):
+        calls.append(scope)
+        await echo(receive, send)
+
+    mount_asgi(app, "/m/n", checked(below), lifespan=False)
+    async with client.websocket("/m/n/a") as session:
+        await session.send("a")
+        assert await session.recv() == "a"
+    assert calls[0]["root_path"] == "/m/n"
+
+
 async def test_a_client_that_leaves_without_a_close_is_1006(app, serve, calls):
     ended = []
 

@@ -138,9 +138,9 @@ class Mount:
         ) -> tuple[Endpoint, dict[str, Any]] | None:
             if not f"{path}/".startswith(f"{self.prefix}/"):
                 return None
-            found, variables = self.app.router.find(path, request.method)
+            found, _ = self.app.router.find(path, request.method)
             if found.path not in self._patterns:
-                return found, variables
+                return None  # of the app's routes, or of another mount
             offers = "websocket" in request.message.upgrade
             return (upgrade, {}) if offers else (plain, {})
 
