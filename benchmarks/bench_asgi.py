@@ -16,8 +16,8 @@ most, 1 GiB down nothing.
 | hello by `asgi`, uvicorn | 21.0 | Starlette 23.1 | 0.91 | 1.5 |
 | hello by `asgi`, granian | 28.3 | Starlette 36.3 | 0.78 | 1.5 |
 | the same by Roll's own server | 77.9 | | | |
-| Starlette by `mount_asgi` | 18.2 | by uvicorn 23.1 | 0.79 | 1.0 |
-| Flask by `mount_wsgi` | 2.7 | by a2wsgi, uvicorn 4.0 | 0.66 | 1.0 |
+| Starlette by `mount_asgi` | 17.9 | by uvicorn 24.2 | 0.74 | 1.0 |
+| Flask by `mount_wsgi` | 2.3 | by a2wsgi, uvicorn 3.0 | 0.78 | 1.0 |
 | WebSocket echo, uvicorn | 57.1 | Starlette 71.4 | 0.80 | 0.8 |
 
 The servers take most of the time: of the 43 microseconds of a request to Starlette

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from roll import Endpoint, Request, Response, Roll
+from roll import HTTP_METHODS, Endpoint, Request, Response, Roll
 from roll.plugins import require_app
 from roll.routing import split_path
 
@@ -136,12 +136,14 @@ class Mount:
         def find_mounted(
             path: str, request: Request
         ) -> tuple[Endpoint, dict[str, Any]] | None:
+            offers = "websocket" in request.message.upgrade
+            if not offers and request.method in HTTP_METHODS:
+                return None  # the router finds the route itself
             if not f"{path}/".startswith(f"{self.prefix}/"):
                 return None
             found, _ = self.app.router.find(path, request.method)
             if found.path not in self._patterns:
                 return None  # of the app's routes, or of another mount
-            offers = "websocket" in request.message.upgrade
             return (upgrade, {}) if offers else (plain, {})
 
     def live(self, required: bool | None) -> None:
