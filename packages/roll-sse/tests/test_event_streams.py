@@ -249,7 +249,7 @@ async def test_an_event_is_never_split(app, source):
         await receive(transport, b"".join(map(chunk, blocks)) + LAST)
 
 
-# Keep-alives
+# Comments that keep a stream alive
 
 
 async def test_a_comment_is_sent_when_nothing_else_is(app, source):
