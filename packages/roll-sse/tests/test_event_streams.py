@@ -15,7 +15,7 @@ from roll.extensions import mount, sse
 from roll_sse import Event, Feed, last_event_id
 from roll_sse.stepping import Steps
 from roll_sse.streams import CHUNK, EventStream
-from roll_testing import connect, exchange, settle, turns, until
+from roll_testing import connect, exchange, patience, settle, turns, until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 FIELDS = (
@@ -539,7 +539,7 @@ async def test_a_source_has_its_own_timeouts(app):
         forever = asyncio.Event()
         for number in range(3):
             try:
-                async with asyncio.timeout(0.01):
+                async with asyncio.timeout(patience(0.01)):
                     await forever.wait()
             except TimeoutError:
                 yield str(number)

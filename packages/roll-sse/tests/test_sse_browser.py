@@ -8,6 +8,7 @@ import pytest
 from roll import Roll
 from roll.extensions import sse
 from roll_sse import Event, Feed, encode
+from roll_testing import patience
 
 from .oracle import Oracle
 
@@ -81,7 +82,7 @@ def app():
 
 def publish(port, text):
     url = f"http://127.0.0.1:{port}/publish"
-    urllib.request.urlopen(url, text.encode(), timeout=30).close()
+    urllib.request.urlopen(url, text.encode(), timeout=patience(30)).close()
 
 
 def listen(browser, path):

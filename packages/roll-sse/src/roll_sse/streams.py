@@ -96,18 +96,14 @@ class EventStream:
         loop = asyncio.get_running_loop()
         self._since = loop.time()  # what was given before is written now
         while not self._closing.is_set():
-            try:
-                if data := self._take():
-                    return data
-            except StopAsyncIteration:
-                if self._closing.is_set():  # which the source has noticed, too
-                    break
-                raise
+            if data := self._take():
+                return data
             if self._keep_alive and loop.time() >= self._since + self._keep_alive:
                 return KEEP_ALIVE
             await self._wait(loop)
         await self._close_source()
-        return encode(Event(retry=random.uniform(*self._reconnection())))
+        low, high = RETRY if self._retry is None else (self._retry, 2 * self._retry)
+        return encode(Event(retry=random.uniform(low, high)))  # not all at once
 
     async def _begin(self) -> bytes:
         """Open the source; give what says where it begins, if anything does."""
@@ -190,9 +186,6 @@ class EventStream:
             self._timer = loop.call_at(due, self._tick)
         else:
             self.wake()
-
-    def _reconnection(self) -> tuple[float, float]:
-        return RETRY if self._retry is None else (self._retry, 2 * self._retry)
 
     async def aclose(self) -> None:
         """Close the source, and leave nothing behind."""
