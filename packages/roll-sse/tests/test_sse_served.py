@@ -139,11 +139,12 @@ def test_a_client_that_vanishes_closes_the_source(run):
 
 
 @needs_user_timeout
-def test_a_socket_has_its_option_while_it_streams(run):
+@pytest.mark.parametrize(("lost", "option"), [(7, 7000), (10**9, 2**31 - 1)])
+def test_a_socket_has_its_option_while_it_streams(run, lost, option):
     async def test():
-        async with Site(lost=7) as site:
+        async with Site(lost=lost) as site:
             client = await site.connect()
-            assert site.patience() == 7000
+            assert site.patience() == option
             site.feed.publish("the end")
             await until(lambda: site.patience() == 0)
             client.close()

@@ -7,6 +7,9 @@ from typing import Any
 USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 """The option of TCP for this (RFC 5482), which Linux has."""
 
+LONGEST = 2**31 - 1
+"""Milliseconds that the option takes at most."""
+
 
 def set_patience(connection: Any, seconds: float) -> int | None:
     """Let a connection fail that leaves bytes unacknowledged for that long.
@@ -23,7 +26,8 @@ def set_patience(connection: Any, seconds: float) -> int | None:
         return None
     with contextlib.suppress(OSError):  # another protocol than TCP, or a lost client
         before: int = sock.getsockopt(socket.IPPROTO_TCP, USER_TIMEOUT)
-        sock.setsockopt(socket.IPPROTO_TCP, USER_TIMEOUT, round(seconds * 1000))
+        milliseconds = min(round(seconds * 1000), LONGEST)
+        sock.setsockopt(socket.IPPROTO_TCP, USER_TIMEOUT, milliseconds)
         return before
     return None
 

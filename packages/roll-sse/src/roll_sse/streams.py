@@ -77,7 +77,7 @@ class EventStream:
         self._entered = False
         self._iterator: Any = None  # once it has begun
         self._steps: Steps | None = None  # likewise
-        self._held = b""  # an event for the next chunk
+        self._held: list[bytes] = []  # an event for the next chunk
         self._error: Exception | None = None  # what came behind the last chunk
         self._since = 0.0  # when the last bytes were written
         self._timer: asyncio.TimerHandle | None = None
@@ -133,23 +133,25 @@ class EventStream:
             finally:
                 del error  # its traceback holds on to this frame
         steps: Steps = self._steps  # type: ignore[assignment]  # it has begun
-        chunk, self._held = self._held, b""
-        while len(chunk) < CHUNK:
+        blocks, self._held = self._held, []
+        size = sum(map(len, blocks))
+        while size < CHUNK:
             try:
                 event = steps.step()
                 if event is WAITING:
                     break
                 block = encode(event)
             except Exception as error:
-                if not chunk:
+                if not blocks:
                     raise
                 self._error = error
                 break
-            if chunk and len(chunk) + len(block) > CHUNK:
-                self._held = block
+            size += len(block)
+            if blocks and size > CHUNK:
+                self._held = [block]
                 break
-            chunk += block
-        return chunk
+            blocks.append(block)
+        return b"".join(blocks)
 
     async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for the source, for the time to send a comment, or for the end."""
