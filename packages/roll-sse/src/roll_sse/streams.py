@@ -10,6 +10,7 @@ from roll import Roll
 from roll.response import close_body
 
 from .events import Event, encode
+from .feed import Subscription
 from .sockets import reset_patience, set_patience
 from .stepping import WAITING, Steps
 
@@ -76,7 +77,7 @@ class EventStream:
         self._lost = lost
         self._entered = False
         self._iterator: Any = None  # once it has begun
-        self._steps: Steps | None = None  # likewise
+        self._steps: Steps | Subscription | None = None  # likewise
         self._held: list[bytes] = []  # an event for the next chunk
         self._error: Exception | None = None  # what came behind the last chunk
         self._since = 0.0  # when the last bytes were written
@@ -95,12 +96,14 @@ class EventStream:
             return first
         loop = asyncio.get_running_loop()
         self._since = loop.time()  # what was given before is written now
+        steps: Steps | Subscription = self._steps  # type: ignore[assignment]
         while not self._closing.is_set():
-            if data := self._take():
+            waits = steps.awaited is not None and not steps.awaited.done()
+            if not waits and (data := self._take(steps)):
                 return data
             if self._keep_alive and loop.time() >= self._since + self._keep_alive:
                 return KEEP_ALIVE
-            await self._wait(loop)
+            await self._wait(steps, loop)
         await self._close_source()
         low, high = RETRY if self._retry is None else (self._retry, 2 * self._retry)
         return encode(Event(retry=random.uniform(low, high)))  # not all at once
@@ -113,13 +116,16 @@ class EventStream:
             await source.__aenter__()
             self._entered = True
         self._iterator = aiter(source)
-        self._steps = Steps(self._iterator.__anext__)
+        if isinstance(source, Subscription):
+            self._steps = source
+        else:
+            self._steps = Steps(self._iterator.__anext__)
         position = getattr(source, "position", None)
         if position is None and self._retry is None:
             return b""
         return encode(Event(id=position, retry=self._retry))
 
-    def _take(self) -> bytes:
+    def _take(self, steps: Steps | Subscription) -> bytes:
         """Give the events that are ready, nothing when there are none.
 
         Raises:
@@ -132,7 +138,6 @@ class EventStream:
                 raise error
             finally:
                 del error  # its traceback holds on to this frame
-        steps: Steps = self._steps  # type: ignore[assignment]  # it has begun
         blocks, self._held = self._held, []
         size = sum(map(len, blocks))
         while size < CHUNK:
@@ -153,21 +158,27 @@ class EventStream:
             blocks.append(block)
         return b"".join(blocks)
 
-    async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _wait(
+        self, steps: Steps | Subscription, loop: asyncio.AbstractEventLoop
+    ) -> None:
         """Wait for the source, for the time to send a comment, or for the end."""
-        steps: Steps = self._steps  # type: ignore[assignment]  # it has begun
         awaited = steps.awaited
         try:
             if awaited is None:
                 return await asyncio.sleep(0)
-            if awaited is not self._watched:
-                self._watched = awaited
-                awaited.add_done_callback(self.wake)
             if self._timer is None and self._keep_alive:
                 self._timer = loop.call_at(self._since + self._keep_alive, self._tick)
-            self._waiter = loop.create_future()
+            if isinstance(steps, Subscription):  # nobody else awaits this
+                self._waiter = awaited
+            else:
+                self._waiter = loop.create_future()
+                if awaited is not self._watched:
+                    self._watched = awaited
+                    awaited.add_done_callback(self.wake)
             await self._waiter
         except asyncio.CancelledError as error:
+            if isinstance(steps, Subscription):
+                raise
             steps.cancel(error)  # it may be for a timeout of the source
         finally:
             self._waiter = None
