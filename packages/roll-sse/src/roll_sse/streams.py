@@ -24,6 +24,35 @@ RETRY = 1, 3
 """Seconds between which clients reconnect after a shutdown, unless `retry` is set."""
 
 
+class Streams(WeakSet["EventStream"]):
+    """The open streams of an app; one that a view has dropped is forgotten.
+
+    Args:
+        app: The app.
+    """
+
+    def __init__(self, app: Roll) -> None:
+        super().__init__()
+        self._app = app
+        self._closing: asyncio.Event | None = None
+        self._wait: Steps | None = None
+
+    def closing(self) -> asyncio.Event:
+        """Give the event of the app's end, which wakes all streams when it is set."""
+        closing = self._app.closing
+        if closing is not self._closing:  # the first time, or the app has started again
+            self._closing, self._wait = closing, Steps(closing.wait)
+            if self._wait.step() is WAITING:
+                awaited: asyncio.Future[Any] = self._wait.awaited  # type: ignore[assignment]
+                awaited.add_done_callback(self._wake)
+        return closing
+
+    def _wake(self, awaited: object) -> None:
+        self._wait = None
+        for stream in self:
+            stream.wake()
+
+
 class EventStream:
     """The events of a source, as an async body.
 
@@ -33,7 +62,7 @@ class EventStream:
     Args:
         source: An async iterable of events. It is entered first if it is an async
             context manager; if it has a `position`, that is the client's first id.
-        closing: Set when the app ends.
+        streams: What it belongs to until it is closed.
         connection: The client's.
         keep_alive: Seconds without a byte after which a comment is sent; 0 for never.
         retry: Seconds after which the client reconnects; None for its own choice.
@@ -55,6 +84,7 @@ class EventStream:
         "_since",
         "_source",
         "_steps",
+        "_streams",
         "_timer",
         "_waiter",
         "_watched",
@@ -63,14 +93,15 @@ class EventStream:
     def __init__(
         self,
         source: AsyncIterable[Any],
-        closing: asyncio.Event,
+        streams: Streams,
         connection: Any,
         keep_alive: float,
         retry: float | None,
         lost: float,
     ) -> None:
         self._source: Any = source  # None once it is closed
-        self._closing = closing
+        self._streams = streams
+        self._closing = streams.closing()
         self._connection = connection
         self._keep_alive = keep_alive
         self._retry = retry
@@ -85,6 +116,7 @@ class EventStream:
         self._waiter: asyncio.Future[None] | None = None
         self._watched: object = None  # which future wakes the stream
         self._option: int | None = None  # what the socket had before
+        streams.add(self)
 
     def __aiter__(self) -> "EventStream":
         return self
@@ -202,6 +234,7 @@ class EventStream:
 
     async def aclose(self) -> None:
         """Close the source, and leave nothing behind."""
+        self._streams.discard(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -224,32 +257,3 @@ class EventStream:
         finally:
             if self._entered:
                 await source.__aexit__(None, None, None)
-
-
-class Streams(WeakSet[EventStream]):
-    """The open streams of an app; one that a view has dropped is forgotten.
-
-    Args:
-        app: The app.
-    """
-
-    def __init__(self, app: Roll) -> None:
-        super().__init__()
-        self._app = app
-        self._closing: asyncio.Event | None = None
-        self._wait: Steps | None = None
-
-    def closing(self) -> asyncio.Event:
-        """Give the event of the app's end, which wakes all streams when it is set."""
-        closing = self._app.closing
-        if closing is not self._closing:  # the first time, or the app has started again
-            self._closing, self._wait = closing, Steps(closing.wait)
-            if self._wait.step() is WAITING:
-                awaited: asyncio.Future[Any] = self._wait.awaited  # type: ignore[assignment]
-                awaited.add_done_callback(self._wake)
-        return closing
-
-    def _wake(self, awaited: object) -> None:
-        self._wait = None
-        for stream in self:
-            stream.wake()
