@@ -12,7 +12,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 MAX_SIZE = 300
-EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("ROLL_TEST_EXAMPLES", "300"))
 
 
 def open_protocol():
