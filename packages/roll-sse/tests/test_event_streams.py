@@ -496,6 +496,20 @@ async def test_a_source_that_ends_at_the_shutdown_says_when_to_reconnect(app):
         assert re.search(rb"retry: [0-9]+\n\n\r\n0\r\n\r\n\Z", transport.data)
 
 
+async def test_a_source_that_stops_the_app_says_when_to_reconnect(app):
+    async def events():
+        yield "the end"
+        await asyncio.sleep(0)
+        app.stop()
+
+    app["source"] = lambda request: events()
+    await app.startup()
+    answer = await exchange(app, GET)
+    rest = answer.data.removeprefix(HEAD + chunk(b"data: the end\n\n"))
+    assert re.fullmatch(rb"[0-9a-f]+\r\nretry: [0-9]+\n\n\r\n0\r\n\r\n", rest)
+    await app.shutdown()
+
+
 async def test_a_stream_that_begins_at_the_shutdown_ends(app, source):
     await app.startup()
     app.stop()

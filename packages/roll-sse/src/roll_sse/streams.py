@@ -131,8 +131,13 @@ class EventStream:
         steps: Steps | Subscription = self._steps  # type: ignore[assignment]
         while not self._closing.is_set():
             waits = steps.awaited is not None and not steps.awaited.done()
-            if not waits and (data := self._take(steps)):
-                return data
+            try:
+                if not waits and (data := self._take(steps)):
+                    return data
+            except StopAsyncIteration:
+                if self._closing.is_set():  # by the source
+                    break
+                raise
             if self._keep_alive and loop.time() >= self._since + self._keep_alive:
                 return KEEP_ALIVE
             await self._wait(steps, loop)
