@@ -51,6 +51,7 @@ RANKS = {
     # transports and entry points start here
     "http11.outbox": 5,
     "http11.sockets": 5,
+    "http11.tls": 5,
     "peers": 5,
     "plugins": 5,
     "router": 5,

@@ -24,7 +24,7 @@ from ..response import (
 )
 from ..tasks import EAGER, is_cancelled
 from ..typing import App
-from . import sockets, writer
+from . import sockets, tls, writer
 from .body import Body
 from .parser import Refusal
 from .state import (
@@ -380,6 +380,7 @@ async def _hand_over(connection: HttpConnection, switch: Switch) -> None:
     app.connections.add(protocol)
     app.connections.discard(connection)
     try:
+        tls.on_end(transport, None)  # the other protocol ends in its own way
         transport.set_protocol(cast(asyncio.Protocol, protocol))
         protocol.connection_made(transport)
         if connection.paused:
