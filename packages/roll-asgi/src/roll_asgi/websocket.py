@@ -195,10 +195,20 @@ class Socket(asyncio.Transport):
     # What goes out
 
     def write(self, data: Any) -> None:
-        """Take one frame of the protocol, which is not masked."""
-        first, size = data[0], data[1]
-        start = 2 if size < 126 else 4 if size == 126 else 10
-        opcode, payload = first & 0xF, data[start:]
+        """Take frames of the protocol, which are not masked."""
+        position = 0
+        while position < len(data):
+            first, size = data[position], data[position + 1]
+            start = position + 2
+            if size >= 126:
+                end = start + (2 if size == 126 else 8)
+                size = int.from_bytes(data[start:end], "big")
+                start = end
+            position = start + size
+            self._take_frame(first, data[start:position])
+
+    def _take_frame(self, first: int, payload: bytes) -> None:
+        opcode = first & 0xF
         if opcode in (PING, CLOSE):
             answer = PONG if opcode == PING else CLOSE
             self._loop.call_soon(self._feed, answer, payload)
