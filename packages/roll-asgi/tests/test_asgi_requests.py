@@ -823,6 +823,17 @@ async def test_a_disconnect_after_the_end_cancels_nothing(app):
 RESPONSE = "http.response.start", "http.response.body"
 
 
+async def test_a_server_that_fails_to_receive_is_as_a_client_that_leaves(
+    app, ended, caplog
+):
+    async def receive():
+        raise RuntimeError("a bug")
+
+    await asgi(app)(scope("/"), receive, None)
+    assert ended == ["cancelled"]
+    assert "RuntimeError: a bug" in caplog.text
+
+
 async def test_a_view_is_cancelled_with_the_call_of_the_server(app, ended):
     talk = Conversation(asgi(app), scope("/"), EMPTY)
     await until(lambda: talk.received == 2)

@@ -149,7 +149,14 @@ class Exchange:
             self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def _read(self) -> None:
-        """Take what comes, until the client leaves."""
+        """Take what comes, until the client leaves, or the server fails."""
+        try:
+            await self._take_all()
+        except Exception as error:
+            report(error, "The server has failed to give what it receives")
+            self._lose()
+
+    async def _take_all(self) -> None:
         content = self.request.content
         while True:
             message = await self._receive()

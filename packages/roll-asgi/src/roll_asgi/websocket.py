@@ -68,7 +68,7 @@ class WebSocketExchange(Exchange):
         if message["type"] == "websocket.connect":
             await super().run()
 
-    async def _read(self) -> None:
+    async def _take_all(self) -> None:
         while True:
             message = await self._receive()
             socket = self._socket
