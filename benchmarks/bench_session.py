@@ -17,10 +17,10 @@ On 2026-11-30, with 2 CPUs that others used, too, Python 3.13.0, aiohttp 3.14.5,
 aiohttp-session 2.12.1, redis 8.1.0, starlette 1.10.0, uvicorn 0.54.0 and uvloop 0.23.0:
 
     CPU time, us         bare  untouched       read     change
-    roll                 11.0       12.3       38.7       63.1
-    roll, redis          11.4      117.1      130.4      221.0
-    starlette            31.4       52.1       56.3       73.4
-    aiohttp              21.8       27.4       72.2      115.2
+    roll                 12.9       14.5       44.3       61.0
+    roll, redis          13.9      167.8      179.1      292.9
+    starlette            41.8       72.5       78.5       99.4
+    aiohttp              39.0       45.7       97.3      144.6
 
     1000 clients add a key each: {'200': 1000}, the slowest after 0.58 s; 1000 are kept
     1000 clients read when Redis is killed: {'503': 1000}, the slowest after 0.32 s

@@ -19,12 +19,19 @@ from ..response import (
     has_text,
     read_length,
 )
+from .body import LARGE
 
-STATUS_LINES = {
-    status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
+
+class _StatusLines(dict[int, bytes]):
+    def __missing__(self, status: int) -> bytes:
+        return b"HTTP/1.1 %d \r\n" % status
+
+
+STATUS_LINES = _StatusLines(
+    (status, f"HTTP/1.1 {status} {phrase}\r\n".encode())
     for status, phrase in PHRASES.items()
-}
-"""The status line of each known status, with its end."""
+)
+"""The status line of each status, with its end: without a phrase, of an unknown one."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -218,12 +225,15 @@ def _read_value(name: str, value: object, pattern: re.Pattern[str] = _VALUE) -> 
     return text
 
 
-def chunk(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
+def chunk(data: bytes | bytearray | memoryview) -> bytes | tuple[bytes, bytes, bytes]:
     """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1).
 
     Returns:
-        Its pieces, so that what is bytes already is not copied.
+        The whole chunk, or the pieces of a large one, as what is bytes already is not
+        copied then. To send a small one in pieces takes longer than to copy it.
     """
+    if len(data) < LARGE:
+        return b"%x\r\n%b\r\n" % (len(data), bytes(data))
     return b"%x\r\n" % len(data), bytes(data), b"\r\n"
 
 
