@@ -140,16 +140,12 @@ class Request(IdentityDict):
     _scheme: str
     _early: bool
     """Whether `headers` listeners run; only set, and true, while they do."""
-    app: Any
-    """The app that answers, None for a request made by hand.
-
-    Views use it as a dict, and as what a subclass of `Roll` adds.
-    """
     variables: dict[str, Any]
     """The values of the route's placeholders; set once `endpoint` was read."""
 
     def __init__(self, app: App | None, protocol: Connection | None) -> None:
-        self.app = app
+        self.app: Any = app
+        """None for a request made by hand."""
         self.protocol = protocol
         self._parts: App | type[Parts] = Parts if app is None else app
         self.parent: Request | None = None
@@ -226,15 +222,6 @@ class Request(IdentityDict):
                 listeners += [partial(each, request, *arguments) for each in heard]
             request = request.parent
         return events.start(name, listeners, (), {}, app.keep)
-
-    def hears(self, name: str) -> bool:
-        """Whether `hook` has listeners to run: to look takes a fifth of its time."""
-        request: Request | None = self
-        while request is not None:
-            if name in request.app.hooks:
-                return True
-            request = request.parent
-        return False
 
     # The request line
 
