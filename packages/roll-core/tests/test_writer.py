@@ -88,9 +88,7 @@ def test_no_usual_field_can_split_a_head(name, evil):
     for _ in range(2):  # nothing of it is kept
         response = Response(None, None)
         response.headers = {"Content-Type": "a", "Vary": "b", name: evil}
-        with pytest.raises(
-            (TypeError, ValueError), match=name if evil is None else "."
-        ):
+        with pytest.raises((TypeError, ValueError), match=name):
             writer.frame(response)
 
 

@@ -234,6 +234,11 @@ async def test_an_extra_lists_what_is_served(app, extra, value, told):
         await app.startup()
 
 
+def test_an_extra_may_be_none(app):
+    add(app, accepts=None, languages=None, encodings=None)
+    assert app.find_mistakes() == []
+
+
 def test_mistakes_of_routes_declared_before_are_errors():
     app = Roll()
     add(app, "/x", accepts=("text",))
