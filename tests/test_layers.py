@@ -74,7 +74,9 @@ PUBLIC_MODULES = {
     *("roll.ending", "roll.extensions", "roll.logs", "roll.loops", "roll.peers"),
     *("roll.plugins", "roll.preferences", "roll.routing", "roll.tasks"),
     "roll.typing",
-    "roll.http11.writer",  # for another transport, and for clients
+    # For another transport; the writer, for clients, too.
+    *("roll.http11.body", "roll.http11.exchange", "roll.http11.parser"),
+    *("roll.http11.upgrade", "roll.http11.writer"),
     "roll.response",  # what a body is, for who changes it
 }
 FOLDERS = {"http11", "routing", "forms"}

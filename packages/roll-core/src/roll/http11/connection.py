@@ -11,7 +11,7 @@ from ..request import Request
 from ..response import Response
 from ..typing import App
 from . import exchange, sockets, timeouts, tls, writer
-from .body import Body
+from .body import CLIENT_LEFT, Body
 from .parser import END, NEED_DATA, Event, Head, Parser, Refusal
 from .state import (
     BODY,
@@ -114,7 +114,7 @@ class HttpProtocol(asyncio.Protocol):
         self.parser.stop()
         body, self.body = self.body, None
         if body is not None:
-            body.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+            body.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
         self.lose()
         if self.task is not None:
             if self.request is not None and self.request.endpoint.finishes:
@@ -162,7 +162,7 @@ class HttpProtocol(asyncio.Protocol):
         body, self.body = self.body, None
         if body is not None:
             self.parser.stop()
-            body.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+            body.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
         self.advance()
         return True
 
