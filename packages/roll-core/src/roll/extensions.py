@@ -10,6 +10,7 @@ __all__ = ["HTTP_METHODS"]
 
 DISTRIBUTIONS = {
     "background": "roll-resources",
+    "channels": "roll-channels",
     "compress": "roll-compress",
     "content_negociation": "roll-negotiation",
     "content_negotiation": "roll-negotiation",
