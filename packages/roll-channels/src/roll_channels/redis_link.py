@@ -161,9 +161,11 @@ class Link:
 
     # What the reader says of the connection
 
-    def lost(self, error: Exception) -> None:
+    async def lost(self, error: Exception) -> None:
         """Log that there is no connection any more."""
         self.error = error
+        # Others that are idle may hang, as this one may have.
+        await self.client.connection_pool.disconnect(inuse_connections=False)
         if self.online.is_set():
             self.online.clear()
             self._lost_at = asyncio.get_running_loop().time()

@@ -82,7 +82,7 @@ class Reader:
                     async with self._connect() as connection:
                         await self._read_on(connection, backoff)
                 except Exception as error:
-                    self._link.lost(error)
+                    await self._link.lost(error)
                 await backoff.wait()
         finally:
             if self._interrupting is not None:

@@ -159,5 +159,8 @@ class Subscription(AsyncIterator[Message]):
                 self._close()
                 raise Lagging(f"a subscription of {self._name!r} is behind its history")
             self._hub.report_lag(self._name)
-        self._pages = [Message(str(position), None, RESET)]
+        current = str(position)
+        if begins > position.offset:
+            current = messages[-1].id  # the stream of a Redis is ahead of its offset
+        self._pages = [Message(current, None, RESET)]
         return True

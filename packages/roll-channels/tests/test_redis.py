@@ -1,0 +1,593 @@
+"""What becomes of subscriptions when Redis, or the way to it, goes away."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+from roll import Roll
+from roll.extensions import channels
+from roll_channels import Options, RedisBackend, Unavailable
+from roll_channels import redis_backend as backends
+from roll_channels import redis_reader as readers
+from roll_channels.testing import numbers, publish, reset_at, take
+from roll_testing import RedisServer, patience, turns, until
+
+TIMEOUT = patience(20)
+
+
+@asynccontextmanager
+async def running(url, **options):
+    """Run an app, as a process of its own would, and give its channels."""
+    app = Roll()
+    found = channels(app, url, **{"timeout": patience(5), **options})
+    await app.startup()
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            yield found
+    finally:
+        await app.shutdown()
+
+
+@pytest.fixture
+async def client(redis_server):
+    async with Redis.from_url(redis_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Check the epochs often."""
+    monkeypatch.setattr(readers, "BLOCK", 0.05)
+
+
+@pytest.fixture
+def own_server(tmp_path_factory):
+    """A server that may be killed, and keeps its data."""
+    server = RedisServer(
+        tmp_path_factory.mktemp("redis"),
+        *("--appendonly", "yes", "--appendfsync"),
+        "always",
+    )
+    if server.program is None:
+        pytest.skip("redis-server is not installed: apt-get install redis-server")
+    server.start()
+    yield server
+    server.kill()
+
+
+def lines(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "roll"]
+
+
+# Several processes
+
+
+async def test_what_one_process_publishes_all_get(redis_server, prefix):
+    url = redis_server.url
+    async with (
+        running(url, prefix=prefix) as one,
+        running(url, prefix=prefix) as two,
+        one["a"].subscribe() as first,
+        two["a"].subscribe() as second,
+    ):
+        await publish(one["a"], 0, 5)
+        await publish(two["a"], 5, 10)
+        found = await take(first, 10)
+        assert found == await take(second, 10)
+        assert numbers(found) == [*range(10)]
+        # socket.io#4888, socket.io-redis-streams-adapter#27: on every node.
+        assert await two["a"].poll(found[3].id) == found[4:]
+
+
+async def test_a_channel_that_is_followed_later_interrupts_the_wait(
+    redis_server, prefix
+):
+    async with (
+        running(redis_server.url, prefix=prefix) as found,
+        found["a"].subscribe(),
+    ):
+        for name in "bcdefgh":
+            async with (
+                found[name].subscribe() as messages,
+                asyncio.timeout(patience(readers.BLOCK / 2)),
+            ):
+                await found[name].publish(name)
+                assert (await anext(messages)).data == name
+
+
+async def test_ten_thousand_channels_are_followed(redis_server, prefix):
+    async with running(redis_server.url, prefix=prefix, timeout=TIMEOUT) as found:
+        followed = [found[f"c{number}"].subscribe() for number in range(10_000)]
+        await asyncio.gather(*[each.__aenter__() for each in followed])
+        for number in (0, 5000, 9999):
+            await found[f"c{number}"].publish(str(number))
+            assert (await anext(followed[number])).data == str(number)
+        for each in followed:
+            await each.aclose()
+        assert found._hub._logs == {}
+
+
+# What is lost, and when
+
+
+async def test_a_paused_server_loses_nothing(own_server, caplog):
+    async with running(own_server.url) as found, found["a"].subscribe() as messages:
+        own_server.signal(signal.SIGSTOP)
+        publishing = asyncio.create_task(publish(found["a"], 0, 5))
+        waiting = asyncio.create_task(anext(messages))
+        await turns()
+        assert not publishing.done()
+        assert not waiting.done()
+        own_server.signal(signal.SIGCONT)
+        assert numbers([await waiting, *await take(messages, 4)]) == [*range(5)]
+        await publishing
+
+
+async def test_a_restart_with_data_loses_nothing(own_server, caplog):
+    """encode/broadcaster#144, #121; the log has one line for each change."""
+    async with running(own_server.url) as found, found["a"].subscribe() as messages:
+        await publish(found["a"], 0, 3)
+        own_server.kill()
+        await until(lambda: not found.connected)
+        publishing = asyncio.create_task(publish(found["a"], 3, 6))
+        resumed = found["a"].subscribe(messages.position)
+        waiting = asyncio.create_task(anext(resumed))
+        own_server.start()
+        assert numbers(await take(messages, 6)) == [*range(6)]
+        assert (await waiting).data == "0"
+        await publishing
+        await until(lambda: found.connected)
+        await resumed.aclose()
+    lost, back = lines(caplog)
+    assert lost.startswith(f"The connection to Redis at {own_server.url} is lost; ")
+    assert back.startswith(f"The connection to Redis at {own_server.url} is back after")
+
+
+async def test_a_restart_without_data_gives_one_reset(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    try:
+        async with (
+            running(server.url) as found,
+            found["a"].subscribe() as first,
+            found["a"].subscribe() as second,
+        ):
+            old = (await publish(found["a"], 0, 3))[-1]
+            await take(first, 3)
+            server.kill()
+            await until(lambda: not found.connected)
+            server.start()
+            for messages in (first, second):
+                reset = await anext(messages)
+                assert (reset.event, reset.data) == ("reset", None)
+                assert reset.id != old
+                assert reset.id.endswith("-0")
+            await publish(found["a"], 3, 5)
+            for messages in (first, second):
+                assert numbers(await take(messages, 2)) == [3, 4]
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+async def test_a_flush_gives_one_reset(own_server, quick, count):
+    """Whether the offsets of the new epoch are below those of the old, or above."""
+    async with (
+        running(own_server.url) as found,
+        Redis.from_url(own_server.url) as raw,
+        found["a"].subscribe() as messages,
+    ):
+        await publish(found["a"], 0, 4)
+        await take(messages, 4)
+        await raw.flushall()
+        await publish(found["a"], 0, count)
+        reset = await anext(messages)
+        assert (reset.event, reset.data) == ("reset", None)
+        last = await found["a"].publish("last")
+        rest = await found["a"].poll(reset.id)
+        assert rest[-1].id == last
+        assert await take(messages, len(rest)) == rest
+
+
+async def test_an_evicted_hash_gives_one_reset(redis_server, prefix, client, quick):
+    async with (
+        running(redis_server.url, prefix=prefix) as found,
+        found["a"].subscribe() as messages,
+    ):
+        await publish(found["a"], 0, 4)
+        await take(messages, 4)
+        await client.delete(f"{{{prefix}}}:m:a")
+        assert (await anext(messages)).event == "reset"
+        await publish(found["a"], 4, 6)
+        assert numbers(await take(messages, 2)) == [4, 5]
+
+
+async def test_an_evicted_stream_is_a_gap_only_for_those_that_miss_something(
+    redis_server, prefix, client
+):
+    async with running(redis_server.url, prefix=prefix) as found:
+        first, *_, last = await publish(found["a"], 0, 4)
+        await client.delete(f"{{{prefix}}}:s:a")
+        async with (
+            found["a"].subscribe(last) as whole,
+            found["a"].subscribe(first) as b,
+        ):
+            assert await anext(b) == reset_at(last)
+            position = await found["a"].publish("4")
+            assert (await anext(whole)).id == (await anext(b)).id == position
+
+
+async def test_a_snapshot_that_is_restored_gives_one_reset(
+    redis_server, prefix, client, quick
+):
+    """centrifugo#664: the offset goes back, in the same epoch."""
+    url = redis_server.url
+    keys = [f"{{{prefix}}}:m:a", f"{{{prefix}}}:s:a"]
+    async with (
+        running(url, prefix=prefix) as one,
+        running(url, prefix=prefix) as two,
+        one["a"].subscribe() as first,
+        two["a"].subscribe() as second,
+    ):
+        await publish(one["a"], 0, 3)
+        kept = [await client.dump(key) for key in keys]
+        await publish(one["a"], 3, 9)
+        found = await take(first, 9)
+        assert found == await take(second, 9)
+        for key, value in zip(keys, kept, strict=True):
+            await client.restore(key, 0, value, replace=True)
+        resets = [await anext(first), await anext(second)]
+        assert [m.event for m in resets] == ["reset", "reset"]
+        assert resets[0].id == resets[1].id != found[-1].id
+        await publish(two["a"], 9, 11)
+        assert numbers(await take(first, 2)) == numbers(await take(second, 2))
+
+
+async def test_without_redis_a_call_fails_in_time(own_server):
+    """The outcome is not known; the connection is used again once it is back."""
+    async with running(own_server.url, timeout=0.2) as found:
+        own_server.kill()
+        calls = {
+            "publish": found["a"].publish("x"),
+            "join": found["a"].join("ann").__aenter__(),
+            "members": found["a"].members(),
+        }
+        for name, call in calls.items():
+            with pytest.raises(Unavailable, match="the outcome is not known") as error:
+                await call
+            assert name in str(error.value)
+        assert await found["a"].poll(timeout=0.05) == []
+        own_server.start()
+        async with asyncio.timeout(TIMEOUT):
+            await until(lambda: found.connected)
+
+
+async def test_what_redis_refuses_is_raised(redis_server, prefix, client):
+    async with running(redis_server.url, prefix=prefix) as found:
+        await client.set(f"{{{prefix}}}:m:a", "not a hash")
+        with pytest.raises(Unavailable, match="WRONGTYPE"):
+            await found["a"].publish("x")
+        with pytest.raises(Exception, match="WRONGTYPE"):
+            await anext(found["a"].subscribe())
+
+
+async def test_a_stream_that_is_not_ours_is_replaced(redis_server, prefix, client):
+    async with running(redis_server.url, prefix=prefix) as found:
+        old = await found["a"].publish("x")
+        await client.set(f"{{{prefix}}}:s:a", "not a stream")
+        new = await found["a"].publish("y")
+        assert new.endswith("-1")
+        assert [m.id for m in await found["a"].poll(old)] == [new]
+
+
+async def test_a_start_without_redis_fails_in_time(tmp_path):
+    app = Roll()
+    channels(app, f"unix://:secret@{tmp_path}/none.sock", timeout=0.1)
+    with pytest.raises(Unavailable) as error:
+        await app.startup()
+    assert f"unix://{tmp_path}/none.sock cannot be reached" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://:secret@host", "redis://:sec/ret@host", "redis://a:secret", "", "x"]
+)
+def test_an_address_that_is_wrong_is_not_shown(url):
+    with pytest.raises(ValueError, match="the address is neither") as error:
+        channels(Roll(), url)
+    assert "sec" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_passwords_are_in_no_repr():
+    backend = RedisBackend("rediss://user:secret@host:7000/3")
+    assert backend._link.address == "redis://host:7000/3"
+    assert "secret" not in f"{backend!r}{backend._link!r}{vars(backend)}"
+
+
+# The wire
+
+
+class Proxy:
+    """Stands between an app and Redis, and may break their connections.
+
+    Args:
+        path: The socket of Redis.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.cut = None  # bytes of replies to XREAD until the connection is cut
+        self.held = set()  # connections of which nothing is passed on
+        self.losing = False  # whether the next reply to a script is lost
+        self.open = []
+
+    async def serve(self, reader, writer):
+        replies, commands = await asyncio.open_unix_connection(self.path)
+        self.open += [writer, commands]
+        waits = asyncio.Event()
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(
+                self.pass_up(reader, commands, replies, waits),
+                self.pass_down(replies, writer, waits),
+            )
+        commands.close()
+        writer.close()
+
+    async def pass_up(self, reader, commands, replies, waits):
+        while data := await reader.read(65536):
+            if b"XREAD" in data:
+                waits.set()
+            if self.losing and b"EVALSHA" in data:
+                self.losing = False
+                commands.write(data)
+                await replies.read(65536)
+                break
+            if commands not in self.held:
+                commands.write(data)
+        raise ConnectionError
+
+    async def pass_down(self, replies, writer, waits):
+        while data := await replies.read(65536):
+            if writer in self.held:
+                continue
+            if waits.is_set() and self.cut is not None:
+                self.cut -= len(data)
+                if self.cut <= 0:
+                    writer.write(data[: self.cut or None])
+                    self.cut = None
+                    break
+            writer.write(data)
+        raise ConnectionError
+
+    def hold(self):
+        self.held |= {*self.open}
+
+
+@pytest.fixture
+async def proxy(redis_server):
+    proxy = Proxy(redis_server.path)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield proxy
+    server.close()
+    for writer in proxy.open:
+        writer.close()
+    await server.wait_closed()
+
+
+async def test_a_reply_that_is_cut_anywhere_loses_nothing(proxy, prefix, caplog):
+    """redis-py#3138, #2663, aioredis#1174: at each byte of a reply, and after it."""
+    async with (
+        running(proxy.url, prefix=prefix) as found,
+        found["a"].subscribe() as messages,
+    ):
+        for cut in range(1, 200):
+            proxy.cut = cut
+            await publish(found["a"], 2 * cut, 2 * cut + 2)
+            assert numbers(await take(messages, 2)) == [2 * cut, 2 * cut + 1]
+    assert len(lines(caplog)) > 200
+
+
+async def test_a_connection_that_hangs_is_replaced(proxy, prefix, quick, caplog):
+    async with (
+        running(proxy.url, prefix=prefix, timeout=0.5) as found,
+        found["a"].subscribe() as messages,
+    ):
+        await found["a"].publish("0")
+        await anext(messages)
+        proxy.hold()
+        await until(lambda: not found.connected)
+        await found["a"].publish("1")
+        assert (await anext(messages)).data == "1"
+
+
+async def test_a_reply_to_publish_that_is_lost_stores_nothing_twice(
+    redis_server, proxy, prefix
+):
+    async with (
+        running(proxy.url, prefix=prefix) as found,
+        found["a"].subscribe() as messages,
+    ):
+        await found["a"].publish("0")  # the connection is in the pool now
+        proxy.losing = True
+        position = await found["a"].publish("1")
+        await found["a"].publish("2")
+        got = await take(messages, 3)
+        assert [m.data for m in got] == ["0", "1", "2"]
+        assert got[1].id == position
+
+
+# Presence
+
+
+async def kill(url, prefix):
+    """Join in another process, and kill that."""
+    program = (
+        "import asyncio\nfrom roll import Roll\nfrom roll.extensions import channels\n"
+        "async def main():\n"
+        "    app = Roll()\n"
+        f"    found = channels(app, {url!r}, prefix={prefix!r})\n"
+        "    await app.startup()\n"
+        "    async with found['a'].join('gone', 1), found['a'].join('both', 2):\n"
+        "        print('joined', flush=True)\n"
+        "        await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    assert await process.stdout.readline() == b"joined\n"
+    process.kill()
+    await process.wait()
+
+
+async def test_members_of_a_process_that_was_killed_leave(
+    redis_server, prefix, quick, client
+):
+    """phoenix_pubsub_redis#26."""
+    url = redis_server.url
+    async with (
+        running(url, prefix=prefix) as found,
+        found["a"].join("both"),
+        found["a:presence"].subscribe() as events,
+    ):
+        (own,) = await client.zrange(f"{{{prefix}}}:leases:a", 0, -1)
+        await kill(url, prefix)
+        assert {*await found["a"].members()} == {"gone", "both"}
+        assert (await anext(events)).event == "join"
+        # Their leases would end in at most 60 s, by the clock of Redis.
+        key = f"{{{prefix}}}:leases:a"
+        for token, end in await client.zrange(key, 0, -1, withscores=True):
+            assert end > time.time() * 1000 + 30_000
+            if token != own:
+                await client.zadd(key, {token: 1})
+        left = await anext(events)
+        assert (left.event, left.data) == ("leave", '{"id":"gone"}')
+        assert {*await found["a"].members()} == {"both"}
+
+
+async def test_leases_are_renewed(redis_server, prefix, client, monkeypatch):
+    monkeypatch.setattr(backends, "LEASE", 0.3)
+    async with (
+        running(redis_server.url, prefix=prefix) as found,
+        found["a"].join("ann", 1),
+    ):
+        key = f"{{{prefix}}}:leases:a"
+        ((_, first),) = await client.zrange(key, 0, -1, withscores=True)
+
+        async def is_renewed():
+            ((_, now),) = await client.zrange(key, 0, -1, withscores=True)
+            return now > first
+
+        await until(is_renewed)
+        await client.delete(key, f"{{{prefix}}}:joins:a", f"{{{prefix}}}:infos:a")
+        await until(lambda: client.exists(key), "the member to join again")
+        assert await found["a"].members() == {"ann": 1}
+
+
+async def test_own_members_leave_at_shutdown(redis_server, prefix):
+    url = redis_server.url
+    async with running(url, prefix=prefix) as one:
+        async with running(url, prefix=prefix) as two:
+            joined = two["a"].join("ann")
+            await joined.__aenter__()
+            assert await one["a"].members() == {"ann": None}
+        assert await one["a"].members() == {}
+        await joined.__aexit__(None, None, None)  # as a view that ends late
+
+
+async def test_who_leaves_without_redis_is_not_kept_waiting_for_ever(own_server):
+    async with (
+        running(own_server.url, timeout=0.1) as found,
+        found["a"].join("ann"),
+    ):
+        own_server.kill()
+
+
+# Other things in Redis
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"x": "y"},
+        {"epoch": "É", "before": 0, "kind": "s", "event": "", "data": ""},
+        {"epoch": "abc", "before": 0, "kind": "s", "event": "", "data": b"\xff"},
+        {"epoch": "abc", "before": 0, "kind": "s", "event": b"\xff", "data": ""},
+    ],
+)
+async def test_a_malformed_entry_is_a_gap(redis_server, prefix, client, fields, caplog):
+    async with (
+        running(redis_server.url, prefix=prefix) as found,
+        found["a"].subscribe() as messages,
+    ):
+        first = await found["a"].publish("0")
+        await client.hincrby(f"{{{prefix}}}:m:a", "offset", 1)
+        await client.xadd(f"{{{prefix}}}:s:a", fields, "2-0")
+        last = await found["a"].publish("2")
+        whole = await take(messages, 3)
+        assert [m.data for m in whole] == ["0", None, "2"]
+        assert whole[1].event == "reset"
+        assert await found["a"].poll(first) == whole[1:]
+        assert whole[2].id == last
+    assert "of a stream of Redis is malformed: " in lines(caplog)[0]
+
+
+async def test_an_entry_with_another_id_is_skipped(
+    redis_server, prefix, client, caplog
+):
+    async with (
+        running(redis_server.url, prefix=prefix) as found,
+        found["a"].subscribe() as messages,
+    ):
+        await found["a"].publish("0")
+        await client.xadd(f"{{{prefix}}}:s:a", {"x": "y"})
+        await until(lambda: lines(caplog))
+        assert "of a stream of Redis is malformed: " in lines(caplog)[0]
+        # Its id is above those that are ours: another epoch begins.
+        assert (await found["a"].publish("1")).endswith("-1")
+        assert (await anext(messages)).data == "0"
+
+
+async def test_what_decodes_and_another_protocol_do_not_matter(redis_server, prefix):
+    """With a client of the application, which it closes."""
+    for settings in ({"decode_responses": True}, {"protocol": 3}, {"protocol": 2}):
+        async with Redis.from_url(redis_server.url, **settings) as client:
+            backend = RedisBackend(client, Options(prefix=prefix))
+            async with (
+                running(backend) as found,
+                found["a"].subscribe() as messages,
+                found["a"].join("é"),
+            ):
+                await found["a"].publish(b"\xff")
+                assert (await anext(messages)).data == b"\xff"
+                assert await found["a"].members() == {"é": None}
+            assert await client.ping()
+
+
+def test_what_is_no_address_is_refused():
+    with pytest.raises(TypeError, match=r"RedisBackend\(int\): give an address"):
+        RedisBackend(1)
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ImportError, match=r"pip install 'roll-channels\[redis\]'"):
+        channels(Roll(), "redis://localhost")
+
+
+async def test_it_starts_again(redis_server, prefix):
+    app = Roll()
+    found = channels(app, redis_server.url, prefix=prefix)
+    for _ in range(2):
+        assert not found.connected
+        await app.startup()
+        assert found.connected
+        await found["a"].publish("x")
+        await app.shutdown()
