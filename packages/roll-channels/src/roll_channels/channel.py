@@ -106,6 +106,8 @@ class Channel:
             lag: What a subscription gets that is behind the history: a reset, too, or
                 with "close" the exception Lagging.
         """
+        if lag not in ("reset", "close"):
+            raise ValueError(f"lag={lag!r}: give 'reset' or 'close'")
         return Subscription(self._hub, self.name, since, lag)
 
     async def poll(

@@ -87,8 +87,9 @@ class Hub:
 
     async def publish(self, name: str, entry: Entry) -> str:
         """Publish, when it is its turn."""
+        backend = self.backend
         async with self._turns:
-            return await self.backend.publish(name, entry, secrets.token_hex(8))
+            return await backend.publish(name, entry, secrets.token_hex(8))
 
     def enter(self, name: str) -> Log:
         """Give the log of a channel, which is followed until all have left."""

@@ -42,8 +42,6 @@ class Subscription(AsyncIterator[Message]):
     def __init__(
         self, hub: "Hub", name: str, since: str | None, lag: Literal["reset", "close"]
     ) -> None:
-        if lag not in ("reset", "close"):
-            raise ValueError(f"lag={lag!r}: give 'reset' or 'close'")
         self._hub = hub
         self._name = name
         self._since = None if since is None else Position.parse(since)

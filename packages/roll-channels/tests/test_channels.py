@@ -1,0 +1,357 @@
+"""What applications call, and what is kept in the process."""
+
+import asyncio
+import gc
+import time
+
+import pytest
+from roll import Roll
+from roll.extensions import channels
+from roll_channels import MemoryBackend, Options, memory
+from roll_channels import hub as hubs
+from roll_testing import patience, turns, until
+from websockets.asyncio.client import connect
+
+
+@pytest.fixture
+async def found():
+    app = Roll()
+    found = channels(app)
+    await app.startup()
+    yield found
+    await app.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"backend": 1}, TypeError, "backend=1: give an address or a Backend"),
+        ({"backend": "memory://"}, ValueError, "the address is neither 'memory' nor"),
+        ({"history": 0}, ValueError, "history=0: give a number above 0"),
+        ({"history": 1.5}, TypeError, "history=1.5: give a whole number"),
+        ({"history": True}, TypeError, "history=True: give a whole number"),
+        ({"history_bytes": 100}, ValueError, "give at least max_message, which is 655"),
+        ({"max_message": "1"}, TypeError, "max_message='1': give a whole number"),
+        ({"ttl": 0}, ValueError, "ttl=0: give seconds above 0"),
+        ({"ttl": float("inf")}, ValueError, "ttl=inf: give seconds above 0"),
+        ({"ttl": "1"}, TypeError, "ttl='1': give seconds, a number"),
+        ({"timeout": -1}, ValueError, "timeout=-1: give seconds above 0"),
+        ({"timeout": True}, TypeError, "timeout=True: give seconds, a number"),
+        ({"prefix": 1}, TypeError, "prefix=1: give a text"),
+        ({"prefix": ""}, ValueError, "prefix='': give a text, without a '}'"),
+        ({"prefix": "a}"}, ValueError, "prefix='a}': give a text, without a '}'"),
+    ],
+)
+def test_wrong_options_are_refused_at_the_call(options, error, message):
+    app = Roll()
+    with pytest.raises(error, match=message.replace("}", r"\}")):
+        channels(app, **options)
+    assert len(app) == 0
+    assert not app.hooks
+
+
+def test_they_are_under_a_key_of_the_app():
+    app = Roll()
+    assert channels(app) is app["channels"]
+    with pytest.raises(ValueError, match="this app has channels"):
+        channels(app)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201, "a\nb", "\x00", "\ud800"])
+async def test_a_name_is_refused_that_cannot_be_printed(found, name):
+    with pytest.raises(ValueError, match="give 1 to 200 printable characters"):
+        found[name]
+    with pytest.raises(ValueError, match="give 1 to 200 printable characters"):
+        await found["a"].publish("x", event=name)
+    with pytest.raises(ValueError, match="give 1 to 200 printable characters"):
+        await found["a"].join(name).__aenter__()
+
+
+async def test_a_name_may_be_any_text_and_is_no_pattern(found):
+    for name in ("a*", "é b", "{x}", "x" * 200):
+        await found[name].publish(name)
+        assert found[name].name == name
+    assert len(found._hub._backend._logs) == 4
+
+
+async def test_a_name_has_to_be_a_text(found):
+    with pytest.raises(TypeError, match="channel 1: give a text"):
+        found[1]
+
+
+async def test_a_name_leaves_room_for_that_of_its_presence(found):
+    with pytest.raises(ValueError, match="channel 'xxx"):
+        await found["x" * 192].join("ann").__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "error", "message"),
+    [
+        ((), {}, TypeError, "give it data, or json=: one of them"),
+        (("a",), {"json": 1}, TypeError, "give it data, or json=: one of them"),
+        ((1,), {}, TypeError, r"publish\(int\): give text or bytes"),
+        (("\ud800",), {}, ValueError, "surrogates not allowed"),
+        (("é" * 32769,), {}, ValueError, "a message of 65538 bytes: max_message is"),
+        ((b"x" * 65536,), {"event": "e"}, ValueError, "a message of 65537 bytes"),
+        (("a",), {"event": "reset"}, ValueError, "it says that messages are missing"),
+        (("a",), {"event": 1}, TypeError, "event 1: give a text"),
+    ],
+)
+async def test_what_cannot_be_published_is_refused(
+    found, arguments, keywords, error, message
+):
+    with pytest.raises(error, match=message):
+        await found["a"].publish(*arguments, **keywords)
+
+
+async def test_other_wrong_arguments_are_refused(found):
+    with pytest.raises(ValueError, match="lag='drop': give 'reset' or 'close'"):
+        found["a"].subscribe(lag="drop")
+    with pytest.raises(ValueError, match="timeout=0: give seconds above 0"):
+        await found["a"].poll(timeout=0)
+    with pytest.raises(ValueError, match="max_message"):
+        await found["a"].join("ann", "x" * 65536).__aenter__()
+
+
+async def test_json_is_what_the_app_writes():
+    class App(Roll):
+        @staticmethod
+        def json_encode(value):
+            return b"<%d>" % value
+
+    app = App()
+    channels(app)
+    await app.startup()
+    async with app["channels"]["a"].subscribe() as messages:
+        await app["channels"]["a"].publish(json=3)
+        assert (await anext(messages)).data == "<3>"
+    await app.shutdown()
+
+
+async def test_without_a_running_app_it_says_when():
+    found = channels(Roll())
+    assert not found.connected
+    for call in (lambda: found["a"].publish("x"), found["a"].members, found["a"].poll):
+        with pytest.raises(RuntimeError, match="between the start of the app"):
+            await call()
+
+
+async def test_listeners_of_startup_and_shutdown_may_use_them():
+    app = Roll()
+    positions = []
+
+    @app.listen("startup")
+    @app.listen("shutdown")
+    async def publish():
+        positions.append(await app["channels"]["a"].publish("x"))
+
+    channels(app)
+    await app.startup()
+    await app.shutdown()
+    assert [position[-2:] for position in positions] == ["-1", "-2"]
+
+
+async def test_a_mounted_app_ends_with_its_parent():
+    parent, app = Roll(), Roll()
+    found = channels(app)
+    await parent.startup()
+    await app.open(parent)
+    waiting = asyncio.create_task(found["a"].poll())
+    await turns()
+    parent.stop()
+    assert await waiting == []
+    await app.close()
+    await parent.shutdown()
+
+
+class Stuck(MemoryBackend):
+    """A back-end that cannot be reached, after a while."""
+
+    stuck = False
+
+    async def read(self, *arguments):
+        await self.wait()
+        return await super().read(*arguments)
+
+    async def follow(self, name):
+        await self.wait()
+        return await super().follow(name)
+
+    async def wait(self):
+        if self.stuck:
+            await asyncio.Event().wait()
+
+
+async def test_subscriptions_end_while_the_backend_cannot_be_reached():
+    app = Roll()
+    backend = Stuck(Options())
+    found = channels(app, backend)
+    await app.startup()
+    async with found["a"].subscribe("nowhere-1") as reading:
+        backend.stuck = True
+        jobs = [anext(reading, None), anext(found["b"].subscribe(), None)]
+        tasks = [asyncio.create_task(job) for job in (*jobs, found["b"].poll())]
+        await turns()
+        cancelled = asyncio.create_task(found["b"].poll())
+        await turns()
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        assert cancelled.cancelled()
+        await app.shutdown()
+        assert [await task for task in tasks] == [None, None, []]
+    assert found._hub._logs == {}
+
+
+async def test_who_leaves_while_a_channel_opens_leaves_nothing():
+    app = Roll()
+    backend = Stuck(Options())
+    backend.stuck = True
+    found = channels(app, backend)
+    await app.startup()
+    waiting = asyncio.create_task(anext(found["a"].subscribe()))
+    await turns()
+    (log,) = found._hub._logs.values()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert found._hub._logs == {}
+    await turns()
+    assert log.opening.cancelled()
+    await app.shutdown()
+
+
+async def test_what_ends_a_backend_is_raised_to_subscribers():
+    class Broken(MemoryBackend):
+        async def follow(self, name):
+            raise LookupError(name)
+
+    app = Roll()
+    found = channels(app, Broken(Options()))
+    await app.startup()
+    for _ in range(2):
+        with pytest.raises(LookupError, match="a"):
+            await anext(found["a"].subscribe())
+    assert found._hub._logs == {}
+    await app.shutdown()
+
+
+async def test_a_lag_is_logged_once_a_minute(found, caplog, monkeypatch):
+    """django/channels_redis#62, #181: a reset for each, but no flood of lines."""
+    async with (
+        found["a"].subscribe() as first,
+        found["a"].subscribe() as second,
+        found["b"].subscribe() as third,
+    ):
+        for name in "ab":
+            for number in range(1200):
+                await found[name].publish(str(number))
+        for messages in (first, second):
+            assert (await anext(messages)).event == "reset"
+        assert caplog.messages == [
+            "A subscriber of the channel 'a' was behind its history, and got a reset; "
+            "for others, this is not logged in the next 60 s"
+        ]
+        monkeypatch.setattr(hubs, "QUIET", 0.0)
+        assert (await anext(third)).event == "reset"
+        assert "channel 'b'" in caplog.messages[1]
+
+
+async def test_a_subscription_that_does_not_read_is_small(found):
+    import tracemalloc
+
+    async with found["a"].subscribe():
+        kept = [found["a"].subscribe() for _ in range(1000)]
+        tracemalloc.start()
+        for each in kept:
+            await each.__aenter__()
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(100):
+            await found["a"].publish(str(number))
+        size = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        # The log has all messages once; nothing is kept for each subscription.
+        assert size < 100_000
+        for each in kept:
+            await each.aclose()
+
+
+async def test_a_subscription_that_is_dropped_is_gone_at_once(found):
+    gc.disable()
+    try:
+        async for _ in found["a"].subscribe(""):
+            break
+        assert found._hub._logs == {}
+    finally:
+        gc.enable()
+
+
+async def test_memory_keeps_ten_thousand_channels(found, monkeypatch):
+    """channels_redis#212: the one that was used least recently goes first."""
+    monkeypatch.setattr(memory, "MOST", 10)
+    logs = found._hub._backend._logs
+    async with found["followed"].subscribe() as messages:
+        for number in range(20):
+            await found[str(number)].publish("x")
+        await found["10"].publish("x")
+        await found["new"].publish("x")
+        kept = ["13", "14", "15", "16", "17", "18", "19", "10", "new"]
+        assert [*logs] == ["followed", *kept]
+        await found["followed"].publish("x")
+        assert (await anext(messages)).data == "x"
+    assert len(found._hub._backend._keys) == 10
+
+
+async def test_memory_forgets_without_anyone_asking():
+    """litestar#3609, #4387; and what subscribers have of it, too."""
+    app = Roll()
+    found = channels(app, ttl=0.1)
+    await app.startup()
+    logs = found._hub._backend._logs
+    async with found["a"].subscribe():
+        for name in "abc":
+            await found[name].publish("x")
+        own = found._hub._logs["a"]
+        assert own.messages
+        await until(lambda: not any(log.messages for log in (*logs.values(), own)))
+        assert logs.keys() == {*"abc"}
+        await found["a"].publish("y")
+    await app.shutdown()
+    assert not found._hub._backend._aging._due
+
+
+async def test_a_websocket_that_leaves_ends_its_subscription(liveclient, app):
+    """litestar#2691: within 100 ms, though it is quiet."""
+    await liveclient.start()
+    async with connect(f"{liveclient.wsl}/a", proxy=None) as other:
+        ws = await connect(f"{liveclient.wsl}/b", proxy=None)
+        await until(lambda: len(app["channels"]._hub._logs) == 2)
+        ws.transport.abort()
+        started = time.monotonic()
+        await until(lambda: len(app["channels"]._hub._logs) == 1)
+        assert time.monotonic() - started < patience(0.1)
+        await other.send("hello")
+        assert await other.recv() == "hello"
+
+
+@pytest.fixture
+def app():
+    """The example of the documentation."""
+    app = Roll()
+    channels(app)
+
+    async def forward(messages, ws):
+        async for message in messages:
+            await ws.send(message.data)
+
+    @app.route("/{room}", protocol="websocket")
+    async def room(request, ws, room):
+        channel = app["channels"][room]
+        async with (
+            asyncio.TaskGroup() as tasks,
+            channel.subscribe(since=request.query.get("since", None)) as messages,
+        ):
+            sending = tasks.create_task(forward(messages, ws))
+            async for text in ws:
+                await channel.publish(text)
+            sending.cancel()
+
+    return app
