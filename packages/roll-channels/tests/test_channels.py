@@ -164,6 +164,17 @@ async def test_a_mounted_app_ends_with_its_parent():
     await parent.shutdown()
 
 
+async def test_several_workers_need_more_than_memory(caplog):
+    for workers in (1, 2):
+        parent, app = Roll(), Roll()
+        parent.workers = workers
+        channels(app)
+        await app.open(parent)
+        await app.close()
+    (message,) = caplog.messages
+    assert message.startswith("2 workers serve this app, and its channels are in memory")
+
+
 class Stuck(MemoryBackend):
     """A back-end that cannot be reached, after a while."""
 

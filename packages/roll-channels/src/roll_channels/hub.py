@@ -8,6 +8,7 @@ from roll.logs import logger
 
 from .backend import Backend, Page
 from .logs import Aging, Log
+from .memory import MemoryBackend
 from .messages import NOWHERE, Entry, Message, Position
 from .options import Options
 
@@ -60,6 +61,7 @@ class Hub:
 
     async def open(self) -> None:
         """Connect, and disconnect at the end."""
+        self._warn_of_workers()
         await self._backend.open(self._deliver)
         self._is_open, self.is_closing = True, False
         self._turns = asyncio.Semaphore(UNDER_WAY)
@@ -67,12 +69,25 @@ class Hub:
 
         async def close() -> None:
             watching.cancel()
+            await asyncio.wait([watching])
             self._end()
             self._is_open = False
             self._aging.close()
             await self._backend.close()
 
         self.app.exit_stack.push_async_callback(close)
+
+    def _warn_of_workers(self) -> None:
+        app = self.app
+        while app.parent is not None:
+            app = app.parent
+        if app.workers > 1 and isinstance(self._backend, MemoryBackend):
+            logger.warning(
+                "%d workers serve this app, and its channels are in memory: subscribers "
+                "get only what their own worker publishes. Share them by Redis: "
+                "channels(app, 'redis://localhost')",
+                app.workers,
+            )
 
     async def _watch(self, closing: asyncio.Event) -> None:
         await closing.wait()

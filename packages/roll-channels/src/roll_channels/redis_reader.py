@@ -87,6 +87,7 @@ class Reader:
         finally:
             if self._interrupting is not None:
                 self._interrupting.cancel()
+                await asyncio.wait([self._interrupting])
 
     @asynccontextmanager
     async def _connect(self) -> "AsyncIterator[AbstractConnection]":
