@@ -92,6 +92,11 @@ SLEEPS = {
             "time for a signal: where it is too short, the other way is tested"
         ),
     },
+    "packages/roll-sse/tests/test_event_streams.py": {
+        "test_a_comment_is_sent_only_so_long_after_an_event.flow": (
+            "events that come sooner than the comments between them would"
+        ),
+    },
     "packages/roll-testing/tests/test_raw_kit.py": {
         "app.slow": "a view that takes longer than `settle` glances at a connection",
     },

@@ -29,13 +29,14 @@ TIMEOUT = patience(30)
 
 
 @contextlib.contextmanager
-def serve(app):
+def serve(app, port=0):
     """Serve an app in a thread, as the driver blocks its own, and give its port.
 
     Args:
         app: The application; browsers reach it at 127.0.0.1 and localhost.
+        port: A port that was given before, for a server that starts again.
     """
-    sock = socket.create_server(("127.0.0.1", 0))
+    sock = socket.create_server(("127.0.0.1", port))
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 

@@ -4,13 +4,11 @@ import asyncio
 import hashlib
 import http.client
 import os
-import pwd
 import re
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,36 +19,16 @@ from roll_testing import patience, until, wait_until
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as connect_websocket
 
-HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "proxy.md"
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+# Its runner is the repository's; outside of it there is none, and no how-to either.
+nginx = pytest.importorskip("tests.nginx")
 
-# nginx is not a Python package: the other tests run without it.
-# `.ci/run` installs it, so that nothing is skipped there.
-pytestmark = pytest.mark.skipif(
-    NGINX is None, reason="nginx is not installed: apt-get install nginx-light"
-)
+HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "proxy.md"
+
+pytestmark = pytest.mark.skipif(nginx.PROGRAM is None, reason=nginx.MISSING)
 
 MIB = 2**20
 CLIENT = "127.0.0.2"
 """Where clients ask from: an address that is not the proxy's."""
-
-SETTINGS = """
-daemon off;
-{user}
-worker_processes 1;
-pid {folder}/pid;
-error_log {folder}/errors;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    scgi_temp_path {folder}/scgi;
-    uwsgi_temp_path {folder}/uwsgi;
-{recipe}
-}}
-"""
 
 
 class App(Roll):
@@ -118,24 +96,14 @@ class Site:
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
         self.call(self.server.start())
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.nginx = self.start_nginx()
+        self.port = nginx.free_port()
+        self.stack = ExitStack()
 
     def call(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def start_nginx(self):
-        settings = self.folder / "nginx.conf"
-        root = os.getuid() == 0  # it would leave its rights, and have no folder
-        user = f"user {pwd.getpwuid(0).pw_name} root;" if root else ""
-        settings.write_text(
-            SETTINGS.format(folder=self.folder, user=user, recipe=self.recipe())
-        )
-        return subprocess.Popen(
-            [NGINX, "-c", settings, "-e", self.folder / "errors"],
-            stderr=subprocess.DEVNULL,  # it is in the file, too
-        )
+        self.stack.enter_context(nginx.run(self.folder, self.recipe(), self.port))
 
     def recipe(self):
         """Take the how-to's configuration; where it listens and who it asks differ."""
@@ -186,22 +154,8 @@ class Site:
             mine.close()
         return found
 
-    def wait(self):
-        wait_until(self.accepts, "the start of nginx")
-
-    def accepts(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
-        except ConnectionRefusedError:
-            errors = self.folder / "errors"
-            told = errors.read_text() if errors.exists() else ""
-            assert self.nginx.poll() is None, told
-            return False
-        return True
-
     def close(self):
-        self.nginx.terminate()
-        self.nginx.wait(timeout=patience(30))
+        self.stack.close()
         self.call(self.server.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(timeout=patience(30))
@@ -212,7 +166,7 @@ class Site:
 def site(tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("nginx"))
     try:
-        site.wait()
+        site.start_nginx()
         yield site
     finally:
         site.close()
@@ -329,7 +283,7 @@ def test_what_is_asked_at_the_end_is_answered(tmp_path):
         connection.close()
 
     try:
-        site.wait()
+        site.start_nginx()
         clients = [threading.Thread(target=ask) for _ in range(4)]
         for client in clients:
             client.start()

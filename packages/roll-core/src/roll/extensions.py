@@ -27,6 +27,7 @@ DISTRIBUTIONS = {
     "send_file": "roll-static",
     "session": "roll-session",
     "simple_server": "roll-server",
+    "sse": "roll-sse",
     "static": "roll-static",
     "templates": "roll-templates",
     "traceback": "roll-traceback",

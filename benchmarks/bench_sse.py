@@ -1,0 +1,295 @@
+"""Server-sent events: roll-sse beside sse-starlette.
+
+Each server runs in a process and on a CPU of its own, on uvloop; sse-starlette under
+uvicorn, with httptools, and with a queue for each client, as its users write it. 1,000
+clients in this process, on other CPUs, follow events of 90 bytes, each with the time at
+which it was published. Printed are the CPU time of the server, how many events came, how
+long they took to one client in 20, and how long the last one took behind its time.
+
+Then the memory of a server with 1,000 clients that get nothing, the end of a server with
+1,000 clients by SIGTERM, and the time to encode an event.
+
+Needs Linux. It takes a minute and a half.
+"""
+
+import asyncio
+import math
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import timeit
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from suite.servers import choose_cpus
+
+HOST = "127.0.0.1"
+CLIENTS = 1000
+SIZE = 90  # bytes of the data of an event
+RUNS = ((10, 5), (50, 5), (100, 10))  # events in a second, seconds
+TIMED = 20  # one client in so many reads the times
+LONGEST = 60  # seconds for what is behind
+MIB = 2**20
+
+
+def stamp():
+    """Write the data of an event: when it is published, and nothing more."""
+    return str(time.monotonic_ns()).ljust(SIZE, ".")
+
+
+async def publish_all(publish, rate, seconds):
+    """Publish at a rate, by the clock: what is late is not left out."""
+    start = time.monotonic()
+    for number in range(rate * seconds):
+        await asyncio.sleep(max(0, start + number / rate - time.monotonic()))
+        publish(stamp())
+
+
+# Servers: each is run in a process with a port
+
+
+def serve_roll(port):
+    from roll import Limits, Roll
+    from roll.extensions import simple_server, sse
+    from roll_sse import Feed
+
+    class App(Roll):
+        limits = Limits(connections=2 * CLIENTS)
+
+    app = App()
+    stream = sse(app)
+    feed = Feed()
+
+    @app.route("/")
+    async def events(request, response):
+        stream(request, response, feed.subscribe(since=request))
+
+    @app.route("/publish/{rate:int}/{seconds:int}")
+    async def publish(request, response, rate, seconds):
+        app.keep(publish_all(feed.publish, rate, seconds))
+
+    simple_server(app, port=port, host=HOST, quiet=True)
+
+
+def serve_starlette(port):
+    import uvicorn
+    from sse_starlette import EventSourceResponse
+    from starlette.applications import Starlette
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    queues = set()
+    tasks = set()
+
+    async def follow():
+        queue = asyncio.Queue()
+        queues.add(queue)
+        try:
+            while True:
+                yield {"data": await queue.get()}
+        finally:
+            queues.discard(queue)
+
+    async def events(request):
+        return EventSourceResponse(follow())
+
+    def publish_once(data):
+        for queue in queues:
+            queue.put_nowait(data)
+
+    async def publish(request):
+        task = asyncio.create_task(publish_all(publish_once, **request.path_params))
+        tasks.add(task)
+        return Response()
+
+    path = "/publish/{rate:int}/{seconds:int}"
+    app = Starlette(routes=[Route("/", events), Route(path, publish)])
+    uvicorn.run(app, host=HOST, port=port, log_level="critical", access_log=False)
+
+
+SERVERS = {
+    "roll": (serve_roll, ["uvloop"]),
+    "starlette": (serve_starlette, ["sse_starlette", "uvicorn", "uvloop"]),
+}
+
+
+@contextmanager
+def run(name):
+    """Run a server in a process, and give it and its port."""
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen([sys.executable, __file__, name, str(port)]) as process:
+        try:
+            os.sched_setaffinity(process.pid, {choose_cpus()[0]})
+            wait_for(lambda: socket.create_connection((HOST, port)).close())
+            yield process, port
+        finally:
+            process.kill()
+
+
+def wait_for(attempt):
+    for _ in range(200):
+        try:
+            return attempt()
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError("the server does not start")
+
+
+def cpu_time(process):
+    """Tell the seconds that a process has run for."""
+    stat = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(process):
+    """Tell the MiB that a process holds."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+# Clients
+
+
+class Client(asyncio.Protocol):
+    """Counts events; some take how long they were on their way, too."""
+
+    def __init__(self, timed):
+        self.timed = timed
+        self.events = 0
+        self.took = []
+        self.begun = self.whole = self.ended = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    def data_received(self, data):
+        self.begun = True
+        self.events += data.count(b"data: ")
+        self.whole = data.endswith(b"0\r\n\r\n")
+        if self.timed:
+            now = time.monotonic_ns()
+            for piece in data.split(b"data: ")[1:]:
+                self.took.append(now - int(piece.partition(b".")[0]))
+
+    def connection_lost(self, error):
+        self.ended = True
+
+
+async def connect(port):
+    """Let all clients follow; gives them once they do."""
+    loop = asyncio.get_running_loop()
+    clients = []
+    for number in range(CLIENTS):
+        _, client = await loop.create_connection(
+            lambda timed=number % TIMED == 0: Client(timed), HOST, port
+        )
+        clients.append(client)
+    await wait(lambda: all(client.begun for client in clients))
+    return clients
+
+
+async def wait(condition, longest=LONGEST):
+    """Wait until a condition is true; gives whether it is."""
+    end = time.monotonic() + longest
+    while not condition() and time.monotonic() < end:
+        await asyncio.sleep(0.01)
+    return condition()
+
+
+async def ask(port, path):
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    await reader.read()
+    writer.close()
+
+
+async def follow(name, process, port, rate, seconds):
+    clients = await connect(port)
+    before, started = cpu_time(process), time.monotonic()
+    await ask(port, f"/publish/{rate}/{seconds}")
+    sent = rate * seconds * CLIENTS
+    await wait(lambda: sum(client.events for client in clients) >= sent)
+    taken, behind = cpu_time(process) - before, time.monotonic() - started - seconds
+    received = sum(client.events for client in clients)
+    took = sorted(each / 1e6 for client in clients for each in client.took)
+    print(
+        f"{name:<10} {rate:>8} {seconds:>8} {sent:>10,} {received:>10,} {taken:>8.2f}"
+        f" {statistics.median(took):>8.0f} {took[math.ceil(len(took) * 0.99) - 1]:>8.0f}"
+        f" {max(0, behind):>8.1f}"
+    )
+    for client in clients:
+        client.transport.abort()
+    await asyncio.sleep(1)
+
+
+async def idle(name, process, port):
+    before = resident(process)
+    clients = await connect(port)
+    await asyncio.sleep(1)
+    held = resident(process)
+    print(f"{name:<10} {before:>8.1f} {held:>8.1f} ", end="", flush=True)
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    ended = await wait(lambda: process.poll() is not None, 10)
+    seconds = time.monotonic() - started
+    await wait(lambda: all(client.ended for client in clients), 1)
+    whole = sum(client.whole for client in clients)
+    print(f"{seconds if ended else math.inf:>8.2f} {whole:>8}")
+
+
+# Printing
+
+
+def encoding():
+    from roll_sse import encode
+    from sse_starlette import ServerSentEvent
+
+    data = stamp()
+    for name, call in {
+        "roll": lambda: encode(data),
+        "starlette": lambda: ServerSentEvent(data).encode(),
+    }.items():
+        taken = min(timeit.repeat(call, number=10_000, repeat=5)) / 10_000
+        print(f"{name:<10} {taken * 1e6:>8.2f}")
+
+
+def main():
+    import uvloop
+
+    os.sched_setaffinity(0, choose_cpus()[1])
+    missing = [name for name in SERVERS if not all(map(find_spec, SERVERS[name][1]))]
+    if missing:
+        return print("Not installed, so nothing is measured:", "; ".join(missing))
+    names = ["sse-starlette", "starlette", "uvicorn", "uvloop"]
+    versions = [f"{name} {version(name)}" for name in names]
+    print("Python", ", ".join([platform.python_version(), *versions]))
+    titles = ("received", "CPU s", "p50 ms", "p99 ms", "behind s")
+    print(f"\n{'':<10} {'a second':>8} {'seconds':>8} {'sent':>10} {titles[0]:>10}", end="")
+    print("", *(f"{title:>8}" for title in titles[1:]))
+    for rate, seconds in RUNS:
+        for name in SERVERS:
+            with run(name) as (process, port):
+                uvloop.run(follow(name, process, port, rate, seconds))
+    titles = ("MiB", "of 1,000", "SIGTERM", "whole")
+    print(f"\n{'':<10}", *(f"{title:>8}" for title in titles))
+    for name in SERVERS:
+        with run(name) as (process, port):
+            uvloop.run(idle(name, process, port))
+    print(f"\n{'':<10} {'encode us':>8}")
+    encoding()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        SERVERS[sys.argv[1]][0](int(sys.argv[2]))
+    else:
+        main()

@@ -1,0 +1,153 @@
+"""Feed: a bounded history of events, which clients follow and resume from."""
+
+import asyncio
+import re
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator
+
+from roll import Request
+
+from .events import Event, Published
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+
+
+class Feed:
+    """Events of one process, of which the last ones are kept.
+
+    Use it in the thread of the loop.
+
+    Args:
+        size: How many events it keeps at most.
+        bytes: How many bytes they have at most, as they are sent.
+
+    Raises:
+        ValueError: One of these is not a number above 0.
+    """
+
+    def __init__(self, size: int = 1000, bytes: int = 8 * 2**20) -> None:
+        for name, value in (("size", size), ("bytes", bytes)):
+            if type(value) is not int or value < 1:
+                raise ValueError(f"Feed({name}={value!r}): give a number above 0")
+        self._size = size
+        self._bytes = bytes
+        self._epoch = secrets.token_hex(8)  # a restart has another
+        self._events: deque[Published] = deque()
+        self._last = 0  # the number of the last event
+        self._held = 0  # the bytes of all that are kept
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def publish(self, data: str | bytes, event: str | None = None) -> str:
+        """Add an event, for all who follow.
+
+        Args:
+            data: As in `Event`.
+            event: As in `Event`.
+
+        Returns:
+            The id of the event.
+
+        Raises:
+            TypeError: The data is neither text nor bytes.
+            ValueError: As `encode` does; or the event is larger than all that is kept.
+        """
+        if data is None:
+            raise TypeError("publish(None): give text or bytes")
+        published = Published(data, event, self._id(self._last + 1))
+        size = len(published.encoded)
+        if size > self._bytes:
+            raise ValueError(f"an event has {size} bytes: Feed keeps {self._bytes}")
+        self._last += 1
+        self._events.append(published)
+        self._held += size
+        while len(self._events) > self._size or self._held > self._bytes:
+            self._held -= len(self._events.popleft().encoded)
+        waiting, self._waiting = self._waiting, set()
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        return self._id(self._last)
+
+    def subscribe(self, since: str | Request | None = None) -> AsyncIterator[Event]:
+        """Follow the events after *since*, those that are kept and all later ones.
+
+        The position is that of this call, not of the first event that is asked for.
+        When events are missing in between, or *since* is not known, the first event is
+        one of the type `"reset"`, and the later ones follow.
+
+        Args:
+            since: The id of an event, or a request with `Last-Event-ID`; None, or a
+                request without it, for the later ones alone.
+
+        Returns:
+            What gives the events. Its `position` is the id of the one before, None
+            when that is not known. `aclose` ends it.
+        """
+        id: str | None
+        id = since.headers.get("LAST-EVENT-ID") if isinstance(since, Request) else since
+        return Subscription(self, self._last if id is None else self._number(id))
+
+    def _id(self, number: int) -> str:
+        return f"{self._epoch}-{number}"
+
+    def _number(self, id: str) -> int | None:
+        """Give the number of an event; None when it is not one of this feed."""
+        epoch, _, number = id.rpartition("-")
+        if epoch != self._epoch or not _NUMBER.fullmatch(number):
+            return None
+        return int(number) if int(number) <= self._last else None
+
+
+class Subscription:
+    """Follows a feed: a number, whatever the feed keeps.
+
+    Args:
+        feed: The feed.
+        at: The number of the last event that was given; None when it is not known.
+    """
+
+    __slots__ = ("_at", "_closed", "_feed", "_waiter")
+
+    def __init__(self, feed: Feed, at: int | None) -> None:
+        self._feed = feed
+        self._at = at
+        self._closed = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def position(self) -> str | None:
+        """The id of the last event that was given; None when it is not known."""
+        return None if self._at is None else self._feed._id(self._at)
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> Event:
+        feed = self._feed
+        while not self._closed:
+            behind = feed._last + 1 if self._at is None else feed._last - self._at
+            if behind > len(feed._events):
+                self._at = feed._last
+                return Event("", "reset", self.position)
+            if behind:
+                self._at += 1  # type: ignore[operator]  # it is known
+                return feed._events[-behind]
+            await self._wait()
+        raise StopAsyncIteration
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        waiting = self._feed._waiting
+        waiting.add(self._waiter)
+        try:
+            await self._waiter
+        finally:
+            waiting.discard(self._waiter)
+            self._waiter = None
+
+    async def aclose(self) -> None:
+        """End, also for who waits for the next event."""
+        self._closed = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
