@@ -207,7 +207,9 @@ async def wait(condition, longest=LONGEST):
 
 async def ask(port, path):
     reader, writer = await asyncio.open_connection(HOST, port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+    )
     await reader.read()
     writer.close()
 
@@ -273,7 +275,10 @@ def main():
     versions = [f"{name} {version(name)}" for name in names]
     print("Python", ", ".join([platform.python_version(), *versions]))
     titles = ("received", "CPU s", "p50 ms", "p99 ms", "behind s")
-    print(f"\n{'':<10} {'a second':>8} {'seconds':>8} {'sent':>10} {titles[0]:>10}", end="")
+    print(
+        f"\n{'':<10} {'a second':>8} {'seconds':>8} {'sent':>10} {titles[0]:>10}",
+        end="",
+    )
     print("", *(f"{title:>8}" for title in titles[1:]))
     for rate, seconds in RUNS:
         for name in SERVERS:

@@ -172,7 +172,9 @@ async def test_several_workers_need_more_than_memory(caplog):
         await app.open(parent)
         await app.close()
     (message,) = caplog.messages
-    assert message.startswith("2 workers serve this app, and its channels are in memory")
+    assert message.startswith(
+        "2 workers serve this app, and its channels are in memory"
+    )
 
 
 class Stuck(MemoryBackend):
