@@ -331,6 +331,40 @@ async def test_memory_forgets_without_anyone_asking():
     assert not found._hub._backend._aging._due
 
 
+async def test_memory_counts_from_the_last_message():
+    app = Roll()
+    found = channels(app, ttl=0.05)
+    await app.startup()
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 0.1
+    while loop.time() < end:
+        await found["a"].publish("x")
+        await asyncio.sleep(0)
+    log = found._hub._backend._logs["a"]
+    await until(lambda: not log.messages)
+    assert loop.time() >= end + 0.04
+    await app.shutdown()
+
+
+async def test_members_in_memory_leave_at_shutdown():
+    app = Roll()
+    found = channels(app)
+    await app.startup()
+    joined = found["a"].join("ann")
+    await joined.__aenter__()
+    await app.shutdown()
+    await joined.__aexit__(None, None, None)
+    assert found._hub._backend._infos == {}
+
+
+async def test_memory_forgets_no_channel_that_is_followed(found, monkeypatch):
+    monkeypatch.setattr(memory, "MOST", 1)
+    async with found["a"].subscribe() as first, found["b"].subscribe() as second:
+        for name, messages in (("a", first), ("b", second)):
+            await found[name].publish(name)
+            assert (await anext(messages)).data == name
+
+
 async def test_a_websocket_that_leaves_ends_its_subscription(liveclient, app):
     """litestar#2691: within 100 ms, though it is quiet."""
     await liveclient.start()

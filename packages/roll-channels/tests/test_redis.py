@@ -14,6 +14,8 @@ from roll.extensions import channels
 from roll_channels import Options, RedisBackend, Unavailable
 from roll_channels import redis_backend as backends
 from roll_channels import redis_reader as readers
+from roll_channels.messages import Position
+from roll_channels.streams import runs
 from roll_channels.testing import numbers, publish, reset_at, take
 from roll_testing import RedisServer, patience, turns, until
 
@@ -569,6 +571,50 @@ async def test_what_decodes_and_another_protocol_do_not_matter(redis_server, pre
                 assert (await anext(messages)).data == b"\xff"
                 assert await found["a"].members() == {"é": None}
             assert await client.ping()
+
+
+async def test_a_stream_that_is_ahead_of_its_offset_gives_one_reset(
+    redis_server, prefix, client
+):
+    """After an accident in Redis: one reset, and no flood of them."""
+    async with running(redis_server.url, prefix=prefix) as found:
+        second, *_, last = (await publish(found["a"], 0, 5))[1:]
+        await client.hset(f"{{{prefix}}}:m:a", "offset", 2)
+        await client.xtrim(f"{{{prefix}}}:s:a", maxlen=1, approximate=False)
+        async with found["a"].subscribe(second) as messages:
+            assert await anext(messages) == reset_at(last)
+
+
+def test_a_gap_within_a_reply_parts_it():
+    def entry(offset):
+        names = ("epoch", "before", "kind", "event", "data")
+        fields = zip(names, ("e", "0", "s", "", str(offset)), strict=True)
+        return b"%d-0" % offset, [part.encode() for pair in fields for part in pair]
+
+    found = runs(Position("e", 1), [entry(offset) for offset in (2, 3, 6, 7)])
+    assert [(before.offset, numbers(messages)) for before, messages in found] == [
+        (1, [2, 3]),
+        (5, [6, 7]),
+    ]
+
+
+async def test_a_channel_that_is_followed_again_is_not_moved_by_an_older_check():
+    class Nowhere:
+        client = None
+
+    async def check(known):
+        reader.discard("a")
+        reader.add("a", Position("new", 3))
+        return [("a", Position("new", 1)), ("b", Position("new", 1))]
+
+    delivered = []
+    reader = readers.Reader(
+        Nowhere(), "", lambda *arguments: delivered.append(arguments), check
+    )
+    for name in "ab":
+        reader.add(name, Position("old", 9))
+    await reader._look()
+    assert delivered == [("b", Position("new", 1), [])]
 
 
 def test_what_is_no_address_is_refused():

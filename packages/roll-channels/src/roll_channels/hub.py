@@ -83,9 +83,9 @@ class Hub:
             app = app.parent
         if app.workers > 1 and isinstance(self._backend, MemoryBackend):
             logger.warning(
-                "%d workers serve this app, and its channels are in memory: subscribers "
-                "get only what their own worker publishes. Share them by Redis: "
-                "channels(app, 'redis://localhost')",
+                "%d workers serve this app, and its channels are in memory: "
+                "subscribers get only what their own worker publishes. Share them by "
+                "Redis: channels(app, 'redis://localhost')",
                 app.workers,
             )
 

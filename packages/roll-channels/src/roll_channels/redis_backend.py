@@ -194,9 +194,8 @@ class RedisBackend(Backend):
         found = await self._link.confirm(
             f"members of {name!r}", lambda: self._call(MEMBERS, keys, ())
         )
-        if not isinstance(found, dict):  # as in RESP3
-            found = dict(zip(found[::2], found[1::2], strict=True))
-        return {json.loads(member): info.decode() for member, info in found.items()}
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {json.loads(member): info.decode() for member, info in pairs}
 
 
 def _milliseconds(seconds: float) -> int:
