@@ -7,7 +7,7 @@ import time
 import pytest
 from roll import Roll
 from roll.extensions import channels
-from roll_channels import MemoryBackend, Options, memory
+from roll_channels import MemoryBackend, Message, Options, Position, memory
 from roll_channels import hub as hubs
 from roll_testing import patience, turns, until
 from websockets.asyncio.client import connect
@@ -223,13 +223,32 @@ async def test_who_leaves_while_a_channel_opens_leaves_nothing():
     await app.startup()
     waiting = asyncio.create_task(anext(found["a"].subscribe()))
     await turns()
-    (log,) = found._hub._logs.values()
+    (opening,) = (log.opening for log in found._hub._logs.values())
     waiting.cancel()
-    await asyncio.wait([waiting])
+    await asyncio.wait([waiting, opening])
     assert found._hub._logs == {}
+    subscription = found["a"].subscribe()
+    waiting = asyncio.create_task(anext(subscription, None))
     await turns()
-    assert log.opening.cancelled()
+    await subscription.aclose()
+    assert await waiting is None
     await app.shutdown()
+
+
+async def test_who_waits_for_a_subscription_that_is_closed_gets_the_end(found):
+    subscription = found["a"].subscribe()
+    waiting = asyncio.create_task(anext(subscription, None))
+    await turns()
+    await subscription.aclose()
+    await subscription.aclose()
+    assert await waiting is None
+    assert subscription.take() is None
+
+
+async def test_what_comes_late_for_a_channel_is_dropped(found):
+    assert found.connected
+    found._hub._deliver("a", Position("e", 0), [Message("e-1", "x")])
+    assert found._hub._logs == {}
 
 
 async def test_what_ends_a_backend_is_raised_to_subscribers():

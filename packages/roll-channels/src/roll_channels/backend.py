@@ -113,4 +113,4 @@ class Backend(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """End what `open` began; own members leave."""
+        """End what `open` began, also when that failed; own members leave."""

@@ -123,6 +123,8 @@ class Hub:
             self._aging.drop(log)
             if log.opening is not None:
                 log.opening.cancel()
+                log.opening = None
+                log.wake()
             self._backend.unfollow(name)
 
     async def opened(self, log: Log) -> None:

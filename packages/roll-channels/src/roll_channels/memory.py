@@ -23,8 +23,8 @@ class MemoryBackend(Backend):
         options: How much is kept, and for how long.
     """
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self, options: Options | None = None) -> None:
+        self._options = options = options or Options()
         self._logs: dict[str, Log] = {}  # the least recently used one is the first
         self._followed: set[str] = set()
         self._keys: dict[str, str] = {}

@@ -68,7 +68,6 @@ class RedisBackend(Backend):
             async with asyncio.timeout(self._link.timeout):
                 await self._link.online.wait()
         except TimeoutError:
-            await self.close()
             raise Unavailable(
                 f"channels: Redis at {self._link.address} cannot be reached within "
                 f"{self._link.timeout:g} s: {self._link.error}"

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roll.logs import logger
@@ -164,8 +165,9 @@ class Link:
     async def lost(self, error: Exception) -> None:
         """Log that there is no connection any more."""
         self.error = error
-        # Others that are idle may hang, as this one may have.
-        await self.client.connection_pool.disconnect(inuse_connections=False)
+        with suppress(Exception):
+            # Others that are idle may hang, as this one may have.
+            await self.client.connection_pool.disconnect(inuse_connections=False)
         if self.online.is_set():
             self.online.clear()
             self._lost_at = asyncio.get_running_loop().time()
