@@ -294,6 +294,7 @@ async def test_a_start_without_redis_fails_in_time(tmp_path):
         await app.startup()
     assert f"unix://{tmp_path}/none.sock cannot be reached" in str(error.value)
     assert "secret" not in str(error.value)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.parametrize(

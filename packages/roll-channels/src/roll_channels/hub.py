@@ -62,20 +62,19 @@ class Hub:
     async def open(self) -> None:
         """Connect, and disconnect at the end."""
         self._warn_of_workers()
-        await self._backend.open(self._deliver)
-        self._is_open, self.is_closing = True, False
         self._turns = asyncio.Semaphore(UNDER_WAY)
         watching = asyncio.create_task(self._watch(self.app.closing))
+        self.app.exit_stack.push_async_callback(self._close, watching)
+        await self._backend.open(self._deliver)
+        self._is_open, self.is_closing = True, False
 
-        async def close() -> None:
-            watching.cancel()
-            await asyncio.wait([watching])
-            self._end()
-            self._is_open = False
-            self._aging.close()
-            await self._backend.close()
-
-        self.app.exit_stack.push_async_callback(close)
+    async def _close(self, watching: asyncio.Task[None]) -> None:
+        watching.cancel()
+        await asyncio.wait([watching])
+        self._end()
+        self._is_open = False
+        self._aging.close()
+        await self._backend.close()
 
     def _warn_of_workers(self) -> None:
         app = self.app
