@@ -18,6 +18,7 @@ class Log:
 
     __slots__ = (
         "base",
+        "end",
         "epoch",
         "error",
         "former",
@@ -29,8 +30,10 @@ class Log:
     )
 
     def __init__(self, position: Position) -> None:
-        self.epoch, self.base = position
-        """The epoch, and the offset before the first message that is kept."""
+        self.epoch, self.end = position
+        """The epoch, and the offset of the last message."""
+        self.base = self.end
+        """The offset before the first message that is kept."""
         self.messages: list[Message] = []
         self.size = 0
         self.former = ""
@@ -45,19 +48,21 @@ class Log:
     @property
     def position(self) -> Position:
         """That of the last message."""
-        return Position(self.epoch, self.base + len(self.messages))
+        return Position(self.epoch, self.end)
 
     def restart(self, position: Position) -> None:
         """Go on elsewhere, without what was kept."""
         if position.epoch != self.epoch:
             self.former = self.epoch
-        self.epoch, self.base = position
+        self.epoch, self.end = position
+        self.base = self.end
         self.messages, self.size = [], 0
 
     def extend(self, messages: list[Message], options: Options) -> None:
         """Add messages, and forget the oldest ones."""
         kept = self.messages
         kept += messages
+        self.end += len(messages)
         self.size += sum(map(size_of, messages))
         count = len(kept) - options.history
         count = count if count > SLACK else 0

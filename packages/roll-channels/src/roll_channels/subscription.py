@@ -98,13 +98,19 @@ class Subscription(AsyncIterator[Message]):
         return self
 
     async def __anext__(self) -> Message:
+        # Most of what a delivery costs is here.
         while not (self._closed or self._hub.is_closing):
-            if (log := self._log) is None:
+            log = self._log
+            if log is None:
                 await self._enter()
             elif (message := self._take(log)) is not None:
                 return message
-            else:
+            elif self._epoch == log.epoch and self._offset == log.end:
                 await self._wait(log)
+            else:
+                end = log.position
+                if not await self._read() and log.position == end:
+                    await self._wait(log)
         self._close()
         raise StopAsyncIteration
 
@@ -116,10 +122,12 @@ class Subscription(AsyncIterator[Message]):
         if self._pages:
             message = self._pages.pop()
         elif self._epoch == log.epoch:
-            index = self._offset - log.base
-            if not 0 <= index < len(log.messages):
+            if not log.base <= self._offset < log.end:
                 return None
-            message = log.messages[index]
+            message = log.messages[self._offset - log.base]
+            self._offset += 1
+            self._since = None
+            return message
         elif self._epoch == log.former:
             message = Message(str(log.position), None, RESET)
         else:
@@ -129,18 +137,13 @@ class Subscription(AsyncIterator[Message]):
         return message
 
     async def _wait(self, log: Log) -> None:
-        """Wait until there may be a message."""
-        position = log.position
-        here = self._epoch == log.epoch and log.base <= self._offset <= position.offset
-        if not here and (await self._read() or log.position != position):
-            return
         self._since = None
         self._waiter = log.waiter()
         try:
             await self._waiter
-        finally:
+        except BaseException:
             log.waiters.discard(self._waiter)
-            self._waiter = None
+            raise
 
     async def _read(self) -> bool:
         """Read what the log here has no more, or not yet, from the back-end."""
