@@ -305,19 +305,23 @@ def test_workers_start_at_the_same_time_and_serve(environment, database, command
 @contextlib.contextmanager
 def serving(command):
     """Run a module of Python, and give the URL that it prints; it has to end well."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-u", "-W", "error", "-m", *command.split()],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    try:
-        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
-        yield next(filter(None, found))[0]
-        process.terminate()
-        rest, _ = process.communicate(timeout=patience(60))
-    finally:
-        process.kill()
+    ) as process:
+        try:
+            said = ""
+            while not (url := re.search(r"http://127\.0\.0\.1:\d+", said)):
+                line = process.stdout.readline()
+                assert line, said  # else it has ended
+                said += line
+            yield url[0]
+            process.terminate()
+            rest, _ = process.communicate(timeout=patience(60))
+        finally:
+            process.kill()
     assert (process.returncode, "Traceback" in rest) == (0, False), rest
 
 

@@ -17,7 +17,7 @@ from roll_classic import multipart as on_multifruits
 from roll_classic import routes as on_autoroutes
 from roll_testing import patience
 
-EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("ROLL_TEST_EXAMPLES", "400"))
 
 
 class Spy:

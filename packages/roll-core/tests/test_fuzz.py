@@ -16,7 +16,7 @@ from roll import Limits, Roll
 from roll.http11 import outbox
 from roll_testing import Transport, patience
 
-EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "150"))  # 5000 and more for a night
+EXAMPLES = int(os.environ.get("ROLL_TEST_EXAMPLES", "150"))  # 5000 and more for a night
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -469,7 +469,7 @@ def build(segments):
 
 patterns = st.lists(st.sampled_from(sorted(SEGMENTS)), min_size=1, max_size=4)
 paths = st.lists(st.sampled_from(TEXTS), min_size=1, max_size=5)
-EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "400"))  # 5000 and more for a night
+EXAMPLES = int(os.environ.get("ROLL_TEST_EXAMPLES", "400"))  # 5000 and more for a night
 
 
 def find(known, path):

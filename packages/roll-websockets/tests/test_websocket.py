@@ -904,7 +904,7 @@ async def test_who_gave_way_waits_for_the_view_when_the_queue_is_full(
     peer.text("1", "2", "3", "4", "5")
     await peer.settle()
     (ws,) = app.connections
-    assert ws._messages == ["1", "2"]
+    assert [*ws._messages] == ["1", "2"]
     peer.send(CLOSE, NORMAL)
     gate.set()
     await app.ended()
@@ -1213,3 +1213,71 @@ async def test_a_client_that_reads_nothing_is_cut_after_write_timeout(app, join)
 def test_a_limit_that_is_none_is_an_error(attributes, match):
     with pytest.raises(ValueError, match=match):
         type("Wrong", (roll_websockets.WSProtocol,), attributes)
+
+
+# What goes in one write
+
+
+class Counting(Transport):
+    """Notes each write, and tells that it has ended once it has."""
+
+    def __init__(self, protocol):
+        super().__init__(protocol)
+        self.writes = []
+
+    def write(self, data):
+        self.writes.append(bytes(data))
+        super().write(data)
+
+
+async def test_the_answers_to_what_came_together_go_in_one_write(join, echo):
+    peer = await join(transport=Counting)
+    peer.transport.writes.clear()
+    peer.text("a", "b", "c")
+    await peer.received(3)
+    assert peer.transport.writes == [b"\x81\x01a\x81\x01b\x81\x01c"]
+    peer.text("d")
+    await peer.received(4)
+    assert peer.transport.writes[1:] == [b"\x81\x01d"]
+    await peer.leave()
+
+
+async def test_what_goes_together_stays_in_order_with_pongs_large_messages_and_the_end(
+    app, join
+):
+    @app.ws()
+    async def view(request, ws):
+        async for message in ws:
+            await ws.send(message)
+            if message == "b":
+                await ws.send(b"x" * 5000)
+                await ws.ping("p")
+            if message == "c":
+                await ws.close(4000)
+
+    peer = await join(transport=Counting)
+    peer.transport.writes.clear()
+    peer.text("a", "b", "c", "d")
+    await until(lambda: peer.frames[-1:] == [(CLOSE, b"\x0f\xa0")])
+    assert [first for first, _ in peer.frames] == [TEXT, TEXT, 0x82, 0x89, TEXT, CLOSE]
+    assert len(peer.transport.writes) < len(peer.frames)
+    await peer.leave()
+
+
+async def test_what_was_to_go_together_is_dropped_when_the_client_has_left(app, join):
+    done = asyncio.Event()
+
+    @app.ws()
+    async def view(request, ws):
+        await ws.recv()
+        await ws.send("held")
+        peer.transport.abort()
+        done.set()
+
+    peer = await join(transport=Counting)
+    peer.transport.writes.clear()
+    peer.text("a", "b")
+    await done.wait()
+    await peer.transport.wait_closed()
+    await app.ended()
+    assert peer.transport.writes == []

@@ -10,11 +10,11 @@ from roll import Roll
 from roll.plugins import protocol_class
 from roll_testing import patience
 
-WSTEST = os.environ.get("ROLL_WSTEST") or shutil.which("wstest")
+WSTEST = os.environ.get("ROLL_TEST_WSTEST") or shutil.which("wstest")
 
 # All of the cases of compression take minutes: `nox -s nightly` runs them.
 CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.1.1", "9.2.1", "10.*"]
-CASES += ["12.*", "13.*", "9.*"] if "ROLL_EXAMPLES" in os.environ else ["12.1.1"]
+CASES += ["12.*", "13.*", "9.*"] if "ROLL_TEST_EXAMPLES" in os.environ else ["12.1.1"]
 
 PASSED = {"OK", "NON-STRICT", "INFORMATIONAL"}
 """What is no failure; NON-STRICT is right, but could be told earlier."""
@@ -54,7 +54,7 @@ def app(request):
     WSTEST is None,
     reason="no wstest: make an environment of Python 2.7 (with virtualenv before "
     "20.22), pip install autobahntestsuite==25.10.1 there, and name its bin/wstest "
-    "in ROLL_WSTEST",
+    "in ROLL_TEST_WSTEST",
 )
 async def test_no_case_of_autobahn_fails(liveclient, tmp_path):
     await liveclient.start()

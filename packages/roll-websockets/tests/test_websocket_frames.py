@@ -12,7 +12,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 MAX_SIZE = 300
-EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("ROLL_TEST_EXAMPLES", "300"))
 
 
 def open_protocol():
@@ -22,11 +22,12 @@ def open_protocol():
 class Reader(FrameReader):
     """Notes what it reads; pauses after some messages when it is told to."""
 
-    def __init__(self, queue=None, plain=True):
+    READ_LIMIT = 2**30
+
+    def __init__(self, queue=2**30, plain=True):
         super().__init__(open_protocol())
         self._plain = plain  # otherwise the parser reads every frame
-        self.queue = queue
-        self.left = queue
+        self.MAX_QUEUE = queue
         self.messages, self.pongs, self.sent = [], [], []
         self.closed_within_message = False
 
@@ -35,11 +36,11 @@ class Reader(FrameReader):
             self.closed_within_message = True
         return super()._read_frame(data, start, end)
 
-    def _deliver(self, message):
-        self.messages.append(message)
-        if self.queue:
-            self.left -= 1
-            self._paused = not self.left
+    def _wake_reader(self):
+        assert self._messages
+
+    def _pause(self):
+        self._paused = True
 
     def _take_pong(self, data):
         self.pongs.append(data)
@@ -59,9 +60,16 @@ class Reader(FrameReader):
         for piece in pieces:
             self._read(piece)
         while self._paused:
-            self._paused, self.left = False, self.queue
+            self.take()
+            self._paused = False
             self._read(b"")
+        self.take()
         return self
+
+    def take(self):
+        self.messages += self._messages
+        self._messages.clear()
+        self._size = 0
 
     def outcome(self):
         protocol = self._protocol

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -34,10 +34,9 @@ class Ending:
 
     def arm(self, seconds: float) -> None:
         """End the process after some *seconds*; the earliest of all calls counts."""
-        thread = _daemon(self._watch, min(seconds, LONGEST))
-        # To start it takes locks, and the main thread may hold one of them when a
-        # handler of a signal calls this: another thread waits for them.
-        _thread.start_new_thread(thread.start, ())
+        # To start a `threading.Thread` takes locks, and the main thread may hold one of
+        # them when a handler of a signal calls this.
+        _thread.start_new_thread(self._watch, (min(seconds, LONGEST),))
 
     def disarm(self) -> None:
         """Let the process go on."""
@@ -59,7 +58,12 @@ def leave_threads(status: int, seconds: float = GRACE) -> None:
         status: What the process exits with, if it has to be ended.
         seconds: For them to end, from when the main thread has ended.
     """
-    _daemon(_leave_threads, status, min(seconds, LONGEST)).start()
+    threading.Thread(
+        target=_leave_threads,
+        args=(status, min(seconds, LONGEST)),
+        name="roll.ending",
+        daemon=True,
+    ).start()
 
 
 def _leave_threads(status: int, seconds: float) -> None:
@@ -88,17 +92,11 @@ def leave(
     flushed = threading.Event()
     # A thread that hangs may hold the lock of a handler, or nobody reads a pipe.
     try:
-        _daemon(_flush, last_words + line, flushed).start()
+        _thread.start_new_thread(_flush, (last_words + line, flushed))
     except RuntimeError:  # Python 3.12 starts none once the main thread has ended
         _flush(last_words + line, flushed)
     flushed.wait(GRACE)
     os._exit(status)
-
-
-def _daemon(function: Callable[..., object], *arguments: object) -> threading.Thread:
-    return threading.Thread(
-        target=function, args=arguments, name="roll.ending", daemon=True
-    )
 
 
 def _flush(text: str, flushed: threading.Event) -> None:

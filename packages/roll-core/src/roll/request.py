@@ -343,7 +343,10 @@ class Request(IdentityDict):
     def headers(self) -> Headers:
         """The header fields: names in upper case, found in any case."""
         if self._headers is None:
-            self._headers = Headers.decode(self.fields)
+            fields = self._fields
+            if fields is None:  # nor are they kept: one of the two is enough
+                fields = read_fields(self.message.raw)
+            self._headers = Headers.decode(fields)
         return self._headers
 
     @property

@@ -80,7 +80,7 @@ def _run(settings: Settings) -> int:
         return Exit.STOPPED
     if settings.workers > 1:
         with listening(settings, passed) as found:
-            patience = settings.limits.get("shutdown", Limits().shutdown) + 2 * GRACE
+            patience = settings.limits.get("shutdown", Limits().shutdown)
             workers = Workers(settings.workers, found, environment, patience)
             tls = certificate is not None
             return asyncio.run(supervise(workers, found, tls, notifier))

@@ -17,7 +17,7 @@ from roll import Limits
 
 from .env_file import EnvFile
 from .exits import Exit, StartError
-from .options import LIMITS, OPTIONS, PREFIX, key, variable
+from .options import LIMITS, OPTIONS, PREFIX, TESTS, key, variable
 
 TABLE = "[tool.roll]"
 PROJECT = Path("pyproject.toml")
@@ -84,7 +84,11 @@ class Command(click.Command):
         Raises:
             StartError: A variable is unknown or empty.
         """
-        given = [name for name in os.environ if name.startswith(f"{PREFIX}_")]
+        given = [
+            name
+            for name in os.environ
+            if name.startswith(f"{PREFIX}_") and not name.startswith(TESTS)
+        ]
         _refuse_unknown("the variable ", given, variable)
         for name in given:
             if not os.environ[name]:

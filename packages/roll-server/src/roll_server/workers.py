@@ -23,6 +23,10 @@ STEADY = 60.0
 PATIENCE = 60.0
 """Seconds for a successor to answer, or three times what the slowest start took."""
 
+SLACK = 5.0
+"""Seconds that a worker has beside its own limit, so that it names the threads that it
+leaves before it is killed, also on a machine that is busy."""
+
 
 class Workers:
     """Keeps a number of workers running.
@@ -47,7 +51,7 @@ class Workers:
         self._seats: dict[int, Child] = {}
         """The workers that serve; others are about to begin, or to end."""
         self._all: set[Child] = set()
-        self._seconds = patience
+        self._seconds = patience + SLACK
         """What an end may take."""
         self._slowest = 0.0
         """What a start took."""
@@ -89,7 +93,7 @@ class Workers:
             child.kill()
             outcome = Failed(await child.ended(), "")
         if isinstance(outcome, Ready):
-            self._seconds = max(self._seconds, outcome.seconds)
+            self._seconds = max(self._seconds, outcome.seconds + SLACK)
             self._slowest = max(self._slowest, child.age)
             return child
         self._all.discard(child)

@@ -14,6 +14,9 @@ from .frames import TURN, FrameReader
 KEEP_ALIVE = b"keep-alive"
 """What our own pings carry."""
 
+TOGETHER = 4096
+"""Bytes of a frame above which it is written at once, with what is to go before it."""
+
 _SIZES = ("MAX_SIZE", "MAX_QUEUE", "READ_LIMIT", "WRITE_LIMIT")
 _TIMES = ("OPEN_TIMEOUT", "TIMEOUT", "PING_INTERVAL", "PING_TIMEOUT")
 
@@ -65,16 +68,15 @@ class Connection(FrameReader, asyncio.Protocol):
         "_left_at",
         "_loop",
         "_mark",
-        "_messages",
         "_pinged",
         "_pings",
-        "_size",
         "_streaming",
         "_task",
         "_timer",
         "_transport",
         "_turn",
         "_unsent",
+        "_unwritten",
         "_waiter",
         "_writable",
         "request",
@@ -106,8 +108,6 @@ class Connection(FrameReader, asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, None)  # until it is handed over
         self._task: asyncio.Task[Any] | None = None  # while it runs the view
-        self._messages: list[str | bytes] = []
-        self._size = 0  # of all of them
         self._waiter: asyncio.Future[None] | None = None  # who waits for one
         self._ended: asyncio.Future[None] | None = None  # and who for the end
         self._writable: asyncio.Future[None] | None = None
@@ -118,6 +118,7 @@ class Connection(FrameReader, asyncio.Protocol):
         self._pinged = False
         self._left_at: float | None = None  # its end was seen before it was read
         self._mark = self._loop.time()
+        self._unwritten: list[bytes] = []  # what goes together, in this round
         self._unsent = 0  # when it was looked at last
         self._turn = TURN  # what may be written before others have theirs
 
@@ -144,6 +145,7 @@ class Connection(FrameReader, asyncio.Protocol):
         protocol.receive_eof()
         protocol.data_to_send()  # nobody will get it
         self._open = self._plain = False
+        self._unwritten.clear()
         self._transport = None  # type: ignore[assignment]  # nothing is written now
         if self._timer is not None:
             self._timer.cancel()
@@ -172,12 +174,10 @@ class Connection(FrameReader, asyncio.Protocol):
 
     # What the frames do with it
 
-    def _deliver(self, message: str | bytes) -> None:
-        self._messages.append(message)
-        self._size += len(message)
-        if len(self._messages) >= self.MAX_QUEUE or self._size > self.READ_LIMIT:
-            self._pause()
-        _wake(self._waiter)
+    def _wake_reader(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _pause(self) -> None:
         self._paused = True
@@ -228,8 +228,33 @@ class Connection(FrameReader, asyncio.Protocol):
                 self._loop.call_soon(self._read_on)
 
     def _put(self, data: bytes) -> None:
-        """Write, or end our side when there is nothing to write."""
+        """Write, or end our side when there is nothing to write.
+
+        While the view has messages to read, it is likely to send more: what it sends
+        goes in one write, in this round of the loop.
+        """
         self._turn -= 1
+        unwritten = self._unwritten
+        if not unwritten:
+            if not self._messages:
+                self._write_now(data)
+                return
+            self._loop.call_soon(self._write_all)
+        unwritten.append(data)
+        if not 0 < len(data) <= TOGETHER:
+            self._write_all()
+
+    def _write_all(self) -> None:
+        """Write what is to go together."""
+        if self._unwritten:
+            pieces, self._unwritten = self._unwritten, []
+            ends = not pieces[-1]
+            if data := b"".join(pieces):
+                self._write_now(data)
+            if ends:
+                self._write_now(b"")
+
+    def _write_now(self, data: bytes) -> None:
         transport = self._transport
         if transport.is_closing():
             # The client has left, and we are about to be told. The transport would log

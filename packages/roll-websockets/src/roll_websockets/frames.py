@@ -3,7 +3,8 @@
 import struct
 import sys
 from abc import ABC, abstractmethod
-from typing import Any
+from collections import deque
+from typing import Any, ClassVar
 
 from websockets.frames import (  # type: ignore[attr-defined]  # of apply_mask
     CloseCode,
@@ -63,7 +64,7 @@ def serialize(first: int, data: bytes) -> bytes:
 
 
 class FrameReader(ABC):
-    """Cuts what comes into frames, and gives the messages in them.
+    """Cuts what comes into frames, and keeps the messages in them for the view.
 
     A message in one frame is read here, when no extension has a say, which is quicker
     than websockets' parser (benchmarks/NOTES.md). Every other frame goes through that
@@ -73,14 +74,20 @@ class FrameReader(ABC):
         protocol: The state of a connection that is open.
     """
 
+    MAX_QUEUE: ClassVar[int]
+    READ_LIMIT: ClassVar[int]
+
     __slots__ = (
         "_held",
+        "_longest",
+        "_messages",
         "_open",
         "_owed",
         "_paused",
         "_pieces",
         "_plain",
         "_protocol",
+        "_size",
         "_skips",
         "_starts",
         "_text",
@@ -91,18 +98,26 @@ class FrameReader(ABC):
         self._open = True  # no Close was sent or received, and the client is there
         self._plain = not protocol.extensions  # and no extension
         self._starts = STARTS if self._plain else DEFLATED_STARTS
+        self._longest = min(125, protocol.max_message_size or 0)  # that is short
         self._held: bytearray | None = None  # what came, and is not read yet
         self._owed = 0  # bytes that are still to come of a frame that has begun
         self._skips = False  # whether nobody wants them
         self._paused = False
+        self._messages: deque[str | bytes] = deque()
+        self._size = 0  # of all of them
         self._pieces = bytearray()  # of a message that is not complete
         self._text = False  # whether it is text
 
     # What a connection does with it
 
     @abstractmethod
-    def _deliver(self, message: str | bytes) -> None:
-        """Keep a message for the view."""
+    def _wake_reader(self) -> None:
+        """Let the view take the messages that are kept."""
+        ...
+
+    @abstractmethod
+    def _pause(self) -> None:
+        """Pause reading: the view has enough to do."""
         ...
 
     @abstractmethod
@@ -142,6 +157,8 @@ class FrameReader(ABC):
             taken = self._read_frames(data)
             if taken < len(data):
                 self._held = bytearray(memoryview(data)[taken:])
+        if self._messages:
+            self._wake_reader()
 
     def _read_frames(self, data: bytes | bytearray) -> int:
         """Read frames until none is complete, or reading pauses; count their bytes."""
@@ -153,13 +170,68 @@ class FrameReader(ABC):
                 self._feed(data[:position])
         turn = TURN
         while position < end and not self._paused:
-            start, position = position, self._read_frame(data, position, end)
+            start = position
+            if self._plain:
+                turn += len(self._messages)
+                position = self._read_short(data, start, end, turn)
+                if position == end:
+                    break
+                turn -= len(self._messages)
             if position == start:
-                break
-            turn -= 1
+                position = self._read_frame(data, start, end)
+                if position == start:
+                    break
+                turn -= 1
             if turn == 0:
                 self._give_way()
                 break
+        return position
+
+    def _read_short(
+        self, data: bytes | bytearray, position: int, end: int, most: int
+    ) -> int:
+        """Read short messages, each in one frame; give where the next frame begins.
+
+        They are read in one loop, as a call for each takes longer than the rest. What
+        is not such a message, or not right, is left to `_read_frame`.
+
+        Args:
+            data: What came.
+            position: Where a frame begins in it.
+            end: Where it ends.
+            most: How many messages are kept then.
+        """
+        if self._protocol.current_size is not None:  # a message in fragments goes on
+            return position
+        longest = self._longest
+        messages = self._messages
+        size = self._size
+        most = self.MAX_QUEUE if most > self.MAX_QUEUE else most
+        while len(messages) < most:
+            body = position + 6
+            if body > end:
+                break
+            first = data[position]
+            stop = body + data[position + 1] - MASKED
+            if not body <= stop <= body + longest or stop > end:
+                break
+            payload = apply_mask(data[body:stop], data[position + 2 : body])
+            message: str | bytes = payload
+            if first == TEXT:
+                try:
+                    message = str(payload, "utf-8")
+                except UnicodeDecodeError:
+                    break
+            elif first != BINARY:
+                break
+            messages.append(message)
+            size += len(message)
+            position = stop
+            if size > self.READ_LIMIT:
+                break
+        self._size = size
+        if len(messages) >= self.MAX_QUEUE or size > self.READ_LIMIT:
+            self._pause()
         return position
 
     def _read_frame(self, data: bytes | bytearray, start: int, end: int) -> int:
@@ -236,16 +308,21 @@ class FrameReader(ABC):
     def _take(self, text: bool, data: bytes | bytearray) -> None:
         if not self._open:  # a message that a Close has overtaken
             return
-        if not text:
-            self._deliver(bytes(data))
-            return
-        try:
-            message = str(data, "utf-8")
-        except UnicodeDecodeError as error:  # section 8.1
-            reason = f"{error.reason} at position {error.start}"
-            self._fail(CloseCode.INVALID_DATA, reason, error)
+        message: str | bytes
+        if text:
+            try:
+                message = str(data, "utf-8")
+            except UnicodeDecodeError as error:  # section 8.1
+                reason = f"{error.reason} at position {error.start}"
+                self._fail(CloseCode.INVALID_DATA, reason, error)
+                return
         else:
-            self._deliver(message)
+            message = bytes(data)
+        messages = self._messages
+        messages.append(message)
+        self._size += len(message)
+        if len(messages) >= self.MAX_QUEUE or self._size > self.READ_LIMIT:
+            self._pause()
 
     def _fail(self, code: int, reason: str, error: Exception) -> None:
         """Fail the connection (section 7.1.7)."""

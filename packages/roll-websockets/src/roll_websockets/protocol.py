@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Self, cast
 
@@ -32,6 +32,8 @@ REASONS = {
 Message = str | bytes | bytearray | memoryview
 """What can be sent."""
 
+_BYTES = (bytes, bytearray, memoryview)
+
 
 def encode(message: Message) -> tuple[bool, bytes]:
     """Tell whether a message is text, and give its payload.
@@ -41,7 +43,7 @@ def encode(message: Message) -> tuple[bool, bytes]:
     """
     if isinstance(message, str):
         return True, message.encode()
-    if isinstance(message, Message):
+    if isinstance(message, _BYTES):
         return False, bytes(message)
     raise TypeError(
         f"{type(message).__name__} is no message: give str, bytes, or to send() an "
@@ -106,7 +108,7 @@ class WSProtocol(Connection):
         """What the client said to it; None before the end."""
         return self._protocol.close_reason
 
-    async def recv(self) -> str | bytes:
+    def recv(self) -> Coroutine[Any, Any, str | bytes]:
         """Wait for the next message.
 
         Nothing is lost when this is cancelled, as by `asyncio.wait_for`.
@@ -115,33 +117,35 @@ class WSProtocol(Connection):
             ConnectionClosed: The connection has ended, and all messages are taken.
             ConcurrencyError: Another task waits for a message.
         """
+        return self._receive(iterates=False)
+
+    def __aiter__(self) -> Self:
+        """Give the messages, until the connection ends, however it does."""
+        return self
+
+    def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
+        """Wait for the next message."""
+        return self._receive(iterates=True)
+
+    async def _receive(self, iterates: bool) -> str | bytes:
         if self._waiter is not None:
             raise ConcurrencyError("another task waits in recv(): read in one task")
         messages = self._messages
         while not messages:
             if self._protocol.state is State.CLOSED:
+                if iterates:
+                    raise StopAsyncIteration
                 raise self._protocol.close_exc
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        message = messages.pop(0)
+        message = messages.popleft()
         self._size -= len(message)
         if self._paused and not messages:
             self._loop.call_soon(self._read_on)  # after what others have to do
         return message
-
-    def __aiter__(self) -> Self:
-        """Give the messages, until the connection ends, however it does."""
-        return self
-
-    async def __anext__(self) -> str | bytes:
-        """Wait for the next message."""
-        try:
-            return await self.recv()
-        except ConnectionClosed:
-            raise StopAsyncIteration from None
 
     async def send(self, message: Message | AsyncIterable[Message]) -> None:
         """Send a message, and wait while the client is behind with reading.
@@ -156,14 +160,20 @@ class WSProtocol(Connection):
             ConnectionClosed: The connection has ended.
             TypeError: The message is none of these.
         """
-        if not isinstance(message, Message):
+        if isinstance(message, str):
+            text, data = True, message.encode()
+        elif isinstance(message, _BYTES):
+            text, data = False, bytes(message)
+        else:
             return await self._send_fragments(message)
-        text, data = encode(message)
         while self._streaming is not None:
             await asyncio.shield(self._streaming)
         if not self._open:
             raise await self._closed()
-        self._write(text, data)
+        if self._plain:  # without a call more for each
+            self._put(serialize(TEXT if text else BINARY, data))
+        else:
+            self._write_extended(text, data)
         if self._writable is not None or self._turn <= 0:
             await self._drain()
 
@@ -249,14 +259,11 @@ class WSProtocol(Connection):
 
     # Sending
 
-    def _write(self, text: bool, data: bytes) -> None:
-        """Write a whole message."""
-        if self._plain:
-            self._put(serialize(TEXT if text else BINARY, data))
-        else:
-            send = self._protocol.send_text if text else self._protocol.send_binary
-            send(data)
-            self._flush()
+    def _write_extended(self, text: bool, data: bytes) -> None:
+        """Write a whole message as the extensions of the connection have it."""
+        send = self._protocol.send_text if text else self._protocol.send_binary
+        send(data)
+        self._flush()
 
     def offer(self, text: bool, data: bytes, frame: bytes) -> bool:
         """Write a message if that can be done now; a closed connection drops it.
@@ -276,7 +283,7 @@ class WSProtocol(Connection):
         if self._plain:
             self._put(frame)
         else:
-            self._write(text, data)
+            self._write_extended(text, data)
         return True
 
     async def ready(self) -> None:

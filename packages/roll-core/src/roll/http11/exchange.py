@@ -50,9 +50,6 @@ nor its client lets it wait."""
 PIECE = 4096
 """Bytes that a piece counts for beside its own, as it takes time, however small."""
 
-_PLAIN = (bytes, str)
-"""Types of most bodies: there is nothing to close."""
-
 
 def start(connection: HttpConnection) -> None:
     """Serve the message in a task of its own."""
@@ -169,11 +166,12 @@ def _write_usual(
         Whether it was; `write` does what is not usual.
     """
     head, content = request.message, request.content
+    kind = type(response.body)
     if (
         (content is not None and not content.complete)
         or head.upgrade
         or connection.remaining <= 0
-        or type(response.body) not in _PLAIN
+        or not (kind is str or kind is bytes)  # there is nothing to close
     ):
         return False
     try:

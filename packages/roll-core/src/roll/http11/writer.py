@@ -216,6 +216,8 @@ _SERVERS = frozenset({"date", "server"})
 
 _OK = HTTPStatus.OK
 
+_JSON_LINE = content_type(JSON_TYPE)
+
 _BARE = frozenset({"HEAD", "CONNECT"})
 """Methods whose answers may have no body."""
 
@@ -294,7 +296,7 @@ def frame(
         if headers:
             lines = content_type(headers["Content-Type"])
         elif headers is None and response._is_json:
-            lines = content_type(JSON_TYPE)
+            lines = _JSON_LINE
         else:
             lines = _type_of_untyped(response, bool(extra)) if body else b""
         parts = (start, set_cookies, lines, len(body), extra, body)
