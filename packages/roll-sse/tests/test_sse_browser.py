@@ -3,11 +3,12 @@
 import json
 import shutil
 import urllib.request
+from http import HTTPStatus
 
 import pytest
 from roll import Roll
 from roll.extensions import sse
-from roll_sse import Event, Feed, encode
+from roll_sse import Event, Feed, encode, last_event_id
 from roll_testing import patience
 
 from .oracle import Oracle
@@ -73,6 +74,16 @@ def app():
 
         stream(request, response, events(), retry=None)
 
+    @app.route("/once")
+    async def once(request, response):
+        async def events():
+            yield Event("once", id="1")
+
+        if last_event_id(request):
+            response.status = HTTPStatus.NO_CONTENT
+        else:
+            stream(request, response, events())
+
     @app.route("/publish", methods=["POST"])
     async def publish(request, response):
         app["feed"].publish(request.body.decode())
@@ -127,6 +138,14 @@ def test_a_client_that_has_got_nothing_yet_resumes(browser, app):
         browser.wait("got.length == 1")
         browser.run("source.close()")
     assert [data for _, data, _ in got(browser)] == ["1"]
+
+
+def test_a_browser_stops_at_204(browser, app):
+    with driver.serve(app) as port:
+        browser.open(f"http://127.0.0.1:{port}/")
+        listen(browser, "/once")
+        browser.wait("source.readyState == EventSource.CLOSED")
+        assert [data for _, data, _ in got(browser)] == ["once"]
 
 
 def test_a_browser_reads_as_the_standard_says(browser, app):

@@ -1,6 +1,7 @@
 """sse behind a real nginx that buffers responses, as it does unless told otherwise."""
 
 import asyncio
+import math
 
 import pytest
 from roll import Roll
@@ -20,16 +21,22 @@ RECIPE = """
             proxy_pass http://127.0.0.1:{behind};
             proxy_http_version 1.1;
             proxy_buffering on;
-            proxy_read_timeout 1s;
+            proxy_read_timeout {timeout}s;
         }}
     }}
 """
 
 
+TIMEOUT = math.ceil(patience(2))
+"""Seconds without a byte after which nginx ends a response."""
+
+KEEP_ALIVE = 0.25
+
+
 @pytest.fixture
 def app():
     app = Roll()
-    stream = sse(app, keep_alive=0.3)
+    stream = sse(app, keep_alive=KEEP_ALIVE)
     app["feed"] = Feed()
 
     @app.route("/")
@@ -43,7 +50,8 @@ async def test_events_and_comments_come_at_once(liveclient, app, tmp_path):
     """harness#1293: comments keep it from ending a stream that is quiet."""
     await liveclient.query("HEAD", "/")  # starts the server
     port = nginx.free_port()
-    with nginx.run(tmp_path, RECIPE.format(port=port, behind=liveclient.port), port):
+    recipe = RECIPE.format(port=port, behind=liveclient.port, timeout=TIMEOUT)
+    with nginx.run(tmp_path, recipe, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         async with asyncio.timeout(patience(30)):
@@ -54,8 +62,7 @@ async def test_events_and_comments_come_at_once(liveclient, app, tmp_path):
             for number in range(3):
                 id = app["feed"].publish(f"event {number}")
                 await reader.readuntil(f"id: {id}\ndata: event {number}\n\n".encode())
-            # Longer than its `proxy_read_timeout`.
-            for _ in range(5):
+            for _ in range(round(TIMEOUT / KEEP_ALIVE) + 1):
                 await reader.readuntil(b":\n\n")
             app["feed"].publish("the last")
             await reader.readuntil(b"data: the last\n\n")

@@ -34,7 +34,7 @@ def run(request):
 
 
 class App(Roll):
-    limits = Limits(half_close=0.1, keep_alive=2, write_timeout=1)
+    limits = Limits(half_close=0.1, keep_alive=2, write_timeout=0.5)
 
 
 class Site:

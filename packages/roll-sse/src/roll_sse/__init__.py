@@ -99,9 +99,7 @@ def sse(
             )
         for name, value in FIELDS.items():
             response.headers.setdefault(name, value)
-        body = EventStream(source, streams.closing(), request.protocol, *options, lost)
-        streams.add(body)
-        response.body = body
+        response.body = EventStream(source, streams, request.protocol, *options, lost)
 
     return stream
 

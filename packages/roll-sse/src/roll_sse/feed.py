@@ -5,10 +5,12 @@ import re
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 from roll import Request
 
 from .events import Event, Published
+from .stepping import WAITING
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
@@ -102,18 +104,22 @@ class Feed:
 class Subscription:
     """Follows a feed: a number, whatever the feed keeps.
 
+    A stream takes its events as from `Steps`, and without a coroutine for each of them:
+    that halves what an event takes for each client.
+
     Args:
         feed: The feed.
         at: The number of the last event that was given; None when it is not known.
     """
 
-    __slots__ = ("_at", "_closed", "_feed", "_waiter")
+    __slots__ = ("_at", "_closed", "_feed", "awaited")
 
     def __init__(self, feed: Feed, at: int | None) -> None:
         self._feed = feed
         self._at = at
         self._closed = False
-        self._waiter: asyncio.Future[None] | None = None
+        self.awaited: asyncio.Future[None] | None = None
+        """What it waits for, and nobody else; None when there may be events."""
 
     @property
     def position(self) -> str | None:
@@ -124,30 +130,45 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Event:
-        feed = self._feed
-        while not self._closed:
-            behind = feed._last + 1 if self._at is None else feed._last - self._at
-            if behind > len(feed._events):
-                self._at = feed._last
-                return Event("", "reset", self.position)
-            if behind:
-                self._at += 1  # type: ignore[operator]  # it is known
-                return feed._events[-behind]
-            await self._wait()
-        raise StopAsyncIteration
+        while (event := self.step()) is WAITING:
+            try:
+                await self.awaited  # type: ignore[misc]  # it waits
+            finally:
+                self._forget()
+        return cast(Event, event)
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        waiting = self._feed._waiting
-        waiting.add(self._waiter)
-        try:
-            await self._waiter
-        finally:
-            waiting.discard(self._waiter)
-            self._waiter = None
+    def step(self) -> Any:
+        """Give the next event, or `WAITING`.
+
+        Raises:
+            StopAsyncIteration: This is closed.
+        """
+        self._forget()
+        if self._closed:
+            raise StopAsyncIteration
+        feed = self._feed
+        behind = feed._last + 1 if self._at is None else feed._last - self._at
+        if behind > len(feed._events):
+            self._at = feed._last
+            return Event("", "reset", self.position)
+        if behind:
+            self._at += 1  # type: ignore[operator]  # it is known
+            return feed._events[-behind]
+        self.awaited = asyncio.get_running_loop().create_future()
+        feed._waiting.add(self.awaited)
+        return WAITING
+
+    async def end(self) -> None:
+        """Do nothing: nothing is under way."""
 
     async def aclose(self) -> None:
         """End, also for who waits for the next event."""
         self._closed = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self.awaited is not None and not self.awaited.done():
+            self.awaited.set_result(None)
+        self._forget()
+
+    def _forget(self) -> None:
+        if self.awaited is not None:
+            self._feed._waiting.discard(self.awaited)
+            self.awaited = None
