@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 import time
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 from redis.asyncio import Redis
 from roll import Roll
 from roll.extensions import channels
@@ -313,6 +315,36 @@ def test_passwords_are_in_no_repr():
     backend = RedisBackend("rediss://user:secret@host:7000/3")
     assert backend._link.address == "redis://host:7000/3"
     assert "secret" not in f"{backend!r}{backend._link!r}{vars(backend)}"
+
+
+async def test_tls_is_verified(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("redis")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    files = ("--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem")
+    server = RedisServer(
+        folder,
+        *("--tls-port", str(port), *files, "--tls-ca-cert-file", "ca.pem"),
+        *("--tls-auth-clients", "no"),
+    )
+    if server.program is None:
+        pytest.skip("redis-server is not installed: apt-get install redis-server")
+    server.start()
+    try:
+        url = f"rediss://localhost:{port}"
+        async with running(f"{url}?ssl_ca_certs={folder}/ca.pem") as found:
+            assert (await found["a"].publish("x")).endswith("-1")
+        app = Roll()
+        channels(app, url, timeout=0.5)
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await app.startup()
+    finally:
+        server.kill()
 
 
 # The wire
