@@ -64,6 +64,10 @@ def own_server(tmp_path_factory):
     server.kill()
 
 
+def link_of(found):
+    return found._hub._backend._link
+
+
 def lines(caplog):
     return [record.getMessage() for record in caplog.records if record.name == "roll"]
 
@@ -256,7 +260,8 @@ async def test_a_snapshot_that_is_restored_gives_one_reset(
 
 async def test_without_redis_a_call_fails_in_time(own_server):
     """The outcome is not known; the connection is used again once it is back."""
-    async with running(own_server.url, timeout=0.2) as found:
+    async with running(own_server.url) as found:
+        link_of(found).timeout = 0.2
         own_server.kill()
         calls = {
             "publish": found["a"].publish("x"),
@@ -340,7 +345,7 @@ async def test_tls_is_verified(tmp_path_factory):
         async with running(f"{url}?ssl_ca_certs={folder}/ca.pem") as found:
             assert (await found["a"].publish("x")).endswith("-1")
         app = Roll()
-        channels(app, url, timeout=0.5)
+        channels(app, url, timeout=patience(1))
         with pytest.raises(Unavailable, match="certificate verify failed"):
             await app.startup()
     finally:
@@ -431,15 +436,18 @@ async def test_a_reply_that_is_cut_anywhere_loses_nothing(proxy, prefix, caplog)
     assert len(lines(caplog)) > 200
 
 
-async def test_a_connection_that_hangs_is_replaced(proxy, prefix, quick, caplog):
+async def test_a_connection_that_hangs_is_replaced(redis_server, proxy, prefix, quick):
     async with (
-        running(proxy.url, prefix=prefix, timeout=0.5) as found,
+        running(redis_server.url, prefix=prefix) as other,
+        running(proxy.url, prefix=prefix) as found,
         found["a"].subscribe() as messages,
     ):
-        await found["a"].publish("0")
-        await anext(messages)
+        patient, link_of(found).timeout = link_of(found).timeout, 0.2
+        await other["a"].publish("0")
+        await anext(messages)  # the next command has that timeout
         proxy.hold()
         await until(lambda: not found.connected)
+        link_of(found).timeout = patient
         await found["a"].publish("1")
         assert (await anext(messages)).data == "1"
 
@@ -510,7 +518,7 @@ async def test_members_of_a_process_that_was_killed_leave(
 
 
 async def test_leases_are_renewed(redis_server, prefix, client, monkeypatch):
-    monkeypatch.setattr(backends, "LEASE", 0.3)
+    monkeypatch.setattr(backends, "LEASE", 1.5)
     async with (
         running(redis_server.url, prefix=prefix) as found,
         found["a"].join("ann", 1),
@@ -519,13 +527,13 @@ async def test_leases_are_renewed(redis_server, prefix, client, monkeypatch):
         ((_, first),) = await client.zrange(key, 0, -1, withscores=True)
 
         async def is_renewed():
-            ((_, now),) = await client.zrange(key, 0, -1, withscores=True)
-            return now > first
+            leases = await client.zrange(key, 0, -1, withscores=True)
+            return leases and leases[0][1] > first
 
         await until(is_renewed)
+        # What is lost with the data of Redis comes back with the next renewal.
         await client.delete(key, f"{{{prefix}}}:joins:a", f"{{{prefix}}}:infos:a")
-        await until(lambda: client.exists(key), "the member to join again")
-        assert await found["a"].members() == {"ann": 1}
+        await until(found["a"].members)
 
 
 async def test_own_members_leave_at_shutdown(redis_server, prefix):
@@ -541,9 +549,10 @@ async def test_own_members_leave_at_shutdown(redis_server, prefix):
 
 async def test_who_leaves_without_redis_is_not_kept_waiting_for_ever(own_server):
     async with (
-        running(own_server.url, timeout=0.1) as found,
+        running(own_server.url) as found,
         found["a"].join("ann"),
     ):
+        link_of(found).timeout = 0.1
         own_server.kill()
 
 

@@ -230,7 +230,7 @@ class BackendContract:
             dropped = sizes[0] if index < len(sizes) else 410
             assert sum(sizes) <= 1000 <= sum(sizes) + max(dropped, 400) or index < 8
 
-    @_with(ttl=0.2)
+    @_with(ttl=0.5)
     async def test_the_history_is_forgotten_after_the_last_message(
         self, channels: Channels
     ) -> None:
