@@ -4,8 +4,10 @@ Each server runs in a process and on a CPU of its own, on uvloop, without compre
 and with nothing logged. The client, a protocol on uvloop that writes frames made before
 and counts the bytes that come back, runs on another CPU. 32 connections send messages
 which are sent back: 64 bytes with 1 and with 16 of them in flight on each, and 64 KiB
-with 1. Rounds of all servers alternate, and medians are printed, so that a busy machine
-slows all. A ratio is Roll's rate divided by the other's: above 1, Roll is faster.
+with 1. `broadcast` is one message after the other that each of 1000 members of a room
+gets: the messages that they get together. Rounds of all servers alternate, and medians
+are printed, so that a busy machine slows all. A ratio is Roll's rate divided by the
+other's: above 1, Roll is faster.
 
 Memory is how much the server's process (RSS) grows by 1000 connections that are idle:
 without compression, and as each server is by default when the client offers to
@@ -55,8 +57,9 @@ LOADS = {
     "64 B x 16": (64, 16),
     "64 KiB": (2**16, 1),
 }
+ROOM = "broadcast"
 HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 )
 OFFER = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
@@ -67,16 +70,25 @@ OFFER = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r
 
 async def serve_roll(sock):
     from roll import Limits, Roll, Server
+    from roll.extensions import websockets_store
 
     class App(Roll):
         limits = Limits(connections=2 * IDLE)
 
     app = App()
+    websockets_store(app)
 
     @app.route("/", protocol="websocket")
     async def echo(request, ws):
         async for message in ws:
             await ws.send(message)
+
+    @app.route("/room", protocol="websocket")
+    async def room(request, ws):
+        group = app["websockets"].group("room")
+        group.add(ws)
+        async for message in ws:
+            await group.broadcast(message)
 
     await Server(app, [sock]).start()
 
@@ -84,9 +96,18 @@ async def serve_roll(sock):
 async def serve_websockets(sock, **options):
     import logging
 
-    from websockets.asyncio.server import serve
+    from websockets.asyncio.server import broadcast, serve
+
+    members = set()
 
     async def echo(ws):
+        if ws.request.path == "/room":
+            members.add(ws)
+            try:
+                async for message in ws:
+                    broadcast(members, message)
+            finally:
+                members.discard(ws)
         async for message in ws:
             await ws.send(message)
 
@@ -107,8 +128,23 @@ async def serve_aiohttp(sock, **options):
                 await ws.send_bytes(message.data)
         return ws
 
+    members = set()
+
+    async def room(request):
+        ws = web.WebSocketResponse(**options)
+        await ws.prepare(request)
+        members.add(ws)
+        try:
+            async for message in ws:
+                for member in [*members]:
+                    await member.send_str(message.data)
+        finally:
+            members.discard(ws)
+        return ws
+
     app = web.Application()
     app.router.add_get("/", echo)
+    app.router.add_get("/room", room)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -175,7 +211,7 @@ class Client(asyncio.Protocol):
     """Keeps messages in flight, and counts those that came back."""
 
     def __init__(self, size, in_flight, offer):
-        self.handshake = HANDSHAKE + offer + b"\r\n"
+        self.handshake = HANDSHAKE % b"/" + offer + b"\r\n"
         self.frame = frame(size)
         self.size = answer_size(size)
         self.in_flight = in_flight
@@ -201,6 +237,48 @@ class Client(asyncio.Protocol):
 
     def start(self):
         self.transport.write(self.frame * self.in_flight)
+
+
+class Member(Client):
+    """Is in the room; the first one speaks again when the last one has heard it."""
+
+    def __init__(self, members):
+        super().__init__(64, 1, b"")
+        self.handshake = HANDSHAKE % b"/room" + b"\r\n"
+        self.members = members
+        members.append(self)
+
+    def data_received(self, data):
+        if not self.open.done():
+            return super().data_received(data)
+        whole, self.rest = divmod(self.rest + len(data), self.size)
+        self.members.count += whole
+        if self.members.count == len(self.members):
+            self.members.count = 0
+            self.members.rounds += 1
+            self.members[0].start()
+
+
+class Members(list):
+    count = rounds = 0
+
+
+async def measure_broadcast(port):
+    """Count the messages that the room gets in a second."""
+    loop = asyncio.get_running_loop()
+    members = Members()
+    for _ in range(IDLE):
+        _, member = await loop.create_connection(lambda: Member(members), HOST, port)
+        await member.open
+    members[0].start()
+    await asyncio.sleep(WARM_UP)
+    before, start = members.rounds, time.perf_counter()
+    await asyncio.sleep(SECONDS)
+    rounds, spent = members.rounds - before, time.perf_counter() - start
+    for member in members:
+        member.transport.abort()
+    await asyncio.sleep(0.5)
+    return rounds * IDLE / spent
 
 
 async def connect(port, number, size=64, in_flight=1, offer=b""):
@@ -265,10 +343,11 @@ def main():
     os.sched_setaffinity(0, {cpus[-2]})
     names = [f"{name} {version(name)}" for name in ("websockets", "aiohttp", "uvloop")]
     print(f"{len(cpus)} CPUs, Python {platform.python_version()}, {', '.join(names)}\n")
+    columns = [*LOADS, ROOM]
     print(
-        f"{'messages a second':<18}" + "".join(f"{load:>12}  ratio" for load in LOADS)
+        f"{'messages a second':<18}" + "".join(f"{load:>12}  ratio" for load in columns)
     )
-    rates = {(name, load): [] for name in SERVERS for load in LOADS}
+    rates = {(name, load): [] for name in SERVERS for load in columns}
     with ExitStack() as stack:
         ports = {
             name: stack.enter_context(running(name, str(cpus[-1])))[0]
@@ -279,10 +358,12 @@ def main():
                 for name, port in ports.items():
                     rate = uvloop.run(measure(port, size, in_flight))
                     rates[name, load].append(rate)
+            for name, port in ports.items():
+                rates[name, ROOM].append(uvloop.run(measure_broadcast(port)))
     medians = {key: statistics.median(found) for key, found in rates.items()}
     for name in SERVERS:
         line = f"{name:<18}"
-        for load in LOADS:
+        for load in columns:
             rate = medians[name, load]
             line += f"{rate:>12,.0f} {medians['roll', load] / rate:>6.2f}"
         print(line)

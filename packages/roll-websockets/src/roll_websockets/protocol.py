@@ -276,13 +276,11 @@ class WSProtocol(Connection):
         Returns:
             Whether it is done.
         """
-        if not self._open:
-            return True
         if self._writable is not None or self._streaming is not None:
-            return False
+            return not self._open
         if self._plain:
             self._put(frame)
-        else:
+        elif self._open:
             self._write_extended(text, data)
         return True
 
