@@ -7,6 +7,7 @@ import pytest
 from roll import Response
 from roll.cookies import Cookie, Cookies
 from roll.http11 import writer
+from roll.http11.body import LARGE
 
 
 def test_every_known_status_has_a_line_with_its_phrase():
@@ -207,16 +208,20 @@ def test_transfer_encoding_is_not_a_views_to_set(name):
 @pytest.mark.parametrize(
     ("data", "framed"),
     [
-        (b"a", (b"1\r\n", b"a", b"\r\n")),
-        (
-            bytearray(b"0123456789abcdef"),
-            (b"10\r\n", b"0123456789abcdef", b"\r\n"),
-        ),
-        (memoryview(b"\r\n"), (b"2\r\n", b"\r\n", b"\r\n")),
+        (b"a", b"1\r\na\r\n"),
+        (bytearray(b"0123456789abcdef"), b"10\r\n0123456789abcdef\r\n"),
+        (memoryview(b"\r\n"), b"2\r\n\r\n\r\n"),
+        (bytes(LARGE - 1), b"3fff\r\n%b\r\n" % bytes(LARGE - 1)),
+        (bytearray(LARGE), (b"4000\r\n", bytes(LARGE), b"\r\n")),
     ],
 )
 def test_a_chunk_has_its_size_in_hexadecimal(data, framed):  # RFC 9112, 7.1
     assert writer.chunk(data) == framed
+
+
+def test_a_large_chunk_is_not_copied():
+    data = bytes(LARGE)
+    assert writer.chunk(data)[1] is data
 
 
 def test_the_last_chunk_is_empty_and_has_no_trailers():  # RFC 9112, 7.1

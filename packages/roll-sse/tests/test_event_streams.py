@@ -351,6 +351,7 @@ async def test_no_comment_follows_what_a_client_was_behind_with(app, source):
     await receive(transport, chunk(b"data: a\n\n") + chunk(b"data: b\n\n"))
     transport.reset()
     await transport.wait_closed()
+    await until(lambda: len(app["sse"]) == 0)  # though we hold it
 
 
 # The end

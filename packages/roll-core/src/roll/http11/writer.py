@@ -19,6 +19,7 @@ from ..response import (
     has_text,
     read_length,
 )
+from .body import LARGE
 
 STATUS_LINES = {
     status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
@@ -197,12 +198,15 @@ def _read_value(name: str, value: object, pattern: re.Pattern[str] = _VALUE) -> 
     return text
 
 
-def chunk(data: bytes | bytearray | memoryview) -> tuple[bytes, bytes, bytes]:
+def chunk(data: bytes | bytearray | memoryview) -> bytes | tuple[bytes, bytes, bytes]:
     """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1).
 
     Returns:
-        Its pieces, so that what is bytes already is not copied.
+        The whole chunk, or the pieces of a large one, as what is bytes already is not
+        copied then. To send a small one in pieces takes longer than to copy it.
     """
+    if len(data) < LARGE:
+        return b"%x\r\n%b\r\n" % (len(data), bytes(data))
     return b"%x\r\n" % len(data), bytes(data), b"\r\n"
 
 
