@@ -266,6 +266,33 @@ async def test_what_ends_a_backend_is_raised_to_subscribers():
     await app.shutdown()
 
 
+async def test_a_thousand_messages_are_under_way_at_most():
+    class Slow(MemoryBackend):
+        """A back-end that confirms when it is told."""
+
+        def __init__(self):
+            super().__init__(Options())
+            self.under_way = 0
+            self.confirms = asyncio.Event()
+
+        async def publish(self, name, entry, key):
+            self.under_way += 1
+            await self.confirms.wait()
+            return await super().publish(name, entry, key)
+
+    app = Roll()
+    backend = Slow()
+    found = channels(app, backend)
+    await app.startup()
+    tasks = [asyncio.create_task(found["a"].publish("x")) for _ in range(1200)]
+    await turns()
+    assert backend.under_way == 1000
+    backend.confirms.set()
+    positions = [await task for task in tasks]
+    assert positions[-1].endswith("-1200")  # in turn
+    await app.shutdown()
+
+
 async def test_a_lag_is_logged_once_a_minute(found, caplog, monkeypatch):
     """django/channels_redis#62, #181: a reset for each, but no flood of lines."""
     async with (
@@ -401,6 +428,17 @@ async def test_a_websocket_that_leaves_ends_its_subscription(liveclient, app):
         assert await other.recv() == "hello"
 
 
+async def test_a_websocket_that_lags_is_closed(liveclient, app):
+    await liveclient.start()
+    async with connect(f"{liveclient.wsl}/close/a", proxy=None) as ws:
+        await until(lambda: "a" in app["channels"]._hub._logs)
+        for number in range(1200):
+            await app["channels"]["a"].publish(str(number))
+        await ws.send("go on")
+        await ws.wait_closed()
+        assert ws.close_code == 1011
+
+
 @pytest.fixture
 def app():
     """The example of the documentation."""
@@ -422,5 +460,11 @@ def app():
             async for text in ws:
                 await channel.publish(text)
             sending.cancel()
+
+    @app.route("/close/{room}", protocol="websocket")
+    async def close(request, ws, room):
+        async with app["channels"][room].subscribe(lag="close") as messages:
+            await ws.recv()
+            await forward(messages, ws)
 
     return app

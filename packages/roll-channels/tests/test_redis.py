@@ -15,6 +15,7 @@ from roll import Roll
 from roll.extensions import channels
 from roll_channels import Options, RedisBackend, Unavailable
 from roll_channels import redis_backend as backends
+from roll_channels import redis_link as links
 from roll_channels import redis_reader as readers
 from roll_channels.messages import Position
 from roll_channels.streams import runs
@@ -117,7 +118,36 @@ async def test_ten_thousand_channels_are_followed(redis_server, prefix):
             assert (await anext(followed[number])).data == str(number)
         for each in followed:
             await each.aclose()
-        assert found._hub._logs == {}
+        await found["nobody reads it"].publish("x")  # channels_redis#384, #276
+        reader = found._hub._backend._reader
+        assert (found._hub._logs, reader._positions, len(reader._ids)) == ({}, {}, 1)
+
+
+@pytest.mark.parametrize("ttl", [60, None])
+async def test_a_channel_is_known_for_longer_than_its_history(
+    redis_server, prefix, client, ttl
+):
+    """socket.io-redis-streams-adapter#48: resumption works after hours, too."""
+    async with running(redis_server.url, prefix=prefix, ttl=ttl) as found:
+        await found["a"].publish("x")
+        lives = [await client.pttl(f"{{{prefix}}}:{kind}:a") for kind in "sm"]
+    if ttl is None:
+        assert lives == [-1, -1]
+    else:
+        assert 0 < lives[0] <= 60_000
+        assert 86_400_000 < lives[1] <= 86_460_000
+
+
+async def test_the_pauses_between_attempts_grow(monkeypatch):
+    monkeypatch.setattr(links.random, "uniform", lambda least, most: least * 0)
+    backoff = links.Backoff()
+    pauses = []
+    for _ in range(9):
+        pauses.append(backoff._pause)
+        await backoff.wait()
+    assert pauses == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
+    backoff.reset()
+    assert backoff._pause == 0
 
 
 # What is lost, and when
