@@ -7,7 +7,7 @@ import time
 import pytest
 from roll import Roll
 from roll.extensions import channels
-from roll_channels import MemoryBackend, Message, Options, Position, memory
+from roll_channels import Entry, MemoryBackend, Message, Options, Position, memory
 from roll_channels import hub as hubs
 from roll_testing import patience, turns, until
 from websockets.asyncio.client import connect
@@ -149,6 +149,23 @@ async def test_listeners_of_startup_and_shutdown_may_use_them():
     await app.startup()
     await app.shutdown()
     assert [position[-2:] for position in positions] == ["-1", "-2"]
+
+
+async def test_what_is_published_while_a_channel_opens_is_delivered():
+    class Later(MemoryBackend):
+        async def follow(self, name):
+            position = await super().follow(name)
+            await asyncio.sleep(0)
+            await self.publish(name, Entry("early"), "key")
+            return position
+
+    app = Roll()
+    found = channels(app, Later(Options()))
+    await app.startup()
+    async with asyncio.timeout(patience(10)):
+        tasks = [asyncio.create_task(anext(found["a"].subscribe())) for _ in range(2)]
+        assert [(await task).data for task in tasks] == ["early", "early"]
+    await app.shutdown()
 
 
 async def test_a_mounted_app_ends_with_its_parent():

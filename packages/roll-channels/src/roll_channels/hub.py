@@ -5,6 +5,7 @@ import secrets
 
 from roll import Roll
 from roll.logs import logger
+from roll.tasks import EAGER
 
 from .backend import Backend, Page
 from .logs import Aging, Log
@@ -110,7 +111,9 @@ class Hub:
         log = self._logs.get(name)
         if log is None:
             log = self._logs[name] = Log(NOWHERE)
-            log.opening = asyncio.create_task(self._follow(name, log))
+            loop = asyncio.get_running_loop()
+            opening = asyncio.Task(self._follow(name, log), loop=loop, **EAGER)
+            log.opening = None if opening.done() else opening
         log.users += 1
         return log
 
@@ -126,16 +129,25 @@ class Hub:
                 log.wake()
             self._backend.unfollow(name)
 
-    async def opened(self, log: Log) -> None:
-        """Wait until a log has a position, or the app ends."""
+    async def opened(self, log: Log) -> Position:
+        """Wait until a log has a position, or the app ends.
+
+        Returns:
+            Where whoever has called this begins.
+        """
+        position = log.position
         while log.opening is not None and not self.is_closing:
             await log.waiter()
+            position = log.start  # there may be messages by now
         if log.error is not None:
             raise log.error
+        return position
 
     async def _follow(self, name: str, log: Log) -> None:
         try:
-            log.restart(await self.backend.follow(name))
+            log.start = await self.backend.follow(name)
+            if log.epoch != log.start.epoch:  # else messages have come already
+                log.restart(log.start)
         except Exception as error:
             log.error = error
         log.opening = None

@@ -25,6 +25,7 @@ class Log:
         "messages",
         "opening",
         "size",
+        "start",
         "users",
         "waiters",
     )
@@ -41,6 +42,8 @@ class Log:
         self.users = 0
         """How many subscriptions there are."""
         self.opening: asyncio.Task[None] | None = None
+        self.start = position
+        """Where it was opened."""
         self.error: BaseException | None = None
         """Why it could not be opened."""
         self.waiters: set[asyncio.Future[None]] = set()

@@ -87,12 +87,12 @@ class Subscription(AsyncIterator[Message]):
     async def _enter(self) -> None:
         self._log = log = self._hub.enter(self._name)
         try:
-            await self._hub.opened(log)
+            position = await self._hub.opened(log)
         except BaseException:
             self._close()
             raise
         if self._since is None:
-            self._epoch, self._offset = log.position
+            self._epoch, self._offset = position
 
     def __aiter__(self) -> Self:
         return self
