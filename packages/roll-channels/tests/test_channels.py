@@ -168,6 +168,30 @@ async def test_what_is_published_while_a_channel_opens_is_delivered():
     await app.shutdown()
 
 
+async def test_a_position_may_be_ahead_of_what_was_delivered_here():
+    class Late(MemoryBackend):
+        """A back-end whose messages are under way for a while."""
+
+        async def open(self, deliver):
+            self.under_way = []
+            self.arrive = lambda: [deliver(*each) for each in self.under_way]
+            await super().open(lambda *each: self.under_way.append(each))
+
+    app = Roll()
+    backend = Late(Options())
+    found = channels(app, backend)
+    await app.startup()
+    async with found["a"].subscribe():
+        position = await found["a"].publish("0")
+        waiting = asyncio.create_task(anext(found["a"].subscribe(position)))
+        await turns()
+        assert not waiting.done()
+        await found["a"].publish("1")
+        backend.arrive()
+        assert (await waiting).data == "1"
+    await app.shutdown()
+
+
 async def test_a_mounted_app_ends_with_its_parent():
     parent, app = Roll(), Roll()
     found = channels(app)

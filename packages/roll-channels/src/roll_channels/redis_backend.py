@@ -77,8 +77,11 @@ class RedisBackend(Backend):
     async def close(self) -> None:
         """See `Backend.close`."""
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            # In Python 3.11, `asyncio.wait_for` may lose a cancellation, and a client
+            # that is given may use it.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=0.1)
         if self.connected:
             for name, joins in list(self._joins.items()):
                 for key in list(joins):

@@ -86,7 +86,7 @@ class Link:
                     self._given,
                     max_connections=CONNECTIONS,
                     timeout=self.timeout,
-                    socket_timeout=self.timeout,
+                    socket_timeout=None,  # `call` has one
                     socket_connect_timeout=self.timeout,
                     retry=Retry(NoBackoff(), 0),  # it is ours to try again
                 )
@@ -128,10 +128,11 @@ class Link:
         keys = [*keys]
         rest = (len(keys), *keys, *arguments)
         run = self.client.execute_command
-        try:
-            return await run("EVALSHA", script.digest, *rest, NEVER_DECODE=True)
-        except self._unknown:
-            return await run("EVAL", script.text, *rest, NEVER_DECODE=True)
+        async with asyncio.timeout(self.timeout):
+            try:
+                return await run("EVALSHA", script.digest, *rest, NEVER_DECODE=True)
+            except self._unknown:
+                return await run("EVAL", script.text, *rest, NEVER_DECODE=True)
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call something until it can be done."""

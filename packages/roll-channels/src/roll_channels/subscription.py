@@ -109,8 +109,9 @@ class Subscription(AsyncIterator[Message]):
                 await self._wait(log)
             else:
                 end = log.position
-                if not await self._read() and log.position == end:
-                    await self._wait(log)
+                if await self._read() or log.position != end:
+                    continue
+                await self._wait(log)
         self._close()
         raise StopAsyncIteration
 
