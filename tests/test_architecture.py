@@ -310,7 +310,8 @@ async def test_the_journey_of_a_websocket(app):
             b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             b"Sec-WebSocket-Version: 13\r\n\r\n"
         )
-        await until(lambda: ("roll_websockets/protocol.py", "WSProtocol.recv") in calls)
+        waits = ("roll_websockets/protocol.py", "WSProtocol._receive")
+        await until(lambda: waits in calls)
         transport.feed(b"\x81\x82\0\0\0\0hi")  # text, under a mask of zeros
         await until(lambda: transport.data.endswith(b"\x81\x02hi"))
         transport.feed(b"\x88\x80\0\0\0\0")  # Close

@@ -10,6 +10,9 @@ from roll_contract import ExtensionContract
 
 # What a contract is told of an extension, beside the function.
 SETTINGS = {
+    # Each is given an application, which is not called.
+    "mount_asgi": {"options": {"prefix": "/a", "application": Roll, "lifespan": False}},
+    "mount_wsgi": {"options": {"prefix": "/a", "application": Roll}},
     "content_negociation": {"imports": ["mimetype_match", "six"]},
     "content_negotiation": {"imports": ["mimetype_match", "six"]},
     # Another app each time: none is mounted twice.

@@ -51,6 +51,7 @@ RANKS = {
     # transports and entry points start here
     "http11.outbox": 5,
     "http11.sockets": 5,
+    "http11.tls": 5,
     "peers": 5,
     "plugins": 5,
     "router": 5,
@@ -73,7 +74,9 @@ PUBLIC_MODULES = {
     *("roll.ending", "roll.extensions", "roll.logs", "roll.loops", "roll.peers"),
     *("roll.plugins", "roll.preferences", "roll.routing", "roll.tasks"),
     "roll.typing",
-    "roll.http11.writer",  # for another transport, and for clients
+    # For another transport; the writer, for clients, too.
+    *("roll.http11.body", "roll.http11.exchange", "roll.http11.parser"),
+    *("roll.http11.upgrade", "roll.http11.writer"),
     "roll.response",  # what a body is, for who changes it
 }
 FOLDERS = {"http11", "routing", "forms"}

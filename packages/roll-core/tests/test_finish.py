@@ -255,7 +255,7 @@ async def test_it_runs_when_a_handshake_is_complete(app):
 
 async def test_nothing_is_called_without_listeners(app, monkeypatch):
     app.hooks.pop("finish")
-    monkeypatch.delattr("roll.http11.exchange._finish")
+    monkeypatch.delattr("roll.http11.exchange.finish")
     transport = connect(app)
     transport.feed(GET % b"/plain")
     await settle(transport)

@@ -34,6 +34,30 @@ def test_an_unknown_status_is_an_error(status):
         Response(None, None).status = status
 
 
+@pytest.mark.parametrize("status", [200, 299, 404, 520, 599])
+async def test_a_status_of_another_application_is_sent_as_it_is(app, client, status):
+    @app.route("/")
+    async def relay(request, response):
+        response.relay_status(status)
+        assert response.status == status
+        response.body = "body"
+
+    assert (await client.get("/")).body == b"body"
+    assert client.transport.data.startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("status", [0, 101, 199, 600])
+def test_what_no_application_answers_with_is_not_relayed(status):
+    with pytest.raises(ValueError, match=f"{status} is not a status from 200 to 599"):
+        Response(None, None).relay_status(status)
+
+
+def test_a_registered_status_stays_one():
+    response = Response(None, None)
+    response.relay_status(404)
+    assert response.status is HTTPStatus.NOT_FOUND
+
+
 @pytest.mark.parametrize("name", ["json", "html", "text"])
 def test_what_is_only_set_says_so_when_it_is_called_or_read(name):
     with pytest.raises(AttributeError, match=rf"set: response\.{name} = \.\.\.$"):

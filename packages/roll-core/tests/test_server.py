@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
 
 import pytest
+import trustme
 from roll import Limits, Roll, Server
 from roll.http11 import timeouts
 from roll_testing import patience, turns, until
@@ -569,7 +570,7 @@ async def end_tls(address, context, data, *, alert):
     """Send *data*, end the own side with an alert or without, and read to the end."""
     loop = asyncio.get_running_loop()
     received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(received, sent)
+    tls = context.wrap_bio(received, sent, server_hostname="localhost")
     with socket.socket() as sock:
         sock.setblocking(False)
         await loop.sock_connect(sock, address)
@@ -612,15 +613,99 @@ def test_a_half_close_of_tls_leaves_the_answers_that_need_no_wait(run, alert):
     run(main())
 
 
-@with_and_without_alert
-def test_a_half_close_of_tls_cancels_a_view_that_waits(run, alert):
-    """asyncio and uvloop close the transport: TLS 1.2 has no half close."""
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_that_ends_tls_gets_the_answers_that_need_a_wait(
+    run, authority, version
+):
+    async def ended(request):
+        await until(lambda: request.protocol.half_closed, "the end of the client")
+
+    async def main():
+        inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(inside)
+        inside.maximum_version = version
+        outside = ssl.create_default_context()
+        authority.configure_trust(outside)
+        app = App()
+
+        @app.route("/late")
+        async def late(request, response):
+            await ended(request)
+            response.body = "ok"
+
+        @app.route("/pieces")
+        async def pieces(request, response):
+            async def wait():
+                yield b"one"
+                await ended(request)
+                yield b"two"
+
+            response.body = wait()
+
+        @app.route("/large")
+        async def large(request, response):
+            response.body = bytes(2**20)
+
+        async with serving(app, ssl=inside) as server:
+            for path, end in [
+                ("/late", b"ok"),
+                ("/pieces", b"\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
+                ("/large", bytes(2**20)),
+            ]:
+                requests = get(path) + GET
+                data = await end_tls(server.address, outside, requests, alert=True)
+                assert data.removesuffix(OK).endswith(end), path
+                assert data.endswith(OK), path
+            await until(lambda: not app.connections)
+
+    run(main())
+
+
+def test_a_view_that_takes_long_is_cancelled_when_the_client_has_ended_tls(run):
+    app = App(half_close=0.1)
+
+    @app.route("/ever")
+    async def view(request, response):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            app.seen.append("cancelled")
+
+    async def main():
+        inside, outside = contexts()
+        async with serving(app, ssl=inside) as server:
+            data = await end_tls(server.address, outside, get("/ever"), alert=True)
+            assert data == b""
+            await until(lambda: app.seen == ["cancelled"])
+
+    run(main())
+
+
+def test_a_client_that_ends_tls_between_two_requests_is_closed(run):
+    async def main():
+        inside, outside = contexts()
+        app = App()
+        async with serving(app, ssl=inside) as server:
+            assert await end_tls(server.address, outside, b"", alert=True) == b""
+            assert await end_tls(server.address, outside, b"G", alert=True) == b""
+            await until(lambda: not app.connections)
+
+    run(main())
+
+
+def test_a_half_close_of_tcp_below_tls_cancels_a_view_that_waits(run):
+    """asyncio and uvloop close the transport: what was to come may have been cut."""
 
     async def main():
         inside, outside = contexts()
         app = App()
         async with serving(app, ssl=inside) as server:
-            data = await end_tls(server.address, outside, SLOW, alert=alert)
+            data = await end_tls(server.address, outside, SLOW, alert=False)
             assert data == b""
             await until(lambda: not app.connections)
             await until(lambda: app.seen != ["started"])

@@ -520,6 +520,17 @@ async def test_an_answer_that_would_break_http_is_logged_as_the_500_it_becomes(
     assert '"GET / HTTP/1.1" 500 21 ' in handler.lines[0]
 
 
+async def test_a_status_that_is_relayed_may_be_any(app, client, handler):
+    logger(app, handler=handler, format="common")
+
+    @app.route("/relayed")
+    async def relay(request, response):
+        response.relay_status(520)
+
+    await client.get("/relayed")
+    assert '" 520 0 ' in handler.lines[-1]
+
+
 async def test_a_stream_that_fails_has_the_status_that_was_sent(app, handler):
     logger(app, handler=handler, format="common")
 

@@ -119,6 +119,21 @@ async def test_the_first_subprotocol_that_both_know(app, join, known, offered, c
     assert (line in peer.head.splitlines()) == (chosen is not None)
 
 
+async def test_extras_may_be_given_without_a_route(app, join):
+    class Told(app.WebsocketProtocol):
+        def __init__(self, request, response):
+            super().__init__(request, response, {"subprotocols": ["b"]})
+
+    app.WebsocketProtocol = Told
+
+    @app.ws("/", subprotocols=["a"])
+    async def view(request, ws):
+        await ws.send(str(ws.subprotocol))
+
+    peer = await join(Sec_WebSocket_Protocol="a, b")
+    assert (await peer.received(1))[0] == (TEXT, b"b")
+
+
 @pytest.mark.parametrize(
     ("extras", "error", "match"),
     [

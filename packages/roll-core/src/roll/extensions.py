@@ -9,6 +9,7 @@ from .routing.endpoints import HTTP_METHODS
 __all__ = ["HTTP_METHODS"]
 
 DISTRIBUTIONS = {
+    "asgi": "roll-asgi",
     "background": "roll-resources",
     "channels": "roll-channels",
     "compress": "roll-compress",
@@ -20,6 +21,8 @@ DISTRIBUTIONS = {
     "igniter": "roll-igniter",
     "logger": "roll-logger",
     "mount": "roll-subapps",
+    "mount_asgi": "roll-asgi",
+    "mount_wsgi": "roll-asgi",
     "named_url": "roll-named-url",
     "options": "roll-options",
     "proxy_headers": "roll-proxy",

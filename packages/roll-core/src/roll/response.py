@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from .cookies import Cookies
 from .datastructures import Headers
@@ -98,6 +98,18 @@ class Response:
             self._status = _STATUSES[status]
         except (KeyError, TypeError):
             raise ValueError(f"{status!r} is no HTTP status") from None
+
+    def relay_status(self, status: int) -> None:
+        """Set the status that another server or application gave, registered or not.
+
+        One that is not registered stays a number.
+
+        Raises:
+            ValueError: It is not from 200 to 599.
+        """
+        if not 200 <= status <= 599:
+            raise ValueError(f"{status!r} is not a status from 200 to 599")
+        self._status = cast(HTTPStatus, _STATUSES.get(status) or status)
 
     @property
     def headers(self) -> Headers:

@@ -10,7 +10,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from .http11 import writer
+from .http11 import tls, writer
 from .http11.connection import HttpProtocol
 from .logs import logger
 from .tasks import EAGER
@@ -54,6 +54,8 @@ class Server:
         self.app = app
         self.sockets = list(sockets)
         self._ssl = ssl
+        if ssl is not None:
+            tls.prepare(ssl)
         self._acceptors: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
         """What makes connections that are accepted; TLS takes its time."""

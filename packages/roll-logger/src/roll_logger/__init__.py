@@ -174,7 +174,7 @@ class RequestLog:
     ) -> None:
         exchange.duration = time.perf_counter() - exchange.clock
         answered = complete or response.written
-        exchange.status = response.status.value if answered else LEFT
+        exchange.status = int(response.status) if answered else LEFT
         exchange.size = size
         exchange.complete = complete
         exchange.route = request.endpoint.path

@@ -1,6 +1,7 @@
 """Connection: a WebSocket on an asyncio transport, and the limits that it keeps."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, cast
 
 from roll import Request, Response, Roll
@@ -36,6 +37,8 @@ class Connection(FrameReader, asyncio.Protocol):
     Args:
         request: The handshake.
         response: Gets the fields of the 101.
+        extras: What the route says of its WebSockets, where it is not the route that
+            says it.
 
     Raises:
         HttpError: As `handshake.accept` does.
@@ -97,9 +100,16 @@ class Connection(FrameReader, asyncio.Protocol):
                     f"{' whole' if kinds is int else ''} number above 0"
                 )
 
-    def __init__(self, request: Request, response: Response) -> None:
+    def __init__(
+        self,
+        request: Request,
+        response: Response,
+        extras: Mapping[str, Any] | None = None,
+    ) -> None:
+        if extras is None:
+            extras = request.route.payload or {}
         super().__init__(
-            handshake.accept(request, response, self.MAX_SIZE, self.COMPRESSION)
+            handshake.accept(request, response, extras, self.MAX_SIZE, self.COMPRESSION)
         )
         self.request = request
         """The handshake, with its headers, cookies and query."""

@@ -79,13 +79,18 @@ def _strings(name: str, given: Any) -> Sequence[str]:
 
 
 def accept(
-    request: Request, response: Response, max_size: int, compression: str | None
+    request: Request,
+    response: Response,
+    extras: Mapping[str, Any],
+    max_size: int,
+    compression: str | None,
 ) -> ServerProtocol:
     """Accept a handshake: fill the head of the 101.
 
     Args:
         request: The handshake; that it asks for `websocket` is known.
         response: Gets the fields of the answer.
+        extras: What the route says.
         max_size: Bytes of a message.
         compression: What to agree to where the route does not say it.
 
@@ -96,7 +101,6 @@ def accept(
         HttpError: 403 for an origin that is not allowed (RFC 6455, section 10.2), 400
             for a handshake that is malformed, with the version that we speak.
     """
-    extras = request.route.payload or {}
     if not _allows(extras.get("origins"), request):
         raise HttpError(HTTPStatus.FORBIDDEN, "This origin is not allowed")
     deflates = extras.get("compression", compression) is not None

@@ -60,6 +60,8 @@ class WSProtocol(Connection):
     Args:
         request: The handshake.
         response: Gets the fields of the 101.
+        extras: What the route says of its WebSockets, where it is not the route that
+            says it.
 
     Raises:
         HttpError: As `handshake.accept` does.

@@ -15,4 +15,5 @@ Read the modules in this order:
 - `upgrade`: the step before a view that takes the connection over, for example a
   WebSocket.
 - `sockets`: what the operating system knows of a connection.
+- `tls`: a client that ends its side of a TLS connection, and still reads.
 """

@@ -13,6 +13,8 @@ Decoder = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 PIECES = 1000
 """Pieces that may wait for the reader: each takes memory, however small it is."""
 
+CLIENT_LEFT = "The client left"
+"""What the error says by which a body ends that its client did not complete."""
 
 LARGE = 16 * 1024
 """Bytes of a piece from which on it is better not copied to stand beside others."""

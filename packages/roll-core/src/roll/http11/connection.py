@@ -10,8 +10,8 @@ from ..logs import logger
 from ..request import Request
 from ..response import Response
 from ..typing import App
-from . import exchange, sockets, timeouts, writer
-from .body import Body
+from . import exchange, sockets, timeouts, tls, writer
+from .body import CLIENT_LEFT, Body
 from .parser import END, NEED_DATA, Event, Head, Parser, Refusal
 from .state import (
     BODY,
@@ -104,15 +104,17 @@ class HttpProtocol(asyncio.Protocol):
         # A client that left has no address any more, but what a Server accepted it by.
         self.peer = transport.get_extra_info("peername") or self.peer
         self.app.connections.add(self)
+        tls.on_end(transport, self._end_of_tls)
         if self.app.closing.is_set():  # accepted just before
             self.stop()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Cancel what still works for a client that is gone."""
+        tls.on_end(self.transport, None)
         self.parser.stop()
         body, self.body = self.body, None
         if body is not None:
-            body.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+            body.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
         self.lose()
         if self.task is not None:
             if self.request is not None and self.request.endpoint.finishes:
@@ -134,24 +136,39 @@ class HttpProtocol(asyncio.Protocol):
         self.app.lifecycle.forget(self)
 
     def eof_received(self) -> bool:
+        """Take that the client sends no more; asyncio closes a connection of TLS.
+
+        Returns:
+            Whether the transport stays open.
+        """
+        if self.secure:
+            self.outbox.flush()
+            return False
+        return self.half_close()
+
+    def half_close(self) -> bool:
         """Answer what came, and close then (RFC 9112, section 9.6).
 
         A client that is gone looks the same until something is written: `check` sees to
         it that no request is served for long.
 
         Returns:
-            Whether the transport stays open; asyncio closes one of TLS in any case.
+            Whether there may be something to answer.
         """
         self.outbox.flush()
-        if self.secure or self.state >= LINGERING:
+        if self.state >= LINGERING:
             return False
         self.half_closed = True
         body, self.body = self.body, None
         if body is not None:
             self.parser.stop()
-            body.fail(HttpError(HTTPStatus.BAD_REQUEST, "The client left"))
+            body.fail(HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT))
         self.advance()
         return True
+
+    def _end_of_tls(self) -> None:
+        if not self.transport.is_closing() and not self.half_close():
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Make whoever writes wait: the client does not read."""

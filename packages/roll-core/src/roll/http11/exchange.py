@@ -6,7 +6,7 @@ is the business of the connection.
 
 import asyncio
 import math
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -24,7 +24,7 @@ from ..response import (
 )
 from ..tasks import EAGER, is_cancelled
 from ..typing import App
-from . import sockets, writer
+from . import sockets, tls, writer
 from .body import Body
 from .parser import Refusal
 from .state import (
@@ -71,7 +71,7 @@ def start(connection: HttpConnection) -> None:
     connection.task = asyncio.Task(serving, loop=loop, context=context)
     if "finish" in connection.app.hooks:
         # For a task that is cancelled before its first step.
-        end = partial(_finish, request, response)
+        end = partial(finish, request, response)
         connection.task.add_done_callback(end, context=context)
 
 
@@ -95,7 +95,7 @@ async def _serve(
             if connection.remaining >= 0 and response._status in INTERIM:
                 request = connection.request  # type: ignore[assignment]
                 if "finish" in app.hooks or request.parent is not None:
-                    _finish(request, response)
+                    finish(request, response)
                 return await _hand_over(connection, switch)
     except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
         if isinstance(error, SystemExit):  # uvloop goes on, and asyncio does not
@@ -123,7 +123,7 @@ async def _serve(
         connection.task = connection.switch = None
         # Before the next request begins.
         if "finish" in app.hooks or request.parent is not None:
-            _finish(request, response)
+            finish(request, response)
     state = connection.state
     if state is not VIEW and state >= LINGERING:  # to order them takes longer
         return
@@ -140,7 +140,7 @@ async def _serve(
         connection.advance()
 
 
-def _finish(request: Request, response: Response, task: object = None) -> None:
+def finish(request: Request, response: Response, task: object = None) -> None:
     """Run the `finish` listeners, once, when a request has ended."""
     if not response.finished:
         response.finished = True
@@ -198,7 +198,11 @@ async def write(connection: HttpConnection) -> None:
     try:
         framed = _frame(connection, request, response)
     except Exception as error:
-        framed = await _frame_error(connection, request, response, error)
+        if connection.switch is not None:
+            for name in connection.switch.fields:
+                response.headers.pop(name, None)
+        attempt = partial(_frame, connection, request, response)
+        framed = await frame_error(request, response, error, attempt)
     if content is not None:
         content.expected = False  # the client has its answer
     if isinstance(framed, bytes):
@@ -247,30 +251,36 @@ def _can_skip(connection: HttpConnection, content: Body, response: Response) -> 
     return content.missing <= connection.parser.limits.unread
 
 
-async def _frame_error(
-    connection: HttpConnection, request: Request, response: Response, error: Exception
+async def frame_error(
+    request: Request,
+    response: Response,
+    error: Exception,
+    attempt: Callable[[], bytes | Framed],
 ) -> bytes | Framed:
     """Frame a 500 in place of what cannot be sent.
 
     What `response` listeners have added stays, and no listener runs twice.
+
+    Args:
+        request: What is answered.
+        response: The answer, which becomes the 500.
+        error: What says why it cannot be sent.
+        attempt: Frames the answer.
     """
     _name_view(error, request)
     await close_body(response.body)
     writer.drop_unsendable(response)
-    if connection.switch is not None:
-        for name in connection.switch.fields:
-            response.headers.pop(name, None)
     if not response.failed:
         app: App = request.app  # type: ignore[assignment]  # it has been served
         await app.answer_error(request, response, error)
         try:
-            return _frame(connection, request, response)
+            return attempt()
         except Exception as second:  # nor can what listeners made of it
             error = second
         await close_body(response.body)
         writer.drop_unsendable(response)
     set_error(response, as_http_error(request, error))
-    return _frame(connection, request, response)
+    return attempt()
 
 
 def _name_view(error: BaseException, request: Request) -> None:
@@ -370,6 +380,7 @@ async def _hand_over(connection: HttpConnection, switch: Switch) -> None:
     app.connections.add(protocol)
     app.connections.discard(connection)
     try:
+        tls.on_end(transport, None)  # the other protocol ends in its own way
         transport.set_protocol(cast(asyncio.Protocol, protocol))
         protocol.connection_made(transport)
         if connection.paused:

@@ -21,11 +21,17 @@ from ..response import (
 )
 from .body import LARGE
 
-STATUS_LINES = {
-    status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
+
+class _StatusLines(dict[int, bytes]):
+    def __missing__(self, status: int) -> bytes:
+        return b"HTTP/1.1 %d \r\n" % status
+
+
+STATUS_LINES = _StatusLines(
+    (status, f"HTTP/1.1 {status} {phrase}\r\n".encode())
     for status, phrase in PHRASES.items()
-}
-"""The status line of each known status, with its end."""
+)
+"""The status line of each status, with its end: without a phrase, of an unknown one."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"

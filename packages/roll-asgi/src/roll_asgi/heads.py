@@ -1,0 +1,106 @@
+"""Heads: what the scope of an ASGI server says, as the head of a message."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote, unquote_to_bytes
+
+from roll import Request
+from roll.http11.body import Body, Source
+from roll.http11.parser import Head
+
+from .typing import Scope
+
+_PATH_SAFE = "/~!$&'()*+,;=:@"
+"""What stands in a path beside letters and digits (RFC 3986, section 3.3)."""
+
+_BODILESS = frozenset({"GET", "HEAD"})
+"""Methods of which HTTP/1 has to announce a body."""
+
+_DIGITS = len(str(2**64))
+"""Digits of a length, at most."""
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+
+def read_head(
+    scope: Scope, fields: Fields, method: str, upgrade: tuple[str, ...] = ()
+) -> tuple[Head, Mapping[bytes, bytes]]:
+    """Make the head of a message from a scope.
+
+    Args:
+        scope: Of type `http` or `websocket`.
+        fields: Its headers, or what stands for them.
+        method: The method.
+        upgrade: What the client offers to switch to.
+
+    Returns:
+        The head, and its fields by name, in lower case.
+    """
+    path, query = scope.get("raw_path"), scope.get("query_string")
+    target = path or quote(scope["path"], safe=_PATH_SAFE).encode()
+    if query:
+        target = b"%b?%b" % (target, query)
+    version = scope.get("http_version", "1.1")
+    lines = [b"%b: %b\r\n" % (name, value) for name, value in fields]
+    line = f"{method} ".encode(), target, f" HTTP/{version}\r\n".encode()
+    known = {name.lower(): value for name, value in fields}
+    length: int | None = None
+    declared = known.get(b"content-length", b"")
+    if declared.isdigit() and len(declared) <= _DIGITS:
+        length = int(declared)
+    elif (
+        method in _BODILESS
+        and version.startswith("1")
+        and b"transfer-encoding" not in known
+    ):
+        length = 0
+    encoding = known.get(b"content-encoding", b"").strip().lower()
+    head = Head(
+        b"".join((*line, *lines, b"\r\n")),
+        method,
+        target,
+        version,
+        length,
+        expects=b"100-continue" in known.get(b"expect", b"").lower(),
+        upgrade=upgrade,
+        encoded=encoding not in (b"", b"identity"),
+    )
+    return head, known
+
+
+def fill(
+    request: Request, scope: Scope, head: Head, known: Mapping[bytes, bytes]
+) -> None:
+    """Make a request of its head, and of what the scope says beside it."""
+    request.message = head
+    request["asgi"] = scope
+    server = scope.get("server")
+    if b"host" not in known and server is not None:
+        host, port = server
+        request.host = host if port is None else f"{host}:{port}"
+    root = scope.get("root_path", "")
+    if root:
+        path = request.path
+        if f"{path}/".startswith(f"{root}/") and _decodes(head.target, path):
+            request.path = path[len(root) :] or "/"
+
+
+def make_body(head: Head, source: Source, buffer: int) -> Body | None:
+    """Make what the body of a message comes through; None without one.
+
+    It asks for the body when it is read first: until then, the server may not have told
+    its client to send it.
+    """
+    if head.length == 0:
+        return None
+    return Body(source, buffer, head.length, expected=True)
+
+
+def _decodes(target: bytes, path: str) -> bool:
+    """Whether a path is UTF-8; U+FFFD stands for what is not, or for itself."""
+    if "\ufffd" not in path:
+        return True
+    try:
+        unquote_to_bytes(target.partition(b"?")[0]).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

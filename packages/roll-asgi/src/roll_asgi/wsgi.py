@@ -1,0 +1,154 @@
+"""mount_wsgi: a WSGI application under a prefix, in threads."""
+
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from roll import HttpError, Roll
+from roll.plugins import require_app
+
+from .mounting import mount_asgi
+from .typing import Message, Receive, Scope, Send, WSGIApplication
+
+LEFT = "roll.left"
+"""The key of the scope of what is set once the client has left."""
+
+
+def mount_wsgi(
+    app: Roll,
+    prefix: str = "",
+    application: WSGIApplication | None = None,
+    *,
+    threads: int = 10,
+    timeout: float = 30.0,
+    **extras: Any,
+) -> None:
+    """Let a WSGI application, such as Django's, respond below a prefix.
+
+    It runs in threads. The listeners of *app* run around it, and more specific routes
+    of *app* go before it.
+
+    Args:
+        app: The app.
+        prefix: Static segments without a slash at the end, such as `"/admin"`.
+        application: `def application(environ, start_response)` (PEP 3333).
+        threads: How many requests may run at once.
+        timeout: Seconds for the others to wait; then they are answered with 503.
+        extras: Those of its route.
+
+    Raises:
+        ImportError: a2wsgi is not installed.
+        TypeError: An argument has another type.
+        ValueError: The prefix is not such a path, or is taken; or there are no threads.
+    """
+    require_app("mount_wsgi", app)
+    if not callable(application):
+        raise TypeError(f"application={application!r}: give a WSGI application")
+    if threads < 1:
+        raise ValueError(f"threads={threads!r}: give at least 1")
+    adapter = Adapter(application, threads, timeout)
+    mount_asgi(app, prefix, adapter, lifespan=True, timeout=timeout, **extras)
+
+
+class Adapter:
+    """A WSGI application as an ASGI application.
+
+    Args:
+        application: The application.
+        threads: How many requests may run at once.
+        timeout: Seconds for the others to wait.
+    """
+
+    def __init__(
+        self, application: WSGIApplication, threads: int, timeout: float
+    ) -> None:
+        try:
+            from a2wsgi import WSGIMiddleware
+        except ImportError as error:
+            raise ImportError(
+                "mount_wsgi needs a2wsgi. Run: pip install 'roll-asgi[wsgi]'"
+            ) from error
+        self._make: Any = WSGIMiddleware
+        self._application = application
+        self._threads = threads
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(threads)
+        self._middleware: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, once a thread is free.
+
+        Raises:
+            HttpError: 503, when none was for too long; 501 for a WebSocket.
+        """
+        if scope["type"] == "lifespan":
+            return await self._live(receive, send)
+        if scope["type"] == "websocket":
+            raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
+        if self._middleware is None:
+            self._middleware = self._make(self._run, workers=self._threads)
+            self._free = asyncio.Semaphore(self._threads)  # in this loop
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from None
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._free.release()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = scope[LEFT] = threading.Event()
+        # With `_` for `-`, one name could pass for the other in the environment.
+        scope["headers"] = [each for each in scope["headers"] if b"_" not in each[0]]
+
+        async def send_on(message: Message) -> None:
+            """Send, as long as the client is there: the thread is never to hang."""
+            try:
+                await send(message)
+            except OSError:
+                left.set()
+
+        await self._middleware(scope, receive, send_on)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """End the threads with the app; they start with the first request."""
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self._middleware is not None:
+            self._middleware.executor.shutdown(wait=False, cancel_futures=True)
+            self._middleware = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _run(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """Run the application in a thread."""
+        environ["wsgi.input_terminated"] = True  # it ends where the body does
+        left = environ["asgi.scope"][LEFT]
+        return Pieces(self._application(environ, start_response), left)
+
+
+class Pieces:
+    """What a WSGI application gives, as long as somebody takes it.
+
+    Args:
+        pieces: From the application.
+        left: Set once the client has left.
+    """
+
+    def __init__(self, pieces: Iterable[bytes], left: threading.Event) -> None:
+        self._pieces = pieces
+        self._left = left
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if self._left.is_set():
+                return
+            yield piece
+
+    def close(self) -> None:
+        """Close what the application gave, as PEP 3333 asks."""
+        getattr(self._pieces, "close", lambda: None)()
