@@ -13,7 +13,7 @@ from pathlib import Path
 
 from roll import Roll
 from roll.extensions import channels, sse
-from roll_channels import Message, Unavailable
+from roll_channels import Unavailable
 from roll_sse import last_event_id
 
 INTERVAL = float(os.environ.get("TICKER_INTERVAL", "0.5"))  # seconds
@@ -65,15 +65,7 @@ async def send(messages, ws):
 
 @app.route("/events")
 async def events(request, response):
-    stream(request, response, visible(subscribe(request)))
-
-
-async def visible(messages):
-    """Give a reset some data, however empty: browsers drop an event without."""
-    async with messages:
-        yield Message(messages.position, None)
-        async for message in messages:
-            yield message._replace(data=message.data or "")
+    stream(request, response, subscribe(request))
 
 
 @app.route("/poll")
