@@ -11,18 +11,18 @@ import urllib.request
 import asyncpg
 import pytest
 from roll_resources import states
-from roll_testing import Client, patience, until
+from roll_testing import Client, RedisServer, patience, until
 
 from examples import postgresql as servers
 from examples.chat.test_chat_browser import CHROMIUM
 from examples.hello.browser import browse
-from examples.redis_feed.tests import REDIS, redis_server  # noqa: F401  # a fixture
+from examples.redis_feed.tests import redis_server  # noqa: F401  # a fixture
 from examples.shop import baskets, create_app
 
 # A server is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
-    not (servers.IS_INSTALLED and REDIS),
+    not (servers.IS_INSTALLED and RedisServer.program),
     reason="not installed: apt-get install postgresql redis-server",
 )
 
@@ -48,7 +48,7 @@ async def database(postgresql):
 @pytest.fixture
 def environment(postgresql, redis_server, monkeypatch):  # noqa: F811
     monkeypatch.setenv("DATABASE_URL", postgresql.url)
-    monkeypatch.setenv("REDIS_URL", redis_server[1])
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.setenv("ADMIN_PASSWORD", "milk first")
 
 

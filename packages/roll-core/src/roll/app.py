@@ -128,6 +128,8 @@ class Roll(_Parts, IdentityDict):
         """The open connections."""
         self.addresses: list[Any] = []
         """The names of the sockets that Servers accept on, from `startup` on."""
+        self.workers = 1
+        """How many processes serve this app, as far as its server knows."""
         self.date = b""
         """Lines that end every head: `Date` and `Server`, while a Server runs."""
         self.parent: Roll | None = None

@@ -108,6 +108,11 @@ class Outbox:
         self.flush()
         _write(transport, data)
 
+    def hurry(self) -> None:
+        """Write what is held, and for a while all else at once."""
+        self._direct_until = monotonic() + DIRECT_SECONDS
+        self.flush()
+
     def flush(self) -> None:
         """Write what is held, but for those who have left."""
         if self._held:
