@@ -329,32 +329,6 @@ def serving(command):
 # Redis that fails
 
 
-@pytest.fixture
-def redis_control(redis_server, tmp_path):  # noqa: F811
-    """Functions that stop and start Redis: it pauses, or it dies and forgets."""
-    process, _ = redis_server
-    with contextlib.ExitStack() as stack:
-
-        def revive():
-            again = subprocess.Popen(
-                process.args, cwd=tmp_path, stdout=subprocess.DEVNULL
-            )
-            stack.callback(again.wait)
-            stack.callback(again.kill)
-
-        def die():
-            process.kill()
-            process.wait()  # the port is free
-
-        yield {
-            "paused": [
-                lambda: process.send_signal(signal.SIGSTOP),
-                lambda: process.send_signal(signal.SIGCONT),
-            ],
-            "killed": [die, revive],
-        }
-
-
 async def shop_around(app, keeps_sessions, seen, is_over):
     """Fill a basket and look into it, again and again; what comes is right, or 503."""
     client = Client(app)
@@ -376,9 +350,12 @@ async def shop_around(app, keeps_sessions, seen, is_over):
 
 @pytest.mark.parametrize("how", ["paused", "killed"])
 async def test_redis_may_stop_and_start_under_load(
-    app, client, redis_control, how, caplog
+    app,
+    client,
+    redis_server,  # noqa: F811
+    how,
+    caplog,
 ):
-    stop, start = redis_control[how]
     seen, is_over = [], asyncio.Event()
 
     def are_right(count):
@@ -389,9 +366,15 @@ async def test_redis_may_stop_and_start_under_load(
             keeps = how == "paused"
             group.create_task(shop_around(app, keeps, seen, is_over))
         await until(are_right(80), "responses", timeout=30)
-        stop()
+        if how == "paused":
+            redis_server.signal(signal.SIGSTOP)
+        else:
+            redis_server.kill()
         await until(lambda: seen.count(503) >= 16, "refusals", timeout=30)
-        start()
+        if how == "paused":
+            redis_server.signal(signal.SIGCONT)
+        else:
+            redis_server.start()  # without what it had
         seen.clear()
         await until(are_right(80), "sessions that work again", timeout=30)
         is_over.set()

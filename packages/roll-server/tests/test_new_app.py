@@ -102,19 +102,19 @@ def test_it_is_built(folder):
 def test_it_is_checked_and_served_by_what_its_project_says(folder, run, options):
     assert run_tool(folder, "roll_server", "check") == "Nothing is wrong.\n"
     running = run("--port", 0)
-    assert (
-        running.get("/api/greet/Ada" if options else "/greet/Ada")
-        == '{"greeting":"Hello Ada"}'
-    )
+    path = "/api/greet/Ada" if options else "/greet/Ada"
+    assert running.get(path) == '{"greeting":"Hello Ada"}'
 
 
 def test_each_full_application_has_a_key_of_its_own(tmp_path):
     for place in ("a", "b"):
-        roll_new("shop", "--full", "--directory", tmp_path / place)
-    one, other = ((tmp_path / place / "shop/.env").read_text() for place in ("a", "b"))
+        roll_new("rate-board", "--full", "--directory", tmp_path / place)
+    one, other = (
+        (tmp_path / place / "rate-board/.env").read_text() for place in ("a", "b")
+    )
     assert one != other
     assert len(one.partition("SECRET_KEY=")[2].strip()) == 43
-    assert ".env\n" in (tmp_path / "a/shop/.gitignore").read_text()
+    assert ".env\n" in (tmp_path / "a/rate-board/.gitignore").read_text()
 
 
 @pytest.mark.parametrize(
