@@ -83,12 +83,13 @@ async def _serve(
         await app.__call__(request, response)  # half the time of `app(...)`
         # It may be the response of another app, to which the request was handed.
         response = connection.response  # type: ignore[assignment]
-        if not _write_usual(connection, request, response):
+        usual = _write_usual(connection, request, response)
+        if not usual:
             await connection.write()
         if connection.writable is not None:
             await _wait_for_client(connection)
         response.complete = connection.state is not CLOSED
-        if connection.switch is not None:
+        if not usual and connection.switch is not None:
             switch, connection.switch = connection.switch, None
             # A listener may have refused it since.
             if connection.remaining >= 0 and response._status in INTERIM:
