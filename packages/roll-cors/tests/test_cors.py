@@ -665,17 +665,17 @@ async def test_a_listener_that_ends_the_chain_hides_no_option(app, client):
 # Mistakes
 
 NO_ORIGIN = (
-    "origin: {!r} is no origin to allow; write one as browsers send it, such as "
+    "origin: {!r} is not an origin to allow; write one as browsers send it, such as "
     "'https://example.org' (in lower case, without a path, a slash at the end or the "
     "scheme's own port), several in a list, and '*' alone"
 )
 ANYBODY = (
-    "origin: 'null' is no origin to allow; any page can have it: use origin='*', "
+    "origin: 'null' is not an origin to allow; any page can have it: use origin='*', "
     "without credentials"
 )
 MISTAKES = [
     ({"origin": None}, TypeError, "origin=None: give a string, a list or a function"),
-    ({"origin": [1]}, TypeError, "origin: 1 in the list is no string"),
+    ({"origin": [1]}, TypeError, "origin: 1 in the list is not a string"),
     ({"origin": ""}, ValueError, NO_ORIGIN.format("")),
     *(
         (options, ValueError, NO_ORIGIN.format(wrong))
@@ -694,12 +694,12 @@ MISTAKES = [
     ({"origin": "null"}, ValueError, ANYBODY),
     ({"origin": ["null"]}, ValueError, ANYBODY),
     ({"methods": 1}, TypeError, "methods=1: give a list of names, or '*'"),
-    ({"methods": [1]}, TypeError, "methods: 1 is no string"),
+    ({"methods": [1]}, TypeError, "methods: 1 is not a string"),
     *(
         (
             {option: wrong},
             ValueError,
-            f"{option}: {name!r} is no name; give each alone, in a list",
+            f"{option}: {name!r} is not a name; give each alone, in a list",
         )
         for option in ["methods", "headers", "expose"]
         for wrong, name in [("X-A, X-B", "X-A, X-B"), (["ä"], "ä"), ("", "")]
@@ -731,7 +731,7 @@ OVERRIDES = [
     ("*", "give a dict of options, or False"),
     (
         {"origins": []},
-        "'origins' is no option; there are ['origin', 'methods', 'headers', "
+        "'origins' is not an option; there are ['origin', 'methods', 'headers', "
         "'credentials', 'expose', 'max_age']",
     ),
 ]

@@ -221,9 +221,9 @@ async def test_calling_it_twice_adds_no_name_twice(app, client):
     ("value", "told"),
     [
         *((value, "give a list of strings") for value in ("a/b", {"a/b"}, 7, iter([]))),
-        ([b"a"], "b'a' is no string"),
+        ([b"a"], "b'a' is not a string"),
         ([], "it is empty: list something, or leave it out"),
-        (["*"], "'*' is no "),
+        (["*"], "'*' is not a "),
     ],
 )
 async def test_an_extra_lists_what_is_served(app, extra, value, told):
@@ -244,7 +244,7 @@ def test_mistakes_of_routes_declared_before_are_errors():
     add(app, "/x", accepts=("text",))
     content_negotiation(app)
     [mistake] = app.find_mistakes()
-    assert mistake.startswith("/x: accepts=('text',): 'text' is no media type")
+    assert mistake.startswith("/x: accepts=('text',): 'text' is not a media type")
 
 
 @pytest.mark.parametrize("strict", [None, 1, "yes"])

@@ -83,7 +83,7 @@ class Parts:
     json_encode = staticmethod(encode_json)
     """Writes what `response.json` is set to."""
     json_decode = staticmethod(decode_json)
-    """Reads a body for `request.json`; it raises ValueError where it is no JSON."""
+    """Reads a body for `request.json`; it raises ValueError where it is not JSON."""
 
 
 class BodyNotLoadedError(HttpError, RuntimeError):

@@ -89,7 +89,7 @@ class Response:
         """The status; set it as an `HTTPStatus` or its number.
 
         Raises:
-            ValueError: The number is no registered status.
+            ValueError: The number is not a registered status.
         """
         return self._status
 
@@ -98,7 +98,7 @@ class Response:
         try:
             self._status = _STATUSES[status]
         except (KeyError, TypeError):
-            raise ValueError(f"{status!r} is no HTTP status") from None
+            raise ValueError(f"{status!r} is not an HTTP status") from None
 
     def relay_status(self, status: int) -> None:
         """Set the status that another server or application gave, registered or not.

@@ -68,7 +68,7 @@ def cors(
 
     Raises:
         TypeError: An option has another type, or is unknown.
-        ValueError: One holds what is no origin, no name or no time, or `expose="*"`
+        ValueError: One holds what is not an origin, a name or a time, or `expose="*"`
             comes with credentials.
 
     Warns:

@@ -50,7 +50,7 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
             anything (RFC 9110, section 12.5.1).
 
     Raises:
-        TypeError: *strict* is no boolean.
+        TypeError: *strict* is not a boolean.
     """
     require_app("content_negotiation", app)
     if not isinstance(strict, bool):
@@ -105,7 +105,7 @@ def _read_list(served: object) -> tuple[str, ...]:
         raise TypeError("give a list of strings")
     for entry in served:
         if not isinstance(entry, str):
-            raise TypeError(f"{entry!r} is no string")
+            raise TypeError(f"{entry!r} is not a string")
     if not served:
         raise ValueError("it is empty: list something, or leave it out")
     return tuple(served)
