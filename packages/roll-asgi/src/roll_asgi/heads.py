@@ -21,6 +21,30 @@ _DIGITS = len(str(2**64))
 Fields = Sequence[tuple[bytes, bytes]]
 
 
+class ScopeHead(Head):
+    """The head of a scope: its bytes are put together when somebody reads them."""
+
+    __slots__ = ("_raw", "fields")
+
+    _raw: bytes
+    fields: Fields
+    """What the scope has as headers."""
+
+    @property
+    def raw(self) -> bytes:
+        """From the request line to the empty line, as a client could have sent it."""
+        if not self._raw:
+            lines = [b"%b: %b\r\n" % (name, value) for name, value in self.fields]
+            start = f"{self.method} ".encode(), self.target
+            version = f" HTTP/{self.version}\r\n".encode()
+            self._raw = b"".join((*start, version, *lines, b"\r\n"))
+        return self._raw
+
+    @raw.setter
+    def raw(self, raw: bytes) -> None:
+        self._raw = raw
+
+
 def read_head(
     scope: Scope, fields: Fields, method: str, upgrade: tuple[str, ...] = ()
 ) -> tuple[Head, Mapping[bytes, bytes]]:
@@ -40,9 +64,9 @@ def read_head(
     if query:
         target = b"%b?%b" % (target, query)
     version = scope.get("http_version", "1.1")
-    lines = [b"%b: %b\r\n" % (name, value) for name, value in fields]
-    line = f"{method} ".encode(), target, f" HTTP/{version}\r\n".encode()
-    known = {name.lower(): value for name, value in fields}
+    known = dict(fields)
+    if not b"".join(known).islower():  # as servers should have them
+        known = {name.lower(): value for name, value in fields}
     length: int | None = None
     declared = known.get(b"content-length", b"")
     if declared.isdigit() and len(declared) <= _DIGITS:
@@ -54,8 +78,8 @@ def read_head(
     ):
         length = 0
     encoding = known.get(b"content-encoding", b"").strip().lower()
-    head = Head(
-        b"".join((*line, *lines, b"\r\n")),
+    head = ScopeHead(
+        b"",
         method,
         target,
         version,
@@ -64,6 +88,7 @@ def read_head(
         upgrade=upgrade,
         encoded=encoding not in (b"", b"identity"),
     )
+    head.fields = fields
     return head, known
 
 

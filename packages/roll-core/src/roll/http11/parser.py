@@ -99,7 +99,7 @@ class Head:
 
     def replace(self, **changes: Any) -> "Head":
         """Make one like this, with other values of some attributes."""
-        return Head(**{name: getattr(self, name) for name in self.__slots__} | changes)
+        return Head(**{name: getattr(self, name) for name in Head.__slots__} | changes)
 
 
 class Refusal(NamedTuple):
