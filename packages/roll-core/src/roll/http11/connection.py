@@ -247,6 +247,8 @@ class HttpProtocol(asyncio.Protocol):
                 elif self.request is not None:
                     break
                 elif not parser.held:
+                    if not (self.paused or self.half_closed):
+                        return
                     starved = True
                     break
                 if not turn:

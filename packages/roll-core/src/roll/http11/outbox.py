@@ -157,7 +157,7 @@ def _gathers(transport: asyncio.Transport) -> bool:
     """Whether `writelines` sends pieces without a copy, and pauses who writes.
 
     asyncio's own copies them (3.11), or does not pause (3.12 before 3.12.9, 3.13 before
-    3.13.2), and is no quicker; with TLS each of them would be a record.
+    3.13.2), and is not quicker; with TLS each of them would be a record.
     """
     return (
         type(transport).__module__ == "uvloop.loop"
