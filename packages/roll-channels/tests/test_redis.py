@@ -336,6 +336,14 @@ async def test_a_start_without_redis_fails_in_time(tmp_path):
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_a_start_with_a_redis_that_hangs_says_so(own_server):
+    app = Roll()
+    channels(app, own_server.url, timeout=0.1)
+    own_server.signal(signal.SIGSTOP)
+    with pytest.raises(Unavailable, match=r"within 0\.1 s: no answer$"):
+        await app.startup()
+
+
 @pytest.mark.parametrize(
     "url", ["http://:secret@host", "redis://:sec/ret@host", "redis://a:secret", "", "x"]
 )
@@ -466,7 +474,9 @@ async def test_a_reply_that_is_cut_anywhere_loses_nothing(proxy, prefix, caplog)
     assert len(lines(caplog)) > 200
 
 
-async def test_a_connection_that_hangs_is_replaced(redis_server, proxy, prefix, quick):
+async def test_a_connection_that_hangs_is_replaced(
+    redis_server, proxy, prefix, quick, caplog
+):
     async with (
         running(redis_server.url, prefix=prefix) as other,
         running(proxy.url, prefix=prefix) as found,
@@ -480,6 +490,7 @@ async def test_a_connection_that_hangs_is_replaced(redis_server, proxy, prefix, 
         link_of(found).timeout = patient
         await found["a"].publish("1")
         assert (await anext(messages)).data == "1"
+        assert lines(caplog)[0].endswith("is lost; channels wait for it: no answer")
 
 
 async def test_a_reply_to_publish_that_is_lost_stores_nothing_twice(

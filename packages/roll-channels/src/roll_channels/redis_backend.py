@@ -70,7 +70,7 @@ class RedisBackend(Backend):
         except TimeoutError:
             raise Unavailable(
                 f"channels: Redis at {self._link.address} cannot be reached within "
-                f"{self._link.timeout:g} s: {self._link.error}"
+                f"{self._link.timeout:g} s: {self._link.reason}"
             ) from self._link.error
         self._tasks.append(asyncio.create_task(self._renew()))
 

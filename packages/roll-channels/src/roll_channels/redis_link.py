@@ -119,6 +119,11 @@ class Link:
         host = f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
         return f"redis://{host}/{settings.get('db') or 0}"
 
+    @property
+    def reason(self) -> str:
+        """What went wrong last; what does not answer gives an error without text."""
+        return str(self.error or "") or "no answer"
+
     # Commands
 
     async def call(
@@ -175,7 +180,7 @@ class Link:
             logger.warning(
                 "The connection to Redis at %s is lost; channels wait for it: %s",
                 self.address,
-                error or type(error).__name__,
+                self.reason,
             )
 
     def back(self) -> None:
