@@ -482,6 +482,27 @@ async def test_a_view_that_raises_closes_with_1011_and_is_logged(app, join, capl
     assert app.events == ["connect", "view", "disconnect"]
 
 
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (roll.HttpError(404, "secret"), (CLOSE, b"\x03\xf0404 Not Found")),
+        (roll.HttpError(503), (CLOSE, DIED)),
+    ],
+)
+async def test_a_view_that_refuses_a_client_closes_with_1008_and_logs_nothing(
+    app, join, caplog, error, end
+):
+    @app.ws()
+    async def view(request, ws):
+        raise error
+
+    peer = await join()
+    assert await peer.received(1) == [end]
+    await peer.leave()
+    await app.ended()
+    assert len(caplog.records) == (error.status >= 500)
+
+
 async def test_views_that_can_open_no_file_are_logged_once(
     app, join, caplog, monkeypatch
 ):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Self, cast
 
+from roll import HttpError
 from roll.logs import report
 from roll.typing import View
 from websockets.exceptions import (
@@ -364,11 +365,13 @@ class WSProtocol(Connection):
     async def run(self, view: View, variables: dict[str, Any]) -> None:
         """Run the listeners and the view, and close.
 
-        A view that returns closes with 1000, one that raises with 1011, one that is
-        cancelled with 1001; both of these tell the client so.
+        A view that returns closes with 1000, one that raises with 1011, or with 1008
+        where an HttpError says that the client is wrong, one that is cancelled with
+        1001; all but the first tell the client so.
         """
         self._task = asyncio.current_task()
         code = CloseCode.NORMAL_CLOSURE
+        reason = ""
         try:
             await self._serve(view, variables)
         except asyncio.CancelledError as error:
@@ -378,12 +381,15 @@ class WSProtocol(Connection):
                 code = CloseCode.GOING_AWAY
                 raise
         except Exception as error:
-            if self._open or not _is_of_the_end(error):
+            if isinstance(error, HttpError) and error.status < 500:  # the client's
+                code = CloseCode.POLICY_VIOLATION
+                reason = f"{error.status} {error.status.phrase}"
+            elif self._open or not _is_of_the_end(error):
                 code = self._report(error)
         finally:
             self._task = None
             try:
-                await self._finish(code)
+                await self._finish(code, reason or REASONS.get(code, ""))
             finally:
                 await self.request.hook("websocket_disconnect", self)
 
@@ -396,11 +402,11 @@ class WSProtocol(Connection):
         report(error, "WebSocket %s", self.request.url)
         return CloseCode.INTERNAL_ERROR
 
-    async def _finish(self, code: CloseCode) -> None:
+    async def _finish(self, code: CloseCode, reason: str) -> None:
         """Close, and wait until that is done; not for long when we are cancelled."""
         if self._transport is None and self._timer is not None:
             self._timer.cancel()  # which would cancel the listeners now
-        self.start_close(code, REASONS.get(code, ""))
+        self.start_close(code, reason)
         if code is CloseCode.GOING_AWAY:
             with suppress(TimeoutError):
                 async with asyncio.timeout(FAREWELL):
