@@ -482,10 +482,17 @@ async def test_a_view_that_raises_closes_with_1011_and_is_logged(app, join, capl
     assert app.events == ["connect", "view", "disconnect"]
 
 
+class Unusual(roll.HttpError):
+    def __init__(self, status):
+        self.status = status
+
+
 @pytest.mark.parametrize(
     ("error", "end"),
     [
         (roll.HttpError(404, "secret"), (CLOSE, b"\x03\xf0404 Not Found")),
+        (Unusual(404), (CLOSE, b"\x03\xf0404 Not Found")),
+        (Unusual(999), (CLOSE, DIED)),
         (roll.HttpError(503), (CLOSE, DIED)),
     ],
 )

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, ClassVar, Self, cast
 
 from roll import HttpError
@@ -381,9 +382,8 @@ class WSProtocol(Connection):
                 code = CloseCode.GOING_AWAY
                 raise
         except Exception as error:
-            if isinstance(error, HttpError) and error.status < 500:  # the client's
+            if reason := _refusal(error):
                 code = CloseCode.POLICY_VIOLATION
-                reason = f"{error.status} {error.status.phrase}"
             elif self._open or not _is_of_the_end(error):
                 code = self._report(error)
         finally:
@@ -417,6 +417,16 @@ class WSProtocol(Connection):
     def stop(self) -> None:
         """Close with 1001: the app shuts down."""
         self.start_close(CloseCode.GOING_AWAY)
+
+
+def _refusal(error: Exception) -> str:
+    """Tell what is wrong with a client, where an error says so."""
+    if isinstance(error, HttpError):
+        with suppress(ValueError):  # a subclass may have set any number
+            status = HTTPStatus(error.status)
+            if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return f"{status} {status.phrase}"
+    return ""
 
 
 def _is_of_the_end(error: Exception) -> bool:
