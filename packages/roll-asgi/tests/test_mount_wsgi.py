@@ -81,6 +81,39 @@ async def test_input_streams_with_its_end(app, client):
     assert (await client.post("/m", iter([b"a", b"b"]))).body == b"1000002"
 
 
+@pytest.mark.parametrize(
+    ("head", "end"),
+    [
+        ("Content-Length: 9", None),
+        ("Transfer-Encoding: chunked", None),
+        ("Transfer-Encoding: chunked", b"what?\r\n"),
+    ],
+)
+async def test_a_body_that_breaks_off_is_an_oserror(app, client, head, end):
+    """A whole file must not be replaced by half of it."""
+    read, failed = [], []
+
+    @serve(app)
+    def application(environ, start_response):
+        try:
+            while piece := environ["wsgi.input"].read(1):
+                read.append(piece)
+        except OSError as error:
+            failed.append(error)
+        start_response(*OK)
+        return [b"done"]
+
+    transport = connect(app)
+    data = b"3\r\nabc\r\n" if "chunked" in head else b"abc"
+    transport.feed(f"POST /m HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode() + data)
+    await until(lambda: read == [b"a", b"b", b"c"])
+    if end is None:
+        transport.disconnect()
+    else:
+        transport.feed(end)
+    await until(lambda: failed)
+
+
 @pytest.mark.parametrize("fails", [True, False])
 async def test_the_iterable_is_closed(app, client, fails):
     closed = []

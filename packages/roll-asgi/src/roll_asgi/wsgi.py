@@ -10,6 +10,7 @@ from roll import HttpError, Roll
 from roll.plugins import require_app
 
 from .mounting import mount_asgi
+from .relay import GONE
 from .typing import Message, Receive, Scope, Send, WSGIApplication
 
 LEFT = "roll.left"
@@ -105,6 +106,16 @@ class Adapter:
         # With `_` for `-`, one name could pass for the other in the environment.
         scope["headers"] = [each for each in scope["headers"] if b"_" not in each[0]]
 
+        async def receive_on() -> Message:
+            """Receive: a body that breaks off must not pass for a whole one."""
+            try:
+                message = await receive()
+            except HttpError as error:
+                raise OSError(error.message) from error
+            if message["type"] == "http.disconnect":
+                raise ConnectionError(GONE)
+            return message
+
         async def send_on(message: Message) -> None:
             """Send, as long as the client is there: the thread is never to hang."""
             try:
@@ -112,7 +123,7 @@ class Adapter:
             except OSError:
                 left.set()
 
-        await self._middleware(scope, receive, send_on)
+        await self._middleware(scope, receive_on, send_on)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """End the threads with the app; they start with the first request."""
