@@ -137,7 +137,10 @@ class Adapter:
 
     def _run(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """Run the application in a thread."""
-        environ["wsgi.input_terminated"] = True  # it ends where the body does
+        if "CONTENT_LENGTH" not in environ:
+            # It ends where the body does. With a length, Werkzeug reads that much, and
+            # makes a 400 of an OSError.
+            environ["wsgi.input_terminated"] = True
         left = environ["asgi.scope"][LEFT]
         return Pieces(self._application(environ, start_response), left)
 
