@@ -12,6 +12,7 @@ from roll.extensions import (
     decompress,
     mount,
     mount_asgi,
+    named_url,
     proxy_headers,
 )
 from roll_testing import Client, connect, turns, until
@@ -179,6 +180,22 @@ def test_a_prefix_is_taken_once(app, scopes):
 def test_wrong_arguments_are_refused(app, prefix, application, error):
     with pytest.raises((TypeError, ValueError), match=error):
         mount_asgi(app, prefix, application)
+
+
+def test_only_its_extra_names_it(app):
+    async def application(scope, receive, send): ...
+
+    url_for = named_url(app)
+    mount_asgi(app, "/a", application)
+    mount_asgi(app, "/b", application)
+    mount_asgi(app, "/c", application, name="old")
+
+    @app.route("/answer")
+    async def answer(request, response): ...
+
+    assert url_for("answer") == "/answer"
+    assert url_for("old") == "/c"
+    assert url_for("old", path="users/1") == "/c/users/1"
 
 
 async def test_extras_are_those_of_the_route(app, client):
