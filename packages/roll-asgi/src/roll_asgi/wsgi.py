@@ -108,10 +108,7 @@ class Adapter:
 
         async def receive_on() -> Message:
             """Receive: a body that breaks off must not pass for a whole one."""
-            try:
-                message = await receive()
-            except HttpError as error:
-                raise OSError(error.message) from error
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionError(GONE)
             return message
