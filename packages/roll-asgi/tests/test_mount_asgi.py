@@ -267,12 +267,15 @@ async def test_a_body_that_is_refused_is_not_an_error_of_the_application(
 
 
 async def test_a_body_that_is_refused_cuts_a_response_that_has_begun(app, client):
+    again = []
+
     @serve(app, limits=Limits(body=10))
     async def application(scope, receive, send):
         await send(START)
         await send(body(b"begun"))
         while (await receive())["type"] != "http.disconnect":
             pass
+        again.append(await receive())
 
     transport = connect(app)
     head = b"POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -281,6 +284,7 @@ async def test_a_body_that_is_refused_cuts_a_response_that_has_begun(app, client
     transport.feed(b"b\r\nx1234567890\r\n")
     await until(lambda: transport.closed)
     assert not transport.data.endswith(b"0\r\n\r\n")
+    assert again == [{"type": "http.disconnect"}]
 
 
 async def echo(scope, receive, send):

@@ -184,6 +184,7 @@ class Relay:
             except HttpError as error:
                 # What is wrong with the body is answered by the app, as ever.
                 self._refusal = None if error.message == CLIENT_LEFT else error
+                self._received = True
                 self.leave()
         await self._over.wait()
         return {"type": "http.disconnect"}
