@@ -13,8 +13,8 @@ before a connection is made. Cut are, of what a request without a body comes by,
 - the number of requests on a connection.
 
 Checks of bodies, forms and queries are not cut: such a request meets none. Framing, so
-the checks of Host, target and Content-Length, is no limit, and stays. A check that is
-no longer where `CHECKS` says ends this script with an error.
+the checks of Host, target and Content-Length, is not a limit, and stays. A check that
+is no longer where `CHECKS` says ends this script with an error.
 
 Both servers are pinned to one CPU, wrk to another; they are asked in turns, a new
 process each time, and medians are printed. CPU time is the process's, of the system's

@@ -7,30 +7,32 @@ on uvloop, which has none. Nothing is logged. Files are in the page cache.
 
 Files of 1 KiB and 100 KiB are asked for by wrk on 32 connections that stay open; the
 one of 100 MiB by one client of this script, on a connection each time. Rounds of all
-servers alternate, and medians are printed, so that a busy machine slows all. A ratio is
-Roll's rate divided by the other's: above 1, Roll is faster.
+servers alternate, and medians are printed. A rate is how many files a server sends in a
+second of its CPU time, which other work on the machine changes least. A ratio is Roll's
+rate divided by the other's: above 1, Roll is faster.
 
 Memory is what the process holds (RSS) before clients ask for the file of 100 MiB, and
 at most while 20 of them read 4 MiB a second each.
 
 Needs Linux, and wrk for the small files. It takes a minute.
 
-On 2026-11-21, with 4 CPUs, Python 3.13.0, aiohttp 3.14.5, starlette 1.10.0, uvicorn
-0.54.0 and uvloop 0.23.0:
+On 2026-11-30, with 2 CPUs that others used, too, Python 3.13.0, aiohttp 3.14.5,
+starlette 1.10.0, uvicorn 0.54.0 and uvloop 0.23.0. sendfile() takes the least CPU for
+the largest file; Roll reads it in pieces.
 
-    files a second          1 KiB  ratio    100 KiB  ratio    100 MiB  ratio
-    roll                   21,593   1.00      6,185   1.00       24.4   1.00
-    roll, asyncio          19,797   1.09      5,319   1.16       23.1   1.06
-    starlette               2,449   8.82      1,900   3.26        7.0   3.50
-    aiohttp                 3,647   5.92      3,680   1.68       21.7   1.13
-    aiohttp, uvloop         4,267   5.06      3,131   1.98       17.7   1.38
+    files a second of CPU   1 KiB  ratio    100 KiB  ratio    100 MiB  ratio
+    roll                   26,886   1.00     16,555   1.00       24.4   1.00
+    roll, asyncio          24,140   1.11     11,555   1.43       22.7   1.07
+    starlette               2,510  10.71      2,119   7.81       10.4   2.34
+    aiohttp                 4,365   6.16      4,179   3.96       37.0   0.66
+    aiohttp, uvloop         5,014   5.36      3,777   4.38       20.8   1.17
 
     memory, MiB            before    at most
-    roll                     30.7       83.8
-    roll, asyncio            29.3       75.9
-    starlette                37.0       52.5
-    aiohttp                  41.6       41.9
-    aiohttp, uvloop          43.7       56.3
+    roll                     36.9       66.5
+    roll, asyncio            34.6       75.5
+    starlette                38.0       51.9
+    aiohttp                  41.5       41.7
+    aiohttp, uvloop          43.9       54.5
 """
 
 import asyncio
@@ -49,11 +51,14 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from suite.servers import choose_cpus, cpu_time
+
 HOST = "127.0.0.1"
 SIZES = {"1 KiB": 2**10, "100 KiB": 100 * 2**10, "100 MiB": 100 * 2**20}
 LARGEST = "100 MiB"
 ROUNDS = 5
 SECONDS = 1  # of a round of wrk
+DOWNLOADS = 10  # of the largest file, in a round
 CONNECTIONS = 32
 SLOW = 20  # clients
 SLOW_RATE = 4 * 2**20  # bytes a second
@@ -111,12 +116,6 @@ SERVERS = {
 INSTALLED = [name for name in SERVERS if all(map(find_spec, SERVERS[name][1]))]
 
 
-def choose_cpus():
-    """Give a CPU for the servers, and those for the clients."""
-    *others, last = sorted(os.sched_getaffinity(0))
-    return {last}, set(others) or {last}
-
-
 @contextmanager
 def run(script, name, root):
     """Run a server of a script in a process, and give its number and its port."""
@@ -125,7 +124,7 @@ def run(script, name, root):
     command = [sys.executable, script, name, root, str(port)]
     with subprocess.Popen(command) as process:
         try:
-            os.sched_setaffinity(process.pid, choose_cpus()[0])
+            os.sched_setaffinity(process.pid, {choose_cpus()[0]})
             wait_for(port)
             yield process.pid, port
         finally:
@@ -145,14 +144,18 @@ def wait_for(port):
 # Measuring
 
 
-def ask_with_wrk(port, path):
-    """Measure how many times a second a path is answered."""
+def ask_with_wrk(pid, port, path):
+    """Measure how many times a second of the server's CPU a path is answered."""
     url = f"http://{HOST}:{port}{path}"
     options = [f"-c{CONNECTIONS}", "-t1", f"-d{SECONDS}s"]
+    before = cpu_time(pid)
     done = subprocess.run(["wrk", *options, url], capture_output=True, text=True)
+    taken = cpu_time(pid) - before
     if done.returncode or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise RuntimeError(f"wrk fails: {done.stdout}{done.stderr}")
-    return float(re.search(r"Requests/sec: +([\d.]+)", done.stdout)[1])
+    if not taken:
+        raise RuntimeError("the server had no CPU: stop other work on this machine")
+    return int(re.search(r"(\d+) requests in", done.stdout)[1]) / taken
 
 
 def ask(port, file):
@@ -163,24 +166,25 @@ def ask(port, file):
     return client
 
 
-def download(port, file):
-    """Measure how many times a second a file is sent to one client."""
+def download(pid, port, file):
+    """Measure how many times a second of its CPU a server sends a file to a client."""
     buffer = bytearray(2**20)
     size = Path(file).stat().st_size
-    started = time.perf_counter()
-    with ask(port, Path(file).name) as client:
-        received = 0
-        while count := client.recv_into(buffer):
-            received += count
-    if not size < received < size + 1000:
-        raise RuntimeError(f"{received} bytes came of a file of {size}")
-    return 1 / (time.perf_counter() - started)
+    before = cpu_time(pid)
+    for _ in range(DOWNLOADS):
+        with ask(port, Path(file).name) as client:
+            received = 0
+            while count := client.recv_into(buffer):
+                received += count
+        if not size < received < size + 1000:
+            raise RuntimeError(f"{received} bytes came of a file of {size}")
+    return DOWNLOADS / (cpu_time(pid) - before)
 
 
-def measure(size, port, path):
+def measure(size, server, path):
     if size == LARGEST:
-        return download(port, path)
-    return ask_with_wrk(port, f"/static/{path.name}")
+        return download(*server, path)
+    return ask_with_wrk(*server, f"/static/{path.name}")
 
 
 def resident(pid):
@@ -216,13 +220,16 @@ async def measure_memory(pid, port, file):
 
 
 def show_rates(rates, sizes):
-    print(f"\n{'files a second':<18}", *(f"{size:>10} {'ratio':>6}" for size in sizes))
+    print(
+        f"\n{'files a second of CPU':<22}",
+        *(f"{size:>7} {'ratio':>6}" for size in sizes),
+    )
     for name in INSTALLED:
-        line = f"{name:<18}"
+        line = f"{name:<22}"
         for size in sizes:
             rate = statistics.median(rates[name, size])
             ratio = statistics.median(rates[INSTALLED[0], size]) / rate
-            line += f" {rate:>10,.{0 if rate > 100 else 1}f} {ratio:>6.2f}"
+            line += f" {rate:>7,.{0 if rate > 100 else 1}f} {ratio:>6.2f}"
         print(line)
 
 
@@ -257,7 +264,7 @@ def main():
         rates = {(name, size): [] for name in INSTALLED for size in sizes}
         for _ in range(ROUNDS):
             for name, size in rates:
-                rates[name, size].append(measure(size, ports[name][1], paths[size]))
+                rates[name, size].append(measure(size, ports[name], paths[size]))
     show_rates(rates, sizes)
     show_memory(memory)
 

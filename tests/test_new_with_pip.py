@@ -48,8 +48,11 @@ def shell(script, environment, folder=None):
     return done.stdout
 
 
-def test_the_commands_that_are_printed_install_test_and_serve(environment, tmp_path):
-    printed = shell("roll new app shop", environment, tmp_path)
+@pytest.mark.parametrize(("options", "tests"), [("", 4), (" --full", 10)])
+def test_the_commands_that_are_printed_install_test_and_serve(
+    environment, tmp_path, options, tests
+):
+    printed = shell(f"roll new app shop{options}", environment, tmp_path)
     commands = re.findall(r"^  (.+)$", printed.partition("Next,")[2], re.MULTILINE)
     enter, *others, serve = commands
     assert enter == "cd shop"
@@ -58,7 +61,7 @@ def test_the_commands_that_are_printed_install_test_and_serve(environment, tmp_p
     assert all(f"\n$ {command}\n" in readme for command in [*others, serve])
     assert "pip 24." in shell("python -m pip --version", environment)
     done = shell("\n".join([enter, *others]), environment, tmp_path)
-    assert re.search(r"\b4 passed in", done), done
+    assert re.search(rf"\b{tests} passed in", done), done
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -190,9 +190,10 @@ def test_extras_of_the_meta_package_have_the_others():
     extras = project(META)["optional-dependencies"]
     assert named(extras["testing"]) == {"roll-testing"}
     assert named(extras["gunicorn"]) == {"roll-gunicorn"}
-    assert named(extras["redis"]) == {"roll-session[redis]"}
+    with_redis = {"roll-channels[redis]", "roll-session[redis]"}
+    assert named(extras["redis"]) == with_redis
     brought = named(project(META)["dependencies"]) | named(extras["all"])
-    with_extras = {"roll-core[fast]", "roll-session[redis]"}
+    with_extras = {"roll-core[fast]", *with_redis}
     assert brought == PACKAGES.keys() - {META, "roll-core"} | with_extras
 
 

@@ -97,7 +97,7 @@ ROWS = {
 }
 # What is asked for otherwise.
 ROWS["echo"] = Row("WebSocket echo", "/echo")
-# What starts servers of its own, and is no request.
+# What starts servers of its own, and is not a request.
 OTHERS = {"idle": "idle connections", "start": "cold start"}
 
 

@@ -37,6 +37,12 @@ def idle_times():
     return {int(cpu): int(ticks) for cpu, ticks in IDLE_TIME.findall(lines)}
 
 
+def cpu_time(pid):
+    """Give the seconds of CPU that a process took, of the system's part too."""
+    stat = fields(Path(f"/proc/{pid}/stat"))
+    return (int(stat[11]) + int(stat[12])) / TICK
+
+
 class Running:
     """The processes of a server, all of one session."""
 
@@ -56,12 +62,11 @@ class Running:
 
     def cpu(self):
         """Give the seconds of CPU that all threads took, of the system's part too."""
-        ticks = 0
+        seconds = 0
         for pid in self.pids():
             with suppress(OSError):
-                stat = fields(Path(f"/proc/{pid}/stat"))
-                ticks += int(stat[11]) + int(stat[12])
-        return ticks / TICK
+                seconds += cpu_time(pid)
+        return seconds
 
     def resident(self):
         """Give the bytes that all processes hold."""

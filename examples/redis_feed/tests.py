@@ -1,50 +1,32 @@
 import asyncio
-import contextlib
-import shutil
-import socket
-import subprocess
 
 import pytest
 from redis.asyncio import Redis
-from roll_testing import patience, until, wait_until
+from roll_testing import RedisServer, patience, until
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from examples import redis_feed
 
-REDIS = shutil.which("redis-server")
-
 # A server is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
-    REDIS is None, reason="redis-server is not installed: apt-get install redis-server"
+    RedisServer.program is None,
+    reason="redis-server is not installed: apt-get install redis-server",
 )
 
 
 @pytest.fixture
-def redis_server(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
-    command = [REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-    ) as server:
-        try:
-            wait_until(lambda: accepts(port), "the start of redis-server")
-            yield server, f"redis://127.0.0.1:{port}"
-        finally:
-            server.kill()
-
-
-def accepts(port):
-    with contextlib.suppress(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port)).close()
-        return True
+def redis_server(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
 def app(redis_server, monkeypatch):
-    monkeypatch.setenv("REDIS_URL", redis_server[1])
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
     return redis_feed.app
 
 
@@ -70,7 +52,7 @@ async def test_clients_hear_each_other_and_whoever_else_publishes(
         await subscribed(app, "news", 2)
         await ann.send("hello")
         assert [await receive(ann), await receive(bob)] == ["hello", "hello"]
-        async with Redis.from_url(redis_server[1]) as other:
+        async with Redis.from_url(redis_server.url) as other:
             await other.publish("news", "from elsewhere")
         assert await receive(ann) == await receive(bob) == "from elsewhere"
     await subscribed(app, "news", 0)
@@ -100,7 +82,7 @@ async def test_without_redis_the_connection_ends_and_says_so(
     await liveclient.start()
     async with connect(f"{liveclient.wsl}/feeds/cut", proxy=None) as ws:
         await subscribed(app, "cut", 1)
-        redis_server[0].kill()
+        redis_server.kill()
         with pytest.raises(ConnectionClosedError) as end:
             await receive(ws)
     assert end.value.rcvd.code == 1011

@@ -3,6 +3,7 @@ import contextlib
 import gzip
 import json
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -10,18 +11,18 @@ import urllib.request
 import asyncpg
 import pytest
 from roll_resources import states
-from roll_testing import Client, patience, until
+from roll_testing import Client, RedisServer, patience, until
 
 from examples import postgresql as servers
 from examples.chat.test_chat_browser import CHROMIUM
 from examples.hello.browser import browse
-from examples.redis_feed.tests import REDIS, redis_server  # noqa: F401  # a fixture
+from examples.redis_feed.tests import redis_server  # noqa: F401  # a fixture
 from examples.shop import baskets, create_app
 
 # A server is not a Python package: the other tests run without it.
 # `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
-    not (servers.IS_INSTALLED and REDIS),
+    not (servers.IS_INSTALLED and RedisServer.program),
     reason="not installed: apt-get install postgresql redis-server",
 )
 
@@ -47,7 +48,7 @@ async def database(postgresql):
 @pytest.fixture
 def environment(postgresql, redis_server, monkeypatch):  # noqa: F811
     monkeypatch.setenv("DATABASE_URL", postgresql.url)
-    monkeypatch.setenv("REDIS_URL", redis_server[1])
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
     monkeypatch.setenv("ADMIN_PASSWORD", "milk first")
 
 
@@ -323,6 +324,64 @@ def serving(command):
         finally:
             process.kill()
     assert (process.returncode, "Traceback" in rest) == (0, False), rest
+
+
+# Redis that fails
+
+
+async def shop_around(app, keeps_sessions, seen, is_over):
+    """Fill a basket and look into it, again and again; what comes is right, or 503."""
+    client = Client(app)
+    client.timeout = patience(20)
+    while not is_over.is_set():
+        response = await client.post("/basket/tea", form={"quantity": 2})
+        assert response.status in (303, 503), response.body
+        seen.append(response.status)
+        known = response.status == 303
+        response = await client.get("/basket", headers=BROWSER)
+        seen.append(response.status)
+        if response.status == 503:
+            assert "<h1>Service Unavailable</h1>" in response.text
+            continue
+        assert response.status == 200, response.body
+        count = re.search(r"Basket \((\d)\)", response.text)[1]
+        assert count == "2" or not (known and keeps_sessions)
+
+
+@pytest.mark.parametrize("how", ["paused", "killed"])
+async def test_redis_may_stop_and_start_under_load(
+    app,
+    client,
+    redis_server,  # noqa: F811
+    how,
+    caplog,
+):
+    seen, is_over = [], asyncio.Event()
+
+    def are_right(count):
+        return lambda: 503 not in seen[-count:] and len(seen) >= count
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            keeps = how == "paused"
+            group.create_task(shop_around(app, keeps, seen, is_over))
+        await until(are_right(80), "responses", timeout=30)
+        if how == "paused":
+            redis_server.signal(signal.SIGSTOP)
+        else:
+            redis_server.kill()
+        await until(lambda: seen.count(503) >= 16, "refusals", timeout=30)
+        if how == "paused":
+            redis_server.signal(signal.SIGCONT)
+        else:
+            redis_server.start()  # without what it had
+        seen.clear()
+        await until(are_right(80), "sessions that work again", timeout=30)
+        is_over.set()
+    errors = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert {each.msg for each in errors} == {"The store of the sessions fails: %r"}
+    await client.post("/basket/cup", form={"quantity": 1})
+    assert "Basket (1)" in await read(client, "/")
 
 
 # The tests above need no browser, so they run without one; `.ci/run` installs it.

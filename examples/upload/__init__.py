@@ -44,7 +44,7 @@ async def upload(request, response):
     if int(size) > LARGEST:
         raise HttpError(413)
     digest = hashlib.sha256()
-    # Named by the server: what the client calls a file is no path.
+    # Named by the server: what the client calls a file is not a path.
     with tempfile.NamedTemporaryFile(
         dir=request.app["folder"], suffix=suffix, delete=False
     ) as file:

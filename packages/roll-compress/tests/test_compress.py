@@ -564,14 +564,17 @@ async def test_a_route_cannot_undo_what_forbids_it(app):
     assert is_untouched(*await ask(app))
 
 
-@pytest.mark.parametrize("early", [True, False])
-def test_the_extra_of_a_route_is_checked(early):
-    app = Roll()
-    with pytest.raises(TypeError, match=r"/: compress='no': give True or False"):  # noqa: PT012
-        if early:
-            serve(app, extras={"compress": "no"})
-        compress(app)
+@pytest.mark.parametrize("place", ["before", "after", "inner"])
+async def test_the_extra_of_a_route_is_checked(place):
+    app, inner = Roll(), Roll()
+    mount(app, "/inner", inner)
+    if place == "before":
         serve(app, extras={"compress": "no"})
+    compress(app)
+    if place != "before":
+        serve(inner if place == "inner" else app, extras={"compress": "no"})
+    with pytest.raises(TypeError, match=r"^/: compress='no': give True or False\. The"):
+        await app.startup()
 
 
 def test_a_misspelled_extra_is_noticed(app):

@@ -433,7 +433,7 @@ def test_get_is_the_method_of_a_dict_for_other_keys(app):
 
 
 def test_a_mistake_in_a_route_tells_where_it_is_declared(app):
-    with pytest.raises(ValueError, match=r"is no type") as caught:
+    with pytest.raises(ValueError, match=r"is not a type") as caught:
         app.route("/{x:itn}")(lambda request, response, x: None)
     [note] = caught.value.__notes__
     assert note.startswith(f"The route is declared at {__file__}:")

@@ -40,10 +40,16 @@ def app():
 
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_a_request_takes_few_calls(app, name):
+    calls = await count_calls(app, REQUESTS[name])
+    assert len(calls) <= MOST[name], "\n".join(calls)
+
+
+async def count_calls(app, request):
+    """List the functions of the core that a request takes."""
     protocol = app.factory()
     transport = Transport(protocol)
     protocol.connection_made(transport)
-    await ask(transport, REQUESTS[name])  # what is kept is made
+    await ask(transport, request)  # what is kept is made
     calls = []
 
     def note(frame, event, argument):
@@ -52,12 +58,20 @@ async def test_a_request_takes_few_calls(app, name):
 
     sys.setprofile(note)
     try:
-        await ask(transport, REQUESTS[name])
+        await ask(transport, request)
     finally:
         sys.setprofile(None)
-    assert len(calls) <= MOST[name], "\n".join(calls)
     transport.disconnect()
     await transport.wait_closed()
+    return calls
+
+
+async def test_plain_listeners_take_no_coroutine_each(app):
+    without = await count_calls(app, REQUESTS["minimal"])
+    for event in ("headers", "response"):
+        app.listen(event)(lambda request, response: None)
+    calls = await count_calls(app, REQUESTS["minimal"])
+    assert len(calls) <= len(without) + 1, "\n".join(calls)  # `_prepare`
 
 
 async def ask(transport, request):

@@ -9,8 +9,8 @@ from roll_testing import patience
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("[a", "is no regular expression: unterminated character set"),
-        ("a{99999999999}", "is no regular expression: the repetition number"),
+        ("[a", "is not a regular expression: unterminated character set"),
+        ("a{99999999999}", "is not a regular expression: the repetition number"),
         ("(a)", "has a group: write (?:...) instead"),
         ("(?P<x>a)", "has a group"),
         ("(?i)a", "sets flags for all of a path: write (?i:...)"),

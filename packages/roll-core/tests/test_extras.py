@@ -1,4 +1,4 @@
-"""The extras of a route that are Roll's own: timeout= and on_disconnect=."""
+"""The extras of a route: timeout= and on_disconnect=, and those of extensions."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ import math
 
 import pytest
 from roll import HttpError, Limits, RouteTable
+from roll.plugins import require_boolean
 from roll_testing import connect, exchange, settle, turns, until
 
 from .wire import OK, error, get
@@ -413,4 +414,25 @@ async def test_a_protocol_says_which_extras_it_reads(app):
     app.EchoProtocol = Echo
     app.route("/x", protocol="echo", volum=3)(view)
     with pytest.raises(TypeError, match="/x: volum= is unknown; did you mean volume="):
+        await app.startup()
+
+
+async def test_a_wrong_value_keeps_an_app_from_starting(app):
+    async def view(request, response): ...
+
+    def check_role(value):
+        if value not in ("boss", "clerk"):
+            raise ValueError("give 'boss' or 'clerk'")
+
+    app.route("/x", role="bos", cached="no", color=3)(view)
+    app.extras("role", "second_role", check=check_role)
+    app.extras("cached", check=require_boolean)
+    app.extras("cached", "color")  # another extension, which checks nothing
+    app.route("/y", role="boss", second_role="clerk", cached=False)(view)
+    where = app.declarations[0].where
+    assert app.find_mistakes() == [
+        "/x: role='bos': give 'boss' or 'clerk'. The route is declared at " + where,
+        "/x: cached='no': give True or False. The route is declared at " + where,
+    ]
+    with pytest.raises(TypeError, match=r"^/x: role='bos': give 'boss' or 'clerk'\."):
         await app.startup()

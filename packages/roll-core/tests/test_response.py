@@ -30,7 +30,7 @@ def test_the_status_is_an_http_status_or_its_number(status):
 
 @pytest.mark.parametrize("status", [0, 299, 1000, "200", None, [], 200.5])
 def test_an_unknown_status_is_an_error(status):
-    with pytest.raises(ValueError, match="is no HTTP status"):
+    with pytest.raises(ValueError, match="is not an HTTP status"):
         Response(None, None).status = status
 
 
@@ -310,7 +310,7 @@ def test_a_redirect_is_a_pair(wrong):
     response = Response(None, None)
     with pytest.raises(TypeError, match="give a pair of a location and a status"):
         response.redirect = wrong
-    with pytest.raises(ValueError, match="is no HTTP status"):
+    with pytest.raises(ValueError, match="is not an HTTP status"):
         response.redirect = "/elsewhere", 299
     assert response.headers == {}
 

@@ -91,7 +91,7 @@ def test_limits_of_a_route_are_limits(app):
 
 @pytest.mark.parametrize("wrong", [12, None, "view"])
 def test_what_cannot_be_called_is_no_view(app, wrong):
-    with pytest.raises(TypeError, match="is no view: it cannot be called"):
+    with pytest.raises(TypeError, match="is not a view: it cannot be called"):
         app.route("/")(wrong)
 
 
@@ -107,7 +107,7 @@ def test_a_view_that_yields_is_an_error(app):
         yield b"piece"
 
     place = f"{view.__qualname__} ({__file__}:{view.__code__.co_firstlineno})"
-    problem = f"{place} is no view: it yields; set response.body instead"
+    problem = f"{place} is not a view: it yields; set response.body instead"
     with pytest.raises(TypeError, match=re.escape(problem)):
         app.route("/")(view)
 
@@ -175,7 +175,7 @@ def test_a_builtin_is_not_asked_what_it_takes(app):
 
 
 def test_a_method_that_nobody_can_send_is_an_error(app):
-    with pytest.raises(ValueError, match="'BREW' is no method that can be served"):
+    with pytest.raises(ValueError, match="'BREW' is not a method that can be served"):
         app.route("/", methods=["BREW"])(view)
     app.route("/", methods=["PROPFIND"])(view)
 

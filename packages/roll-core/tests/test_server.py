@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 import trustme
 from roll import Limits, Roll, Server
-from roll.http11 import timeouts
+from roll.http11 import outbox, timeouts
 from roll_testing import patience, turns, until
 
 from .wire import CHUNKED, CLOSED_OK, GET, OK, error, get
@@ -566,8 +566,8 @@ def test_a_tls_client_that_answers_no_alert_is_not_waited_for(run, monkeypatch):
     run(main())
 
 
-async def end_tls(address, context, data, *, alert):
-    """Send *data*, end the own side with an alert or without, and read to the end."""
+async def end_tls(address, context, data, *, alert, fin=False):
+    """Send *data*, end TLS by an *alert*, and TCP if asked; then read to the end."""
     loop = asyncio.get_running_loop()
     received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(received, sent, server_hostname="localhost")
@@ -586,7 +586,7 @@ async def end_tls(address, context, data, *, alert):
             with pytest.raises(ssl.SSLWantReadError):  # the server has sent none
                 tls.unwrap()
         await loop.sock_sendall(sock, sent.read())
-        if not alert:
+        if fin:
             sock.shutdown(socket.SHUT_WR)
         async with asyncio.timeout(patience(10)):
             while piece := await loop.sock_recv(sock, 65536):
@@ -598,39 +598,44 @@ async def end_tls(address, context, data, *, alert):
     return answer
 
 
-with_and_without_alert = pytest.mark.parametrize("alert", [True, False])
+@pytest.fixture
+def certified():
+    """TLS 1.3, at most."""
+    authority = trustme.CA()
+    inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(inside)
+    outside = ssl.create_default_context()
+    authority.configure_trust(outside)
+    return inside, outside
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="no task begins at once")
-@with_and_without_alert
-def test_a_half_close_of_tls_leaves_the_answers_that_need_no_wait(run, alert):
+@pytest.mark.parametrize("fin", [False, True])
+def test_a_half_close_of_tls_leaves_the_answers_that_need_no_wait(
+    run, certified, fin, monkeypatch
+):
+    monkeypatch.setattr(outbox, "HOLD_SECONDS", 60)  # they wait for the round's end
+
     async def main():
-        inside, outside = contexts()
+        inside, outside = certified
         async with serving(App(), ssl=inside) as server:
-            data = await end_tls(server.address, outside, GET * 3, alert=alert)
+            end = {"alert": True, "fin": fin}
+            data = await end_tls(server.address, outside, GET * 3, **end)
             assert data == OK * 3
 
     run(main())
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return trustme.CA()
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_client_that_ends_tls_gets_the_answers_that_need_a_wait(
-    run, authority, version
+    run, certified, version
 ):
     async def ended(request):
         await until(lambda: request.protocol.half_closed, "the end of the client")
 
     async def main():
-        inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("localhost").configure_cert(inside)
-        inside.maximum_version = version
-        outside = ssl.create_default_context()
-        authority.configure_trust(outside)
+        inside, outside = certified
+        outside.maximum_version = version
         app = App()
 
         @app.route("/late")
@@ -705,7 +710,7 @@ def test_a_half_close_of_tcp_below_tls_cancels_a_view_that_waits(run):
         inside, outside = contexts()
         app = App()
         async with serving(app, ssl=inside) as server:
-            data = await end_tls(server.address, outside, SLOW, alert=False)
+            data = await end_tls(server.address, outside, SLOW, alert=False, fin=True)
             assert data == b""
             await until(lambda: not app.connections)
             await until(lambda: app.seen != ["started"])

@@ -45,6 +45,53 @@ def test_no_content_type_can_split_a_head(evil):
             writer.content_type(evil)
 
 
+@pytest.mark.parametrize(
+    ("headers", "lines"),
+    [
+        (
+            {"Content-Type": "text/plain", "Vary": "Cookie"},
+            "Content-Type: text/plain\r\nVary: Cookie\r\n",
+        ),
+        (
+            {"Vary": "A", "Cache-Control": "private", "Content-Type": "\xe9"},
+            "Vary: A\r\nCache-Control: private\r\nContent-Type: \xe9\r\n",
+        ),
+        (
+            {"content-type": "text/plain", "Vary": "A"},
+            "content-type: text/plain\r\nVary: A\r\n",
+        ),
+        (
+            {"Content-Type": "text/plain", "Vary": ["A", "B"]},
+            "Content-Type: text/plain\r\nVary: A\r\nVary: B\r\n",
+        ),
+        (
+            {"Content-Type": "text/plain", "Cache-Control": 1},
+            "Content-Type: text/plain\r\nCache-Control: 1\r\n",
+        ),
+        (
+            {"Content-Type": "text/plain", "Cache-Control": True},
+            "Content-Type: text/plain\r\nCache-Control: True\r\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"Hello"])
+def test_usual_fields_are_written_as_others_are(headers, lines, body):
+    response = Response(None, None)
+    response.headers, response.body = headers, body
+    head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: {len(body)}\r\n"
+    assert writer.frame(response) == head.encode("latin-1") + b"\r\n" + body
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Vary", "Cache-Control"])
+@pytest.mark.parametrize("evil", ["\r\nX: 1", b"a", None])
+def test_no_usual_field_can_split_a_head(name, evil):
+    for _ in range(2):  # nothing of it is kept
+        response = Response(None, None)
+        response.headers = {"Content-Type": "a", "Vary": "b", name: evil}
+        with pytest.raises((TypeError, ValueError), match=name):
+            writer.frame(response)
+
+
 @pytest.mark.parametrize("values", [["a", "b"], ("a", "b")])
 def test_a_list_or_tuple_becomes_repeated_lines(values):
     written = b"Vary: a\r\nVary: b\r\n"

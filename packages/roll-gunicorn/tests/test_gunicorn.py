@@ -41,6 +41,7 @@ async def home(request, response):
         "scheme": request.scheme,
         "peer": request.remote_addr,
         "loop": type(asyncio.get_running_loop()).__module__,
+        "workers": app.workers,
         "worker": os.environ.get("FORKED"),
     }
 
@@ -230,7 +231,8 @@ def test_the_worker_has_three_names(gunicorn, name):
 
 def test_uvloop_is_used_where_it_is_installed(gunicorn):
     pytest.importorskip("uvloop", reason="uvloop is not installed")
-    assert gunicorn().json()["loop"] == "uvloop"
+    home = gunicorn().json()
+    assert (home["loop"], home["workers"]) == ("uvloop", 1)
 
 
 def test_asyncio_serves_where_uvloop_is_not(gunicorn, tmp_path):

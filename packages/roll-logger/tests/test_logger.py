@@ -1096,11 +1096,15 @@ async def test_requests_on_a_socket_have_a_line_each(app, handler, format):
         (
             {"request_id": "X Request ID"},
             ValueError,
-            "request_id='X Request ID' is no name of a field: give one such as "
+            "request_id='X Request ID' is not a name of a field: give one such as "
             "'X-Request-ID'",
         ),
-        ({"request_id": ""}, ValueError, "request_id='' is no name of a field: "),
-        ({"request_id": "X-Id\n"}, ValueError, r"request_id='X-Id\n' is no name of "),
+        ({"request_id": ""}, ValueError, "request_id='' is not a name of a field: "),
+        (
+            {"request_id": "X-Id\n"},
+            ValueError,
+            r"request_id='X-Id\n' is not a name of ",
+        ),
     ],
 )
 def test_a_mistake_in_an_option_says_what_to_do(app, options, kind, message):
@@ -1119,7 +1123,7 @@ def test_a_second_logger_of_an_app_is_refused(app):
 
 async def test_what_makes_no_handler_stops_the_start(app):
     logger(app, handler=lambda: {})
-    with pytest.raises(TypeError, match="which is no handler"):
+    with pytest.raises(TypeError, match="which is not a handler"):
         await app.startup()
 
 

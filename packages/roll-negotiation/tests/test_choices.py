@@ -185,15 +185,15 @@ def test_a_field_that_says_nothing_takes_anything(field):
 @pytest.mark.parametrize(
     ("served", "message"),
     [
-        (["html"], "'html' is no media type: name one, such as 'text/html'"),
-        ([""], "'' is no media type: name one, such as 'text/html'"),
-        (["text/html "], "'text/html ' is no media type: "),
-        (["text/html, x/x"], "'text/html, x/x' is no media type: "),
-        (["text/html;level"], "'text/html;level' is no media type: "),
-        (['a/b;c="\x00"'], " is no media type: "),
-        (["*"], "'*' is no media type: name one, such as 'text/html' or 'text/*'"),
-        (["*/html"], "'*/html' is no media type: "),
-        (["text/*;level=1"], "'text/*;level=1' is no media type: "),
+        (["html"], "'html' is not a media type: name one, such as 'text/html'"),
+        ([""], "'' is not a media type: name one, such as 'text/html'"),
+        (["text/html "], "'text/html ' is not a media type: "),
+        (["text/html, x/x"], "'text/html, x/x' is not a media type: "),
+        (["text/html;level"], "'text/html;level' is not a media type: "),
+        (['a/b;c="\x00"'], " is not a media type: "),
+        (["*"], "'*' is not a media type: name one, such as 'text/html' or 'text/*'"),
+        (["*/html"], "'*/html' is not a media type: "),
+        (["text/*;level=1"], "'text/*;level=1' is not a media type: "),
         (["text/*", "Text/*"], "'Text/*' is there twice: list it once"),
         (["a/b;q=0.5"], "'a/b;q=0.5' has a weight: list first what you prefer"),
         (["a/b", "c/d", "A/B"], "'A/B' is there twice: list it once"),
@@ -356,10 +356,10 @@ def test_a_language_is_chosen(field, served, chosen):
 @pytest.mark.parametrize(
     ("served", "message"),
     [
-        (["en_GB"], "'en_GB' is no language tag: name one, such as 'en-GB'"),
-        (["*"], "'*' is no language tag"),
-        ([""], "'' is no language tag"),
-        (["en;q=1"], "'en;q=1' is no language tag"),
+        (["en_GB"], "'en_GB' is not a language tag: name one, such as 'en-GB'"),
+        (["*"], "'*' is not a language tag"),
+        ([""], "'' is not a language tag"),
+        (["en;q=1"], "'en;q=1' is not a language tag"),
         (["en", "EN"], "'EN' is there twice: list it once"),
     ],
 )
@@ -446,9 +446,9 @@ def test_identity_has_the_place_where_it_is_listed():
 @pytest.mark.parametrize(
     ("served", "message"),
     [
-        (["*"], "'*' is no content coding: name one, such as 'gzip'"),
-        (["gzip, br"], "'gzip, br' is no content coding"),
-        ([""], "'' is no content coding"),
+        (["*"], "'*' is not a content coding: name one, such as 'gzip'"),
+        (["gzip, br"], "'gzip, br' is not a content coding"),
+        ([""], "'' is not a content coding"),
         (["gzip", "br", "X-GZip"], "'X-GZip' is there twice: list it once"),
     ],
 )

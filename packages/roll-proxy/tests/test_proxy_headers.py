@@ -757,8 +757,8 @@ def test_an_entry_that_nobody_could_mean_is_refused(app, entry, message):
         (
             {"trusted": [2130706433]},
             TypeError,
-            "trusted: 2130706433 is no string: write the addresses of your proxies as "
-            "such",
+            "trusted: 2130706433 is not a string: write the addresses of your proxies "
+            "as such",
         ),
         (
             {"headers": ()},

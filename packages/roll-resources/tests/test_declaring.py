@@ -32,6 +32,20 @@ async def coroutine():
     pass
 
 
+def test_what_is_declared_is_in_the_inventory(app):
+    resource(app, "db")(generator)
+    background(app)(coroutine)
+
+    async def fake():
+        yield
+
+    resource(app, "db", replace=True)(fake)
+    assert app.inventory == {
+        ("resource", "db"): place(fake),
+        ("background", "coroutine"): place(coroutine),
+    }
+
+
 # The function
 
 

@@ -61,6 +61,10 @@ async def home(request, response):
 async def pid(request, response):
     response.body = str(os.getpid())
 
+@app.route("/workers")
+async def workers(request, response):
+    response.body = str(app.workers)
+
 @app.route("/crash")
 async def crash(request, response):
     os._exit(9)

@@ -1,4 +1,7 @@
-"""`roll new app`: what it writes is tested, checked and served as it is."""
+"""`roll new app`: what it writes is tested, checked and served as it is.
+
+So is what it writes with `--full`.
+"""
 
 import os
 import re
@@ -17,16 +20,37 @@ WRITTEN = {
     "rate_board/__init__.py",
     "tests/test_rate_board.py",
 }
+FULL = {
+    ".env",
+    ".gitignore",
+    "README.md",
+    "pyproject.toml",
+    "rate_board/__init__.py",
+    "rate_board/api.py",
+    "rate_board/static/style.css",
+    "rate_board/templates/base.html",
+    "rate_board/templates/error.html",
+    "rate_board/templates/home.html",
+    "rate_board/visitors.py",
+    "tests/conftest.py",
+    "tests/test_api.py",
+    "tests/test_visitors.py",
+}
 
 
 def roll_new(*arguments):
     return CliRunner().invoke(new, ["app", *map(str, arguments)])
 
 
+@pytest.fixture(params=[(), ("--full",)], ids=["plain", "full"])
+def options(request):
+    return request.param
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, options):
     """The folder of an application that was just written."""
-    done = roll_new("rate-board", "--directory", tmp_path)
+    done = roll_new("rate-board", "--directory", tmp_path, *options)
     assert done.exit_code == 0, done.output
     return tmp_path / "rate-board"
 
@@ -46,20 +70,21 @@ def run_tool(folder, *command):
     return done.stdout
 
 
-def test_it_writes_an_application_and_says_what_to_do_next(tmp_path):
-    done = roll_new("rate-board", "--directory", tmp_path / "my apps")
+def test_it_writes_an_application_and_says_what_to_do_next(tmp_path, options):
+    done = roll_new("rate-board", "--directory", tmp_path / "my apps", *options)
     target = tmp_path / "my apps" / "rate-board"
+    written = FULL if options else WRITTEN
     files = {path for path in target.rglob("*") if path.is_file()}
-    assert {path.relative_to(target).as_posix() for path in files} == WRITTEN
-    assert all(f"  {name}\n" in done.output for name in WRITTEN)
+    assert {path.relative_to(target).as_posix() for path in files} == written
+    assert all(f"  {name}\n" in done.output for name in written)
     assert f"  cd '{target}'\n" in done.output
     assert "\n  roll run --reload\n" in done.output
     assert not [path for path in files if re.search(r"\$[a-z]", path.read_text())]
 
 
-def test_its_tests_pass(folder):
+def test_its_tests_pass(folder, options):
     printed = run_tool(folder, "pytest", "-p", "no:cacheprovider")
-    assert re.search(r"\b4 passed in", printed), printed
+    assert re.search(rf"\b{10 if options else 4} passed in", printed), printed
 
 
 def test_its_code_keeps_the_rules_and_its_types_check(folder, tmp_path):
@@ -74,10 +99,22 @@ def test_it_is_built(folder):
     assert wheel.name.startswith("rate_board-0.1.0-")
 
 
-def test_it_is_checked_and_served_by_what_its_project_says(folder, run):
+def test_it_is_checked_and_served_by_what_its_project_says(folder, run, options):
     assert run_tool(folder, "roll_server", "check") == "Nothing is wrong.\n"
     running = run("--port", 0)
-    assert running.get("/greet/Ada") == '{"greeting":"Hello Ada"}'
+    path = "/api/greet/Ada" if options else "/greet/Ada"
+    assert running.get(path) == '{"greeting":"Hello Ada"}'
+
+
+def test_each_full_application_has_a_key_of_its_own(tmp_path):
+    for place in ("a", "b"):
+        roll_new("rate-board", "--full", "--directory", tmp_path / place)
+    one, other = (
+        (tmp_path / place / "rate-board/.env").read_text() for place in ("a", "b")
+    )
+    assert one != other
+    assert len(one.partition("SECRET_KEY=")[2].strip()) == 43
+    assert ".env\n" in (tmp_path / "a/rate-board/.gitignore").read_text()
 
 
 @pytest.mark.parametrize(

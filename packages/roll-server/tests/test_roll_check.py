@@ -189,6 +189,26 @@ async def view(request, response): ...
     assert output.startswith("/x: compressed= is unknown; did you mean compress=? ")
 
 
+def test_a_wrong_extra_of_a_mounted_app_is_told(check, tmp_path):
+    (tmp_path / "shop.py").write_text("""
+from roll import Roll
+from roll.extensions import csrf, mount
+app, admin = Roll(), Roll()
+csrf(app)
+mount(app, "/admin", admin)
+
+@admin.route("/hook", methods=["POST"], csrf="no")
+async def view(request, response): ...
+""")
+    status, output, errors = check("shop")
+    assert (status, errors) == (1, "")
+    finding = output.splitlines()[-1]
+    assert finding == (
+        "/hook: csrf='no': give True or False. "
+        f"The route is declared at {tmp_path}/shop.py:8"
+    )
+
+
 def test_a_mistake_of_a_mounted_app_is_told(check, tmp_path):
     (tmp_path / "shop.py").write_text("""
 from roll import Roll
@@ -201,6 +221,40 @@ admin.listen("request", after="absent")(print)
     status, output, errors = check("shop")
     assert (status, errors) == (1, "")
     assert output == (
+        f"The app has:\n  mounted app  /admin  {tmp_path}/shop.py:5\n"
         "builtins.print listens to request after 'absent', which is not installed\n"
         "listen('reqest'): Roll has no such event; did you mean 'request'?\n"
+    )
+
+
+def test_resources_and_mounted_apps_are_listed(check, tmp_path):
+    (tmp_path / "shop.py").write_text("""
+from roll import Roll
+from roll.extensions import background, mount, resource
+app, admin = Roll(), Roll()
+mount(app, "/admin", admin)
+
+@resource(app)
+async def db(): yield
+
+@resource(app, "db", replace=True)
+async def fake(): yield
+
+@background(app)
+async def expire_baskets(db): ...
+
+@resource(admin, "log")
+async def open_log(): yield
+""")
+    place = f"{tmp_path}/shop.py"
+    assert check("shop") == (
+        0,
+        "The app has:\n"
+        f"  mounted app  /admin          {place}:5\n"
+        f"  resource     db              {place}:10\n"
+        f"  background   expire_baskets  {place}:13\n"
+        "The app at /admin has:\n"
+        f"  resource  log  {place}:16\n"
+        "Nothing is wrong.\n",
+        "",
     )

@@ -78,8 +78,8 @@ def test_names_that_are_not_installed_are_shown(plugins, tmp_path):
     [
         ("nowhere", "nowhere cannot be imported: there is no module 'nowhere' in "),
         ("shop:nobody", "shop:nobody: the module shop has no 'nobody'; did you mean "),
-        ("shop:nothing", "shop:nothing is no application of Roll, but None\n"),
-        (":app", "':app' is no application: name its module and itself, as in "),
+        ("shop:nothing", "shop:nothing is not an application of Roll, but None\n"),
+        (":app", "':app' is not an application: name its module and itself, as in "),
     ],
 )
 def test_what_is_no_application_is_told(plugins, where, message):

@@ -246,7 +246,7 @@ def test_what_is_no_bound_stream_socket_is_not_adopted():
     ):
         datagram.bind(("127.0.0.1", 0))
         for sock in (unbound, datagram, connected):
-            with pytest.raises(OSError, match="is no bound stream socket"):
+            with pytest.raises(OSError, match="is not a bound stream socket"):
                 adopt(sock.fileno())
             assert sock.fileno() >= 0
             sock.getsockname()  # it is not closed
@@ -453,7 +453,9 @@ def test_a_path_with_a_plain_file_is_a_status_3_and_stays(run, folder):
 def test_a_descriptor_that_is_not_open_is_a_status_3(run):
     running = run("shop", "--fd", 999)
     assert running.wait() == Exit.ADDRESS
-    assert running.output == "Error: descriptor 999 is no socket: Bad file descriptor\n"
+    assert (
+        running.output == "Error: descriptor 999 is not a socket: Bad file descriptor\n"
+    )
 
 
 BROKEN = {
@@ -498,9 +500,13 @@ def broken(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("where", "message", "last"),
     [
-        ("", "'' is no application: name its module and itself, as in shop:app", ""),
-        ("a-b", "'a-b' is no application: name its module and itself, as in", ""),
-        (":app", "':app' is no application: name its module and itself, as in", ""),
+        (
+            "",
+            "'' is not an application: name its module and itself, as in shop:app",
+            "",
+        ),
+        ("a-b", "'a-b' is not an application: name its module and itself, as in", ""),
+        (":app", "':app' is not an application: name its module and itself, as in", ""),
         ("absent", "absent cannot be imported: there is no module 'absent' in", ""),
         (
             "absent.x:y",
@@ -545,7 +551,7 @@ def broken(tmp_path, monkeypatch):
         ),
         (
             "broken_kinds:nothing",
-            "broken_kinds:nothing is no application of Roll, but None",
+            "broken_kinds:nothing is not an application of Roll, but None",
             "",
         ),
         ("broken_kinds:Shop", "name what is made of this class, or use --factory", ""),
@@ -603,7 +609,11 @@ def check_trace(error, last):
         ("broken_kinds:count", "broken_kinds:count() gives 5: let it return an", ""),
         ("broken_kinds:shop", "is an application already: leave out --factory", ""),
         ("broken_kinds:wait", "is a coroutine function: make it a plain one", ""),
-        ("broken_kinds:nothing", "is no function, but None: leave out --factory", ""),
+        (
+            "broken_kinds:nothing",
+            "is not a function, but None: leave out --factory",
+            "",
+        ),
     ],
 )
 def test_a_factory_that_makes_no_application_is_a_status_4(

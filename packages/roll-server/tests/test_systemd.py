@@ -179,5 +179,5 @@ def test_a_datagram_socket_that_is_passed_is_a_status_3(activate):
         sock.bind(("127.0.0.1", 0))
         running = activate([sock], "shop")
         assert running.wait() == Exit.ADDRESS
-    wanted = "Error: descriptor 3 is no bound stream socket\n"
+    wanted = "Error: descriptor 3 is not a bound stream socket\n"
     assert running.output.endswith(wanted)

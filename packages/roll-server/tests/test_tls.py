@@ -192,8 +192,8 @@ def test_the_former_certificate_stays_when_the_new_one_cannot_be_loaded(
     ("content", "reason"),
     [
         (None, "there is no file {key}"),
-        ("", "they are no certificate and key in PEM"),
-        ("nonsense", "they are no certificate and key in PEM"),
+        ("", "they are not a certificate and key in PEM"),
+        ("nonsense", "they are not a certificate and key in PEM"),
         ("other", "the key is of another certificate"),
         ("password", "the key has a password, which nobody would be there to type"),
     ],

@@ -135,6 +135,7 @@ def test_a_second_signal_ends_all_at_once(workers):
 
 def test_a_worker_that_crashes_is_replaced(workers):
     running = workers()
+    assert running.get("/workers") == "2"
     found = pids(running, 2)
     for times in (1, 2):
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):

@@ -195,11 +195,15 @@ def test_it_is_set_up_once():
         csrf(app)
 
 
-def test_the_extra_is_true_or_false():
+async def test_the_extra_is_true_or_false():
     app = Roll()
     csrf(app)
+
+    @app.route("/", csrf="no")
+    async def view(request, response): ...
+
     with pytest.raises(TypeError, match=r"^/: csrf='no': give True or False"):
-        app.route("/", csrf="no")(make_app)
+        await app.startup()
 
 
 async def test_tokens_need_a_session_here_or_above():

@@ -43,6 +43,13 @@ async def test_ids_count_from_one(feed):
     assert Feed().publish("x").partition("-")[0] != epoch
 
 
+async def test_the_position_of_a_feed_is_the_id_of_its_last_event(feed):
+    start = feed.position
+    assert start == feed.subscribe().position
+    assert feed.publish("x") == feed.position != start
+    assert [event.data for event in ready(feed.subscribe(start))] == ["x"]
+
+
 async def test_without_since_there_are_only_live_events(feed):
     feed.publish("before")
     subscription = feed.subscribe()

@@ -34,7 +34,8 @@ EXAMPLES = int(os.environ.get("ROLL_EXAMPLES", "200"))
         ("\r\n\r\n", b"data: \ndata: \ndata: \n\n"),
         (Event(), b"\n"),
         (Event("x"), b"data: x\n\n"),
-        (Event(event="x"), b"event: x\n\n"),
+        (Event(event="x"), b"event: x\ndata: \n\n"),
+        (Event(event=""), b"event: \n\n"),
         (Event(id="7"), b"id: 7\n\n"),
         (Event(id=""), b"id: \n\n"),
         (Event(retry=1.5), b"retry: 1500\n\n"),
@@ -74,7 +75,7 @@ def test_a_line_end_in_a_field_is_refused(name, character):
 def test_a_nul_in_an_id_is_refused():
     with pytest.raises(ValueError, match=r"id='a\\x00': leave '\\x00' out"):
         encode(Event(id="a\0"))
-    assert encode(Event(event="a\0")) == b"event: a\0\n\n"
+    assert encode(Event("", "a\0")) == b"event: a\0\ndata: \n\n"
 
 
 @pytest.mark.parametrize("retry", [-1, math.inf, -math.inf, math.nan])
@@ -150,8 +151,8 @@ def test_a_client_gets_what_was_meant(given_events):
     for event in given_events:
         id = id if event.id is None else event.id
         retry = retry if event.retry is None else event.retry * 1000
-        if event.data is not None:
-            data = in_lines(event.data)
+        if event.data is not None or event.event:
+            data = in_lines(event.data or "")
             expected.append(Dispatched(event.event or "message", data, id))
     assert oracle.dispatched == expected
     assert (oracle.last_id, oracle.retry) == (id, retry)

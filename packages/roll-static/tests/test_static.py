@@ -1606,7 +1606,7 @@ def resident():
         (
             {"root": Path("/dev/null")},
             ValueError,
-            "root='/dev/null' is no folder",
+            "root='/dev/null' is not a folder",
         ),
         (
             {"default_index": None},
@@ -1651,7 +1651,7 @@ def resident():
         (
             {"immutable": "("},
             ValueError,
-            "immutable='(' is no regular expression: missing ), unterminated "
+            "immutable='(' is not a regular expression: missing ), unterminated "
             "subpattern at position 0",
         ),
         ({"ttl": "1"}, TypeError, "ttl='1': give seconds, a number"),

@@ -49,6 +49,16 @@ async def test_a_post_to_the_prefix_is_answered_in_place(app, ask):
     assert await ask("/api/v1/", "POST", data="a") == (200, "a")
 
 
+def test_what_is_mounted_is_in_the_inventory(app):
+    mount(app, "/admin", Roll())
+    line = inspect.currentframe().f_lineno - 1
+    mount(app, "/v1", Roll(), host="api.example.org")
+    assert app.inventory == {
+        ("mounted app", "/admin"): f"{__file__}:{line}",
+        ("mounted app", "api.example.org/v1"): f"{__file__}:{line + 2}",
+    }
+
+
 @pytest.mark.parametrize("prefixes", [("/qwe", "/qwerty"), ("/qwerty", "/qwe")])
 async def test_a_prefix_may_begin_as_another(app, ask, labelled, prefixes):
     """Whatever is mounted first (aiohttp#3701)."""

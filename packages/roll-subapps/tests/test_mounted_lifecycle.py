@@ -1,10 +1,12 @@
 """How sub-apps start and end with their parent."""
 
 import asyncio
+import re
 
 import pytest
 from roll import Limits, Roll
 from roll.extensions import mount
+from roll.plugins import require_boolean
 from roll_testing import connect, until
 
 
@@ -226,4 +228,21 @@ async def test_a_misspelled_extra_of_an_extension_of_the_parent_is_an_error():
         pass
 
     with pytest.raises(TypeError, match=r"/: staffonly= is unknown; did you mean st"):
+        await app.startup()
+
+
+async def test_a_wrong_extra_of_an_extension_of_the_parent_is_an_error():
+    app, middle, admin = Roll(), Roll(), Roll()
+    mount(middle, "/admin", admin)
+    mount(app, "/middle", middle)
+    app.extras("staff_only", check=require_boolean)
+
+    @admin.route("/", staff_only="no")
+    async def view(request, response):
+        pass
+
+    wanted = r"^/: staff_only='no': give True or False\. The route is declared at "
+    [mistake] = admin.find_mistakes()
+    assert re.match(wanted, mistake)  # before anything starts
+    with pytest.raises(TypeError, match=wanted):
         await app.startup()

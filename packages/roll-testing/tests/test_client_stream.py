@@ -205,7 +205,8 @@ async def test_a_body_is_left_when_the_connection_is_reset(sender):
 
 async def test_a_head_that_never_comes_is_an_error(sender):
     sender.timeout = 0.05
-    with pytest.raises(TimeoutError, match=r"GET /stuck: nothing came for 0\.05 s"):
+    said = f"GET /stuck: nothing came for {patience(0.05):g} s"
+    with pytest.raises(TimeoutError, match=said):
         async with sender.stream("/stuck"):
             raise AssertionError
 

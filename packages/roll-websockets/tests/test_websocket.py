@@ -129,7 +129,7 @@ async def test_what_cannot_be_sent_is_an_error_that_says_what_can(app, join, mes
 
     @app.ws()
     async def view(request, ws):
-        with pytest.raises(TypeError, match="is no message: give str, bytes, or"):
+        with pytest.raises(TypeError, match="is not a message: give str, bytes, or"):
             await ws.send(message)
         seen.append(ws.closed)
 

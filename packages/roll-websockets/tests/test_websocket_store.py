@@ -94,7 +94,7 @@ async def test_a_broadcast_reaches_the_group_and_nobody_else(
     assert (await peers[2].received(1))[0][0] == expected[0] | 0x40
     await store.broadcast(message)
     assert await peers[1].received(1) == [expected]
-    with pytest.raises(TypeError, match="is no message"):
+    with pytest.raises(TypeError, match="is not a message"):
         await store.broadcast(5)
     await store.group("nobody").broadcast(message)
 

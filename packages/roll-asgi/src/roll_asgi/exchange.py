@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterable
 from contextvars import copy_context
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -34,6 +35,10 @@ nor its client lets it wait."""
 
 PIECE = 4096
 """Bytes that a piece counts for beside its own, as it takes time, however small."""
+
+
+USUAL = 256
+"""Bytes of a head up to which its fields are remembered: others have cookies."""
 
 
 class ClientLeftError(Exception):
@@ -336,6 +341,10 @@ def cut(framed: bytes | Framed) -> tuple[bytes, bytes]:
 
 def pairs(head: bytes) -> list[tuple[bytes, bytes]]:
     """Cut a head into fields as ASGI has them, without those that are the server's."""
+    return [*(_usual_pairs(head) if len(head) <= USUAL else _pairs(head))]
+
+
+def _pairs(head: bytes) -> list[tuple[bytes, bytes]]:
     fields = []
     for line in head.split(b"\r\n")[1:]:
         name, _, value = line.partition(b": ")
@@ -343,3 +352,6 @@ def pairs(head: bytes) -> list[tuple[bytes, bytes]]:
         if name not in DROPPED:
             fields.append((name, value))
     return fields
+
+
+_usual_pairs = lru_cache(maxsize=256)(_pairs)  # most responses of a route have one head

@@ -53,9 +53,7 @@ def make_scope(
             for name, value in request.fields
         ],
         "client": client,
-        "server": server[:2]
-        if isinstance(server, tuple)
-        else server and (server, None),
+        "server": server,
         "state": dict(state),
         "extensions": {},
     }

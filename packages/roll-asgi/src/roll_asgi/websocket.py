@@ -77,7 +77,7 @@ class WebSocketExchange(Exchange):
                     return self._lose()
                 code = message.get("code") or NO_STATUS
                 return socket.leave(code, message.get("reason") or "")
-            if socket is not None:  # else it is no message of a client
+            if socket is not None:  # else it is not a message of a client
                 socket.take(message)
                 while socket.paused:
                     self._room.clear()

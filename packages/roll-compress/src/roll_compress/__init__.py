@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from roll import HttpError, Request, Response, Roll, hookimpl
-from roll.plugins import require_app
+from roll.plugins import require_app, require_boolean
 from roll.preferences import name_coding
 from roll.typing import Extension
 
@@ -148,20 +148,11 @@ def _claim(app: Roll, name: str) -> None:
 
     Raises:
         ValueError: It is taken.
-        TypeError: A route has something other than True or False.
     """
     if name in app:
         raise ValueError(f"{name} was called for this app before: call it once")
-
-    def check_extra(path: str, view: Any, /, **extras: Any) -> None:
-        if not isinstance(extras.get(name, True), bool):
-            raise TypeError(f"{path}: {name}={extras[name]!r}: give True or False")
-
-    for declaration in app.declarations:
-        check_extra(declaration.path, declaration.view, **declaration.extras)
     app[name] = True
-    app.extras(name)
-    app.listen("route:add")(check_extra)
+    app.extras(name, check=require_boolean)
 
 
 def _is_settled(app: Roll, response: Response) -> bool:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial, wraps
+from inspect import isawaitable
 from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from . import events, plugins
@@ -21,7 +22,7 @@ from .routing.endpoints import Endpoint
 from .routing.matching import Routes
 from .routing.table import Draft, RouteTable, caller, check_path
 from .tasks import is_cancelled
-from .typing import Listener, Upgrade, View
+from .typing import Check, Listener, Upgrade, View
 
 F = TypeVar("F", bound=Callable[..., Any])
 L = TypeVar("L", bound=Listener)
@@ -127,6 +128,8 @@ class Roll(_Parts, IdentityDict):
         """The open connections."""
         self.addresses: list[Any] = []
         """The names of the sockets that Servers accept on, from `startup` on."""
+        self.workers = 1
+        """How many processes serve this app, as far as its server knows."""
         self.date = b""
         """Lines that end every head: `Date` and `Server`, while a Server runs."""
         self.parent: Roll | None = None
@@ -140,6 +143,8 @@ class Roll(_Parts, IdentityDict):
         """The apps that are mounted in this one, in order."""
         self.absent: dict[str, str] = {}
         """What the KeyError of `app[key]` says while the key is not there."""
+        self.inventory: dict[tuple[str, str], str] = {}
+        """Where each thing was declared that an extension has, by its kind and name."""
 
     def __missing__(self, key: Any) -> Any:
         raise KeyError(self.absent.get(key, key))
@@ -279,19 +284,25 @@ class Roll(_Parts, IdentityDict):
 
         return add
 
-    def extras(self, *names: str) -> None:
+    def extras(self, *names: str, check: Check | None = None) -> None:
         """Register the extras of routes that an extension reads.
 
         An extra of a route that has nearly one of these names, such as `compressed=`,
-        keeps the app from starting. Other names are free.
+        keeps the app from starting, and so does a value that *check* refuses. Both hold
+        for the routes of mounted apps, too. Other names are free.
+
+        Args:
+            names: The extras.
+            check: Is called with each value when the app starts; it raises TypeError or
+                ValueError, with a message that says what to write.
         """
-        self.router.extras.update(names)
+        self.router.register(names, check)
 
     def find_mistakes(self) -> list[str]:
         """Tell what is likely to be a mistake, such as a listener of `"reqest"`.
 
         When the app starts, each of these is logged as a warning, and a misspelled
-        extra of a route is a TypeError.
+        or wrong extra of a route is a TypeError.
         """
         router = self.router
         oddities = (*events.near_misses(self.hooks), *router.find_oddities())
@@ -349,7 +360,10 @@ class Roll(_Parts, IdentityDict):
             await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
-                await events.run_all(hooks["response"], request, response)
+                for listener in hooks["response"]:  # half the time of a function more
+                    result = listener(request, response)
+                    if result is not None and isawaitable(result):
+                        await result
             except (Exception, asyncio.CancelledError) as error:
                 if _cancels(error):
                     raise
@@ -366,8 +380,13 @@ class Roll(_Parts, IdentityDict):
         if listeners:
             request._early = True
             try:
-                if await events.run(listeners, request, response):
-                    return None
+                for listener in listeners:  # as `events.run` does, in half its time
+                    result = listener(request, response)
+                    if result is not None and isawaitable(result):
+                        result = await result
+                    if result:
+                        events.check_result(listener, result, request, response)
+                        return None
             finally:
                 del request._early
         listeners = self.hooks.get("request", ())
@@ -430,7 +449,8 @@ class Roll(_Parts, IdentityDict):
 
         Raises:
             RuntimeError: The app is mounted: its parent starts it.
-            TypeError: An extra of a route has nearly the name of one that is read.
+            TypeError: An extra of a route has nearly the name of one that is read, or
+                a wrong value.
         """
         if self.parent is not None:
             raise RuntimeError("this app is mounted in another: start that one")

@@ -151,7 +151,7 @@ class Cookies(dict[str, Any]):
 
         Raises:
             ValueError: An argument cannot be sent, and the message says which.
-            TypeError: The value is no string, or *expires* no datetime.
+            TypeError: The value is not a string, or *expires* is not a datetime.
         """
         if not isinstance(value, str):
             kind = type(value).__name__  # the value may be a secret

@@ -108,7 +108,8 @@ class Query(Multidict):
         check of a range, and neither can be answered in JSON.
 
         Raises:
-            HttpError: 400, when it is no finite number, or missing without a default.
+            HttpError: 400, when it is not a finite number, or missing and without a
+                default.
         """
         return self._cast(key, default, _read_finite, "a number")
 
@@ -244,7 +245,8 @@ class Headers(dict[str, Any]):
         """Return the value of *name*, else *default*."""
         if self._upper:
             return _get(self, name.upper(), default)
-        return _get(self, self._spell(name), default)
+        value = _get(self, name)  # most ask in the spelling that was set
+        return _get(self, self._spell(name), default) if value is None else value
 
     def __contains__(self, name: object) -> bool:
         return _has(self, name) or (
@@ -361,7 +363,7 @@ def parse_urlencoded(
         strict: Whether each field has to have a `=`, and text has to have a field. Of a
             query string not: `?debug` is usual there.
         too_many: The status of the error when there are more.
-        unparsable: The message of the error when a name or a value is no UTF-8, or a
+        unparsable: The message of the error when a name or a value is not UTF-8, or a
             field has no `=` where it has to.
 
     Returns:

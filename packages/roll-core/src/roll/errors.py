@@ -27,7 +27,7 @@ class HttpError(Exception):
         headers: Fields of the answer, such as `{"Retry-After": "60"}`.
 
     Raises:
-        ValueError: The number is no registered HTTP status.
+        ValueError: The number is not a registered HTTP status.
     """
 
     # Defaults on the class, so that a subclass which skips `super().__init__`

@@ -253,29 +253,30 @@ async def run(
     """Run listeners in order up to the first true result, which is returned.
 
     Raises:
-        TypeError: It is the request or the response, though there is no error: what
-            returns these in other frameworks lets the view run.
+        TypeError: As `check_result` does, except for `error`.
     """
     for listener in listeners:
         result = listener(request, response, *error)
         if result is not None and inspect.isawaitable(result):
             result = await result
         if result:
-            if not error and (result is request or result is response):
-                raise TypeError(
-                    f"listener {named(listener)} returns the {type(result).__name__}: "
-                    "return True if it has answered, and nothing to go on"
-                )
+            if not error:
+                check_result(listener, result, request, response)
             return result
     return None
 
 
-async def run_all(listeners: Sequence[Listener], *arguments: Any) -> None:
-    """Run listeners in order, whatever they return."""
-    for listener in listeners:
-        result = listener(*arguments)
-        if result is not None and inspect.isawaitable(result):
-            await result
+def check_result(listener: Any, result: Any, request: Any, response: Any) -> None:
+    """Refuse a result that lets the view run in other frameworks.
+
+    Raises:
+        TypeError: It is the request or the response.
+    """
+    if result is request or result is response:
+        raise TypeError(
+            f"listener {named(listener)} returns the {type(result).__name__}: "
+            "return True if it has answered, and nothing to go on"
+        )
 
 
 def start(

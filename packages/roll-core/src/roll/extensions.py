@@ -11,6 +11,7 @@ __all__ = ["HTTP_METHODS"]
 DISTRIBUTIONS = {
     "asgi": "roll-asgi",
     "background": "roll-resources",
+    "channels": "roll-channels",
     "compress": "roll-compress",
     "content_negociation": "roll-negotiation",
     "content_negotiation": "roll-negotiation",

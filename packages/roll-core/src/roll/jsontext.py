@@ -37,7 +37,7 @@ _LARGE = (b"e000", b"e+000", b"0" * 200)
 _DEPTH = 1024
 """Arrays and objects in one another that orjson reads."""
 
-# Strings whose escaped surrogates come in pairs: others are no text that can be sent.
+# Strings whose escaped surrogates come in pairs: others are not text that can be sent.
 _PAIRED_SURROGATES = re.compile(
     r"""(?: [^\\] | \\ (?: [^u] | u(?![dD][89a-fA-F])
         | u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2} ) )*+""",
@@ -46,7 +46,7 @@ _PAIRED_SURROGATES = re.compile(
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON (RFC 8259, section 6)")
+    raise ValueError(f"{name} is not JSON (RFC 8259, section 6)")
 
 
 def _read_finite(text: str) -> float:
@@ -143,7 +143,7 @@ def encode_json(value: Any) -> bytes:
     Beside what JSON knows, these are written: dates, times and datetimes (RFC 3339),
     UUIDs and decimals as their text, enumerations as their value, dataclasses as
     objects. With orjson installed it is quicker and writes the same: what it refuses
-    (large integers, keys that are no strings) goes to the standard library. NaN and
+    (large integers, keys that are not strings) goes to the standard library. NaN and
     infinities, which JSON does not have, are `null`. One thing differs: floats below
     0.0001 are `0.00001` with orjson, and `1e-05` without.
 

@@ -34,6 +34,16 @@ def require_app(extension: str, app: object) -> None:
         raise TypeError(f"{call}: give the app first, as in {extension}(app)")
 
 
+def require_boolean(value: object) -> None:
+    """Require True or False: a check for `Roll.extras`.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise TypeError("give True or False")
+
+
 @functools.cache
 def manager() -> "pluggy.PluginManager":
     """Load every installed plugin, once a process, when first asked for.

@@ -83,7 +83,7 @@ class Parts:
     json_encode = staticmethod(encode_json)
     """Writes what `response.json` is set to."""
     json_decode = staticmethod(decode_json)
-    """Reads a body for `request.json`; it raises ValueError where it is no JSON."""
+    """Reads a body for `request.json`; it raises ValueError where it is not JSON."""
 
 
 class BodyNotLoadedError(HttpError, RuntimeError):
@@ -144,7 +144,8 @@ class Request(IdentityDict):
     """The values of the route's placeholders; set once `endpoint` was read."""
 
     def __init__(self, app: App | None, protocol: Connection | None) -> None:
-        self.app = app
+        self.app: Any = app
+        """None for a request made by hand."""
         self.protocol = protocol
         self._parts: App | type[Parts] = Parts if app is None else app
         self.parent: Request | None = None
@@ -210,12 +211,12 @@ class Request(IdentityDict):
         Each gets the request as its app has it.
         """
         if self.parent is None:  # without a function more for each listener
-            app: App = self.app  # type: ignore[assignment]  # there is one to listen
+            app: App = self.app
             return app.hook(name, self, *arguments)
         listeners: list[Listener] = []
         request: Request | None = self
         while request is not None:
-            app = request.app  # type: ignore[assignment]  # likewise
+            app = request.app
             if name in app.hooks:
                 heard = app.hooks[name]
                 listeners += [partial(each, request, *arguments) for each in heard]
@@ -450,7 +451,8 @@ class Request(IdentityDict):
         """Set when the app starts to shut down: time for long answers to end."""
         if self.app is None:
             return asyncio.Event()
-        return self.app.closing
+        closing: asyncio.Event = self.app.closing
+        return closing
 
     async def disconnected(self) -> None:
         """Wait until the client is gone."""

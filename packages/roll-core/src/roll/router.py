@@ -1,5 +1,6 @@
 """Router: the routes of an app, and which of them answers a request."""
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from .routing.endpoints import NOT_FOUND, Declaration, Endpoint, Runner
 from .routing.matching import Routes, UnreachableRouteError
 from .routing.patterns import check_slash, find_oddities
 from .routing.table import Draft
-from .typing import Upgrade
+from .typing import Check, Upgrade
 
 
 class Matcher(Protocol):
@@ -37,8 +38,13 @@ class Router:
         """What finds a path among the patterns."""
         self.declarations: list[Declaration] = []
         """Every route as it was declared, in order."""
-        self.extras = {*ends.KEYWORDS}
-        """The names of the extras that something reads."""
+        self.extras: ChainMap[str, Check | None] = ChainMap(
+            dict.fromkeys(ends.KEYWORDS)
+        )
+        """The names of the extras that something reads, and what checks their values.
+
+        Those that only the parent of a mounted app reads are in a map behind the first.
+        """
         self._find_protocol = find_protocol
         self._endpoints: dict[str, dict[str, Endpoint]] = {}  # by pattern and method
 
@@ -74,7 +80,7 @@ class Router:
         ends.check_extras(path, extras, switches=kind is not None)
         if (check := getattr(kind, "check_extras", None)) is not None:
             check(extras)
-        self.extras.update(getattr(kind, "EXTRAS", ()))
+        self.register(getattr(kind, "EXTRAS", ()))
         second = _second(kind)
         handlers = ends.handlers(view, methods, second)
         if kind is not None:
@@ -109,11 +115,22 @@ class Router:
             endpoint.payload = {**endpoint.extras, **views}
         self.declarations.append(Declaration(path, (*handlers,), view, extras, where))
 
+    def register(self, names: Iterable[str], check: Check | None = None) -> None:
+        """See `Roll.extras`."""
+        for name in names:
+            self.extras[name] = check or self.extras.get(name)
+
     def find_mistakes(self) -> Iterator[str]:
-        """Tell which extras are misspelled: all that reads extras is known by now."""
+        """Tell which extras are misspelled or have a wrong value.
+
+        All that reads extras is known by now.
+        """
         for declaration in self.declarations:
             path, extras = declaration.path, declaration.extras
-            for mistake in ends.near_misses(path, extras, self.extras):
+            for mistake in (
+                *ends.near_misses(path, extras, self.extras),
+                *ends.wrong_values(path, extras, self.extras),
+            ):
                 yield f"{mistake} The route is declared at {declaration.where}"
 
     def find_oddities(self) -> Iterator[str]:

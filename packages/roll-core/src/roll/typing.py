@@ -15,6 +15,9 @@ Listener = Callable[..., Any]
 Extension = Callable[..., Any]
 """`extension(app, **options)`, called once while the app is built."""
 
+Check = Callable[[Any], object]
+"""Raises TypeError or ValueError for a value that an extra of a route cannot have."""
+
 
 class Connection(Protocol):
     """What a request and a response ask of the connection that they belong to."""

@@ -67,8 +67,8 @@ def cors(
         max_age: Seconds for which browsers may remember the answer to a preflight.
 
     Raises:
-        TypeError: An option, or a route's `cors=`, has another type, or is unknown.
-        ValueError: One holds what is no origin, no name or no time, or `expose="*"`
+        TypeError: An option has another type, or is unknown.
+        ValueError: One holds what is not an origin, a name or a time, or `expose="*"`
             comes with credentials.
 
     Warns:
@@ -84,13 +84,7 @@ def cors(
         "max_age": max_age,
     }
     policies = Policies(app, options, settle(**options))
-    app.extras("cors")
-    for declaration in app.declarations:
-        policies.check(declaration.path, declaration.extras)
-
-    @app.listen("route:add")
-    def check_later_routes(path: str, view: Any, **extras: Any) -> None:
-        policies.check(path, extras)
+    app.extras("cors", check=policies.read)
 
     @app.listen("headers")
     async def answer_preflights(request: Request, response: Response) -> bool:
@@ -124,22 +118,15 @@ class Policies:
             payload = self._app.router.find(request.path, method)[0].payload
         else:
             payload = request.route.payload
-        return self._read((payload or {}).get("cors"))
+        return self.read((payload or {}).get("cors"))
 
-    def check(self, path: str, extras: Mapping[str, Any]) -> None:
-        """Refuse a wrong `cors=` of a route.
+    def read(self, override: Any) -> Policy | None:
+        """Make the policy of a route's `cors=`.
 
         Raises:
             TypeError: It has another type, or is unknown.
             ValueError: It holds what cannot be.
         """
-        try:
-            self._read(extras.get("cors"))
-        except (TypeError, ValueError) as error:
-            error.add_note(f"It is in cors= of the route {path}.")
-            raise
-
-    def _read(self, override: Any) -> Policy | None:
         if override is None:
             return self._default
         key = id(override)  # nobody else's: the app keeps the extras of its routes

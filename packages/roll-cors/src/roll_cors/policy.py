@@ -60,10 +60,10 @@ def override_policy(options: Mapping[str, Any], override: object) -> Policy | No
     if override is False:
         return None
     if not isinstance(override, Mapping):
-        raise TypeError(f"cors={override!r}: give a dict of options, or False")
+        raise TypeError("give a dict of options, or False")
     for name in override:
         if name not in options:
-            raise TypeError(f"cors: {name!r} is no option; there are {[*options]}")
+            raise TypeError(f"{name!r} is not an option; there are {[*options]}")
     return settle(**{**options, **override})
 
 
@@ -79,7 +79,7 @@ def settle(
 
     Raises:
         TypeError: One has another type.
-        ValueError: One holds what is no origin, no name or no time, or has no meaning
+        ValueError: One holds what is not an origin, a name or a time, or has no meaning
             beside the others.
     """
     method_names = _check_names("methods", methods)
@@ -124,7 +124,7 @@ def _check_origins(
     origins = list(origin)
     for one in origins:
         if not isinstance(one, str):
-            raise TypeError(f"origin: {one!r} in the list is no string")
+            raise TypeError(f"origin: {one!r} in the list is not a string")
         if not _is_origin(one, ORIGIN):
             raise _no_origin(one)
     return frozenset(origins).__contains__
@@ -145,7 +145,7 @@ def _no_origin(text: str) -> ValueError:
             "case, without a path, a slash at the end or the scheme's own port), "
             "several in a list, and '*' alone"
         )
-    return ValueError(f"origin: {text!r} is no origin to allow; {hint}")
+    return ValueError(f"origin: {text!r} is not an origin to allow; {hint}")
 
 
 def _check_names(option: str, given: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -157,10 +157,10 @@ def _check_names(option: str, given: Iterable[str] | None) -> tuple[str, ...] | 
     names = [given] if isinstance(given, str) else list(given)
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"{option}: {name!r} is no string")
+            raise TypeError(f"{option}: {name!r} is not a string")
         if not TOKEN.fullmatch(name):
             raise ValueError(
-                f"{option}: {name!r} is no name; give each alone, in a list"
+                f"{option}: {name!r} is not a name; give each alone, in a list"
             )
     return tuple(dict.fromkeys(names))
 

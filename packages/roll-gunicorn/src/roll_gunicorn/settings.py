@@ -67,7 +67,7 @@ def limits(cfg: Any, own: Limits) -> Limits:
     drained = DRAINED * cfg.graceful_timeout
     if not is_set(cfg, "graceful_timeout"):
         drained = min(own.shutdown, drained)
-    # A field that is allowed is no use if all of them together are not.
+    # A field that is allowed is useless if all of them together are not.
     head = max(own.head, told.get("field", 0))
     return replace(own, **told, shutdown=drained, head=head)
 

@@ -70,6 +70,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
             app.configure(limits=settings.limits(self.cfg, app.limits))
         except ValueError as error:
             raise AppImportError(f"a setting of gunicorn's: {error}") from error
+        app.workers = self.cfg.workers
         if self._logs_access or self.cfg.max_requests:
             access.watch(app, self._note)
         if self._logs_access:

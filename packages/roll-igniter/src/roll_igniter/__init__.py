@@ -27,7 +27,7 @@ def igniter(app: Roll, message: str = MESSAGE) -> None:
         message: What to print; `{version}` stands for the version of roll-core.
 
     Raises:
-        TypeError: *message* is no string.
+        TypeError: *message* is not a string.
     """
     require_app("igniter", app)
     if not isinstance(message, str):

@@ -236,7 +236,7 @@ def _check_field(name: str | None) -> str | None:
         raise TypeError(f"request_id={name!r}: name a field, such as 'X-Request-ID'")
     if name is not None and not _NAME.fullmatch(name):
         raise ValueError(
-            f"request_id={name!r} is no name of a field: give one such as "
+            f"request_id={name!r} is not a name of a field: give one such as "
             "'X-Request-ID'"
         )
     if name is not None and name.lower() in _TAKEN:

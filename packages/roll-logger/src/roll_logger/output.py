@@ -97,7 +97,7 @@ class Output:
         handler = self.source()
         if not isinstance(handler, logging.Handler):
             raise TypeError(
-                f"{self.source!r} has made {handler!r}, which is no handler"
+                f"{self.source!r} has made {handler!r}, which is not a handler"
             )
         return handler
 

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from roll import HttpError, Request, Response, Roll, hookimpl
 from roll.plugins import require_app
@@ -50,10 +50,7 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
             anything (RFC 9110, section 12.5.1).
 
     Raises:
-        TypeError: *strict* is no boolean; an extra is no list or tuple of strings.
-        ValueError: An extra is empty, or has what is no media type, language tag or
-            content coding, or a lone `*`, a weight, or an entry twice. Of routes that
-            are declared later, both are raised where they are.
+        TypeError: *strict* is not a boolean.
     """
     require_app("content_negotiation", app)
     if not isinstance(strict, bool):
@@ -64,25 +61,16 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
         ENCODING: encoding_chooser,
     }
 
-    app.extras(*(dimension.extra for dimension in makers))
-
-    @functools.cache  # made when a route is declared, found at each request
+    @functools.cache  # made when the app starts, found at each request
     def chooser(dimension: Dimension, served: tuple[str, ...]) -> Chooser:
         return makers[dimension](served)
 
-    @app.listen("route:add")
-    def check_extras(path: str, view: Any, /, **extras: Any) -> None:
-        for dimension in makers:
-            served = extras.get(dimension.extra)
-            if served is not None:
-                _check_list(path, dimension, served)
-                try:
-                    chooser(dimension, tuple(served))
-                except ValueError as error:
-                    raise ValueError(f"{path}: {dimension.extra}: {error}") from error
+    def check(dimension: Dimension, served: object) -> None:
+        if served is not None:
+            chooser(dimension, _read_list(served))
 
-    for declaration in app.declarations:
-        check_extras(declaration.path, declaration.view, **declaration.extras)
+    for dimension in makers:
+        app.extras(dimension.extra, check=functools.partial(check, dimension))
 
     @app.listen("request")
     async def reject_unacceptable_requests(
@@ -112,15 +100,15 @@ content_negociation = content_negotiation
 """The name that Roll gave it first."""
 
 
-def _check_list(path: str, dimension: Dimension, served: object) -> None:
-    extra = dimension.extra
+def _read_list(served: object) -> tuple[str, ...]:
     if not isinstance(served, (list, tuple)):
-        raise TypeError(f"{path}: {extra}={served!r}: give a list of strings")
+        raise TypeError("give a list of strings")
     for entry in served:
         if not isinstance(entry, str):
-            raise TypeError(f"{path}: {extra}: {entry!r} is no string")
+            raise TypeError(f"{entry!r} is not a string")
     if not served:
-        raise ValueError(f"{path}: {extra} is empty: list something, or leave it out")
+        raise ValueError("it is empty: list something, or leave it out")
+    return tuple(served)
 
 
 @hookimpl

@@ -27,7 +27,7 @@ Chooser = Callable[[str], str | None]
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(f"{_NAME}/{_NAME}")
 _SERVED_RANGE = re.compile(rf"\*/\*|{_NAME}/\*")
-# A lone `*` is no media range, but sent as one, by Java's HttpURLConnection.
+# A lone `*` is not a media range, but sent as one, by Java's HttpURLConnection.
 _MEDIA_RANGE = re.compile(rf"\*/\*|\*|{_NAME}/(?:{_NAME}|\*)")
 
 _TAG = r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*+"
@@ -102,7 +102,7 @@ def _read_media_type(text: str) -> _MediaType:
         return _MediaType(name, frozenset(), ())
     if not clean or not _MEDIA_TYPE.fullmatch(name):
         hint = "such as 'text/html' or 'text/*'"
-        raise ValueError(f"{text!r} is no media type: name one, {hint}")
+        raise ValueError(f"{text!r} is not a media type: name one, {hint}")
     if "q" in parameters:
         raise ValueError(f"{text!r} has a weight: list first what you prefer instead")
     kind = name.partition("/")[0]
@@ -122,7 +122,7 @@ def _weigh_type(served: _MediaType, ranges: _Ranges) -> _Weight:
     ranges, whose names are of the application: it makes, and keeps, an expression of
     every one. Parameters, which it compares as text, it does not get.
 
-    A charset is no reason to refuse what is served without one: clients add it to
+    A charset is not a reason to refuse what is served without one: clients add it to
     types, such as `application/json`, that know none.
     """
     has_charset = any(name == "charset" for name, _ in served.parameters)
@@ -183,11 +183,13 @@ def language_chooser(served: Sequence[str]) -> Chooser:
     chosen: a text in another language may be translated, a 406 may not.
 
     Raises:
-        ValueError: An entry is no language tag, or is there twice.
+        ValueError: An entry is not a language tag, or is there twice.
     """
     for text in served:
         if not _LANGUAGE_TAG.fullmatch(text):
-            raise ValueError(f"{text!r} is no language tag: name one, such as 'en-GB'")
+            raise ValueError(
+                f"{text!r} is not a language tag: name one, such as 'en-GB'"
+            )
     tags = [text.lower() for text in served]
     _check_different(served, tags)
     known = {tag: list(_shorten(tag, tag.count("-") + 1)) for tag in tags}
@@ -243,16 +245,18 @@ def _shorten(tag: str, depth: int) -> Iterator[str]:
 def encoding_chooser(served: Sequence[str]) -> Chooser:
     """Make what chooses a content coding by `Accept-Encoding` (RFC 9110, 12.5.3).
 
-    `identity`, which is no coding, is always served, as the last one unless it is
+    `identity`, which is not a coding, is always served, as the last one unless it is
     listed. It is acceptable unless it is refused, and chosen when no field asks for
     more: clients that send none, or an empty one, may not know any coding.
 
     Raises:
-        ValueError: An entry is no content coding, or is there twice.
+        ValueError: An entry is not a content coding, or is there twice.
     """
     for text in served:
         if not _CODING.fullmatch(text):
-            raise ValueError(f"{text!r} is no content coding: name one, such as 'gzip'")
+            raise ValueError(
+                f"{text!r} is not a content coding: name one, such as 'gzip'"
+            )
     meant = [name_coding(text) for text in served]
     _check_different(served, meant)
     codings = dict(zip(served, meant, strict=True))

@@ -108,9 +108,9 @@ def proxy_headers(
             `X-Forwarded-Host`. No others are read: they may be the client's own.
 
     Raises:
-        TypeError: *trusted* or *headers* is no list of strings.
-        ValueError: *trusted* is empty, trusts everybody, or has what is no address or
-            network; *headers* is empty, or has other names or both kinds; or the app
+        TypeError: *trusted* or *headers* is not a list of strings.
+        ValueError: *trusted* is empty, trusts everybody, or has what is not an address
+            or network; *headers* is empty, or has other names or both kinds; or the app
             reads what proxies say already.
     """
     require_app("proxy_headers", app)
@@ -189,7 +189,9 @@ def _list(name: str, given: Iterable[str], wanted: str) -> list[str]:
     entries = list(given)
     for entry in entries:
         if not isinstance(entry, str):
-            raise TypeError(f"{name}: {entry!r} is no string: write {wanted} as such")
+            raise TypeError(
+                f"{name}: {entry!r} is not a string: write {wanted} as such"
+            )
     if not entries:
         raise ValueError(f"{name} is empty: name {wanted}, or leave the extension out")
     return entries

@@ -5,6 +5,7 @@ from typing import Any
 
 from roll import Roll
 from roll.logs import logger
+from roll.tasks import EAGER
 
 from .declaration import Declaration
 
@@ -87,9 +88,10 @@ class Resource:
         try:
             arguments = self.declared.arguments(self._app)
             holding = self._hold(arguments, self._opened, self._ending)
-            self._task = loop.create_task(holding, name=str(self))
+            self._task = asyncio.Task(holding, loop=loop, name=str(self), **EAGER)
             self._task.add_done_callback(self._note_end)
-            await _first([self._opened, self._task], self._open_timeout)
+            if not self._opened.done():  # an eager task may have opened it
+                await _first([self._opened, self._task], self._open_timeout)
             if not self._opened.done():
                 self._raise_failure(self._task)
         except BaseException as error:

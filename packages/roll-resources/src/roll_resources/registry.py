@@ -60,6 +60,7 @@ class Registry:
         if replace:
             self._replacing.add(name)
         self._declared[name] = one
+        self._app.inventory[one.declared.kind, name] = one.declared.where
         self._names.setdefault(one.declared.function, set()).add(name)
 
     def name_of(self, source: Callable[..., Any]) -> str | None:
@@ -91,6 +92,8 @@ class Registry:
         for one in ordered:
             self._open.append(one)
             await one.open()
+        # Here ends a start that was cancelled while resources opened at once.
+        await asyncio.sleep(0)
 
     async def _close_resources(self) -> None:
         errors = []

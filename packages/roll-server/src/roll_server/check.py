@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from .inspection import find_all
+from .columns import show
+from .inspection import find_all, list_apps, list_inventory
 from .loading import load
 from .options import OPTIONS
 from .serving import configure
@@ -18,7 +19,8 @@ from .tls import Certificate
 def check(**values: Any) -> None:
     """Look for what is wrong with the installed packages, the settings, and APP.
 
-    The status is 1 when something is.
+    What extensions have declared in APP, such as resources, is listed first. The
+    status is 1 when something is wrong.
     """
     settings = Settings.take(values)
     if settings.tls_cert is not None:
@@ -29,6 +31,10 @@ def check(**values: Any) -> None:
         if app is not None:
             configure(app, settings)
     found += [f"{each.filename}:{each.lineno}: {each.message}" for each in caught]
+    for each, root in list_apps(app) if app is not None else ():
+        if each.inventory:
+            click.echo(f"The app{' at ' if root else ''}{root} has:")
+            show(list_inventory(each))
     for line in found:
         click.echo(line)
     if found:

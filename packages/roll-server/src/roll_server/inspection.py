@@ -37,6 +37,11 @@ def list_routes(app: Roll, at: str | None = None) -> Iterator[tuple[str, ...]]:
                 yield ",".join(methods), root + path, describe(view), where
 
 
+def list_inventory(app: Roll) -> list[tuple[str, str, str]]:
+    """Give kind, name and place of what extensions have declared in an app."""
+    return [(kind, name, where) for (kind, name), where in app.inventory.items()]
+
+
 def decode(target: str) -> str | None:
     """Give the path of what a client sends: percent-decoded, without its query.
 

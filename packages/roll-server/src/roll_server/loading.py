@@ -56,7 +56,7 @@ def load(app: str | None, factory: bool = False) -> Roll:
         hint = ": name what is made of this class, or use --factory"
     elif callable(found):
         hint = ": use --factory, if it makes one"
-    raise _wrong(f"{where} is no application of Roll, but {found!r}{hint}")
+    raise _wrong(f"{where} is not an application of Roll, but {found!r}{hint}")
 
 
 def _import(where: str, name: str) -> ModuleType:
@@ -67,7 +67,8 @@ def _import(where: str, name: str) -> ModuleType:
         )
     if not all(part.isidentifier() for part in name.split(".")):
         raise _wrong(
-            f"{where!r} is no application: name its module and itself, as in shop:app"
+            f"{where!r} is not an application: name its module and itself, as in "
+            "shop:app"
         )
     if name == "roll":
         raise _wrong(
@@ -124,7 +125,9 @@ def _make(where: str, function: Any) -> Any:
             "awaits in a startup listener"
         )
     if not callable(function):
-        raise _wrong(f"{where} is no function, but {function!r}: leave out --factory")
+        raise _wrong(
+            f"{where} is not a function, but {function!r}: leave out --factory"
+        )
     try:
         return function()
     except (Exception, SystemExit) as error:

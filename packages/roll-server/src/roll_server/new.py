@@ -3,6 +3,7 @@
 import builtins
 import keyword
 import re
+import secrets
 import shlex
 from importlib import metadata
 from importlib.resources import files
@@ -58,6 +59,22 @@ APP = {
     "$name/__init__.py": "app/module.template",
     "tests/test_$name.py": "app/tests.template",
 }
+FULL = {
+    "pyproject.toml": "full/pyproject.template",
+    "README.md": "full/readme.template",
+    ".env": "full/environment.template",
+    ".gitignore": "gitignore.template",
+    "$name/__init__.py": "full/module.template",
+    "$name/visitors.py": "full/visitors.template",
+    "$name/api.py": "full/api.template",
+    "$name/templates/base.html": "full/base.template",
+    "$name/templates/home.html": "full/home.template",
+    "$name/templates/error.html": "full/error.template",
+    "$name/static/style.css": "full/style.template",
+    "tests/conftest.py": "full/conftest.template",
+    "tests/test_visitors.py": "full/test_visitors.template",
+    "tests/test_api.py": "full/test_api.template",
+}
 
 
 @click.group()
@@ -77,12 +94,13 @@ _directory = click.option(
 @new.command()
 @click.argument("name")
 @_directory
-def app(name: str, directory: Path) -> None:
+@click.option("--full", is_flag=True, help="With sessions, pages and a style.")
+def app(name: str, directory: Path, full: bool) -> None:
     """Write an application, NAME, that `roll run` serves."""
     check_app_name(name)
-    words = name_words(name)
+    words = name_words(name) | {"secret": secrets.token_urlsafe(32)}
     target = directory / words["entry"]
-    _begin(target, words, APP)
+    _begin(target, words, FULL if full else APP)
     click.echo(
         "  roll run --reload\n"
         f"Then write in {words['name']}/__init__.py what it answers."

@@ -14,7 +14,7 @@ PREFIX = "ROLL"
 
 TESTS = f"{PREFIX}_TEST_"
 """What the variables of tests begin with, such as ROLL_TEST_TIMES of roll-testing: they
-are no settings, and a test that starts a server hands them on."""
+are not settings, and a test that starts a server hands them on."""
 
 # What an option takes is shown by the name of the function that reads it.
 FILE = click.Path(path_type=Path)

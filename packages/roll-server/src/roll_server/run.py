@@ -57,6 +57,7 @@ def run(parent: Parent | None, /, **values: Any) -> None:
 def _run_child(settings: Settings, parent: Parent) -> int:
     with Signals([signal.SIGTERM]) as signals:
         app = load(settings.app, settings.factory)
+        app.workers = settings.workers
         certificate = _certificate(settings)
         context = None if certificate is None else certificate.context
         serve(settings, app, parent.sockets, context, parent.link, signals)

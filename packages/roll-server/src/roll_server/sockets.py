@@ -119,7 +119,7 @@ def adopt(descriptor: int) -> socket.socket:
         sock = socket.socket(fileno=descriptor)
     except OSError as error:
         raise OSError(
-            error.errno, f"descriptor {descriptor} is no socket: {_reason(error)}"
+            error.errno, f"descriptor {descriptor} is not a socket: {_reason(error)}"
         ) from error
     sock.set_inheritable(False)
     try:
@@ -129,7 +129,7 @@ def adopt(descriptor: int) -> socket.socket:
     except OSError as error:
         sock.detach()
         raise OSError(
-            error.errno, f"descriptor {descriptor} is no bound stream socket"
+            error.errno, f"descriptor {descriptor} is not a bound stream socket"
         ) from error
     return sock
 

@@ -71,6 +71,6 @@ def _tell(error: Exception) -> str:
 
 
 _REASONS = {
-    None: "they are no certificate and key in PEM",
+    None: "they are not a certificate and key in PEM",
     "KEY_VALUES_MISMATCH": "the key is of another certificate",
 }

@@ -6,14 +6,13 @@ from typing import Literal
 
 from roll import Request, Response, Roll, hookimpl
 from roll.logs import logger
-from roll.plugins import require_app
+from roll.plugins import require_app, require_boolean
 from roll.typing import Extension
 
 from .forgery import csrf, csrf_token
 from .messages import flash, flashes
 from .options import SESSION_KEY, Options, cookie_name, read_keys
 from .redis_store import RedisStore
-from .routes import check_extra
 from .sessions import Place, Session, is_excluded
 from .stored import Guarded, StoredSession
 from .stores import MemoryStore, Store
@@ -67,7 +66,7 @@ def session(
         samesite: Whether they send it when another site leads here.
 
     Raises:
-        TypeError: An option has another type; or a route's `session=` is not a boolean.
+        TypeError: An option has another type.
         ValueError: There is neither a secret nor a store, or both; or a key is too
             short or given twice; or browsers would refuse the cookie; or `session` was
             called before.
@@ -81,7 +80,7 @@ def session(
     if SESSION_KEY in app:
         raise ValueError("this app has a session: call `session` once")
     app[SESSION_KEY] = options
-    check_extra(app, "session")
+    app.extras("session", check=require_boolean)
     functions = app.setdefault("template_globals", {})
     functions.setdefault("csrf_token", csrf_token)
     functions.setdefault("flashes", flashes)

@@ -1,8 +1,18 @@
-"""How the data of a session is written: as JSON, in one way only."""
+"""How the data of a session is written: as JSON, by orjson where it is installed.
+
+Each way reads what the other has written. Only some floats look different, for which a
+session is saved once more.
+"""
 
 import json
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
+
+try:
+    import orjson
+except ImportError:
+    orjson = None  # type: ignore[assignment]
 
 TIMES = "_times"
 """The key of the times when a session was created and last used; values have others."""
@@ -13,7 +23,24 @@ EMPTY = "{}"
 _write = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
 ).encode
-_read = json.JSONDecoder().decode
+
+
+def _read_finite(text: str) -> float:
+    if (number := float(text)) in (math.inf, -math.inf):
+        raise ValueError(f"{text} is beyond what a float can be")
+    return number
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_read = json.JSONDecoder(parse_constant=_refuse, parse_float=_read_finite).decode
+
+# Of an integer beyond 64 bits, orjson makes a float. When all digits are zeros, a long
+# run of them is found in a tenth of the time that an expression takes.
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19
 
 # A lone surrogate is valid in JSON and in Python, but not in UTF-8.
 _SURROGATES = "surrogatepass"
@@ -43,7 +70,7 @@ def _find_mistake(key: str, value: Any) -> str | None:
     if not isinstance(key, str) or key == TIMES:
         return f"session[{key!r}]: give the value another key, a string"
     try:
-        if decode(dump(value)) == value:
+        if decode(_write(value)) == value:  # its errors say more
             return None
     except (TypeError, ValueError, RecursionError) as error:
         return f"session[{key!r}] cannot be saved: {error}"
@@ -56,6 +83,11 @@ def _find_mistake(key: str, value: Any) -> str | None:
 
 def dump(value: Any) -> str:
     """Write a value, unchecked."""
+    if orjson is not None:
+        try:
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        except TypeError:  # of a long integer, or a lone surrogate, maybe
+            pass
     return _write(value)
 
 
@@ -65,6 +97,13 @@ def decode(text: str) -> Any:
     Raises:
         ValueError: It is not JSON.
     """
+    if orjson is not None:
+        data = to_bytes(text)
+        if data.translate(_ZEROS).find(_LONG) < 0:
+            try:
+                return orjson.loads(data)
+            except ValueError:  # of its depth, or a lone surrogate, maybe
+                pass
     try:
         return _read(text)
     except RecursionError as error:

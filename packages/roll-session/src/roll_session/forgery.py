@@ -8,10 +8,9 @@ from http import HTTPStatus
 from secrets import token_bytes
 
 from roll import HttpError, Request, Response, Roll
-from roll.plugins import require_app
+from roll.plugins import require_app, require_boolean
 
 from .options import SESSION_KEY
-from .routes import check_extra
 from .sessions import SECRET, is_excluded, session_of
 
 KEY = "roll_session.csrf"
@@ -51,8 +50,7 @@ def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None
             in the field `csrf_token` of a form or in `X-CSRF-Token`.
 
     Raises:
-        TypeError: *trusted* is not a list of strings, or *token* is not a boolean; or a
-            route's `csrf=` is not.
+        TypeError: *trusted* is not a list of strings, or *token* is not a boolean.
         ValueError: *trusted* has something that is not an origin; or `csrf` was called
             before.
     """
@@ -63,7 +61,7 @@ def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None
     if KEY in app:
         raise ValueError("this app has csrf: call it once, with all that is trusted")
     app[KEY] = True
-    check_extra(app, "csrf")
+    app.extras("csrf", check=require_boolean)
 
     @app.listen("headers", before="*")
     def refuse_cross_origin_requests(request: Request, response: Response) -> None:

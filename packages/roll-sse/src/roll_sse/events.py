@@ -11,7 +11,8 @@ class Event(NamedTuple):
     """What a client gets at once; each field may be left out."""
 
     data: str | bytes | None = None
-    """Text of any number of lines, or UTF-8; None dispatches nothing."""
+    """Text of any number of lines, or UTF-8. With None, clients get nothing, or empty
+    data where there is a type."""
     event: str | None = None
     """The type; clients take `"message"` for none."""
     id: str | None = None
@@ -82,6 +83,8 @@ def _fields(event: Any) -> str:
         text += _line("event", name, "\r\n")
     if id is not None:
         text += _line("id", id, "\r\n\0")  # a client ignores an id with a NUL
+    if data is None and name:
+        data = ""  # clients drop an event without data, and its type with it
     if data is not None:
         text += _lines("data: ", data)
     return text

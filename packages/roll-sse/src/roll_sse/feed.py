@@ -69,6 +69,11 @@ class Feed:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
+        return self.position
+
+    @property
+    def position(self) -> str:
+        """The id of the last event, after which a client that has it all follows."""
         return self._id(self._last)
 
     def subscribe(self, since: str | Request | None = None) -> AsyncIterator[Event]:

@@ -201,7 +201,7 @@ def _check_root(root: str | Path) -> str:
             stacklevel=3,
         )
     elif not os.path.isdir(root):
-        raise ValueError(f"root={str(root)!r} is no folder")
+        raise ValueError(f"root={str(root)!r} is not a folder")
     return os.path.realpath(root)
 
 
@@ -250,7 +250,7 @@ def _hash_pattern(immutable: bool | str | re.Pattern[str]) -> re.Pattern[str] | 
         return re.compile(immutable)
     except re.error as error:
         raise ValueError(
-            f"immutable={immutable!r} is no regular expression: {error}"
+            f"immutable={immutable!r} is not a regular expression: {error}"
         ) from error
 
 

@@ -136,7 +136,7 @@ def parse_date(value: str) -> int | None:
     """Read an HTTP-date in any of its three formats (RFC 9110, section 5.6.7).
 
     Returns:
-        Seconds since 1970; None when it is no date, and to be ignored.
+        Seconds since 1970; None when it is not a date, and to be ignored.
     """
     try:
         date = parsedate_to_datetime(value)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import fields
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from roll import Endpoint, Limits, Request, Response, Roll
 from roll.logs import logger
@@ -117,7 +117,7 @@ class Mount:
     ) -> Awaitable[Response]:
         """Let the sub-app answer."""
         path = request.path[len(self.prefix) :] or "/"
-        endpoint = cast(MountedEndpoint, request.endpoint)
+        endpoint: MountedEndpoint = request.endpoint  # type: ignore[assignment]
         inside = request.hand_to(self.subapp, path, (endpoint.inside, variables))
         # Half the time of a call of the app, and less than a coroutine around it.
         return self.subapp.__call__(inside, response.hand_to(inside))
@@ -136,7 +136,6 @@ class Mount:
                     f"share={key!r}: the app at {parent.root_path or '/'} has no such "
                     f"key for {self}: set it before it starts, or in a startup listener"
                 ) from error
-        self.subapp.extras(*parent.router.extras)  # its listeners read them, too
         await self.subapp.open(parent)
 
 
@@ -183,6 +182,8 @@ class Mounts(dict[str, Roll]):
             app.listen("shutdown", before="*")(self.close)
         subapp.parent, subapp.prefix, subapp.host = app, place.prefix, place.host
         app.mounted.append(subapp)
+        subapp.router.extras.maps.append(app.router.extras)  # listeners read them, too
+        app.inventory["mounted app", f"{place.host}{place.prefix}"] = place.where
         self._places.append(place)
         self._has_hosts = self._has_hosts or bool(place.host)
         by_segment = self._table.setdefault(place.host, {})
@@ -205,7 +206,7 @@ class Mounts(dict[str, Roll]):
                 return None
         else:
             for place in self._table[""].get(segment, ()):  # for most, without a call
-                if f"{path}/".startswith(place.base):
+                if path.startswith(place.base) or path == place.prefix:
                     break
             else:
                 return None

@@ -10,6 +10,7 @@ from .cookies import CookieJar
 from .errors import HandshakeError, RedirectError
 from .live import LiveClient
 from .raw import Exchange, connect, exchange, settle
+from .redis import RedisServer
 from .response import ClientResponse, Headers
 from .streaming import StreamedResponse
 from .transport import Transport
@@ -28,6 +29,7 @@ __all__ = [
     "Headers",
     "LiveClient",
     "RedirectError",
+    "RedisServer",
     "StreamedResponse",
     "Transport",
     "connect",

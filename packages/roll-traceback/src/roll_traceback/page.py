@@ -91,7 +91,7 @@ def write_page(
 you deploy.</p>
 </html>
 """
-    # Lone surrogates, in a message, are no UTF-8.
+    # Lone surrogates, in a message, are not UTF-8.
     response.body = page.encode("utf-8", "backslashreplace")
     response.headers.update(_HEADERS)
 

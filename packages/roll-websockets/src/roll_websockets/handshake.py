@@ -41,7 +41,7 @@ def check_extras(extras: Mapping[str, Any]) -> None:
     """Check what a route says of its WebSockets.
 
     Raises:
-        TypeError: `origins` or `subprotocols` is no list of strings.
+        TypeError: `origins` or `subprotocols` is not a list of strings.
         ValueError: One of them, or `compression`, has a value without a meaning.
     """
     check_compression(extras.get("compression"))

@@ -39,14 +39,14 @@ def encode(message: Message) -> tuple[bool, bytes]:
     """Tell whether a message is text, and give its payload.
 
     Raises:
-        TypeError: It is no message.
+        TypeError: It is not a message.
     """
     if isinstance(message, str):
         return True, message.encode()
     if isinstance(message, _BYTES):
         return False, bytes(message)
     raise TypeError(
-        f"{type(message).__name__} is no message: give str, bytes, or to send() an "
+        f"{type(message).__name__} is not a message: give str, bytes, or to send() an "
         "async iterable of one of them"
     )
 

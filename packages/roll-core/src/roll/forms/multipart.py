@@ -33,7 +33,7 @@ CHARSETS = frozenset(
     | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "ibm866", "iso-2022-jp"}
     | {"koi8-r", "koi8-u", "latin1", "shift_jis"}
 )
-# What may be repeated to the client: it is no markup, whatever it is taken for.
+# What may be repeated to the client: it is not markup, whatever it is taken for.
 _PLAIN_NAME = re.compile(r"[\w.\[\]-]{1,100}")
 
 # RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when

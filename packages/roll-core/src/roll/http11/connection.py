@@ -167,6 +167,14 @@ class HttpProtocol(asyncio.Protocol):
         return True
 
     def _end_of_tls(self) -> None:
+        """Half close, once what came before is handed over.
+
+        The end of TCP may be here, too, at which the transport drops what waits.
+        """
+        self.outbox.hurry()
+        self.outbox.loop.call_soon(self._half_close_tls)
+
+    def _half_close_tls(self) -> None:
         if not self.transport.is_closing() and not self.half_close():
             self.transport.close()
 
@@ -239,6 +247,8 @@ class HttpProtocol(asyncio.Protocol):
                 elif self.request is not None:
                     break
                 elif not parser.held:
+                    if not (self.paused or self.half_closed):
+                        return
                     starved = True
                     break
                 if not turn:

@@ -108,6 +108,11 @@ class Outbox:
         self.flush()
         _write(transport, data)
 
+    def hurry(self) -> None:
+        """Write what is held, and for a while all else at once."""
+        self._direct_until = monotonic() + DIRECT_SECONDS
+        self.flush()
+
     def flush(self) -> None:
         """Write what is held, but for those who have left."""
         if self._held:
@@ -152,7 +157,7 @@ def _gathers(transport: asyncio.Transport) -> bool:
     """Whether `writelines` sends pieces without a copy, and pauses who writes.
 
     asyncio's own copies them (3.11), or does not pause (3.12 before 3.12.9, 3.13 before
-    3.13.2), and is no quicker; with TLS each of them would be a record.
+    3.13.2), and is not quicker; with TLS each of them would be a record.
     """
     return (
         type(transport).__module__ == "uvloop.loop"

@@ -14,17 +14,16 @@ class HalfClosing(ssl.SSLObject):
     """
 
     ended: Callable[[], object] | None = None
-    """Called, once, when the client has ended its side; without it the connection is
-    closed then."""
+    """Called, once, when the client has ended its side, before what came with that is
+    handed over; without it the connection is closed then."""
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """Read what was decrypted, as an SSLObject does."""
         data = super().read(len, buffer)
         if data or self.ended is None:
             return data
-        # Later, as what came before is still to be handed over.
-        asyncio.get_running_loop().call_soon(self.ended)
-        self.ended = None
+        ended, self.ended = self.ended, None
+        ended()
         raise ssl.SSLWantReadError
 
 

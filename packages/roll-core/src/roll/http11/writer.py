@@ -117,6 +117,27 @@ def content_type(value: str) -> bytes:
     return fields(200, {"Content-Type": value})[0]
 
 
+_USUAL = frozenset({"Content-Type", "Vary", "Cache-Control"})
+"""Fields of which an application has few values."""
+
+
+@lru_cache(maxsize=256)
+def _usual_line(name: str, value: str) -> bytes:
+    return fields(200, {name: value})[0]
+
+
+def _usual_lines(headers: Mapping[str, Any]) -> bytes | None:
+    """Write a type and other usual fields; None when there is anything else."""
+    if not (_USUAL.issuperset(headers) and _has(headers, "Content-Type")):
+        return None
+    lines = b""
+    for name, value in headers.items():
+        if type(value) is not str:
+            return None
+        lines += _usual_line(name, value)
+    return lines
+
+
 def cookies(jar: Mapping[str, object]) -> bytes:
     """Write Set-Cookie fields; `str()` of each cookie is the value of one.
 
@@ -219,7 +240,8 @@ def chunk(data: bytes | bytearray | memoryview) -> bytes | tuple[bytes, bytes, b
 COPIED = 64 * 1024
 """Bytes of a body up to which one write of head and body beats not copying it."""
 
-_get = dict.get  # the one of Headers takes longer, as it finds a name in any case
+# Those of Headers take longer, as they find a name in any case.
+_get, _has = dict.get, dict.__contains__
 
 _SERVERS = frozenset({"date", "server"})
 """Fields that a server adds, unless a view has set them: neither is sent twice."""
@@ -294,23 +316,24 @@ def frame(
     if (
         type(body) is bytes
         and len(body) <= COPIED
-        and (
-            not headers
-            or (len(headers) == 1 and type(_get(headers, "Content-Type")) is str)
-        )
         and version == "1.1"
         and not close
         and (method == "GET" or method not in _BARE)
         and (status is _OK or status not in BODILESS)
     ):  # what most responses are: one format instead of all that follows
+        usual: bytes | None
         if headers:
-            lines = content_type(headers["Content-Type"])
+            if len(headers) == 1 and type(_get(headers, "Content-Type")) is str:
+                usual = content_type(headers["Content-Type"])
+            else:
+                usual = _usual_lines(headers)
         elif headers is None and response._is_json:
-            lines = _JSON_LINE
+            usual = _JSON_LINE
         else:
-            lines = _type_of_untyped(response, bool(extra)) if body else b""
-        parts = (start, set_cookies, lines, len(body), extra, body)
-        return b"%b%b%bContent-Length: %d\r\n%b\r\n%b" % parts
+            usual = _type_of_untyped(response, bool(extra)) if body else b""
+        if usual is not None:
+            parts = (start, set_cookies, usual, len(body), extra, body)
+            return b"%b%b%bContent-Length: %d\r\n%b\r\n%b" % parts
     streams = False
     if type(body) is not bytes:
         streams = hasattr(body, "__aiter__")

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from ..errors import HttpError
 from ..limits import Limits
 from ..logs import logger, named
-from ..typing import View
+from ..typing import Check, View
 
 HTTP_METHODS = (
     "GET",
@@ -114,7 +114,7 @@ def _signature(view: Any) -> inspect.Signature | None:
     except ValueError:  # a builtin that does not tell
         return None
     except TypeError:
-        raise TypeError(f"{named(view)} is no view: it cannot be called") from None
+        raise TypeError(f"{named(view)} is not a view: it cannot be called") from None
 
 
 def describe(view: Any, where: str) -> str:
@@ -241,6 +241,18 @@ def near_misses(
 
         for near in difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85):
             yield f"{path}: {name}= is unknown; did you mean {near}=?"
+
+
+def wrong_values(
+    path: str, extras: Mapping[str, Any], checks: Mapping[str, Check | None]
+) -> Iterator[str]:
+    """Tell which extras have a value that their check refuses."""
+    for name, value in extras.items():
+        if (check := checks.get(name)) is not None:
+            try:
+                check(value)
+            except (TypeError, ValueError) as error:
+                yield f"{path}: {name}={value!r}: {error}."
 
 
 def _returns_nothing(view: Any) -> bool:
@@ -389,7 +401,9 @@ def handlers(
         raise ValueError(f"{named(view)}: methods is empty; name at least one")
     for name in names:
         if name not in HTTP_METHODS and name not in _OTHER_METHODS:
-            raise ValueError(f"{named(view)}: {name!r} is no method that can be served")
+            raise ValueError(
+                f"{named(view)}: {name!r} is not a method that can be served"
+            )
     _check_signature(view, second)
     return dict.fromkeys(names, view)
 
@@ -418,7 +432,7 @@ def _class_handlers(
 def _check_signature(view: Any, second: str) -> None:
     if inspect.isasyncgenfunction(view):
         raise TypeError(
-            f"{named(view)} is no view: it yields; set response.body instead"
+            f"{named(view)} is not a view: it yields; set response.body instead"
         )
     signature = _signature(view)
     if signature is not None:

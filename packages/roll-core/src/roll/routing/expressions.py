@@ -57,7 +57,7 @@ def check(expression: str) -> None:
     try:
         compiled = re.compile(expression)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is no regular expression: {error}") from error
+        raise ValueError(f"is not a regular expression: {error}") from error
     if compiled.groups:
         raise ValueError("has a group: write (?:...) instead")
     if compiled.flags & ~re.UNICODE:

@@ -559,7 +559,7 @@ def _find_kind(text: str, name: str, variable: str) -> Kind:
         hint = f"did you mean {near[0]!r}?" if near else f"types are {', '.join(KINDS)}"
         if variable in KINDS:
             hint = f"write {{{name}:{variable}}}"
-        raise ValueError(f"{text!r}: {name!r} is no type; {hint}")
+        raise ValueError(f"{text!r}: {name!r} is not a type; {hint}")
     try:
         expressions.check(name)
     except ValueError as error:

@@ -1,0 +1,77 @@
+"""The options of `channels`, and the names of what is in them, checked when given."""
+
+import math
+from dataclasses import dataclass
+
+LONGEST_NAME = 200
+"""Characters of the name of a channel, of an event and of a member."""
+
+PRESENCE = ":presence"
+"""What follows the name of a channel in the name of that which tells who is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is kept of channels, and for how long; `channels` describes each.
+
+    Raises:
+        TypeError: An option has another type.
+        ValueError: One is out of range.
+    """
+
+    history: int = 1000
+    history_bytes: int = 8 * 2**20
+    ttl: float | None = 300.0
+    max_message: int = 64 * 1024
+    prefix: str = "roll"
+    timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("history", "history_bytes", "max_message"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name}={value!r}: give a whole number")
+            if value < 1:
+                raise ValueError(f"{name}={value!r}: give a number above 0")
+        if self.history_bytes < self.max_message:
+            raise ValueError(
+                f"history_bytes={self.history_bytes}: give at least max_message, "
+                f"which is {self.max_message}"
+            )
+        check_seconds("timeout", self.timeout)
+        if self.ttl is not None:
+            check_seconds("ttl", self.ttl)
+        if not isinstance(self.prefix, str):
+            raise TypeError(f"prefix={self.prefix!r}: give a text")
+        if not self.prefix.isprintable() or not self.prefix or "}" in self.prefix:
+            raise ValueError(f"prefix={self.prefix!r}: give a text, without a '}}'")
+
+
+def check_seconds(option: str, value: object) -> None:
+    """Require a number of seconds.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is not above 0.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{option}={value!r}: give seconds, a number")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{option}={value!r}: give seconds above 0")
+
+
+def check_name(what: str, name: object) -> str:
+    """Require a name, of a channel for example.
+
+    Raises:
+        TypeError: It is not a text.
+        ValueError: It is empty or too long, or cannot be printed.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{what} {name!r}: give a text")
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise ValueError(
+            f"{what} {name[:LONGEST_NAME]!r}: give 1 to {LONGEST_NAME} printable "
+            "characters"
+        )
+    return name
