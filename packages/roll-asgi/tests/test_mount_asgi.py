@@ -4,6 +4,8 @@ import asyncio
 import gzip
 
 import pytest
+from fastapi import FastAPI
+from fastapi import Request as StarletteRequest
 from roll import HttpError, Limits, Roll
 from roll.extensions import (
     asgi,
@@ -12,6 +14,7 @@ from roll.extensions import (
     decompress,
     mount,
     mount_asgi,
+    named_url,
     proxy_headers,
 )
 from roll_testing import Client, connect, turns, until
@@ -181,6 +184,22 @@ def test_wrong_arguments_are_refused(app, prefix, application, error):
         mount_asgi(app, prefix, application)
 
 
+def test_only_its_extra_names_it(app):
+    async def application(scope, receive, send): ...
+
+    url_for = named_url(app)
+    mount_asgi(app, "/a", application)
+    mount_asgi(app, "/b", application)
+    mount_asgi(app, "/c", application, name="old")
+
+    @app.route("/answer")
+    async def answer(request, response): ...
+
+    assert url_for("answer") == "/answer"
+    assert url_for("old") == "/c"
+    assert url_for("old", path="users/1") == "/c/users/1"
+
+
 async def test_extras_are_those_of_the_route(app, client):
     seen = []
 
@@ -216,6 +235,56 @@ async def test_listeners_of_the_app_run_around_it(app, client, scopes):
 
 
 # The body of a request
+
+
+@pytest.mark.parametrize(
+    ("head", "data", "status"),
+    [
+        ("Content-Length: 11", b"", 413),
+        ("Transfer-Encoding: chunked", b"b\r\nx1234567890\r\n", 413),
+        ("Transfer-Encoding: chunked", b"1\r\na\r\nwhat?\r\n", 400),
+        ("Content-Length: 9", b"too late", 408),
+    ],
+)
+async def test_a_body_that_is_refused_is_not_an_error_of_the_application(
+    app, client, caplog, head, data, status
+):
+    """Starlette would answer 500, and raise it again."""
+    fastapi = FastAPI()
+
+    @fastapi.post("/a")
+    async def read(request: StarletteRequest) -> int:
+        return len(await request.body())
+
+    app.configure(limits=Limits(body_timeout=0.05))
+    mount_asgi(app, "/m", fastapi, lifespan=False, limits=Limits(body=10))
+    await app.startup()
+    transport = connect(app)
+    transport.feed(f"POST /m/a HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode() + data)
+    await until(lambda: transport.data.startswith(f"HTTP/1.1 {status} ".encode()))
+    await app.shutdown()
+    assert caplog.text == ""
+
+
+async def test_a_body_that_is_refused_cuts_a_response_that_has_begun(app, client):
+    again = []
+
+    @serve(app, limits=Limits(body=10))
+    async def application(scope, receive, send):
+        await send(START)
+        await send(body(b"begun"))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        again.append(await receive())
+
+    transport = connect(app)
+    head = b"POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    transport.feed(head + b"1\r\na\r\n")
+    await until(lambda: b"begun" in transport.data)
+    transport.feed(b"b\r\nx1234567890\r\n")
+    await until(lambda: transport.closed)
+    assert not transport.data.endswith(b"0\r\n\r\n")
+    assert again == [{"type": "http.disconnect"}]
 
 
 async def echo(scope, receive, send):

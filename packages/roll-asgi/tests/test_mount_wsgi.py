@@ -69,7 +69,7 @@ async def test_input_streams_with_its_end(app, client):
 
     @serve(app)
     def application(environ, start_response):
-        assert environ["wsgi.input_terminated"]
+        assert "CONTENT_LENGTH" in environ or environ["wsgi.input_terminated"]
         while piece := environ["wsgi.input"].read(65_536):
             sizes.append(len(piece))
         start_response(*OK)
@@ -79,6 +79,59 @@ async def test_input_streams_with_its_end(app, client):
     assert (await client.post("/m", data)).body == b"1000000"
     assert max(sizes) <= 65_536
     assert (await client.post("/m", iter([b"a", b"b"]))).body == b"1000002"
+
+
+@pytest.mark.parametrize(
+    ("head", "end"),
+    [
+        ("Content-Length: 9", None),
+        ("Transfer-Encoding: chunked", None),
+        ("Transfer-Encoding: chunked", b"what?\r\n"),
+    ],
+)
+async def test_a_body_that_breaks_off_is_an_oserror(app, client, head, end):
+    """A whole file must not be replaced by half of it."""
+    read, failed = [], []
+
+    @serve(app)
+    def application(environ, start_response):
+        try:
+            while piece := environ["wsgi.input"].read(1):
+                read.append(piece)
+        except OSError as error:
+            failed.append(error)
+        start_response(*OK)
+        return [b"done"]
+
+    transport = connect(app)
+    data = b"3\r\nabc\r\n" if "chunked" in head else b"abc"
+    transport.feed(f"POST /m HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode() + data)
+    await until(lambda: read == [b"a", b"b", b"c"])
+    if end is None:
+        transport.disconnect()
+    else:
+        transport.feed(end)
+    await until(lambda: failed)
+
+
+async def test_flask_logs_no_error_when_an_upload_breaks_off(app, client, caplog):
+    flask = Flask("flask")
+    started, ended = threading.Event(), []
+    flask.before_request(started.set)
+    flask.teardown_request(lambda error: ended.append("request"))
+
+    @flask.route("/", methods=["POST"])
+    def upload():
+        ended.append(request.get_data())
+
+    mount_wsgi(app, "/m", flask)
+    transport = connect(app)
+    transport.feed(b"POST /m/ HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+    await until(started.is_set)
+    transport.disconnect()
+    await until(lambda: ended)
+    assert ended == ["request"]
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("fails", [True, False])

@@ -50,6 +50,13 @@ def test_a_request_may_be_made_by_hand():
     assert not request.closing.is_set()
 
 
+def test_fields_that_are_set_are_those_of_its_header():
+    request = make(fields=[(b"X-USER", b"forged"), (b"COOKIE", b"a=1")])
+    assert (request.headers["X-User"], request.cookies) == ("forged", {"a": "1"})
+    request.fields = [(b"X-USER", b"Ada")]
+    assert (request.headers["X-User"], request.cookies) == ("Ada", {})
+
+
 def test_a_request_tells_what_its_head_says():
     request = Request(None, None)
     assert (request.head, request.sent_method, request.keep_alive) == (b"", "GET", True)

@@ -114,6 +114,7 @@ class Mount:
         async def switch(request: Request, response: Response, path: str = "") -> None:
             await self._handshake(request, response)
 
+        answer.__name__ = ""  # `named_url` has names for the views of the app alone
         frame = sys._getframe(2)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         for pattern in self._patterns:

@@ -44,6 +44,7 @@ class Relay:
         self._room.set()
         self._complete = False
         self._left = False
+        self._refusal: HttpError | None = None  # of the body, such as one too long
         self._skips = False  # whether the answer has no body
         self._over = asyncio.Event()  # the answer is complete, or the client has left
 
@@ -68,11 +69,12 @@ class Relay:
 
         Raises:
             Exception: What the application has raised instead.
+            HttpError: The body is refused, or the client has left within it.
         """
         await self._news.wait()
         if not self._is_decided:
             if self._left:
-                raise HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT)
+                raise self._refusal or HttpError(HTTPStatus.BAD_REQUEST, CLIENT_LEFT)
             self._raise()
 
     @property
@@ -99,7 +101,7 @@ class Relay:
             response.headers[text] = values if len(values) > 1 else values[0]
 
     def leave(self) -> None:
-        """Note that the client has left; the application may go on for a while."""
+        """Note that the client has left, or is refused; the application may go on."""
         if self._over.is_set():
             return
         self._left = True
@@ -152,6 +154,8 @@ class Relay:
         while self._piece is None:
             if self._complete:
                 raise StopAsyncIteration
+            if self._refusal:
+                raise self._refusal
             if self._left:  # in the middle of a body: it is about to be gone
                 await self._request.disconnected()
                 raise StopAsyncIteration
@@ -178,8 +182,9 @@ class Relay:
             try:
                 return await self._receive_body()
             except HttpError as error:
-                if error.message != CLIENT_LEFT:
-                    raise
+                # What is wrong with the body is answered by the app, as ever.
+                self._refusal = None if error.message == CLIENT_LEFT else error
+                self._received = True
                 self.leave()
         await self._over.wait()
         return {"type": "http.disconnect"}

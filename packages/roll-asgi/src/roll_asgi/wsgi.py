@@ -10,6 +10,7 @@ from roll import HttpError, Roll
 from roll.plugins import require_app
 
 from .mounting import mount_asgi
+from .relay import GONE
 from .typing import Message, Receive, Scope, Send, WSGIApplication
 
 LEFT = "roll.left"
@@ -105,6 +106,13 @@ class Adapter:
         # With `_` for `-`, one name could pass for the other in the environment.
         scope["headers"] = [each for each in scope["headers"] if b"_" not in each[0]]
 
+        async def receive_on() -> Message:
+            """Receive: a body that breaks off must not pass for a whole one."""
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError(GONE)
+            return message
+
         async def send_on(message: Message) -> None:
             """Send, as long as the client is there: the thread is never to hang."""
             try:
@@ -112,7 +120,7 @@ class Adapter:
             except OSError:
                 left.set()
 
-        await self._middleware(scope, receive, send_on)
+        await self._middleware(scope, receive_on, send_on)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """End the threads with the app; they start with the first request."""
@@ -126,7 +134,10 @@ class Adapter:
 
     def _run(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """Run the application in a thread."""
-        environ["wsgi.input_terminated"] = True  # it ends where the body does
+        if "CONTENT_LENGTH" not in environ:
+            # It ends where the body does. With a length, Werkzeug reads that much, and
+            # makes a 400 of an OSError.
+            environ["wsgi.input_terminated"] = True
         left = environ["asgi.scope"][LEFT]
         return Pieces(self._application(environ, start_response), left)
 

@@ -338,7 +338,8 @@ class Request(IdentityDict):
 
     @fields.setter
     def fields(self, fields: list[tuple[bytes, bytes]]) -> None:
-        self._fields = fields
+        # The others are read from these again.
+        self._fields, self._headers, self._cookies = fields, None, None
 
     @property
     def headers(self) -> Headers:
