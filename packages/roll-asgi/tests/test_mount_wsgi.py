@@ -215,6 +215,32 @@ async def test_requests_wait_for_a_thread_and_then_get_503(app):
     assert running == ["/a", "/a", "/b"]
 
 
+async def test_who_has_left_before_a_thread_was_free_gets_none(app):
+    go_on = threading.Event()
+    running = []
+
+    @serve(app, threads=1)
+    def application(environ, start_response):
+        running.append(environ["PATH_INFO"])
+        go_on.wait(patience(10))
+        start_response(*OK)
+        return [b"done"]
+
+    async with Client(app) as client:
+        first = asyncio.ensure_future(client.get("/m/a"))
+        await until(lambda: running)
+        others = [connect(app) for _ in range(5)]
+        for transport in others:
+            transport.feed(b"GET /m/left HTTP/1.1\r\nHost: a\r\n\r\n")
+        await until(lambda: all(each.get_protocol().task for each in others))
+        for transport in others:
+            transport.reset()
+        go_on.set()
+        assert (await first).body == b"done"
+        assert (await client.get("/m/b")).body == b"done"
+    assert running == ["/a", "/b"]
+
+
 async def test_write_and_an_error_after_the_start(app, client, caplog):
     @serve(app)
     def application(environ, start_response):

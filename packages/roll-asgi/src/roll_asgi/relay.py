@@ -16,6 +16,9 @@ from .typing import ASGIApplication, Message, Scope
 GONE = "the client has left"
 """What `send` raises then."""
 
+OVER = "roll.over"
+"""The key of the scope of an event: the answer is complete, or the client has left."""
+
 
 class Relay:
     """What the application receives, and what becomes of what it sends.
@@ -52,6 +55,8 @@ class Relay:
 
     def run(self, app: Roll, application: ASGIApplication, scope: Scope) -> None:
         """Let the application run, in a task that the app keeps."""
+        if getattr(application, "asks_for_over", False):  # no others expect it
+            scope[OVER] = self._over
         task = asyncio.Task(
             call(application, scope, self),
             loop=asyncio.get_running_loop(),

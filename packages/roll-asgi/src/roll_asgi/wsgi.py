@@ -10,7 +10,7 @@ from roll import HttpError, Roll
 from roll.plugins import require_app
 
 from .mounting import mount_asgi
-from .relay import GONE
+from .relay import GONE, OVER
 from .typing import Message, Receive, Scope, Send, WSGIApplication
 
 LEFT = "roll.left"
@@ -62,6 +62,9 @@ class Adapter:
         timeout: Seconds for the others to wait.
     """
 
+    asks_for_over = True
+    """Whether a scope has `OVER`."""
+
     def __init__(
         self, application: WSGIApplication, threads: int, timeout: float
     ) -> None:
@@ -97,7 +100,8 @@ class Adapter:
         except TimeoutError:
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from None
         try:
-            await self._serve(scope, receive, send)
+            if not scope[OVER].is_set():  # else it would keep a thread from others
+                await self._serve(scope, receive, send)
         finally:
             self._free.release()
 
