@@ -68,6 +68,8 @@ def test_a_request_tells_what_its_head_says():
     )
     assert (request.method, request.url) == ("PUT", b"/a?b")
     assert (request.version, request.upgrade) == ("1.0", ("h2c",))
+    assert request.fields == []
+    assert request.fields is request.fields
     request.method = "get"
     request.url = b"/c"
     assert (request.method, request.sent_method) == ("GET", "PUT")

@@ -691,6 +691,28 @@ def test_a_view_that_takes_long_is_cancelled_when_the_client_has_ended_tls(run):
     run(main())
 
 
+def test_a_client_that_ends_tls_after_a_refusal_is_closed(run):
+    async def main():
+        inside, outside = contexts()
+        app = App()
+        async with serving(app, ssl=inside) as server:
+            data = await end_tls(server.address, outside, b"?\r\n\r\n", alert=True)
+            assert data.startswith(b"HTTP/1.1 400 ")
+            await until(lambda: not app.connections)
+
+    run(main())
+
+
+def test_a_context_that_makes_objects_of_its_own_keeps_its_class():
+    class Own(ssl.SSLObject):
+        pass
+
+    context, _ = contexts()
+    context.sslobject_class = Own
+    Server(App(), [], context)
+    assert context.sslobject_class is Own
+
+
 def test_a_client_that_ends_tls_between_two_requests_is_closed(run):
     async def main():
         inside, outside = contexts()
