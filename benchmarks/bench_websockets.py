@@ -16,21 +16,21 @@ makes it when it is used first, and Roll agrees on routes that ask for it.
 
 Needs Linux. It takes a minute and a half.
 
-On 2026-11-21, with 4 CPUs, Python 3.13.0, websockets 17.4, aiohttp 3.14.5 and uvloop
-0.23.0:
+On 2026-11-30, with 2 CPUs that others kept busy (a load of 6), Python 3.13.0, websockets
+17.4, aiohttp 3.14.5 and uvloop 0.23.0:
 
-    messages a second         64 B  ratio   64 B x 16  ratio      64 KiB  ratio
-    roll                    98,443   1.00     132,079   1.00      24,891   1.00
-    websockets              47,334   2.08      56,080   2.36      18,555   1.34
-    aiohttp                 87,060   1.13     114,857   1.15      20,591   1.21
+    messages a second    64 B  ratio  64 B x 16  ratio  64 KiB  ratio  broadcast  ratio
+    roll               24,941   1.00    122,810   1.00   4,410   1.00     30,633   1.00
+    websockets         11,591   2.15     21,408   5.74   3,484   1.27     23,918   1.28
+    aiohttp            19,924   1.25     32,860   3.74   3,988   1.11     23,907   1.28
 
     bytes of an idle connection
-    roll                           7,762
-    websockets                    11,624
-    aiohttp                       11,071
-    roll, default                  8,212
-    websockets, default           44,835
-    aiohttp, default              10,924
+    roll                           9,499
+    websockets                    11,653
+    aiohttp                       10,990
+    roll, default                  9,814
+    websockets, default           44,925
+    aiohttp, default              11,457
 """
 
 import asyncio
