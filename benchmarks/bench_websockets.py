@@ -16,8 +16,8 @@ makes it when it is used first, and Roll agrees on routes that ask for it.
 
 Needs Linux. It takes a minute and a half.
 
-On 2026-11-30, with 2 CPUs that others kept busy (a load of 6), Python 3.13.0, websockets
-17.4, aiohttp 3.14.5 and uvloop 0.23.0:
+On 2026-11-30, with 2 CPUs that others kept busy (a load of 6), Python 3.13.0,
+websockets 17.4, aiohttp 3.14.5 and uvloop 0.23.0:
 
     messages a second    64 B  ratio  64 B x 16  ratio  64 KiB  ratio  broadcast  ratio
     roll               24,941   1.00    122,810   1.00   4,410   1.00     30,633   1.00
