@@ -175,8 +175,8 @@ class HttpProtocol(asyncio.Protocol):
         self.outbox.loop.call_soon(self._half_close_tls)
 
     def _half_close_tls(self) -> None:
-        if not self.transport.is_closing() and not self.half_close():
-            self.transport.close()
+        if not self.transport.is_closing():  # as it is when we linger
+            self.half_close()
 
     def pause_writing(self) -> None:
         """Make whoever writes wait: the client does not read."""
