@@ -122,6 +122,7 @@ def started(tmp_path_factory):
 
 @pytest.fixture(params=SERVERS)
 def server(started, request):
+    # granian is compiled, and a new Python may have no wheel of it yet.
     if request.param not in started:
         pytest.skip(f"{request.param} is not installed")
     started[request.param].wait_until_it_listens()
@@ -188,10 +189,12 @@ def test_websockets_are_served(server):
 
 
 def curl(*arguments):
+    # It is not a Python package: `.ci/run` installs it, so that CI skips nothing.
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     command = ["curl", "--silent", "--show-error", "--max-time", "20", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Some systems build it without nghttp2; Debian's has it.
     if "libcurl" in done.stderr or "doesn't support" in done.stderr:
         pytest.skip("curl knows no HTTP/2")
     return done.stdout + done.stderr
