@@ -16,21 +16,21 @@ makes it when it is used first, and Roll agrees on routes that ask for it.
 
 Needs Linux. It takes a minute and a half.
 
-On 2026-11-30, with 2 CPUs that others kept busy (a load of 6), Python 3.13.0,
-websockets 17.4, aiohttp 3.14.5 and uvloop 0.23.0:
+On 2026-11-30, with 2 CPUs, Python 3.13.0, websockets 17.4, aiohttp 3.14.5 and uvloop
+0.23.0:
 
     messages a second    64 B  ratio  64 B x 16  ratio  64 KiB  ratio  broadcast  ratio
-    roll               24,941   1.00    122,810   1.00   4,410   1.00     30,633   1.00
-    websockets         11,591   2.15     21,408   5.74   3,484   1.27     23,918   1.28
-    aiohttp            19,924   1.25     32,860   3.74   3,988   1.11     23,907   1.28
+    roll              122,382   1.00    513,963   1.00  39,968   1.00    202,999   1.00
+    websockets         65,755   1.86     70,068   7.34  30,624   1.31    130,002   1.56
+    aiohttp           115,221   1.06    140,184   3.67  34,067   1.17    182,000   1.12
 
     bytes of an idle connection
-    roll                           9,499
-    websockets                    11,653
-    aiohttp                       10,990
-    roll, default                  9,814
-    websockets, default           44,925
-    aiohttp, default              11,457
+    roll                           9,544
+    websockets                    11,637
+    aiohttp                       10,387
+    roll, default                  9,830
+    websockets, default           44,880
+    aiohttp, default              10,928
 """
 
 import asyncio
