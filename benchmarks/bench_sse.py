@@ -14,26 +14,26 @@ time to encode an event.
 
 Needs Linux. It takes two minutes.
 
-On 2026-11-30, with 2 CPUs on which 9 processes ran, Python 3.13.0, sse-starlette
-3.7.0, starlette 1.10.0, uvicorn 0.54.0 and uvloop 0.23.0:
+On 2026-11-30, with 2 CPUs, Python 3.13.0, sse-starlette 3.7.0, starlette 1.10.0, uvicorn
+0.54.0 and uvloop 0.23.0:
 
            a second      sent  received     CPU s    p50 ms    p99 ms  behind s
-     roll        10    50,000    50,000      0.96        23       191       0.1
-starlette        10    50,000    50,000      1.47        57       322       1.6
-    plain        10    50,000    50,000      1.82        75       612       1.8
-     roll        50   250,000   250,000      4.12        29       117       9.9
-starlette        50   250,000   250,000      7.24        53       303      21.8
-    plain        50   250,000   250,000      8.38        56       373      24.7
-     roll       100 1,000,000 1,000,000     14.86        27        88      41.5
+     roll        10    50,000    50,000      0.68         7        17       0.0
+starlette        10    50,000    50,000      1.19        12        25       0.0
+    plain        10    50,000    50,000      1.55        16        42       0.0
+     roll        50   250,000   250,000      2.66         6        12       0.0
+starlette        50   250,000   250,000      4.53         9        25       0.0
+    plain        50   250,000   250,000      5.50        11        27       0.8
+     roll       100 1,000,000 1,000,000      8.53         4        10       0.0
 
                 MiB  of 1,000    end, s      told
-     roll      36.7      42.7      0.22      1000
-starlette      38.9      79.7      0.69         0
-    plain      36.2      78.0      0.84         0
+     roll      34.4      40.5      0.07      1000
+starlette      38.4      79.6      0.29         0
+    plain      36.4      77.8      0.37         0
 
           encode, us
-     roll      0.58
-starlette      1.37
+     roll      0.33
+starlette      1.02
 """
 
 import asyncio
