@@ -14,8 +14,8 @@ time to encode an event.
 
 Needs Linux. It takes two minutes.
 
-On 2026-11-30, with 2 CPUs, Python 3.13.0, sse-starlette 3.7.0, starlette 1.10.0, uvicorn
-0.54.0 and uvloop 0.23.0:
+On 2026-11-30, with 2 CPUs, Python 3.13.0, sse-starlette 3.7.0, starlette 1.10.0,
+uvicorn 0.54.0 and uvloop 0.23.0:
 
            a second      sent  received     CPU s    p50 ms    p99 ms  behind s
      roll        10    50,000    50,000      0.68         7        17       0.0
