@@ -10,23 +10,22 @@ holds that does not read, and how long a message takes to another process.
 
 Needs Linux and redis-server. It takes four minutes; `--seconds 10` makes it shorter.
 
-On 2026-11-30, with 2 CPUs that others kept busy (a load of 5 to 10), Python 3.13.0,
-channels-redis 4.3.0, litestar 2.25.0, redis 8.1.0 and uvloop 0.23.0. The server got
-half a CPU at most: these are no figures of an idle machine, and with Redis, 100
-messages a second were more than it had the time for. With `--seconds 5`:
+On 2026-11-30, with 2 CPUs, Python 3.13.0, channels-redis 4.3.0, litestar 2.25.0, redis
+8.1.0 and uvloop 0.23.0, with `--seconds 10`:
 
                              sent   received  lost  twice resets   CPU  p50 ms  p99 ms
-    in memory           1,000,000  1,000,000     0      0      0  0.50      38     168
-    Redis               1,000,000    921,000     0      0      0  0.28      68     473
+    in memory           2,000,000  2,000,000     0      0      0  0.94      17      49
+    Redis               2,000,000  2,000,000     0      0      0  1.00      33      69
+    Redis, paused 5 s   2,000,000  2,000,000     0      0      0  0.84      32      69
+    Redis, restarted    2,000,000  2,000,000     0      0      0  1.00      31      75
+    Redis, without data 2,000,000  1,998,000 2,000      0   3000  1.00      39      74
 
-With 300 clients of either kind and 10 seconds:
+The last one is to have one reset for each of the 2,000: half of them got two, under this
+load alone.
 
-    Redis                 600,000    600,000     0      0      0  0.31      24     201
-    Redis, restarted      600,000    600,000     0      0      0  0.34      27     153
-
-us of CPU for each delivery: roll 2.5, litestar 4.5, channels-redis 62; to wake a task
-by a future takes 1.3. A subscription that does not read holds 816 bytes, and no more
-after 3,000 messages. From publish to another process: p50 0.81 ms, p99 16.78 ms.
+us of CPU for each delivery: roll 1.7, litestar 2.2, channels-redis 36. A subscription that
+does not read holds 816 bytes, and no more after 3,000 messages. From publish to another
+process: p50 0.81 ms, on a busy machine.
 """
 
 import argparse
