@@ -314,3 +314,23 @@ def test_an_extension_may_require_an_app(wrong):
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         plugins.require_app("cors", wrong)
     plugins.require_app("cors", Roll())
+
+
+@pytest.mark.parametrize("value", [0.1, 1])
+def test_seconds_above_0_are_taken(value):
+    plugins.require_seconds("timeout", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "advice"),
+    [
+        ("1", TypeError, "give seconds, a number"),
+        (True, TypeError, "give seconds, a number"),
+        (0, ValueError, "give seconds above 0"),
+        (float("nan"), ValueError, "give seconds above 0"),
+        (float("inf"), ValueError, "give seconds above 0"),
+    ],
+)
+def test_other_seconds_are_refused(value, error, advice):
+    with pytest.raises(error, match=f"^timeout={value!r}: {advice}$"):
+        plugins.require_seconds("timeout", value)

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
+from roll.plugins import require_seconds
+
 from .hub import Hub
 from .messages import RESET, Entry, Message
-from .options import PRESENCE, check_name, check_seconds
+from .options import PRESENCE, check_name
 from .subscription import Subscription
 
 _MISSING: Final[Any] = object()
@@ -123,7 +125,7 @@ class Channel:
         Returns:
             The messages; none when the time is over, or the app shuts down.
         """
-        check_seconds("timeout", timeout)
+        require_seconds("timeout", timeout)
         messages: list[Message] = []
         try:
             async with asyncio.timeout(timeout), self.subscribe(since) as subscription:

@@ -1,7 +1,8 @@
 """The options of `channels`, and the names of what is in them, checked when given."""
 
-import math
 from dataclasses import dataclass
+
+from roll.plugins import require_seconds
 
 LONGEST_NAME = 200
 """Characters of the name of a channel, of an event and of a member."""
@@ -38,26 +39,13 @@ class Options:
                 f"history_bytes={self.history_bytes}: give at least max_message, "
                 f"which is {self.max_message}"
             )
-        check_seconds("timeout", self.timeout)
+        require_seconds("timeout", self.timeout)
         if self.ttl is not None:
-            check_seconds("ttl", self.ttl)
+            require_seconds("ttl", self.ttl)
         if not isinstance(self.prefix, str):
             raise TypeError(f"prefix={self.prefix!r}: give a text")
         if not self.prefix.isprintable() or not self.prefix or "}" in self.prefix:
             raise ValueError(f"prefix={self.prefix!r}: give a text, without a '}}'")
-
-
-def check_seconds(option: str, value: object) -> None:
-    """Require a number of seconds.
-
-    Raises:
-        TypeError: It is not a number.
-        ValueError: It is not above 0.
-    """
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{option}={value!r}: give seconds, a number")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{option}={value!r}: give seconds above 0")
 
 
 def check_name(what: str, name: object) -> str:

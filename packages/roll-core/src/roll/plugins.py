@@ -1,6 +1,7 @@
 """Installed packages that extend Roll, found through their entry points."""
 
 import functools
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,19 @@ def require_boolean(value: object) -> None:
     """
     if not isinstance(value, bool):
         raise TypeError("give True or False")
+
+
+def require_seconds(option: str, value: object) -> None:
+    """Require that an option is a number of seconds.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is not above 0, or not finite.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{option}={value!r}: give seconds, a number")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{option}={value!r}: give seconds above 0")
 
 
 @functools.cache

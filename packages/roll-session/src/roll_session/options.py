@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from roll import Cookies, Response
+from roll.plugins import require_seconds
 
 LARGEST = 4096
 """Bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)."""
@@ -39,9 +40,9 @@ class Options:
     samesite: str
 
     def __post_init__(self) -> None:
-        check_seconds("max_age", self.max_age)
+        require_seconds("max_age", self.max_age)
         if self.lifetime is not None:
-            check_seconds("lifetime", self.lifetime)
+            require_seconds("lifetime", self.lifetime)
         if not isinstance(self.path, str) or not self.path.startswith("/"):
             raise ValueError(f"path={self.path!r}: give a path, such as '/'")
         if self.samesite not in ("Lax", "Strict", "None"):
@@ -111,19 +112,6 @@ def cookie_name(name: str | None, secure: bool, path: str, domain: str | None) -
     if name is not None:
         return name
     return "__Host-session" if secure and path == "/" and not domain else "session"
-
-
-def check_seconds(option: str, value: object) -> None:
-    """Require a number of seconds.
-
-    Raises:
-        TypeError: It is not a number.
-        ValueError: It is not above 0.
-    """
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{option}={value!r}: give seconds, a number")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{option}={value!r}: give seconds above 0")
 
 
 def read_keys(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:

@@ -5,8 +5,9 @@ import math
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
+from roll.plugins import require_seconds
+
 from .encoding import decode, dump, to_bytes, to_text
-from .options import check_seconds
 from .stores import Store
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class RedisStore(Store):
         prefix: str = "session:",
         timeout: float = 1.0,
     ) -> None:
-        check_seconds("timeout", timeout)
+        require_seconds("timeout", timeout)
         self._prefix = prefix
         self._timeout = timeout
         self._given = url_or_client
