@@ -120,6 +120,8 @@ async def test_django_is_served(app, mount):
         assert moved.headers["Location"] == "/django/admin/login/?next=/django/admin/"
 
 
+# A browser is not a Python package: the other tests run without it.
+# `.ci/run` installs it, so that nothing is skipped there.
 @pytest.mark.usefixtures("site")
 @pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"

@@ -58,6 +58,8 @@ def own_server(tmp_path_factory):
         *("--appendonly", "yes", "--appendfsync"),
         "always",
     )
+    # A server is not a Python package: the other tests run without it.
+    # `.ci/run` installs it, so that nothing is skipped there.
     if server.program is None:
         pytest.skip("redis-server is not installed: apt-get install redis-server")
     server.start()
@@ -375,6 +377,8 @@ async def test_tls_is_verified(tmp_path_factory):
         *("--tls-port", str(port), *files, "--tls-ca-cert-file", "ca.pem"),
         *("--tls-auth-clients", "no"),
     )
+    # A server is not a Python package: the other tests run without it.
+    # `.ci/run` installs it, so that nothing is skipped there.
     if server.program is None:
         pytest.skip("redis-server is not installed: apt-get install redis-server")
     server.start()
