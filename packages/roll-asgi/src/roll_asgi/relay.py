@@ -173,7 +173,7 @@ class Relay:
         return piece
 
     async def aclose(self) -> None:
-        """Take no more: all is sent, there is no body, or the client has left."""
+        """Stop taking messages: the response is complete, or the client has left."""
         if self._skips:
             self._over.set()
             self._room.set()

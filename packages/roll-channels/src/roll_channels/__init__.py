@@ -49,7 +49,7 @@ def channels(
 
     Args:
         app: The application.
-        backend: "memory" for one process, or the address of a Redis for several, such
+        backend: "memory" for a single process, else the address of a Redis, such
             as "redis://localhost", "rediss://host" or "unix:///path"; or a `Backend`.
         history: How many messages of a channel are kept, at least.
         history_bytes: How many bytes of them, at most.

@@ -17,7 +17,7 @@ TURN = 64
 
 
 class MemoryBackend(Backend):
-    """Keeps the logs in memory: for one process, and for tests.
+    """Keeps the logs in memory, for a single process and for tests.
 
     Args:
         options: How much is kept, and for how long.
