@@ -32,7 +32,6 @@ import argparse
 import asyncio
 import base64
 import math
-import os
 import platform
 import resource
 import signal
@@ -47,6 +46,9 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+
+from suite.processes import resident, wait_for
+from suite.servers import cpu_time
 
 HOST = "127.0.0.1"
 CLIENTS = 1000  # of either kind
@@ -143,25 +145,6 @@ class Redis:
             path.unlink()
 
 
-def wait_for(attempt):
-    for _ in range(200):
-        try:
-            return attempt()
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("the server does not start")
-
-
-def cpu_time(process):
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(process):
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
-
-
 # Clients
 
 
@@ -247,7 +230,7 @@ async def publish(port, count):
 async def follow(name, process, port, seconds, outage=None):
     clients = await connect(port)
     count = RATE * seconds
-    before, held, started = cpu_time(process), resident(process), time.monotonic()
+    before, held, started = cpu_time(process.pid), resident(process), time.monotonic()
     await publish(port, count)
     if outage is not None:
         await asyncio.sleep(seconds / 4)
@@ -256,7 +239,7 @@ async def follow(name, process, port, seconds, outage=None):
         lambda: all(each.last == count for each in clients), seconds + 60
     )
     taken = time.monotonic() - started
-    used = (cpu_time(process) - before) / taken
+    used = (cpu_time(process.pid) - before) / taken
     sums = [
         sum(getattr(client, name) for client in clients)
         for name in ("received", "lost", "twice", "resets")

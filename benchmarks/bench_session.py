@@ -45,6 +45,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 
+from suite.processes import wait_for
 from suite.servers import choose_cpus, cpu_time
 
 HOST = "127.0.0.1"
@@ -191,15 +192,6 @@ def run_redis(path):
             yield process
         finally:
             process.kill()
-
-
-def wait_for(attempt):
-    for _ in range(200):
-        try:
-            return attempt()
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("the server does not start")
 
 
 # Measuring

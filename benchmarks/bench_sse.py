@@ -50,9 +50,9 @@ import timeit
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 
-from suite.servers import choose_cpus
+from suite.processes import resident, wait_for
+from suite.servers import choose_cpus, cpu_time
 
 HOST = "127.0.0.1"
 CLIENTS = 1000
@@ -61,7 +61,6 @@ RUNS = ((10, 5), (50, 5))  # events in a second, seconds
 FAST = (100, 10)  # for Roll alone
 TIMED = 20  # one client in so many reads the times
 LONGEST = 60  # seconds for what is behind
-MIB = 2**20
 
 
 def stamp():
@@ -166,27 +165,6 @@ def run(name):
             process.kill()
 
 
-def wait_for(attempt):
-    for _ in range(200):
-        try:
-            return attempt()
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("the server does not start")
-
-
-def cpu_time(process):
-    """Tell the seconds that a process has run for."""
-    stat = Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(process):
-    """Tell the MiB that a process holds."""
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
-
-
 # Clients
 
 
@@ -249,11 +227,11 @@ async def ask(port, path):
 
 async def follow(name, process, port, rate, seconds):
     clients = await connect(port)
-    before, started = cpu_time(process), time.monotonic()
+    before, started = cpu_time(process.pid), time.monotonic()
     await ask(port, f"/publish/{rate}/{seconds}")
     sent = rate * seconds * CLIENTS
     await wait(lambda: sum(client.events for client in clients) >= sent)
-    taken, behind = cpu_time(process) - before, time.monotonic() - started - seconds
+    taken, behind = cpu_time(process.pid) - before, time.monotonic() - started - seconds
     received = sum(client.events for client in clients)
     took = sorted(each / 1e6 for client in clients for each in client.took)
     p99 = took[math.ceil(len(took) * 0.99) - 1]
