@@ -8,6 +8,7 @@ import ast
 import inspect
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import fields
@@ -203,8 +204,24 @@ def test_the_tests_on_a_page_pass(page, tmp_path):
 def test_no_page_is_left_out_of_the_navigation():
     settings = (ROOT / "mkdocs.yml").read_text()
     missing = [
-        name
+        str(name)
         for page in sorted(DOCS.rglob("*.md"))
-        if f": {(name := str(page.relative_to(DOCS)))}" not in settings
+        if not re.search(rf"[:-] {(name := page.relative_to(DOCS))}\n", settings)
     ]
     assert not missing, "add them to nav in mkdocs.yml"
+
+
+@pytest.mark.parametrize(
+    ("html", "asks"),
+    [
+        ('<script src="assets/a.js"></script><a href="https://x.test/">x</a>', False),
+        ('<link rel="canonical" href="https://x.test/">', False),
+        ('<script async src="https://x.test/a.js"></script>', True),
+        ("<img alt='' src='//x.test/a.png'>", True),
+        ('<link rel="stylesheet" href="https://x.test/a.css">', True),
+    ],
+)
+def test_the_build_warns_of_what_another_host_would_be_asked(html, asks, caplog):
+    hook = runpy.run_path(str(ROOT / "mkdocs_hooks.py"))["on_post_page"]
+    assert hook(html, page="a page") == html
+    assert ("a page asks another host" in caplog.text) is asks

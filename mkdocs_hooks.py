@@ -1,19 +1,32 @@
-"""The table of all packages on a page of the documentation, as mkdocs builds it.
+"""What mkdocs calls while it builds the documentation.
 
-Its rows are those of README.md, so that a package stands in one table alone.
+It puts the table of all packages on a page; its rows are those of README.md, so that a
+package stands in one table alone. And it warns of pages that would make a browser ask
+another host.
 """
 
+import logging
 import re
 from pathlib import Path
 
+logger = logging.getLogger("mkdocs.roll")  # with --strict, a warning ends the build
 ROOT = Path(__file__).parent
 ROW = r"^\| \[packages/([\w-]+)\].* \| (.+) \|$"
 MARK = "<!-- the table of packages -->"
+FOREIGN = r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>
+    |<link\b[^>]*\brel=(?!["']?canonical)[^>]*\bhref=["']?(?:https?:)?//[^>]*>"""
 
 
 def on_page_markdown(markdown: str, **page: object) -> str:
     """Put the table where a page has the mark; mkdocs calls this for each page."""
     return markdown.replace(MARK, table()) if MARK in markdown else markdown
+
+
+def on_post_page(output: str, page: object, **rest: object) -> str:
+    """Warn of what a browser would load from another host; called for each page."""
+    for tag in re.findall(FOREIGN, output, re.VERBOSE):
+        logger.warning("%s asks another host: %s", page, tag)
+    return output
 
 
 def table() -> str:
