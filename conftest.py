@@ -1,8 +1,17 @@
-"""Runs the Python blocks of the docs and the READMEs, each page from top to bottom."""
+"""Runs the examples of the docs and the READMEs, each page from top to bottom.
+
+They are the blocks of Python, and those of a console that only call curl: these ask the
+`app` of the page, and print what the page says.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
 
 from hypothesis import HealthCheck, settings
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 
 def name_the_page(namespace):
@@ -10,8 +19,29 @@ def name_the_page(namespace):
     namespace["__name__"] = "docs"
 
 
+def run_curl(example):
+    commands = re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]
+    curl = shutil.which("curl")
+    if not curl or {command.split()[0] for command in commands} != {"curl"}:
+        return
+    from examples.hello.browser import serve
+
+    with serve(example.namespace["app"]) as port:
+        for command in commands:
+            line, _, expected = command.replace("\\\n", "").partition("\n")
+            _, *args = shlex.split(line.replace(":3579", f":{port}"))
+            done = subprocess.run([curl, "-sS", *args], capture_output=True, text=True)
+            printed = re.sub(r"^Date: .*\n", "", done.stdout, flags=re.MULTILINE)
+            printed = printed.replace(f":{port}", ":3579").rstrip()
+            assert printed == expected.rstrip(), f"{line}\n{done.stderr}"
+
+
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()],
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser(language="console", evaluator=run_curl),
+        SkipParser(),
+    ],
     patterns=["docs/*.md", "docs/*/*.md", "README.md", "packages/*/README.md"],
     setup=name_the_page,
 ).pytest()
