@@ -4,6 +4,7 @@ They are the blocks of Python, and those of a console that only call curl: these
 `app` of the page, and print what the page says.
 """
 
+import builtins
 import re
 import shlex
 import shutil
@@ -26,6 +27,8 @@ def run_curl(example):
         return
     from examples.hello.browser import serve
 
+    # Sybil takes it away after each block of Python; imports in C code look for it.
+    example.namespace["__builtins__"] = builtins
     with serve(example.namespace["app"]) as port:
         for command in commands:
             line, _, expected = command.replace("\\\n", "").partition("\n")
