@@ -1,7 +1,8 @@
 """Runs the examples of the docs and the READMEs, each page from top to bottom.
 
 They are the blocks of Python, and those of a console that only call curl: these ask the
-`app` of the page, and print what the page says.
+`app` of the page, and print what the page says. A block of HTML that begins with the name
+of a file is written there, beside what `__file__` is for the page.
 """
 
 import builtins
@@ -9,6 +10,8 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from sybil import Sybil
@@ -18,6 +21,18 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 def name_the_page(namespace):
     # Without it, the name of what a page defines would be that of `builtins`.
     namespace["__name__"] = "docs"
+    namespace["__file__"] = f"{tempfile.mkdtemp()}/page.py"
+
+
+def remove_files(namespace):
+    shutil.rmtree(Path(namespace["__file__"]).parent)
+
+
+def write_file(example):
+    if named := re.match(r"<!-- ([\w./]+) -->\n", example.parsed):
+        path = Path(example.namespace["__file__"]).parent / named[1]
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(example.parsed)
 
 
 def run_curl(example):
@@ -43,10 +58,12 @@ pytest_collect_file = Sybil(
     parsers=[
         PythonCodeBlockParser(),
         CodeBlockParser(language="console", evaluator=run_curl),
+        CodeBlockParser(language="html", evaluator=write_file),
         SkipParser(),
     ],
     patterns=["docs/*.md", "docs/*/*.md", "README.md", "packages/*/README.md"],
     setup=name_the_page,
+    teardown=remove_files,
 ).pytest()
 
 # An example may take as long as a slow machine needs.

@@ -182,12 +182,13 @@ def test_the_tests_on_a_page_pass(page, tmp_path):
     files = {"pytest.ini": SETTINGS}
     for language, code in blocks(page):
         # A first line such as `# notes.py` says which file a block belongs to.
-        named = re.match(r"# ([\w.]+)\n", code)
+        named = re.match(r"(?:# |<!-- )([\w./]+)(?: -->)?\n", code)
         if named or language == "python":
             name = named[1] if named else "test_page.py"
             before = "" if name == "pytest.ini" else files.get(name, "")
             files[name] = before + code
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
