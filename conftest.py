@@ -1,8 +1,8 @@
 """Runs the examples of the docs and the READMEs, each page from top to bottom.
 
 They are the blocks of Python, and those of a console that only call curl: these ask the
-`app` of the page, and print what the page says. A block of HTML that begins with the name
-of a file is written there, beside what `__file__` is for the page.
+`app` of the page, and print what the page says. A block of HTML that begins with the
+name of a file is written to that file, in the folder of the page's `__file__`.
 """
 
 import builtins
