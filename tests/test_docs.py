@@ -33,6 +33,7 @@ asyncio_default_fixture_loop_scope = function
 """
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r"^--8<-- \"(.+)\"$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -202,6 +203,13 @@ def test_the_tests_on_a_page_pass(page, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     count = len(re.findall("^async def test_", "".join(files.values()), re.MULTILINE))
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= count
+
+
+def test_every_example_stands_on_the_page_of_examples():
+    page = (DOCS / "how-to" / "examples.md").read_text()
+    shown = {name.removesuffix("/__init__.py") for name in SNIPPET.findall(page)}
+    folders = [path.parent for path in ROOT.glob("examples/*/__init__.py")]
+    assert shown == {f"examples/{folder.name}" for folder in folders}
 
 
 def test_no_page_is_left_out_of_the_navigation():
