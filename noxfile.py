@@ -38,6 +38,8 @@ PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
 # Caches of nox, uv and pip stay inside the checkout.
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".cache")
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+# Tests start hundreds of programs: what these import is compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["COVERAGE_FILE"] = str(COVERAGE / "all")
 # Tests run beside each other, and CI runs two sessions at a time: limits that are ample
 # for a test alone may pass.
