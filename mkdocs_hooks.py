@@ -1,7 +1,7 @@
 """What mkdocs calls while it builds the documentation.
 
 It puts the table of all packages on a page; its rows are those of README.md, so that a
-package stands in one table alone. And it warns of pages that would make a browser ask
+package stands in one table alone. It shows the examples where a page names them. And it warns of pages that would make a browser ask
 another host.
 """
 
@@ -13,13 +13,21 @@ logger = logging.getLogger("mkdocs.roll")  # with --strict, a warning ends the b
 ROOT = Path(__file__).parent
 ROW = r"^\| \[packages/([\w-]+)\].* \| (.+) \|$"
 MARK = "<!-- the table of packages -->"
+EXAMPLE = r"^```py\n# (examples/[\w/]+\.py)\n```$"
 FOREIGN = r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>
     |<link\b[^>]*\brel=(?!["']?canonical)[^>]*\bhref=["']?(?:https?:)?//[^>]*>"""
 
 
 def on_page_markdown(markdown: str, **page: object) -> str:
-    """Put the table where a page has the mark; mkdocs calls this for each page."""
-    return markdown.replace(MARK, table()) if MARK in markdown else markdown
+    """Put in what a page has a mark for; mkdocs calls this for each page."""
+    if MARK in markdown:
+        markdown = markdown.replace(MARK, table())
+    return re.sub(EXAMPLE, show, markdown, flags=re.MULTILINE)
+
+
+def show(named: re.Match[str]) -> str:
+    """Write a block of code with the content of a file."""
+    return f"```python\n{(ROOT / named[1]).read_text()}```"
 
 
 def on_post_page(output: str, page: object, **rest: object) -> str:
