@@ -1,8 +1,8 @@
 """What mkdocs calls while it builds the documentation.
 
-It puts the table of all packages on a page; its rows are those of README.md, so that a
-package stands in one table alone. It shows the examples where a page names them. And it warns of pages that would make a browser ask
-another host.
+It puts the table of all packages on a page: its rows are those of README.md, so that a
+package stands in one table alone. It shows an example where a page names its file. And
+it warns of pages that would make a browser ask another host.
 """
 
 import logging
