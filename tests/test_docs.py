@@ -12,6 +12,7 @@ import runpy
 import subprocess
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -112,6 +113,27 @@ def test_no_section_tells_of_a_hook_or_an_event_that_is_not():
 def test_every_public_name_stands_in_the_reference(name):
     titles = " ".join(headings(REFERENCE / "core.md"))
     assert re.search(rf"\b{name}\b", titles), "give it a section in core.md"
+
+
+def public_names():
+    """Write each name that a package of the workspace makes public, as `package.name`."""
+    for marker in sorted(ROOT.glob("packages/*/src/*/py.typed")):
+        package = import_module(marker.parent.name)
+        yield from (f"{package.__name__}.{name}" for name in package.__all__)
+
+
+# It belongs to the library `websockets`, which is not read for the reference.
+FOREIGN = {"roll_websockets.ConnectionClosed"}
+
+
+def test_every_public_name_has_its_entry_in_the_generated_reference():
+    pages = "".join(page.read_text() for page in REFERENCE.glob("api/*.md"))
+    entries = re.findall(r"^::: (roll_\w+\.\w+|roll\.\w+)$", pages, re.MULTILINE)
+    others = {"roll.plugins", "roll.typing"}
+    assert sorted(entries) == sorted({*public_names(), *others} - FOREIGN), (
+        "write `::: package.name` on a page of docs/reference/api"
+    )
+    assert all(f"`{name}`" in pages for name in FOREIGN)
 
 
 @pytest.mark.parametrize("field", fields(Limits), ids=lambda field: field.name)
