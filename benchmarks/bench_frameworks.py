@@ -102,7 +102,7 @@ class Bench:
         return server
 
     def ended(self, name, server, row):
-        """Tell whether a server ended, which is no result of the row before."""
+        """Tell whether a server ended by itself, not because of the row before."""
         if server is None or server.process.poll() is None:
             return False
         if row and not self.failed(name, row):

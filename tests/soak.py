@@ -394,7 +394,7 @@ def frame(first, data, mask):
 
 
 class Answer:
-    """What came of the answer to one request, as h11 reads it."""
+    """The part of the response to one request that was received, as h11 reads it."""
 
     def __init__(self, case, data):
         self.case = case
@@ -578,7 +578,7 @@ def check(first, last):
 
 
 def run(loop, seconds, seed):
-    """Run it under one loop, print what came of it, and check that.
+    """Run it under one loop, print the result, and check it.
 
     Raises:
         AssertionError: An answer was wrong, or something stayed behind.

@@ -116,7 +116,7 @@ def test_every_public_name_stands_in_the_reference(name):
 
 
 def public_names():
-    """Write each name that a package of the workspace makes public, as `package.name`."""
+    """Write each public name of each package, as `package.name`."""
     for marker in sorted(ROOT.glob("packages/*/src/*/py.typed")):
         package = import_module(marker.parent.name)
         yield from (f"{package.__name__}.{name}" for name in package.__all__)

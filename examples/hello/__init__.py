@@ -150,7 +150,7 @@ async def tell(request, response):
 @app.route("/api", methods=["POST"])
 async def echo(request, response):
     """Repeat {"text": "...", "times": 1 to 10}, sent as JSON."""
-    match request.json:  # 400 when it is none
+    match request.json:  # 400 when it is not JSON
         case {"text": str(text), "times": int(times)} if 1 <= times <= 10:
             response.json = {"echo": [text] * times}
         case _:

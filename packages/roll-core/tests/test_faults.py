@@ -428,7 +428,7 @@ async def stream_body(size, framed):
     transport.feed(head)
     for piece in pieces:
         while not transport.is_reading():
-            app.gate.set()  # what came until now is all that is kept for the view
+            app.gate.set()  # the view gets only the bytes received until now
             await asyncio.sleep(0)
         transport.feed(piece)
         await asyncio.sleep(0)

@@ -447,7 +447,7 @@ BAD_CHUNKS = [
 
 @st.composite
 def bad(draw):
-    """Make a message with one fault, complete if that were none."""
+    """Make a message with one fault, complete except for that."""
     line, fields, body = b"POST /echo HTTP/1.1", [b"Host: a"], b"0\r\n\r\n"
     match draw(st.sampled_from(["line", "field", "version", "host", "body"])):
         case "line":

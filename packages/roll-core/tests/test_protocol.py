@@ -330,7 +330,7 @@ async def test_a_paused_body_that_nobody_reads_is_skipped():
     await finish(transport)
 
 
-# Answers that are none
+# Views that set what cannot be a response
 
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103])
@@ -547,7 +547,7 @@ async def test_pipelined_answers_wait_for_a_client_that_does_not_read(app):
     transport.feed(get() * 10_000)
     await until(lambda: not transport.is_reading())
     await turns()
-    # What the transport takes before it pauses who writes, and what is held by then.
+    # What the transport takes before it pauses the writer, and what is held by then.
     assert transport.get_write_buffer_size() < 65536 + HOLD_BYTES + 2 * len(OK)
     assert not transport.is_reading()
     await finish(transport)

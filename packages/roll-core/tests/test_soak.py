@@ -278,7 +278,7 @@ async def tell():
 
 async def main():
     loop = asyncio.get_running_loop()
-    loop.slow_callback_duration = 60  # a busy machine is no error
+    loop.slow_callback_duration = 60  # a busy machine is not an error
     stop = asyncio.Event()
 
     def handle():

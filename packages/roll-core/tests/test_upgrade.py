@@ -204,7 +204,7 @@ async def test_a_handshake_counts_not_as_the_last_request():
             ),
             False,
         ),
-        (  # RFC 9110, 7.8: an offer in 1.0 is none
+        (  # RFC 9110, 7.8: an offer in 1.0 does not count
             OFFER.replace(b"HTTP/1.1", b"HTTP/1.0"),
             error("426 Upgrade Required", "Upgrade: echo", "Connection: Upgrade"),
             True,

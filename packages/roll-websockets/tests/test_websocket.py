@@ -250,7 +250,7 @@ async def test_an_async_iterable_is_one_message_and_others_wait(app, join):
 
 
 class Pieces:
-    """An async iterator that is no generator."""
+    """An async iterator that is not a generator."""
 
     def __init__(self, *pieces):
         self.pieces = [*pieces]

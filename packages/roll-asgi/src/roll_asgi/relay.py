@@ -42,7 +42,7 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start: Message | None = None
         self._piece: bytes | None = None  # what waits to be sent
-        self._news = asyncio.Event()  # for who sends it
+        self._news = asyncio.Event()  # for the task that sends it
         self._room = asyncio.Event()  # for another one
         self._room.set()
         self._complete = False

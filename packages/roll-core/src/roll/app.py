@@ -158,7 +158,7 @@ class Roll(_Parts, IdentityDict):
             limits: In place of `Roll.limits`.
 
         Raises:
-            TypeError: The limits are none.
+            TypeError: *limits* is not a `Limits`.
         """
         if limits is not None:
             vars(self)["limits"] = limits

@@ -96,7 +96,7 @@ class Query(Multidict):
         """Return the first value of *key* as an integer, as `int()` reads it.
 
         Raises:
-            HttpError: 400, when it is none or has more digits than `int()` takes, or
+            HttpError: 400, when it is not one, has more digits than `int()` takes, or
                 is missing without a default.
         """
         return self._cast(key, default, int, "an integer")

@@ -331,7 +331,7 @@ class Request(IdentityDict):
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """The header as received, but for the names, which are in upper case."""
+        """The header as received, except that the names are in upper case."""
         if self._fields is None:
             self._fields = read_fields(self.message.raw)
         return self._fields

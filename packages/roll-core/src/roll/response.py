@@ -284,7 +284,7 @@ class Response:
         location, self.status = target
         if self.status // 100 != 3:
             raise ValueError(
-                f"redirect: {self.status} is none: give 302, or another 3xx"
+                f"redirect: {self.status} is not a redirect: give 302, or another 3xx"
             )
         self.headers["Location"] = location
 
@@ -411,7 +411,7 @@ def as_http_error(request: Any, error: BaseException) -> HttpError:
 def set_error(response: Response, error: HttpError) -> None:
     """Make *response* the answer to *error*: its status, and its message as text.
 
-    Fields that a view or a listener set stay, but for those about a body.
+    Fields that a view or a listener set stay, except those about a body.
     """
     response.failed = True
     # Subclasses may skip __init__ and set a number, or no message.

@@ -199,7 +199,7 @@ class Server:
                 ssl=self._ssl,
                 ssl_handshake_timeout=timeout,
             )
-        except OSError as error:  # a handshake that failed, for one
+        except OSError as error:  # for example a handshake failed
             logger.debug("A connection of %s was not made: %r", address, error)
             connection.close()
 

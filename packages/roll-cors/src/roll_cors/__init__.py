@@ -24,8 +24,8 @@ from .policy import (
 __all__ = ["cors"]
 
 LONGEST = 2048
-"""Characters of a request's field that are sent back: nginx, for one, takes no more
-than 4 KiB as the head of an answer."""
+"""Characters of a request's field that are sent back: nginx, for example, takes no
+more than 4 KiB as the head of a response."""
 
 _TOKENS = re.compile(rf"{TOKEN.pattern}(?:[ \t]*+,[ \t]*+{TOKEN.pattern})*+")
 

@@ -66,7 +66,7 @@ def static(
         root: The folder; by default the current one.
         default_index: The name of the file that answers for a folder, such as
             `"index.html"`; without one, folders are not found.
-        name: The name of the route, for who looks routes up by name.
+        name: The name of the route, for code that looks routes up by name.
         cache_control: The value of `Cache-Control`; None sends none.
         immutable: True to let clients keep files with a hash in their name for ever, as
             `HASHED` finds it; or a regular expression that finds it in a file's name.

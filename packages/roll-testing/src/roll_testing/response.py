@@ -120,7 +120,7 @@ class ResponseReader:
         self._unparsed = b""  # of the answer to HEAD
 
     def feed(self, data: bytes) -> None:
-        """Read what came.
+        """Read the bytes received.
 
         Raises:
             ValueError: It breaks HTTP, or is more than the answer.
@@ -136,7 +136,7 @@ class ResponseReader:
         """Note that the server ended the connection, which ends some answers.
 
         Raises:
-            ConnectionError: The answer lacks something; *received* tells what came.
+            ConnectionError: The response is incomplete; *received* tells what it has.
         """
         if not self._until_eof:
             raise ConnectionError(

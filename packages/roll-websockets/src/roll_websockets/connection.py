@@ -140,7 +140,7 @@ class Connection(FrameReader, asyncio.Protocol):
         self._transport.set_write_buffer_limits(self.WRITE_LIMIT)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came."""
+        """Read the bytes received."""
         self._heard = True
         self._read(data)
 

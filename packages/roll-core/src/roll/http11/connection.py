@@ -147,7 +147,7 @@ class HttpProtocol(asyncio.Protocol):
         return self.half_close()
 
     def half_close(self) -> bool:
-        """Answer what came, and close then (RFC 9112, section 9.6).
+        """Answer the requests received, then close (RFC 9112, section 9.6).
 
         A client that is gone looks the same until something is written: `check` sees to
         it that no request is served for long.
@@ -167,7 +167,7 @@ class HttpProtocol(asyncio.Protocol):
         return True
 
     def _end_of_tls(self) -> None:
-        """Half close, once what came before is handed over.
+        """Half close, once the bytes before are handed over.
 
         The end of TCP may be here, too, at which the transport drops what waits.
         """
@@ -219,7 +219,7 @@ class HttpProtocol(asyncio.Protocol):
     # What comes in
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, and serve what is complete enough."""
+        """Read the bytes received, and serve what is complete enough."""
         self.parser.receive_data(data)
         if self.parser.ignored:
             self._limit_ignored()

@@ -25,7 +25,7 @@ waited for."""
 class Outbox:
     """Sends answers, and pieces of them, of all connections that a loop serves.
 
-    A round of the loop reads what came on all connections. With a write after each
+    A round of the loop reads from all connections. With a write after each
     read every client is woken up for its answer alone, and that takes the system longer
     than the write: a quarter of all that a request costs. So the first answer of a
     round goes at once, as a client that is alone should not wait, and the others when
@@ -114,7 +114,7 @@ class Outbox:
         self.flush()
 
     def flush(self) -> None:
-        """Write what is held, but for those who have left."""
+        """Write what is held, except for clients that have left."""
         if self._held:
             held, self._held = self._held, {}
             self._count = self._size = 0
@@ -154,7 +154,7 @@ def _write_pieces(transport: asyncio.Transport, pieces: Sequence[bytes]) -> None
 
 
 def _gathers(transport: asyncio.Transport) -> bool:
-    """Whether `writelines` sends pieces without a copy, and pauses who writes.
+    """Whether `writelines` sends pieces without a copy, and pauses the writer.
 
     asyncio's own copies them (3.11), or does not pause (3.12 before 3.12.9, 3.13 before
     3.13.2), and is not quicker; with TLS each of them would be a record.

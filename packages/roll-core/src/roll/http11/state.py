@@ -78,7 +78,7 @@ class HttpConnection(Connection, Protocol):
     body: Body | None
     """The body that is still coming."""
     advancing: bool
-    """Whether it reads on and serves what came, further up the stack."""
+    """Whether it reads on and serves requests, further up the stack."""
     paused: bool
     """Whether nothing is read from the transport."""
     half_closed: bool
@@ -98,7 +98,7 @@ class HttpConnection(Connection, Protocol):
         """Change the state."""
 
     def advance(self) -> None:
-        """Read on, and serve what came."""
+        """Read on, and serve the requests received."""
 
     def send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> bool:
         """Write, within this round of the loop, unless the client is gone."""
