@@ -111,7 +111,7 @@ class Bench:
         return True
 
     def ask(self, name, row, server):
-        """Check an answer, and measure, unless the peer has none."""
+        """Check a response, and measure, unless the peer has none."""
         if missing := PEERS[name].misses(row):
             if not PEERS[name].rows:
                 self.fail(name, row, missing)

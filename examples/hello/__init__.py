@@ -58,7 +58,7 @@ def describe():
 
 
 def show(response, answer=""):
-    """Make the page the answer; *answer* is HTML that goes on top of it."""
+    """Make the page the response; *answer* is HTML that goes on top of it."""
     facts = "".join(
         f'<div class="fact"><dt>{name}</dt><dd>{escape(str(value))}</dd></div>'
         for name, value in describe().items()

@@ -216,7 +216,7 @@ async def test_a_write_that_fails_takes_no_other_answer_along(box, clients, capl
     assert received(clients) == [b"x", b"", b"x"]
     assert clients[1].is_closing()
     assert [record.message for record in caplog.records] == [
-        "An answer could not be written"
+        "A response could not be written"
     ]
 
 

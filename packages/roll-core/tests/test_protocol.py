@@ -83,7 +83,7 @@ def nothing_is_left_to_report():
     gc.collect()  # exceptions never retrieved, coroutines never awaited
 
 
-# Messages and their answers, in order
+# Messages and their responses, in order
 
 
 EXCHANGES = {
@@ -205,7 +205,7 @@ async def test_what_follows_the_last_message_is_ignored_up_to_a_limit():
     await asyncio.sleep(0)
     assert transport.is_reading()
     transport.feed(b"x")
-    assert not transport.is_reading()  # an abort would lose the answer
+    assert not transport.is_reading()  # an abort would lose the response
     app.gate.set()
     await settle(transport)
     assert transport.data == CLOSED_OK

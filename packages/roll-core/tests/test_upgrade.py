@@ -578,7 +578,7 @@ async def test_a_slow_client_is_waited_for_before_the_switch(app):
 async def test_the_switch_is_told_of_before_the_other_protocol_writes(app):
     get = HEAD.replace(b"/x", b"/plain") + b"\r\n"
     other, client = connect(app), connect(app)
-    other.feed(get)  # so that the switch is not the first answer of its round
+    other.feed(get)  # so that the switch is not the first response of its round
     client.feed(get + OFFER + b"ping")
     await settle(client)
     assert client.data == OK + SWITCHED + b"ping"

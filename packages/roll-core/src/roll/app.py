@@ -406,7 +406,7 @@ class Roll(_Parts, IdentityDict):
     async def answer_error(
         self, request: Request, response: Response, error: BaseException
     ) -> None:
-        """Make an error the answer, and tell the `error` listeners.
+        """Make an error the response, and tell the `error` listeners.
 
         Raises:
             CancelledError: This task was cancelled meanwhile.

@@ -167,8 +167,7 @@ class Cookies(dict[str, Any]):
         if samesite is not None:
             if samesite.lower() not in _SAME_SITE:
                 raise ValueError(
-                    f"cookie {name!r}: samesite={samesite!r}: give 'Strict', 'Lax' or "
-                    "'None'"
+                    f"cookie {name!r}: its samesite is not 'Strict', 'Lax' or 'None'"
                 )
             samesite = _SAME_SITE[samesite.lower()]
         if not value.isascii():

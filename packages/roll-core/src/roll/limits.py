@@ -58,7 +58,7 @@ class Limits:
     keep_alive: float = 5
     """Seconds that a connection may idle between two requests; closed past it."""
     write_timeout: float = 60
-    """Seconds that a client may leave an answer unread; aborted past it."""
+    """Seconds that a client may leave a response unread; aborted past it."""
     half_close: float = 1
     """Seconds for each request of a client that has ended its side of the connection
     (RFC 9112, section 9.6); its view is cancelled past it, unless it is sending."""

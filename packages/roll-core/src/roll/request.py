@@ -448,7 +448,7 @@ class Request(IdentityDict):
 
     @property
     def closing(self) -> asyncio.Event:
-        """Set when the app starts to shut down: time for long answers to end."""
+        """Set when the app starts to shut down: time for long responses to end."""
         if self.app is None:
             return asyncio.Event()
         closing: asyncio.Event = self.app.closing

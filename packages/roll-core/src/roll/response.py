@@ -14,12 +14,12 @@ from .jsontext import encode_json
 from .logs import report
 from .typing import App, Connection
 
-# A dict instead of HTTPStatus(value): a quarter of the time, at each answer.
+# A dict instead of HTTPStatus(value): a quarter of the time, at each response.
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
 
 
 INTERIM = frozenset(status for status in HTTPStatus if status < 200)
-"""Statuses that announce an answer (RFC 9110, section 15.2)."""
+"""Statuses that announce a response (RFC 9110, section 15.2)."""
 
 BODILESS = INTERIM | {204, 205, 304}
 """Statuses whose answers never have a body (RFC 9110, sections 6.4.1 and 15.3.6)."""
@@ -409,7 +409,7 @@ def as_http_error(request: Any, error: BaseException) -> HttpError:
 
 
 def set_error(response: Response, error: HttpError) -> None:
-    """Make *response* the answer to *error*: its status, and its message as text.
+    """Make *response* that of *error*: its status, and its message as text.
 
     Fields that a view or a listener set stay, except those about a body.
     """

@@ -122,7 +122,7 @@ class Server:
             await asyncio.wait(late)
 
     def _tick(self) -> None:
-        """Write `Date` once a second instead of for each answer (RFC 9110, 6.6.1)."""
+        """Write `Date` once a second instead of for each response (RFC 9110, 6.6.1)."""
         lines = {"Date": formatdate(usegmt=True)}
         if self.app.server_header is not None:
             lines["Server"] = self.app.server_header

@@ -56,9 +56,9 @@ def static(
 
     Answers have validators, so that clients ask again for what has changed alone
     (RFC 9110, section 13), and single ranges are served (section 14). A file with a
-    sibling `.br`, `.gz` or `.zst` beside it that is not older is sent compressed to who
-    accepts it. Nothing outside of the folder is sent, whatever symlinks say. Each file
-    has one path: a path with an empty segment, `.` or `..` gets a 400.
+    sibling `.br`, `.gz` or `.zst` beside it that is not older is sent compressed to
+    clients that accept it. Nothing outside of the folder is sent, whatever symlinks
+    say. Each file has one path: a path with an empty segment, `.` or `..` gets a 400.
 
     Args:
         app: The application.

@@ -322,7 +322,7 @@ class Connection(FrameReader, asyncio.Protocol):
         elif now - self._mark >= (self.PING_TIMEOUT if self._pinged else interval):
             self._mark = now
             if self._pinged and not self._paused:  # else its pong may be unread
-                self._protocol.fail(CloseCode.INTERNAL_ERROR, "no answer to a ping")
+                self._protocol.fail(CloseCode.INTERNAL_ERROR, "no response to a ping")
             else:
                 self._pinged = True
                 self._protocol.send_ping(KEEP_ALIVE)

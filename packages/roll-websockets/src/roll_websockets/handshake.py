@@ -89,7 +89,7 @@ def accept(
 
     Args:
         request: The handshake; that it asks for `websocket` is known.
-        response: Gets the fields of the answer.
+        response: Gets the fields of the response.
         extras: What the route says.
         max_size: Bytes of a message.
         compression: What to agree to where the route does not say it.

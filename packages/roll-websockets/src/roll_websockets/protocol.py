@@ -294,7 +294,7 @@ class WSProtocol(Connection):
             await asyncio.shield(waits)
 
     def abort(self) -> None:
-        """End now; the client may have no answer."""
+        """End now; the client may have no response."""
         self._transport.abort()
 
     async def _drain(self) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 BUFFER = 1024
-"""Bytes that a file reads at once when fewer are asked for. A form may have 1000 files."""
+"""Bytes that a file reads at once when fewer are asked for; a form may have 1000."""
 
 
 class Disk:

@@ -331,7 +331,7 @@ class HttpProtocol(asyncio.Protocol):
     def _limit_ignored(self) -> None:
         """Bound what comes after the last message."""
         if self.parser.ignored > self.parser.limits.unread:
-            # A close would be a reset, by which the client may lose the answer.
+            # A close would be a reset, by which the client may lose the response.
             self._pause(True)
 
     def _begin(self, head: Head) -> None:
@@ -382,7 +382,7 @@ class HttpProtocol(asyncio.Protocol):
         if body is None:
             exchange.refuse(self, refusal)
         elif self.request is not None:
-            body.fail(refusal.error)  # its reader answers, so there is one answer
+            body.fail(refusal.error)  # its reader answers, so there is one response
         else:
             self.end(linger=True)
 
@@ -425,7 +425,7 @@ class HttpProtocol(asyncio.Protocol):
 
         Args:
             linger: End our side alone and wait, for a while, until the client ends its
-                own: a close with input unread would make its system drop the answer
+                own: a close with input unread would make its system drop the response
                 (RFC 9112, section 9.6).
             abort: End now, whatever is not sent yet.
         """
@@ -454,7 +454,7 @@ class HttpProtocol(asyncio.Protocol):
     def stop(self) -> None:
         """End as soon as the running request is answered, soon when there is none.
 
-        A client that was not told may have sent a request: without an answer it could
+        A client that was not told may have sent a request: without a response it could
         not tell whether that was served (RFC 9112, section 9.3.1).
         """
         self.remaining = -1 if self.busy else min(self.remaining, 0)

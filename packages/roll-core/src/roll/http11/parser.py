@@ -589,7 +589,7 @@ def _judge_line(raw: bytes) -> HTTPStatus | None:
     return None if _LINE_PART.fullmatch(line) else HTTPStatus.BAD_REQUEST
 
 
-# What llhttp says, where the answer is another than 400.
+# What llhttp says, where the response is another than 400.
 _PARSER_STATUSES = {
     "Invalid method encountered": HTTPStatus.NOT_IMPLEMENTED,
     "Expected space after method": HTTPStatus.NOT_IMPLEMENTED,

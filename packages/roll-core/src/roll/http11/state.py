@@ -60,7 +60,7 @@ class HttpConnection(Connection, Protocol):
     parser: Parser
     """What reads the messages."""
     outbox: Outbox
-    """What sends the answers of all connections."""
+    """What sends the responses of all connections."""
     context: Context
     """Each message is served in a copy of it."""
     transport: asyncio.Transport
@@ -70,7 +70,7 @@ class HttpConnection(Connection, Protocol):
     request: Request | None
     """The message being served."""
     response: Response | None
-    """The answer to it."""
+    """The response to it."""
     task: asyncio.Task[None] | None
     """The task that serves it."""
     switch: Switch | None
@@ -92,7 +92,7 @@ class HttpConnection(Connection, Protocol):
     """What `timeouts` saw last, as in `UNSEEN`."""
 
     async def write(self) -> None:
-        """Send the answer of the message being served."""
+        """Send the response of the message being served."""
 
     def enter(self, state: State) -> None:
         """Change the state."""
