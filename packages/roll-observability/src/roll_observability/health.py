@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from roll import Roll
 from roll.plugins import require_app
 
-Check = Callable[[], bool | None | Awaitable[bool | None]]
+Check = Callable[[], bool | Awaitable[bool | None] | None]
 """Tells whether something works: False, or an exception, means that it does not."""
 
 
