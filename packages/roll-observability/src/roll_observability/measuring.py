@@ -130,9 +130,7 @@ class Measuring:
     ) -> None:
         """Note what went wrong, for the request as this app has it."""
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            cause = error.__context__ if type(error) is HttpError else None
-            unexpected = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and cause
-            kind = type(unexpected or error)
+            kind = type(_find_cause(error))
             while request.app is not self._app and request.parent is not None:
                 request = request.parent
             request[ERROR] = kind.__qualname__
@@ -203,6 +201,15 @@ class Measuring:
         if error is not None and not isinstance(error, asyncio.CancelledError):
             return status, self._errors.bound(type(error).__qualname__)
         return status, "timeout" if _was_late(request) else "client_disconnected"
+
+
+def _find_cause(error: HttpError) -> BaseException:
+    """Find what made a view fail: the HttpError itself, or what it was made of."""
+    if type(error) is not HttpError:
+        return error
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:  # the core's own, mostly
+        return error.__cause__ or error.__context__ or error
+    return error.__cause__ or error
 
 
 def _path_to(app: Roll) -> Iterator[Roll]:

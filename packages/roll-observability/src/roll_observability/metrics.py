@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,9 @@ DIRECTORY = "ROLL_METRICS_DIR"
 
 SEMCONV = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The buckets that OpenTelemetry recommends for requests, in seconds."""
+
+EXTRAS = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry.metrics"}
+"""The extras of this package, and a module that each brings."""
 
 MULTIPROCESS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
 """The variables by which prometheus_client writes into files."""
@@ -131,12 +134,15 @@ def _check_environment(otel: bool) -> None:
     """Require the libraries, and that prometheus_client does not write into files."""
     if not isinstance(otel, bool):
         raise TypeError(f"otel={otel!r}: give True or False")
-    extras = {"prometheus_client": "prometheus", "opentelemetry": "opentelemetry"}
-    for module, extra in extras.items():
-        if (otel or extra == "prometheus") and find_spec(module) is None:
-            raise ImportError(
-                f"metrics needs {module}: pip install 'roll-observability[{extra}]'"
-            )
+    for extra, module in EXTRAS.items():
+        if otel or extra == "prometheus":
+            try:
+                import_module(module)
+            except ModuleNotFoundError as error:
+                raise ImportError(
+                    f"metrics needs the extra {extra}: run "
+                    f"pip install 'roll-observability[{extra}]'"
+                ) from error
     for name in MULTIPROCESS:
         if name in os.environ:
             raise ValueError(
