@@ -29,7 +29,8 @@ class NamedCheck:
         self.name = name
         self._check = check
         self._task: asyncio.Task[str | None] | None = None
-        self._thread: threading.Thread | None = None
+        self._in_thread = False
+        """Whether a thread runs it, which may have been given up."""
         self._failed = False
 
     async def run(self, seconds: float) -> str | None:
@@ -61,9 +62,8 @@ class NamedCheck:
         return task.result()
 
     def _is_running(self) -> bool:
-        if self._task is not None and not self._task.done():
-            return True  # it does not heed that it was cancelled
-        return self._thread is not None and self._thread.is_alive()
+        # A task may not heed that it was cancelled.
+        return self._in_thread or (self._task is not None and not self._task.done())
 
     async def _evaluate(self) -> str | None:
         try:
@@ -96,11 +96,12 @@ class NamedCheck:
                 result = context.run(self._check)
             except BaseException as error:  # SystemExit, too, ends nothing but this
                 problem = describe(error)
+            self._in_thread = False
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(_wake, ended)
 
-        self._thread = threading.Thread(target=run, name="roll-health", daemon=True)
-        self._thread.start()
+        self._in_thread = True
+        threading.Thread(target=run, name="roll-health", daemon=True).start()
         await ended
         return result, problem
 

@@ -33,7 +33,8 @@ class Health:
         self._ttl = ttl
         self._details = details
         self._checks: dict[str, NamedCheck] = {}
-        self._started = self._draining = False
+        self._started = app.lifecycle.loop is not None  # it was called late
+        self._draining = False
         self._round: asyncio.Future[dict[str, str | None]] | None = None
         self._fresh_until = 0.0
 

@@ -3,13 +3,16 @@
 import asyncio
 import gzip
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from roll import Request, Response, Roll
 from roll.logs import logger
 from roll.preferences import read_codings
 
 from .exposition import END, FORMATS, Exposition, choose_format, merge
-from .workers import Workers
+
+if TYPE_CHECKING:
+    from .workers import Workers
 
 MISSING = """\
 # HELP roll_metrics_workers_missing Workers that have not answered at this scrape.
@@ -37,7 +40,9 @@ class Scraping:
         self._exposition = exposition
         self._workers: Workers | None = None
         if directory is not None:
-            self._workers = Workers(directory, self._write)
+            from . import workers  # it needs the locks of Unix
+
+            self._workers = workers.Workers(directory, self._write)
 
     async def start(self) -> None:
         """Meet the other workers."""

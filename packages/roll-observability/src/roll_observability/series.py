@@ -12,7 +12,7 @@ OTHER = "_OTHER"
 Key = tuple[Any, ...]
 """The values of the labels in their order: text, numbers, and None for an empty one."""
 
-Record = Callable[[float, dict[str, str]], object]
+Record = Callable[[float, dict[str, Any]], object]
 """Records a duration elsewhere, too: the seconds, and the labels that are not empty."""
 
 
@@ -32,7 +32,7 @@ class Series:
     __slots__ = ("attributes", "counts", "labels", "total")
 
     def __init__(
-        self, labels: tuple[str, ...], attributes: dict[str, str], buckets: int
+        self, labels: tuple[str, ...], attributes: dict[str, Any], buckets: int
     ) -> None:
         self.labels = labels
         self.attributes = attributes
@@ -120,8 +120,8 @@ class Histogram:
             if key in self._series:
                 return self._series[key]
         labels = tuple("" if value is None else str(value) for value in key)
-        named = zip(self._names, labels, strict=True)
-        attributes = {name: label for name, label in named if label}
+        named = zip(self._names, key, strict=True)
+        attributes = {name: value for name, value in named if value not in (None, "")}
         series = Series(labels, attributes, len(self.bounds) + 1)
         self._series[key] = series
         return series

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 from roll.logs import logger
 
@@ -47,6 +48,7 @@ class Workers:
         self._write = write
         self._lock = -1
         self._server: asyncio.Server | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self.number = 0
         """The number of this process, from 1 on; 0 while it has none."""
         longest = os.fsencode(self._socket(9999).absolute())
@@ -86,6 +88,9 @@ class Workers:
         """Give the number back."""
         if self._server is not None:
             self._server.close()
+            for task in self._answering:
+                task.cancel()
+            await asyncio.gather(*self._answering)
             self._socket(self.number).unlink(missing_ok=True)
             os.close(self._lock)
             self._server, self.number = None, 0
@@ -109,17 +114,20 @@ class Workers:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Answer another worker."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._answering.add(task)
         try:
             async with asyncio.timeout(2 * PATIENCE):
                 format = (await reader.readline()).decode().strip()
                 if format in FORMATS:
                     writer.write((await self._write(format, self.number)).encode())
                     await writer.drain()
-        except (OSError, TimeoutError):
-            pass  # it waits no longer
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            writer.transport.abort()  # it waits no longer, or we end
         except Exception:
             logger.exception("The metrics of worker %d cannot be written", self.number)
         finally:
+            self._answering.discard(task)
             writer.close()
 
 
