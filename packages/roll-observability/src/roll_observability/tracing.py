@@ -127,6 +127,8 @@ class Peers:
             # A peer of TCP that has left at once has no address either.
             return self._unix and isinstance(request.local_address, (str, bytes))
         address = _parse_address(peer)
+        if address is None:
+            return False
         return any(address in network for network in self._networks)
 
 
