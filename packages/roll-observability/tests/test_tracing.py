@@ -4,7 +4,9 @@ import asyncio
 import gc
 import logging
 import re
+import sys
 import time
+from contextlib import suppress
 
 import pytest
 from opentelemetry import baggage, propagate, trace
@@ -13,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
-from roll import HttpError, Request, Response, Roll
+from roll import Endpoint, HttpError, Request, Response, Roll
 from roll.extensions import proxy_headers, tracing
 from roll_testing import connect, exchange, settle, turns, until
 
@@ -770,7 +772,7 @@ async def test_no_token_is_detached_in_another_context(app, caplog, spans):
         await until(lambda sent=transport: b"a\r\n" in sent.data)
         transport.disconnect()
     await until(lambda: len(spans) == 3)
-    assert [record for record in caplog.records if "ontext" in record.message] == []
+    assert [record for record in caplog.records if "detach" in record.message] == []
     assert sorted(closed) == sorted(span.context.span_id for span in spans)
     assert trace.get_current_span() is trace.INVALID_SPAN
 
@@ -1165,3 +1167,61 @@ async def test_the_end_of_a_websocket_is_no_error(app, client, spans):
     await until(lambda: len(spans) == 2)
     _, socket = spans
     assert error_of(socket) == (StatusCode.UNSET, None, [])
+
+
+class Echo:
+    """A protocol of another name, which ends as its view does."""
+
+    TOKEN = "echo"
+    ALLOWED_METHODS = ("GET",)
+
+    def __init__(self, request, response):
+        self.request = request
+
+    def connection_made(self, transport):
+        pass
+
+    async def run(self, view, variables):
+        with suppress(ValueError):
+            await view(self.request, self, **variables)
+
+    def stop(self):
+        pass
+
+
+async def test_other_protocols_have_their_name(spans, monkeypatch):
+    class App(Roll):
+        EchoProtocol = Echo
+
+    app = App()
+    tracing(app, tracer_provider=spans.provider)
+
+    @app.route("/echo", protocol="echo")
+    async def echo(request, ws):
+        monkeypatch.setitem(sys.modules, "roll_websockets", None)
+        raise ValueError
+
+    await exchange(app, request_bytes("/echo", "Connection: upgrade", "Upgrade: echo"))
+    assert spans.names == ["GET /echo", "echo /echo"]
+    _, socket = spans
+    assert socket.attributes["network.protocol.name"] == "echo"
+    assert error_of(socket) == (StatusCode.ERROR, "ValueError", ["ValueError"])
+
+
+async def test_a_websocket_without_a_pattern_has_a_span(app, client, spans):
+    tracing(app, tracer_provider=spans.provider)
+
+    @app.route("/chat", protocol="websocket")
+    async def chat(request, ws):
+        pass
+
+    @app.listen("route:find")
+    def find(path, request):
+        known, variables = app.router.find(path, request.method)
+        return Endpoint(chat, run=known.run, switches=True), variables
+
+    async with client.websocket("/chat"):
+        pass
+    await until(lambda: len(spans) == 2)
+    assert spans.names == ["GET", "WS"]
+    assert "http.route" not in list(spans)[1].attributes

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from roll import Roll
 from roll.extensions import asgi, logger, mount, mount_asgi, mount_wsgi, tracing
-from roll_testing import Client, LiveClient, until
+from roll_testing import Client, LiveClient
 
 CALLER = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 

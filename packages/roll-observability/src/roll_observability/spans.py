@@ -280,13 +280,14 @@ class Tracing:
         """
 
         async def run(request: Request, ws: Any, **variables: Any) -> None:
-            route = route_of(request)
-            token = protocol.TOKEN
+            route, token = route_of(request), protocol.TOKEN
+            name = "WS" if token == "websocket" else token
             attributes = {NETWORK_PROTOCOL_NAME: token, URL_PATH: path_of(request.url)}
             if route is not None:
+                name = f"{name} {route}"
                 attributes[HTTP_ROUTE] = route
             span = self._tracer.start_span(
-                f"{'WS' if token == 'websocket' else token} {route or ''}".rstrip(),
+                name,
                 NOTHING,
                 SpanKind.INTERNAL,
                 attributes,
@@ -343,7 +344,7 @@ def _is_of_the_client(error: Exception) -> bool:
     if isinstance(error, ExceptionGroup):
         return all(map(_is_of_the_client, error.exceptions))
     try:
-        from roll import ConnectionClosed
+        from roll import ConnectionClosed  # type: ignore[attr-defined]  # it is lazy
     except ImportError:  # of another protocol
         return False
     return isinstance(error, ConnectionClosed)

@@ -64,8 +64,8 @@ def tracing(
         exclude: Paths, or patterns as they are declared, whose requests have no span.
         request_headers: Fields of requests that become attributes.
         response_headers: Fields of responses that become attributes.
-        redact: Names of query parameters, in any case, whose values are replaced, beside
-            those that usually hold secrets.
+        redact: Names of query parameters, in any case, whose values are not shown,
+            beside those that usually hold secrets.
         response_header: Whether responses tell the ids of their spans, in the field
             `traceresponse`.
 
