@@ -326,6 +326,8 @@ class _Chain:
         keywords: For each of them.
     """
 
+    __slots__ = ("_arguments", "_errors", "_keywords", "_listeners", "_name", "_result")
+
     def __init__(
         self,
         name: str,
@@ -347,6 +349,9 @@ class _Chain:
                 result = listener(*self._arguments, **self._keywords)
             except Exception as error:
                 self._note(error)
+                continue
+            # Most give nothing: to ask of that whether it is awaitable takes long.
+            if result is None:
                 continue
             if inspect.isawaitable(result):
                 return result

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from roll import hookimpl
 from roll.typing import Extension
 
-from .health import Check, Health, health
+from .checks import Check
+from .health import Health, health
 from .metrics import metrics
 from .tracing import tracing
 

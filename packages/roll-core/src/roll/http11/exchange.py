@@ -112,6 +112,8 @@ async def _serve(
         _name_view(error, request)
         method, url = request.method, request.url
         report(error, "%s %s was cut short", method, url)
+        # While it is handled, so that listeners can ask `sys.exception()` for it.
+        _finish_served(connection)
         if request.version == "1.0":  # the end of the connection may be the body's
             return connection.end(abort=True)
         connection.remaining = -1  # the answers before it are sent
@@ -154,6 +156,13 @@ def finish(request: Request, response: Response, task: object = None) -> None:
     if not response.finished:
         response.finished = True
         request.hook("finish", response)
+
+
+def _finish_served(connection: HttpConnection) -> None:
+    """Run the `finish` listeners of what the connection serves."""
+    request: Request = connection.request  # type: ignore[assignment]  # it is served
+    if _has_finish(request):
+        finish(request, connection.response)  # type: ignore[arg-type]  # likewise
 
 
 def _more_comes(connection: HttpConnection, content: Body | None) -> bool:

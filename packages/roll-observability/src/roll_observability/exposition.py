@@ -1,0 +1,100 @@
+"""Exposition: the text that Prometheus reads, of one worker or of several."""
+
+import re
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from .collector import without_histograms, write_histogram
+from .series import Histogram
+
+
+class Format(NamedTuple):
+    """A format of the text."""
+
+    content_type: str
+    generate: Callable[[CollectorRegistry], bytes]
+    """Writes all that is in a registry."""
+
+
+FORMATS = {
+    "text": Format(
+        "text/plain; version=0.0.4; charset=utf-8", exposition.generate_latest
+    ),
+    "openmetrics": Format(
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        openmetrics.generate_latest,
+    ),
+}
+"""The formats by their names, the usual one first."""
+
+END = "# EOF\n"
+"""The end of OpenMetrics; between workers, the end of each text."""
+
+_SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{?)", re.MULTILINE)
+
+
+def choose_format(accept: str) -> str:
+    """Choose the format for a client by its `Accept`: its name in `FORMATS`."""
+    return "openmetrics" if "application/openmetrics-text" in accept else "text"
+
+
+class Exposition:
+    """Writes what one process has measured.
+
+    Args:
+        registry: What else there is.
+        histograms: Are in the registry, too.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, histograms: Iterable[Histogram]
+    ) -> None:
+        self._registry = registry
+        self._histograms = histograms
+
+    def write(self, format: str, worker: int | None = None) -> str:
+        """Write all of it; may be called in a thread.
+
+        Args:
+            format: A name in `FORMATS`.
+            worker: The number of this process, which each series gets as a label.
+        """
+        with without_histograms():
+            text = FORMATS[format].generate(self._registry).decode()
+        text = text.removesuffix(END)
+        label = ""
+        if worker is not None:
+            label = f'worker="{worker}",'
+            text = _SAMPLE.sub(lambda found: _add_label(found, label), text)
+        written = [write_histogram(each, label) for each in self._histograms]
+        return "".join([*written, text, END])
+
+
+def _add_label(found: re.Match[str], label: str) -> str:
+    if found[2]:
+        return f"{found[1]}{{{label}"
+    return f"{found[1]}{{{label[:-1]}}}"
+
+
+def merge(texts: Iterable[str]) -> str:
+    """Make one text of those of several processes: each family stands in it once."""
+    families: dict[str, list[str]] = {}
+    for text in texts:
+        whole = "\n" + text.removesuffix(END).removesuffix("\n")
+        for family in whole.split("\n# HELP ")[1:]:
+            head, samples = _split_head(f"# HELP {family}\n")
+            name = family.partition(" ")[0]
+            families.setdefault(name, [head]).append(samples)
+    return "".join([*chain.from_iterable(families.values()), END])
+
+
+def _split_head(family: str) -> tuple[str, str]:
+    """Split a family into the lines that tell of it, and its samples."""
+    end = 0
+    while family.startswith("#", end):
+        end = family.index("\n", end) + 1
+    return family[:end], family[end:]
