@@ -498,9 +498,9 @@ async def test_an_http_error_of_the_server_is_an_error(app, client, spans):
             raise HttpError(503) from None
 
     await client.get("/busy")
-    name = "roll.errors.HttpError"
     assert spans.only.attributes["http.response.status_code"] == 503
-    assert error_of(spans.only) == (StatusCode.ERROR, name, [name])
+    expected = (StatusCode.ERROR, "HttpError", ["roll.errors.HttpError"])
+    assert error_of(spans.only) == expected
 
 
 async def test_a_status_of_the_server_without_an_exception_is_an_error(
@@ -583,7 +583,7 @@ async def test_a_stream_that_breaks_its_promise_is_an_error(app, spans):
         response.body = pieces()
 
     await exchange(app, request_bytes("/stream"))
-    assert error_of(spans.only) == (StatusCode.ERROR, "_OTHER", [])
+    assert error_of(spans.only) == (StatusCode.ERROR, "ValueError", ["ValueError"])
 
 
 @pytest.mark.parametrize("started", [False, True])
@@ -642,30 +642,6 @@ async def test_a_view_that_goes_on_without_its_client_has_a_span(app, spans, fai
     else:
         expected = (StatusCode.UNSET, "client_disconnected", [])
     assert error_of(spans.only) == expected
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_an_iterable_body_is_closed(app, spans, method):
-    tracing(app, tracer_provider=spans.provider)
-    closed = []
-
-    class Body:
-        def __aiter__(self):
-            return self.pieces()
-
-        async def pieces(self):
-            yield "a"
-
-        async def aclose(self):
-            closed.append(True)
-
-    @app.route("/")
-    async def home(request, response):
-        response.body = Body()
-
-    await exchange(app, request_bytes("/", method=method))
-    assert closed == [True]
-    assert error_of(spans.only) == (StatusCode.UNSET, None, [])
 
 
 async def test_nothing_is_left_of_a_request(app, spans, monkeypatch):
@@ -998,23 +974,8 @@ async def test_of_what_is_not_sampled_no_more_is_computed_than_samplers_get(
 
     monkeypatch.setattr(module, "describe_further", fail)
     monkeypatch.setattr(module.Tracing, "_add_fields", fail)
-    bodies = []
-
-    async def pieces():
-        yield "a"
-
-    @app.route("/stream")
-    async def stream(request, response):
-        response.body = pieces()
-
-    @app.listen("response", after=BEFORE)
-    async def look(request, response):
-        bodies.append(type(response.body).__name__)
-
     assert (await client.get("/users/7?a=b")).status == 200
     assert (await client.get("/broken")).status == 500
-    assert (await client.get("/stream")).body == b"a"
-    assert bodies[2] == "async_generator"
     assert len(spans) == 0
     assert sampler.given[0] == (
         "GET /users/{id:int}",

@@ -1,5 +1,6 @@
 """Spans: when those of a request begin and end, and what becomes of them."""
 
+import sys
 import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from roll import HttpError, Request, Response, Roll
 
-from .attributes import METHODS, OTHER, describe, describe_further, path_of, route_of
-from .bodies import WatchedBody
+from .attributes import METHODS, describe, describe_further, path_of, route_of
+from .errors import find_cause, listen_in_mounted_apps
 from .tracing import KEY
 
 NOTHING = Context()
@@ -75,19 +76,12 @@ class Exchange:
     """Nanoseconds of `time.perf_counter_ns`."""
     error: str | None = None
     """The type of the exception that was recorded."""
-    cut: bool = False
-    """Whether an exception has ended the body."""
 
     def record(self, error: BaseException) -> None:
         """Record an exception, the first one; it is not kept, nor are its frames."""
         if self.error is None:
-            self.error = type_name(error)
+            self.error = type(error).__qualname__
             self.span.record_exception(error)
-
-    def cut_by(self, error: Exception) -> None:
-        """Record what has ended the body."""
-        self.cut = True
-        self.record(error)
 
 
 class Tracing:
@@ -126,7 +120,6 @@ class Tracing:
         self._response_fields = response_fields
         self._secrets = secrets
         self._tells = tells
-        self._heard: set[Roll] = set()
 
     def listen(self, app: Roll) -> None:
         """Follow the requests of an app, and the errors of those mounted in it."""
@@ -137,14 +130,10 @@ class Tracing:
         app.listen("response", after="*")(self.follow)
         # The span is the last to end: what others do then is part of it.
         app.listen("finish", after="*")(self.end)
-        app.listen("startup")(lambda: self._listen_below(app))
 
-    def _listen_below(self, app: Roll) -> None:
-        for subapp in app.mounted:
-            if subapp not in self._heard:
-                self._heard.add(subapp)
-                subapp.listen("error", before="*")(self.note_error)
-            self._listen_below(subapp)
+        @app.listen("startup", before="*")
+        def prepare() -> None:
+            listen_in_mounted_apps(app, self.note_error)
 
     # The events of a request
 
@@ -158,13 +147,10 @@ class Tracing:
         """Record what has made the response a 5xx."""
         exchange = self._begin(request, response)
         if exchange is not None and response.status >= 500:
-            cause = error.__context__
-            # The core has wrapped an exception if its HttpError was never raised.
-            wrapped = cause is not None and error.__traceback__ is None
-            exchange.record(cause if wrapped and cause is not None else error)
+            exchange.record(find_cause(error))
 
     def follow(self, request: Request, response: Response) -> None:
-        """See what the body of a response raises, and what a WebSocket's view does."""
+        """Give a WebSocket its span; end that of a request that nobody sends."""
         exchange = self._begin(request, response)
         if exchange is None:
             return
@@ -175,8 +161,6 @@ class Tracing:
             switch = protocol.switch
             view = self._watch(switch.view, switch.protocol, exchange)
             protocol.switch = switch._replace(view=view)
-        elif hasattr(response.body, "__aiter__") and exchange.span.is_recording():
-            response.body = WatchedBody(response.body, exchange.cut_by)
 
     def end(self, request: Request, response: Response) -> None:
         """End the span when the last byte is written, or the client has left."""
@@ -249,15 +233,14 @@ class Tracing:
         status = int(response.status)
         if complete or response.written:
             span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status)
-        failed = exchange.cut or status >= 500
-        kind = exchange.error or str(status) if failed else None
-        if not (complete or failed):
-            failed = not _has_left(request)
-            kind = OTHER if failed else LEFT
-        if kind is not None:
-            span.set_attribute(ERROR_TYPE, kind)
-        if failed:
+        cause = None if complete else sys.exception()
+        if isinstance(cause, Exception):  # not a task that was cancelled
+            exchange.record(cause)
+        if status >= 500 or isinstance(cause, Exception):
+            span.set_attribute(ERROR_TYPE, exchange.error or str(status))
             span.set_status(Status(StatusCode.ERROR))
+        elif not complete:
+            span.set_attribute(ERROR_TYPE, LEFT)
         self._add_fields(span, response)
         span.end(exchange.start + time.perf_counter_ns() - exchange.clock)
 
@@ -299,7 +282,7 @@ class Tracing:
             except Exception as error:
                 if not _is_of_the_client(error):
                     span.record_exception(error)
-                    span.set_attribute(ERROR_TYPE, type_name(error))
+                    span.set_attribute(ERROR_TYPE, type(error).__qualname__)
                     span.set_status(Status(StatusCode.ERROR))
                 raise
             finally:
@@ -314,14 +297,6 @@ def name_of(request: Request, route: str | None) -> str:
     return method if route is None else f"{method} {route}"
 
 
-def type_name(error: BaseException) -> str:
-    """Name the class of an exception, as `record_exception` does."""
-    kind = type(error)
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
 def write_ids(span: Span) -> str:
     """Write the ids of a span as `traceresponse` has them."""
     ids = span.get_span_context()
@@ -329,12 +304,6 @@ def write_ids(span: Span) -> str:
         str, (trace.format_trace_id(ids.trace_id), trace.format_span_id(ids.span_id))
     )
     return f"00-{trace_id}-{span_id}-{ids.trace_flags:02x}"
-
-
-def _has_left(request: Request) -> bool:
-    """Whether the client of a response that is not complete has left."""
-    transport = None if request.protocol is None else request.protocol.transport
-    return transport is None or transport.is_closing()
 
 
 def _is_of_the_client(error: Exception) -> bool:
