@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from roll import HTTP_METHODS, HttpError, Request, Response, Roll
 
+from .errors import find_cause, listen_in_mounted_apps
 from .series import OTHER, Bound, Histogram
 
 METHODS = frozenset(HTTP_METHODS)
@@ -116,10 +117,7 @@ class Measuring:
     def prepare(self) -> None:
         """Learn where the app is mounted, and what is mounted in it."""
         self._prefix = "".join(app.prefix for app in _path_to(self._app))
-        for app in _mounted_in(self._app):
-            # Its errors are answered in it, and its parents do not hear of them.
-            if self.note_errors not in app.hooks.get("error", ()):
-                app.listen("error", before="*")(self.note_errors)
+        listen_in_mounted_apps(self._app, self.note_errors)
 
     def start_the_clock(self, request: Request, response: Response) -> None:
         """Note when the head of a request was read."""
@@ -130,7 +128,7 @@ class Measuring:
     ) -> None:
         """Note what went wrong, for the request as this app has it."""
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            kind = type(_find_cause(error))
+            kind = type(find_cause(error))
             while request.app is not self._app and request.parent is not None:
                 request = request.parent
             request[ERROR] = kind.__qualname__
@@ -203,27 +201,11 @@ class Measuring:
         return status, "timeout" if _was_late(request) else "client_disconnected"
 
 
-def _find_cause(error: HttpError) -> BaseException:
-    """Find what made a view fail: the HttpError itself, or what it was made of."""
-    if type(error) is not HttpError:
-        return error
-    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:  # the core's own, mostly
-        return error.__cause__ or error.__context__ or error
-    return error.__cause__ or error
-
-
 def _path_to(app: Roll) -> Iterator[Roll]:
     """Give the mounted apps on the way to one, the outermost first."""
     if app.parent is not None:
         yield from _path_to(app.parent)
         yield app
-
-
-def _mounted_in(app: Roll) -> Iterator[Roll]:
-    """Give the apps that are mounted in one, at any depth."""
-    for inner in app.mounted:
-        yield inner
-        yield from _mounted_in(inner)
 
 
 def _is_measured(request: Request) -> bool:

@@ -1,0 +1,319 @@
+"""Spans: when those of a request begin and end, and what becomes of them."""
+
+import sys
+import time
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from opentelemetry import context, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.semconv.attributes.http_attributes import (
+    HTTP_REQUEST_HEADER_TEMPLATE,
+    HTTP_RESPONSE_HEADER_TEMPLATE,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+)
+from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL_NAME
+from opentelemetry.semconv.attributes.url_attributes import URL_PATH
+from opentelemetry.semconv.schemas import Schemas
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from roll import HttpError, Request, Response, Roll
+
+from .attributes import METHODS, describe, describe_further, path_of, route_of
+from .errors import find_cause, listen_in_mounted_apps
+from .tracing import KEY
+
+NOTHING = Context()
+"""A context without a span or baggage."""
+
+LEFT = "client_disconnected"
+"""The type of the error when a client has not waited for the whole response."""
+
+REQUEST_ID = "x-request-id"
+"""The field in which roll-logger returns the id that it has given to a request."""
+
+RESPONSE_FIELD = "traceresponse"
+"""Tells of a request's span (W3C Trace Context Level 2, draft, section 4)."""
+
+
+class Fields(Getter[Request]):
+    """Gives a propagator the header of a request."""
+
+    def get(self, carrier: Request, key: str) -> list[str] | None:
+        """Give the value of a field, those of several lines joined.
+
+        A `traceparent` that is there twice says nothing (W3C Trace Context, 3.2).
+        """
+        lines = carrier.headers.list(key)
+        if not lines or (len(lines) > 1 and key == "traceparent"):
+            return None
+        return [", ".join(lines)]
+
+    def keys(self, carrier: Request) -> list[str]:
+        """Name the fields, in lower case."""
+        return [name.lower() for name in carrier.headers]
+
+
+_FIELDS = Fields()
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and its response, as a span tells of them."""
+
+    owner: "Tracing"
+    """What ends the span: mounted apps may be traced, too."""
+    span: Span
+    route: str | None
+    """The pattern of the route, as the span has it."""
+    start: int
+    """Nanoseconds since 1970."""
+    clock: int
+    """Nanoseconds of `time.perf_counter_ns`."""
+    error: str | None = None
+    """The type of the exception that was recorded."""
+
+    def record(self, error: BaseException) -> None:
+        """Record an exception, the first one; it is not kept, nor are its frames."""
+        if self.error is None:
+            self.error = type(error).__qualname__
+            self.span.record_exception(error)
+
+
+class Tracing:
+    """Makes the spans of the requests of an app.
+
+    Args:
+        provider: What makes spans; None for the global one.
+        trusts: Whether the trace context of a request is continued.
+        excluded: Paths and patterns that are left out.
+        request_fields: Those that become attributes, in lower case.
+        response_fields: Likewise.
+        secrets: The names of query parameters that are not shown, in lower case.
+        tells: Whether responses tell the ids of their spans.
+    """
+
+    def __init__(
+        self,
+        provider: trace.TracerProvider | None,
+        *,
+        trusts: bool | Callable[[Request], bool],
+        excluded: Container[str],
+        request_fields: Sequence[str],
+        response_fields: Sequence[str],
+        secrets: Container[str],
+        tells: bool,
+    ) -> None:
+        self._tracer = trace.get_tracer(
+            "roll_observability",
+            version("roll-observability"),
+            provider,
+            Schemas.V1_23_1.value,
+        )
+        self._trusts = trusts
+        self._excluded = excluded
+        self._request_fields = request_fields
+        self._response_fields = response_fields
+        self._secrets = secrets
+        self._tells = tells
+
+    def listen(self, app: Roll) -> None:
+        """Follow the requests of an app, and the errors of those mounted in it."""
+        # Before the logger, whose lines are to have the ids; behind what tells, for a
+        # proxy, who asks.
+        app.listen("headers", before=("*", "logger"), after="proxy")(self.begin)
+        app.listen("error", before="*")(self.note_error)
+        app.listen("response", after="*")(self.follow)
+        # The span is the last to end: what others do then is part of it.
+        app.listen("finish", after="*")(self.end)
+
+        @app.listen("startup", before="*")
+        def prepare() -> None:
+            listen_in_mounted_apps(app, self.note_error)
+
+    # The events of a request
+
+    def begin(self, request: Request, response: Response) -> None:
+        """Begin the span of a request when its head is read."""
+        self._begin(request, response)
+
+    def note_error(
+        self, request: Request, response: Response, error: HttpError
+    ) -> None:
+        """Record what has made the response a 5xx."""
+        exchange = self._begin(request, response)
+        if exchange is not None and response.status >= 500:
+            exchange.record(find_cause(error))
+
+    def follow(self, request: Request, response: Response) -> None:
+        """Give a WebSocket its span; end that of a request that nobody sends."""
+        exchange = self._begin(request, response)
+        if exchange is None:
+            return
+        protocol = request.protocol
+        if protocol is None:  # made by hand: nobody sends it, and it does not finish
+            self._end(exchange, request, response, complete=True)
+        elif protocol.switch is not None:
+            switch = protocol.switch
+            view = self._watch(switch.view, switch.protocol, exchange)
+            protocol.switch = switch._replace(view=view)
+
+    def end(self, request: Request, response: Response) -> None:
+        """End the span when the last byte is written, or the client has left."""
+        exchange = self._begin(request, response)
+        if exchange is not None:
+            self._end(exchange, request, response, response.complete)
+
+    # What they do
+
+    def _begin(self, request: Request, response: Response) -> Exchange | None:
+        """Begin the span, at the first event that comes here.
+
+        Returns:
+            The request as it is followed here; None where it is not.
+        """
+        if KEY in request:
+            exchange: Exchange | None = request[KEY]
+            return exchange if exchange is not None and exchange.owner is self else None
+        endpoint = request.endpoint
+        if (
+            endpoint.extras.get("tracing") is False
+            or endpoint.path in self._excluded
+            or request.path in self._excluded
+        ):
+            request[KEY] = None
+            return None
+        route = route_of(request)
+        parent, links = self._parent(request)
+        start, clock = time.time_ns(), time.perf_counter_ns()
+        span = self._tracer.start_span(
+            name_of(request, route),
+            parent,
+            SpanKind.SERVER,
+            describe(request, route),
+            links,
+            start,
+        )
+        # For good: each request has a task, and that a context of its own.
+        context.attach(trace.set_span_in_context(span, parent))
+        if span.is_recording():
+            span.set_attributes(
+                describe_further(request, self._request_fields, self._secrets)
+            )
+        if self._tells:
+            response.headers[RESPONSE_FIELD] = write_ids(span)
+        exchange = Exchange(self, span, route, start, clock)
+        request[KEY] = exchange
+        return exchange
+
+    def _parent(self, request: Request) -> tuple[Context, Sequence[Link]]:
+        """Choose the context of a span, and what it is linked to."""
+        given = propagate.extract(request, NOTHING, _FIELDS)
+        trusts = self._trusts
+        if trusts is True or (trusts is not False and trusts(request)):
+            return given, ()
+        theirs = trace.get_current_span(given).get_span_context()
+        return NOTHING, [Link(theirs)] if theirs.is_valid else ()
+
+    def _end(
+        self, exchange: Exchange, request: Request, response: Response, complete: bool
+    ) -> None:
+        span = exchange.span
+        if not span.is_recording():
+            return
+        route = route_of(request)
+        if route != exchange.route:  # a listener has changed the path
+            span.update_name(name_of(request, route))
+            if route is not None:
+                span.set_attribute(HTTP_ROUTE, route)
+        status = int(response.status)
+        if complete or response.written:
+            span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status)
+        cause = None if complete else sys.exception()
+        if isinstance(cause, Exception):  # not a task that was cancelled
+            exchange.record(cause)
+        if status >= 500 or isinstance(cause, Exception):
+            span.set_attribute(ERROR_TYPE, exchange.error or str(status))
+            span.set_status(Status(StatusCode.ERROR))
+        elif not complete:
+            span.set_attribute(ERROR_TYPE, LEFT)
+        self._add_fields(span, response)
+        span.end(exchange.start + time.perf_counter_ns() - exchange.clock)
+
+    def _add_fields(self, span: Span, response: Response) -> None:
+        """Set the attributes of the fields that are wanted."""
+        for name in self._response_fields:
+            values = [str(value) for value in response.headers.list(name)]
+            if values:
+                span.set_attribute(f"{HTTP_RESPONSE_HEADER_TEMPLATE}.{name}", values)
+        if REQUEST_ID in self._request_fields and REQUEST_ID in response.headers:
+            given = [str(value) for value in response.headers.list(REQUEST_ID)]
+            span.set_attribute(f"{HTTP_REQUEST_HEADER_TEMPLATE}.{REQUEST_ID}", given)
+
+    def _watch(
+        self, view: Callable[..., Any], protocol: Any, exchange: Exchange
+    ) -> Callable[..., Any]:
+        """Give a view, such as a WebSocket's, a span that lasts as long as it runs.
+
+        It begins a trace: that of the handshake would be open for hours.
+        """
+
+        async def run(request: Request, ws: Any, **variables: Any) -> None:
+            route, token = route_of(request), protocol.TOKEN
+            name = "WS" if token == "websocket" else token
+            attributes = {NETWORK_PROTOCOL_NAME: token, URL_PATH: path_of(request.url)}
+            if route is not None:
+                name = f"{name} {route}"
+                attributes[HTTP_ROUTE] = route
+            span = self._tracer.start_span(
+                name,
+                NOTHING,
+                SpanKind.INTERNAL,
+                attributes,
+                [Link(exchange.span.get_span_context())],
+            )
+            context.attach(trace.set_span_in_context(span))
+            try:
+                await view(request, ws, **variables)
+            except Exception as error:
+                if not _is_of_the_client(error):
+                    span.record_exception(error)
+                    span.set_attribute(ERROR_TYPE, type(error).__qualname__)
+                    span.set_status(Status(StatusCode.ERROR))
+                raise
+            finally:
+                span.end()
+
+        return run
+
+
+def name_of(request: Request, route: str | None) -> str:
+    """Name the span of a request."""
+    method = request.sent_method if request.sent_method in METHODS else "HTTP"
+    return method if route is None else f"{method} {route}"
+
+
+def write_ids(span: Span) -> str:
+    """Write the ids of a span as `traceresponse` has them."""
+    ids = span.get_span_context()
+    trace_id, span_id = map(
+        str, (trace.format_trace_id(ids.trace_id), trace.format_span_id(ids.span_id))
+    )
+    return f"00-{trace_id}-{span_id}-{ids.trace_flags:02x}"
+
+
+def _is_of_the_client(error: Exception) -> bool:
+    """Whether what a view of a WebSocket has raised is no failure of its own."""
+    if isinstance(error, HttpError):
+        return error.status < 500
+    if isinstance(error, ExceptionGroup):
+        return all(map(_is_of_the_client, error.exceptions))
+    try:
+        from roll import ConnectionClosed  # type: ignore[attr-defined]  # it is lazy
+    except ImportError:  # of another protocol
+        return False
+    return isinstance(error, ConnectionClosed)
