@@ -143,7 +143,7 @@ class Measuring:
     def measure_requests(self, request: Request, response: Response) -> None:
         """Measure a request that has ended."""
         endpoint = request.endpoint
-        if endpoint.extras and not _is_measured(request):
+        if endpoint.extras and endpoint.extras.get("metrics") is False:
             return
         now = perf_counter()
         status, error = int(response.status), None
@@ -151,8 +151,9 @@ class Measuring:
             status, error = self._explain(request, response)
         elif status >= 500 or status == 408:
             error = self._name_error(request, status)
+        method = request.sent_method
         key = (
-            _method(request),
+            method if method in METHODS else OTHER,
             self._route(request) if self._prefix else endpoint.path,
             status,
             request.scheme,

@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
+from .. import events
 from ..errors import HttpError
 from ..logs import report
 from ..request import Request
@@ -155,7 +156,12 @@ def finish(request: Request, response: Response, task: object = None) -> None:
     """Run the `finish` listeners, once, when a request has ended."""
     if not response.finished:
         response.finished = True
-        request.hook("finish", response)
+        if request.parent is not None:
+            request.hook("finish", response)
+            return
+        app = request.app  # what `hook` does takes as long again
+        listeners = app.hooks.get("finish", ())
+        events.start("finish", listeners, (request, response), {}, app.keep)
 
 
 def _finish_served(connection: HttpConnection) -> None:
