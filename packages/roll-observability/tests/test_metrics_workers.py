@@ -195,7 +195,7 @@ async def test_a_question_that_is_none_gets_no_answer(directory, asked):
             with contextlib.suppress(OSError):
                 writer.write_eof()
         with contextlib.suppress(ConnectionResetError):
-            assert not (await reader.read()).endswith(END.encode())
+            assert not (await reader.read()).endswith(END)
         writer.close()
         assert value(parse(await scrape(client)), MISSING) == 0
 

@@ -31,8 +31,8 @@ FORMATS = {
 }
 """The formats by their names, the usual one first."""
 
-END = "# EOF\n"
-"""The end of OpenMetrics; between workers, the end of each text."""
+END = b"# EOF\n"
+"""The end of OpenMetrics; between workers, the end of each answer."""
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{?)", re.MULTILINE)
 
@@ -56,8 +56,8 @@ class Exposition:
         self._registry = registry
         self._histograms = histograms
 
-    def write(self, format: str, worker: int | None = None) -> str:
-        """Write all of it; may be called in a thread.
+    def write(self, format: str, worker: int | None = None) -> bytes:
+        """Write all of it, without the end; may be called in a thread.
 
         Args:
             format: A name in `FORMATS`.
@@ -65,13 +65,13 @@ class Exposition:
         """
         with without_histograms():
             text = FORMATS[format].generate(self._registry).decode()
-        text = text.removesuffix(END)
+        text = text.removesuffix(END.decode())
         label = ""
         if worker is not None:
             label = f'worker="{worker}",'
             text = _SAMPLE.sub(lambda found: _add_label(found, label), text)
         written = [write_histogram(each, label) for each in self._histograms]
-        return "".join([*written, text, END])
+        return "".join([*written, text]).encode()
 
 
 def _add_label(found: re.Match[str], label: str) -> str:
@@ -80,21 +80,24 @@ def _add_label(found: re.Match[str], label: str) -> str:
     return f"{found[1]}{{{label[:-1]}}}"
 
 
-def merge(texts: Iterable[str]) -> str:
-    """Make one text of those of several processes: each family stands in it once."""
-    families: dict[str, list[str]] = {}
+def merge(texts: Iterable[bytes]) -> list[bytes]:
+    """Make one text of those of several processes: each family stands in it once.
+
+    Returns:
+        Its pieces, as it may be large.
+    """
+    families: dict[bytes, list[bytes]] = {}
     for text in texts:
-        whole = "\n" + text.removesuffix(END).removesuffix("\n")
-        for family in whole.split("\n# HELP ")[1:]:
-            head, samples = _split_head(f"# HELP {family}\n")
-            name = family.partition(" ")[0]
+        for family in (b"\n" + text.removesuffix(END)).split(b"\n# HELP ")[1:]:
+            name = family.partition(b" ")[0]
+            head, samples = _split_head(b"# HELP %b\n" % family.removesuffix(b"\n"))
             families.setdefault(name, [head]).append(samples)
-    return "".join([*chain.from_iterable(families.values()), END])
+    return [*chain.from_iterable(families.values())]
 
 
-def _split_head(family: str) -> tuple[str, str]:
+def _split_head(family: bytes) -> tuple[bytes, bytes]:
     """Split a family into the lines that tell of it, and its samples."""
     end = 0
-    while family.startswith("#", end):
-        end = family.index("\n", end) + 1
+    while family.startswith(b"#", end):
+        end = family.index(b"\n", end) + 1
     return family[:end], family[end:]

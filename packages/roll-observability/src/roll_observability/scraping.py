@@ -1,7 +1,8 @@
 """Scraping: the view that Prometheus asks."""
 
 import asyncio
-import gzip
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,10 @@ roll_metrics_workers_missing{{worker="{number}"}} {missing}
 """
 
 LEVEL = 1
-"""Of gzip: others take much longer for little."""
+"""Of the compression: others take much longer for little."""
+
+GZIP = 31
+"""What makes zlib write gzip, with the largest window."""
 
 
 class Scraping:
@@ -63,32 +67,34 @@ class Scraping:
     async def show(self, request: Request, response: Response) -> None:
         """Answer Prometheus."""
         format = choose_format(request.headers.get("Accept", ""))
-        body = await self._read(format)
+        pieces = await self._read(format)
+        if format == "openmetrics":
+            pieces.append(END)
         response.vary("Accept", "Accept-Encoding")
         response.headers["Content-Type"] = FORMATS[format].content_type
         response.headers["Cache-Control"] = "no-store"
         codings = read_codings(request.headers.get("Accept-Encoding", ""))
         if codings.get("gzip"):
-            body = await asyncio.to_thread(gzip.compress, body, LEVEL)
             response.headers["Content-Encoding"] = "gzip"
-        response.body = body
+        join = _compress if codings.get("gzip") else b"".join
+        response.body = await asyncio.to_thread(join, pieces)
 
-    async def _read(self, format: str) -> bytes:
+    async def _read(self, format: str) -> list[bytes]:
         if self._workers is None or not self._workers.number:
-            text = await asyncio.to_thread(self._exposition.write, format)
-            return self._finish(text, format)
+            return [await asyncio.to_thread(self._exposition.write, format)]
         number = self._workers.number
         own, (others, missing) = await asyncio.gather(
             self._write(format, number), self._workers.ask(format)
         )
-        told = f"{MISSING.format(number=number, missing=missing)}{END}"
-        text = await asyncio.to_thread(merge, [own, *others, told])
-        return self._finish(text, format)
+        told = MISSING.format(number=number, missing=missing).encode()
+        return await asyncio.to_thread(merge, [own, *others, told])
 
-    async def _write(self, format: str, worker: int) -> str:
+    async def _write(self, format: str, worker: int) -> bytes:
         return await asyncio.to_thread(self._exposition.write, format, worker)
 
-    def _finish(self, text: str, format: str) -> bytes:
-        if format == "text":
-            text = text.removesuffix(END)
-        return text.encode()
+
+def _compress(pieces: Iterable[bytes]) -> bytes:
+    """Compress in pieces: others run while each is compressed."""
+    compressor = zlib.compressobj(LEVEL, wbits=GZIP)
+    compressed = [compressor.compress(piece) for piece in pieces]
+    return b"".join([*compressed, compressor.flush()])

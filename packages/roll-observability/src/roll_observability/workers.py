@@ -28,7 +28,7 @@ LONGEST_PATH = 107
 READ = 2**20
 """Bytes that are read ahead."""
 
-Write = Callable[[str, int], Awaitable[str]]
+Write = Callable[[str, int], Awaitable[bytes]]
 """Writes what this process has measured: the name of the format, its own number."""
 
 
@@ -95,7 +95,7 @@ class Workers:
             os.close(self._lock)
             self._server, self.number = None, 0
 
-    async def ask(self, format: str) -> tuple[list[str], int]:
+    async def ask(self, format: str) -> tuple[list[bytes], int]:
         """Ask all the others.
 
         Returns:
@@ -108,7 +108,7 @@ class Workers:
         ]
         answers = await asyncio.gather(*[_ask(path, format) for path in paths])
         told = [answer for answer in answers if answer]
-        return told, answers.count("")
+        return told, answers.count(b"")
 
     async def _tell(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -120,7 +120,8 @@ class Workers:
             async with asyncio.timeout(2 * PATIENCE):
                 format = (await reader.readline()).decode().strip()
                 if format in FORMATS:
-                    writer.write((await self._write(format, self.number)).encode())
+                    writer.write(await self._write(format, self.number))
+                    writer.write(END)
                     await writer.drain()
         except (OSError, TimeoutError, asyncio.CancelledError):
             writer.transport.abort()  # it waits no longer, or we end
@@ -131,7 +132,7 @@ class Workers:
             writer.close()
 
 
-async def _ask(path: Path, format: str) -> str | None:
+async def _ask(path: Path, format: str) -> bytes | None:
     """Ask the worker at a socket.
 
     Returns:
@@ -149,5 +150,5 @@ async def _ask(path: Path, format: str) -> str | None:
                 text = await reader.read()
             finally:
                 writer.close()
-    # The end of a text that a worker did not live to send is missing.
-    return text.decode() if text.endswith(END.encode()) else ""
+    # A worker that was killed meanwhile has not sent the end.
+    return text if text.endswith(END) else b""
