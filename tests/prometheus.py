@@ -50,7 +50,7 @@ class Prometheus:
 
 
 @contextmanager
-def run(folder, target, interval="300ms"):
+def run(folder, target, interval="200ms"):
     """Run it; it listens when this is entered.
 
     Args:

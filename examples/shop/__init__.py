@@ -12,6 +12,8 @@ from roll.extensions import (
     background,
     compress,
     csrf,
+    health,
+    metrics,
     mount,
     named_url,
     resource,
@@ -44,6 +46,8 @@ def create_app():
     for part in (catalogue, baskets, customers):
         app.include(part.routes)
     mount(app, "/admin", create_admin(), name="admin", share=["db"])
+    metrics(app)  # which the proxy keeps from strangers
+    health(app, checks={"database": lambda: database.ping(app["db"])})
     return app
 
 

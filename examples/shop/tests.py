@@ -80,6 +80,15 @@ async def test_the_catalogue_leads_to_products(client):
     assert "€ 24.50, 5 in stock" in page
 
 
+async def test_those_who_run_it_see_how_it_is(client, database):
+    assert (await client.get("/readyz")).json == {"status": "pass"}
+    await client.get("/products/teapot")
+    await client.get("/admin/")
+    told = (await client.get("/metrics")).body.decode()
+    for route in "/products/{slug:[a-z-]{1,40}}", "/admin/":
+        assert f'http_route="{route}"' in told
+
+
 async def test_who_looks_has_no_session(client):
     await client.get("/")
     assert client.cookies == {}

@@ -5,7 +5,6 @@ import gc
 import gzip
 import logging
 import sys
-import tracemalloc
 from time import perf_counter
 
 import pytest
@@ -253,16 +252,12 @@ async def test_a_scanner_makes_one_series():
             await settle(transport)
             transport.disconnect()
         gc.collect()
-        return tracemalloc.get_traced_memory()[0]
+        return sys.getallocatedblocks()
 
-    tracemalloc.start()
-    try:
-        await scan(0, 2000)
-        before = await scan(2000, 4000)
-        after = await scan(4000, 20_000)
-    finally:
-        tracemalloc.stop()
-    assert after - before < 100_000
+    await scan(0, 2000)
+    before = await scan(2000, 4000)
+    after = await scan(4000, 20_000)
+    assert after - before < 1000
     assert requests(read(app)) == {("GET", "", "404", ""): 20_000}
 
 
@@ -483,8 +478,8 @@ async def test_the_lag_of_the_loop_is_the_worst_since_the_last_scrape(app, monke
     assert value(read(app), name) == 0
     await app.startup()
     await asyncio.sleep(0)
-    begun = perf_counter()
-    while perf_counter() - begun < 0.05:
+    end = perf_counter() + 0.05
+    while perf_counter() < end:
         pass
     lag = 0
 

@@ -250,3 +250,16 @@ async def test_one_that_has_not_started_answers_for_itself(directory):
     await settle(transport)
     assert b"worker" not in transport.data
     transport.disconnect()
+
+
+async def test_a_start_that_fails_before_theirs_ends_well(directory):
+    app = Roll()
+
+    @app.listen("startup")
+    def fail():
+        raise LookupError
+
+    metrics(app, directory=directory)
+    with pytest.raises(LookupError):
+        await app.startup()
+    assert not directory.exists()

@@ -61,22 +61,22 @@ class Workers:
     def _socket(self, number: int) -> Path:
         return self._directory / f"worker-{number}.sock"
 
+    def _take(self, number: int) -> bool:
+        """Take a number, unless another process has it."""
+        path = self._directory / f"worker-{number}.lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._lock, self.number = lock, number
+        return True
+
     async def open(self) -> None:
         """Take the first free number, and answer to the others."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for number in count(1):
-            lock = os.open(
-                self._directory / f"worker-{number}.lock",
-                os.O_RDWR | os.O_CREAT,
-                0o600,
-            )
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                continue
-            self._lock, self.number = lock, number
-            break
+        next(filter(self._take, count(1)))
         path = self._socket(self.number)
         path.unlink(missing_ok=True)  # of a process that was killed
         listening = socket.socket(socket.AF_UNIX)
