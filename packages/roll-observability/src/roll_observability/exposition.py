@@ -35,6 +35,10 @@ FORMATS = {
 END = "# EOF\n"
 """The end of OpenMetrics; between workers, the end of each text."""
 
+# Of the registry's metrics, as Prometheus renames what is in the way of its own.
+_TAKEN = re.compile(r'([{,])worker="')
+_RENAMED = r'\1exported_worker="'
+
 _RANGE = re.compile(r"[^/]+/[^/]+")
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{?)", re.MULTILINE)
@@ -82,6 +86,7 @@ class Exposition:
         label = ""
         if worker is not None:
             label = f'worker="{worker}",'
+            text = _TAKEN.sub(_RENAMED, text)  # two of one name would spoil all
             text = _SAMPLE.sub(lambda found: _add_label(found, label), text)
         written = [write_histogram(each, label) for each in self._histograms]
         return "".join([*written, text, END])
