@@ -5,6 +5,7 @@ parts together, and reads where both are from the environment.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from roll import Roll
@@ -20,6 +21,7 @@ from roll.extensions import (
     session,
     static,
     templates,
+    tracing,
 )
 from roll_session import RedisStore
 
@@ -48,6 +50,8 @@ def create_app():
     mount(app, "/admin", create_admin(), name="admin", share=["db"])
     metrics(app)  # which the proxy keeps from strangers
     health(app, checks={"database": lambda: database.ping(app["db"])})
+    with suppress(ImportError):  # OpenTelemetry may be missing
+        tracing(app, trust=False)
     return app
 
 

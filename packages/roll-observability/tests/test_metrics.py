@@ -761,3 +761,32 @@ def test_several_workers_without_a_directory_are_warned_of(app, caplog):
 
     asyncio.run(start())
     assert "each of 4 workers answers for itself alone" in caplog.text
+
+
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (PROMETHEUS, "application/openmetrics-text"),
+        ("Application/OpenMetrics-Text", "application/openmetrics-text"),
+        ("application/openmetrics-text, text/plain", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=0", "text/plain"),
+        ("application/openmetrics-text;q=0.5, text/plain;q=0.9", "text/plain"),
+        ("application/openmetrics-text-not", "text/plain"),
+        ("application/openmetrics-text;q=nonsense", "text/plain"),
+        ("application/*", "text/plain"),
+        ("*/*", "text/plain"),
+        ("text/html", "text/plain"),
+        *((malformed, "text/plain") for malformed in ("", ",;=", "\xff", '"', "q=")),
+    ],
+)
+async def test_the_format_is_what_the_client_prefers(client, accept, kind):
+    response = await client.get("/metrics", headers={"Accept": accept})
+    assert response.status == 200
+    assert response.headers["Content-Type"].partition(";")[0] == kind

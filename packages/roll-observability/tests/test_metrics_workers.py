@@ -122,10 +122,14 @@ async def test_metrics_of_the_application_get_the_label_too(directory):
             registry = client.app["registry"]
             Counter("sold", "Sold.", ["what"], registry=registry).labels("tea").inc()
             Gauge("bare", "A gauge without labels.", registry=registry).set(7)
+            busy = Gauge("busy", "Has the label.", ["worker"], registry=registry)
+            busy.labels("ann").set(3)
         found = parse(await scrape(clients[0]))
     for worker in "1", "2":
         assert value(found, "sold_total", what="tea", worker=worker) == 1
         assert value(found, "bare", worker=worker) == 7
+        # As Prometheus does with a label that is in the way of its own.
+        assert value(found, "busy", worker=worker, exported_worker="ann") == 3
 
 
 async def test_a_worker_that_ends_leaves_nothing_and_its_number_is_free(directory):

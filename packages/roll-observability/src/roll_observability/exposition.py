@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, exposition
 from prometheus_client.openmetrics import exposition as openmetrics
+from roll.preferences import read_preferences
 
 from .collector import without_histograms, write_histogram
 from .series import Histogram
@@ -34,12 +35,28 @@ FORMATS = {
 END = b"# EOF\n"
 """The end of OpenMetrics; between workers, the end of each answer."""
 
+# Of the registry's metrics, as Prometheus renames what is in the way of its own.
+_TAKEN = re.compile(r'([{,])worker="')
+_RENAMED = r'\1exported_worker="'
+
+_RANGE = re.compile(r"[^/]+/[^/]+")
+
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{?)", re.MULTILINE)
 
 
 def choose_format(accept: str) -> str:
-    """Choose the format for a client by its `Accept`: its name in `FORMATS`."""
-    return "openmetrics" if "application/openmetrics-text" in accept else "text"
+    """Choose the format for a client by its `Accept`: its name in `FORMATS`.
+
+    A client gets OpenMetrics only if it names it.
+
+    Raises:
+        HttpError: As `read_preferences` does.
+    """
+    weights = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for name, _, weight in read_preferences("Accept", accept, _RANGE):
+        weights[name] = max(weight, weights.get(name, 0.0))
+    wanted = weights["application/openmetrics-text"]
+    return "openmetrics" if wanted and wanted >= weights["text/plain"] else "text"
 
 
 class Exposition:
@@ -69,6 +86,7 @@ class Exposition:
         label = ""
         if worker is not None:
             label = f'worker="{worker}",'
+            text = _TAKEN.sub(_RENAMED, text)  # two of one name would spoil all
             text = _SAMPLE.sub(lambda found: _add_label(found, label), text)
         written = [write_histogram(each, label) for each in self._histograms]
         return "".join([*written, text]).encode()

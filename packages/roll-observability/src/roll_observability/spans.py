@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import Getter
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.http_attributes import (
     HTTP_REQUEST_HEADER_TEMPLATE,
@@ -21,14 +20,12 @@ from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
-from roll import HttpError, Request, Response, Roll
+from roll import Endpoint, HttpError, Request, Response, Roll
 
 from .attributes import METHODS, describe, describe_further, path_of, route_of
+from .callers import NOTHING, extract
 from .errors import find_cause, listen_in_mounted_apps
 from .tracing import KEY
-
-NOTHING = Context()
-"""A context without a span or baggage."""
 
 LEFT = "client_disconnected"
 """The type of the error when a client has not waited for the whole response."""
@@ -40,27 +37,6 @@ RESPONSE_FIELD = "traceresponse"
 """Tells of a request's span (W3C Trace Context Level 2, draft, section 4)."""
 
 
-class Fields(Getter[Request]):
-    """Gives a propagator the header of a request."""
-
-    def get(self, carrier: Request, key: str) -> list[str] | None:
-        """Give the value of a field, those of several lines joined.
-
-        A `traceparent` that is there twice says nothing (W3C Trace Context, 3.2).
-        """
-        lines = carrier.headers.list(key)
-        if not lines or (len(lines) > 1 and key == "traceparent"):
-            return None
-        return [", ".join(lines)]
-
-    def keys(self, carrier: Request) -> list[str]:
-        """Name the fields, in lower case."""
-        return [name.lower() for name in carrier.headers]
-
-
-_FIELDS = Fields()
-
-
 @dataclass(slots=True)
 class Exchange:
     """A request and its response, as a span tells of them."""
@@ -68,8 +44,8 @@ class Exchange:
     owner: "Tracing"
     """What ends the span: mounted apps may be traced, too."""
     span: Span
-    route: str | None
-    """The pattern of the route, as the span has it."""
+    endpoint: Endpoint
+    """What responds, as far as the span tells."""
     start: int
     """Nanoseconds since 1970."""
     clock: int
@@ -102,7 +78,7 @@ class Tracing:
         provider: trace.TracerProvider | None,
         *,
         trusts: bool | Callable[[Request], bool],
-        excluded: Container[str],
+        excluded: frozenset[str],
         request_fields: Sequence[str],
         response_fields: Sequence[str],
         secrets: Container[str],
@@ -139,19 +115,20 @@ class Tracing:
 
     def begin(self, request: Request, response: Response) -> None:
         """Begin the span of a request when its head is read."""
-        self._begin(request, response)
+        if KEY not in request:
+            self._begin(request, response)
 
     def note_error(
         self, request: Request, response: Response, error: HttpError
     ) -> None:
         """Record what has made the response a 5xx."""
-        exchange = self._begin(request, response)
+        exchange = self._find(request, response)
         if exchange is not None and response.status >= 500:
             exchange.record(find_cause(error))
 
     def follow(self, request: Request, response: Response) -> None:
         """Give a WebSocket its span; end that of a request that nobody sends."""
-        exchange = self._begin(request, response)
+        exchange = self._find(request, response)
         if exchange is None:
             return
         protocol = request.protocol
@@ -164,34 +141,32 @@ class Tracing:
 
     def end(self, request: Request, response: Response) -> None:
         """End the span when the last byte is written, or the client has left."""
-        exchange = self._begin(request, response)
+        exchange = self._find(request, response)
         if exchange is not None:
             self._end(exchange, request, response, response.complete)
 
     # What they do
 
-    def _begin(self, request: Request, response: Response) -> Exchange | None:
-        """Begin the span, at the first event that comes here.
+    def _find(self, request: Request, response: Response) -> Exchange | None:
+        """Find what is known of a request; begin its span at the first event of it.
 
         Returns:
-            The request as it is followed here; None where it is not.
+            None where it is left out, or where a parent of the app has begun its span.
         """
-        if KEY in request:
-            exchange: Exchange | None = request[KEY]
-            return exchange if exchange is not None and exchange.owner is self else None
-        endpoint = request.endpoint
-        if (
-            endpoint.extras.get("tracing") is False
-            or endpoint.path in self._excluded
-            or request.path in self._excluded
-        ):
+        exchange: Exchange | None = request.get(KEY)
+        if exchange is None:
+            return None if KEY in request else self._begin(request, response)
+        return exchange if exchange.owner is self else None
+
+    def _begin(self, request: Request, response: Response) -> Exchange | None:
+        if self._leaves_out(request):
             request[KEY] = None
             return None
         route = route_of(request)
         parent, links = self._parent(request)
         start, clock = time.time_ns(), time.perf_counter_ns()
         span = self._tracer.start_span(
-            name_of(request, route),
+            name_of(request.sent_method, route),
             parent,
             SpanKind.SERVER,
             describe(request, route),
@@ -206,15 +181,25 @@ class Tracing:
             )
         if self._tells:
             response.headers[RESPONSE_FIELD] = write_ids(span)
-        exchange = Exchange(self, span, route, start, clock)
+        exchange = Exchange(self, span, request.endpoint, start, clock)
         request[KEY] = exchange
         return exchange
 
+    def _leaves_out(self, request: Request) -> bool:
+        endpoint, excluded = request.endpoint, self._excluded
+        if endpoint.extras and endpoint.extras.get("tracing") is False:
+            return True
+        return bool(excluded) and (
+            endpoint.path in excluded or request.path in excluded
+        )
+
     def _parent(self, request: Request) -> tuple[Context, Sequence[Link]]:
         """Choose the context of a span, and what it is linked to."""
-        given = propagate.extract(request, NOTHING, _FIELDS)
+        given = extract(request)
         trusts = self._trusts
-        if trusts is True or (trusts is not False and trusts(request)):
+        if trusts is True or given is NOTHING:
+            return given, ()
+        if trusts is not False and trusts(request):
             return given, ()
         theirs = trace.get_current_span(given).get_span_context()
         return NOTHING, [Link(theirs)] if theirs.is_valid else ()
@@ -225,9 +210,9 @@ class Tracing:
         span = exchange.span
         if not span.is_recording():
             return
-        route = route_of(request)
-        if route != exchange.route:  # a listener has changed the path
-            span.update_name(name_of(request, route))
+        if request.endpoint is not exchange.endpoint:  # a listener has changed the path
+            route = route_of(request)
+            span.update_name(name_of(request.sent_method, route))
             if route is not None:
                 span.set_attribute(HTTP_ROUTE, route)
         status = int(response.status)
@@ -291,9 +276,10 @@ class Tracing:
         return run
 
 
-def name_of(request: Request, route: str | None) -> str:
+def name_of(method: str, route: str | None) -> str:
     """Name the span of a request."""
-    method = request.sent_method if request.sent_method in METHODS else "HTTP"
+    if method not in METHODS:
+        method = "HTTP"
     return method if route is None else f"{method} {route}"
 
 
