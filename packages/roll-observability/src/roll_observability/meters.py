@@ -14,7 +14,7 @@ NAME = "roll_observability"
 _OPEN = {
     "requests": "http.server.active_requests",
     "connections": "http.server.open_connections",
-    "websockets": "websocket.server.open",
+    "web_sockets": "websocket.server.open",
 }
 
 _NAMES = {
