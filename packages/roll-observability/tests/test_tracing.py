@@ -1011,6 +1011,8 @@ async def test_without_an_sdk_the_context_of_the_caller_is_passed_on(app, client
     async def home(request, response):
         propagate.inject(sent)
 
+    assert (await client.get("/")).status == 200
+    assert sent == {}
     assert (await client.get("/", headers=CALLER)).status == 200
     assert sent == CALLER
 
