@@ -989,6 +989,17 @@ async def test_of_what_is_not_sampled_no_more_is_computed_than_samplers_get(
     )
 
 
+async def test_a_sampler_that_fails_does_not_touch_a_request(app, client, caplog):
+    class Failing(Seen):
+        def should_sample(self, *arguments, **options):
+            raise ValueError("no decision")
+
+    tracing(app, tracer_provider=Spans(sampler=Failing()).provider)
+    assert (await client.get("/users/7")).body == b"user 7"
+    assert caplog.text.count("GET /users/7 is not traced") == 1
+    assert "no decision" in caplog.text
+
+
 async def test_what_is_not_sampled_passes_its_context_on(app, client):
     spans = Spans(sampler=ALWAYS_OFF)
     tracing(app, tracer_provider=spans.provider)
@@ -1161,7 +1172,7 @@ async def test_other_protocols_have_their_name(spans, monkeypatch):
 
     @app.route("/echo", protocol="echo")
     async def echo(request, ws):
-        monkeypatch.setitem(sys.modules, "roll_websockets", None)
+        monkeypatch.setitem(sys.modules, "websockets.exceptions", None)
         raise ValueError
 
     await exchange(app, request_bytes("/echo", "Connection: upgrade", "Upgrade: echo"))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import roll
 from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
@@ -22,6 +21,7 @@ from opentelemetry.semconv.attributes.url_attributes import URL_PATH
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from roll import Endpoint, HttpError, Request, Response, Roll
+from roll.logs import logger
 
 from .attributes import (
     METHODS,
@@ -165,9 +165,18 @@ class Tracing:
         return exchange if exchange.owner is self else None
 
     def _begin(self, request: Request, response: Response) -> Exchange | None:
-        if self._leaves_out(request):
-            request[KEY] = None
-            return None
+        exchange = None
+        if not self._leaves_out(request):
+            try:
+                exchange = self._start(request, response)
+            except Exception:  # of a sampler, a processor or a propagator
+                logger.exception(
+                    "%s %s is not traced", request.sent_method, request.path
+                )
+        request[KEY] = exchange
+        return exchange
+
+    def _start(self, request: Request, response: Response) -> Exchange:
         route = route_of(request)
         parent, links = self._parent(request)
         start, clock = time.time_ns(), time.perf_counter_ns()
@@ -185,9 +194,7 @@ class Tracing:
         context.attach(parent)
         if self._tells:
             response.headers[RESPONSE_FIELD] = write_ids(span)
-        exchange = Exchange(self, span, request.endpoint, start, clock)
-        request[KEY] = exchange
-        return exchange
+        return Exchange(self, span, request.endpoint, start, clock)
 
     def _leaves_out(self, request: Request) -> bool:
         endpoint, excluded = request.endpoint, self._excluded
@@ -305,7 +312,6 @@ def _is_of_the_client(error: Exception) -> bool:
         return error.status < 500
     if isinstance(error, ExceptionGroup):
         return all(map(_is_of_the_client, error.exceptions))
-    try:
-        return isinstance(error, roll.ConnectionClosed)  # type: ignore[attr-defined]
-    except ImportError:  # of another protocol
-        return False
+    # It was loaded by what has raised this, if it is of a WebSocket.
+    websockets = sys.modules.get("websockets.exceptions")
+    return websockets is not None and isinstance(error, websockets.ConnectionClosed)
