@@ -226,6 +226,10 @@ async def test_a_listener_that_raises_is_logged_and_the_others_run(app, caplog):
     def fail(request, response):
         raise LookupError("plain")
 
+    @app.listen("finish", before="*")
+    def fail_again(request, response):
+        raise LookupError("plain, too")
+
     @app.listen("finish")
     async def fail_later(request, response):
         raise LookupError("later")
@@ -238,7 +242,7 @@ async def test_a_listener_that_raises_is_logged_and_the_others_run(app, caplog):
     transport.feed(GET % b"/plain")
     await until(lambda: seen)
     assert len(app["log"]) == 1
-    assert caplog.messages == ["A listener of 'finish' failed"] * 2
+    assert caplog.messages == ["A listener of 'finish' failed"] * 3
     transport.disconnect()
 
 

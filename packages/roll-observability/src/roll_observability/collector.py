@@ -143,7 +143,7 @@ def _gauges(found: Open, late: float) -> Iterator[Metric]:
             "Connections that are open, WebSockets among them.",
             found.connections,
         ),
-        ("websocket_server_open", "WebSockets that are open.", found.websockets),
+        ("websocket_server_open", "WebSockets that are open.", found.web_sockets),
     ):
         family = GaugeMetricFamily(name, documentation, labels=["url_scheme"])
         for scheme in SCHEMES:

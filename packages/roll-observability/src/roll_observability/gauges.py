@@ -15,7 +15,7 @@ class Open(NamedTuple):
 
     connections: Counter[str]
     requests: Counter[str]
-    websockets: Counter[str]
+    web_sockets: Counter[str]
 
 
 SCHEMES = ("http", "https")
@@ -41,7 +41,7 @@ def count_open(app: Roll) -> Open:
         )
         found.connections[scheme] += 1
         if not isinstance(connection, HttpProtocol):
-            found.websockets[scheme] += 1
+            found.web_sockets[scheme] += 1
         elif (
             request is not None and request.endpoint.extras.get("metrics") is not False
         ):

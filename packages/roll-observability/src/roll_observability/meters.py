@@ -11,11 +11,11 @@ from .measuring import Measuring
 
 NAME = "roll_observability"
 
-_OPEN = (
-    *("http.server.open_connections", "http.server.active_requests"),
-    "websocket.server.open",
-)
-"""The names of the fields of `Open`."""
+_OPEN = {
+    "requests": "http.server.active_requests",
+    "connections": "http.server.open_connections",
+    "web_sockets": "websocket.server.open",
+}
 
 _NAMES = {
     "http_server_request_duration_seconds": "http.server.request.duration",
@@ -36,7 +36,7 @@ def measure(measuring: Measuring, lag: LoopLag, count_open: Callable[[], Open]) 
         )
         histogram.record = instrument.record
 
-    for field, name in zip(Open._fields, _OPEN, strict=True):
+    for field, name in _OPEN.items():
         observe = partial(_observe_open, count_open, field)
         meter.create_observable_up_down_counter(name, [observe])
 
