@@ -555,6 +555,10 @@ async def test_an_error_that_a_listener_answers_is_recorded_and_no_more(
 
 
 async def test_a_stream_that_is_cut_is_an_error(app, spans):
+    @app.listen("finish")
+    async def listen(request, response):
+        await asyncio.sleep(0)
+
     tracing(app, tracer_provider=spans.provider)
 
     @app.route("/stream")

@@ -110,8 +110,9 @@ class Tracing:
         app.listen("headers", before="*")(self.begin)
         app.listen("error", before="*")(self.note_error)
         app.listen("response", after="*")(self.follow)
-        # The span is the last to end: what others do then is part of it.
-        app.listen("finish", after="*")(self.end)
+        # Behind a coroutine function, it would run in another task, which does not know
+        # what has cut the response.
+        app.listen("finish", before="*")(self.end)
 
         @app.listen("startup", before="*")
         def prepare() -> None:
