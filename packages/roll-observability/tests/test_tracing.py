@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from roll import Endpoint, HttpError, Request, Response, Roll
 from roll.extensions import proxy_headers, tracing
 from roll_testing import connect, exchange, settle, turns, until
+from websockets.exceptions import ConnectionClosedOK
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
@@ -1032,6 +1033,19 @@ async def test_without_an_sdk_the_context_of_the_caller_is_passed_on(app, client
     assert sent == CALLER
 
 
+async def test_without_an_sdk_the_context_is_that_of_a_websocket_too(app, client):
+    tracing(app, tracer_provider=trace.NoOpTracerProvider())
+    sent = {}
+
+    @app.route("/chat", protocol="websocket")
+    async def chat(request, ws):
+        propagate.inject(sent)
+
+    async with client.websocket("/chat", headers=CALLER):
+        await until(lambda: sent)
+    assert sent == CALLER
+
+
 async def test_a_provider_may_be_set_up_later(app, client, spans, monkeypatch):
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     tracing(app)
@@ -1111,6 +1125,7 @@ async def test_a_handshake_that_is_refused_has_one_span(app, client, spans):
     [
         (ValueError("no"), StatusCode.ERROR),
         (ExceptionGroup("both", [ValueError("no")]), StatusCode.ERROR),
+        (ConnectionClosedOK(None, None), StatusCode.ERROR),  # of another WebSocket
         (HttpError(500), StatusCode.ERROR),
         (HttpError(400), StatusCode.UNSET),
         (ExceptionGroup("both", [HttpError(400)]), StatusCode.UNSET),

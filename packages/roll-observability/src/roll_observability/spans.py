@@ -276,11 +276,12 @@ class Tracing:
                 attributes,
                 [Link(exchange.span.get_span_context())],
             )
-            context.attach(trace.set_span_in_context(span))
+            if span.get_span_context().is_valid:
+                context.attach(trace.set_span_in_context(span))
             try:
                 await view(request, ws, **variables)
             except Exception as error:
-                if not _is_of_the_client(error):
+                if not _is_of_the_client(error, ws):
                     span.record_exception(error)
                     span.set_attribute(ERROR_TYPE, type(error).__qualname__)
                     span.set_status(Status(StatusCode.ERROR))
@@ -307,12 +308,14 @@ def write_ids(span: Span) -> str:
     return f"00-{trace_id}-{span_id}-{ids.trace_flags:02x}"
 
 
-def _is_of_the_client(error: Exception) -> bool:
+def _is_of_the_client(error: Exception, ws: Any) -> bool:
     """Whether the client is the cause of what the view of a WebSocket has raised."""
     if isinstance(error, HttpError):
         return error.status < 500
     if isinstance(error, ExceptionGroup):
-        return all(map(_is_of_the_client, error.exceptions))
+        return all(_is_of_the_client(each, ws) for each in error.exceptions)
     # It was loaded by what has raised this, if it is of a WebSocket.
     websockets = sys.modules.get("websockets.exceptions")
-    return websockets is not None and isinstance(error, websockets.ConnectionClosed)
+    if websockets is None or not isinstance(error, websockets.ConnectionClosed):
+        return False
+    return bool(ws.closed)  # else it is of another one, which the view has opened
