@@ -12,6 +12,9 @@ from roll.preferences import read_preferences
 from .collector import without_histograms, write_histogram
 from .series import Histogram
 
+Piece = bytes | memoryview
+"""A part of a text."""
+
 
 class Format(NamedTuple):
     """A format of the text."""
@@ -98,24 +101,27 @@ def _add_label(found: re.Match[str], label: str) -> str:
     return f"{found[1]}{{{label[:-1]}}}"
 
 
-def merge(texts: Iterable[bytes]) -> list[bytes]:
+def merge(texts: Iterable[bytes]) -> list[Piece]:
     """Make one text of those of several processes: each family stands in it once.
 
     Returns:
-        Its pieces, as it may be large.
+        Its pieces, none of which is copied, as they are large.
     """
-    families: dict[bytes, list[bytes]] = {}
+    families: dict[bytes, list[Piece]] = {}
     for text in texts:
-        for family in (b"\n" + text.removesuffix(END)).split(b"\n# HELP ")[1:]:
-            name = family.partition(b" ")[0]
-            head, samples = _split_head(b"# HELP %b\n" % family.removesuffix(b"\n"))
-            families.setdefault(name, [head]).append(samples)
+        view = memoryview(text)
+        start, length = 0, len(text) - len(END) * text.endswith(END)
+        while start < length:
+            end = text.find(b"\n# HELP ", start) + 1 or length
+            samples = min(_find_samples(text, start), end)
+            name = text[start:samples].split(b" ", 3)[2]
+            families.setdefault(name, [view[start:samples]]).append(view[samples:end])
+            start = end
     return [*chain.from_iterable(families.values())]
 
 
-def _split_head(family: bytes) -> tuple[bytes, bytes]:
-    """Split a family into the lines that tell of it, and its samples."""
-    end = 0
-    while family.startswith(b"#", end):
-        end = family.index(b"\n", end) + 1
-    return family[:end], family[end:]
+def _find_samples(text: bytes, start: int) -> int:
+    """Find the end of the lines that tell of a family."""
+    while text.startswith(b"#", start):
+        start = text.index(b"\n", start) + 1
+    return start

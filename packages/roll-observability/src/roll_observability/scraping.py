@@ -10,7 +10,7 @@ from roll import Request, Response, Roll
 from roll.logs import logger
 from roll.preferences import read_codings
 
-from .exposition import END, FORMATS, Exposition, choose_format, merge
+from .exposition import END, FORMATS, Exposition, Piece, choose_format, merge
 
 if TYPE_CHECKING:
     from .workers import Workers
@@ -79,7 +79,7 @@ class Scraping:
         join = _compress if codings.get("gzip") else b"".join
         response.body = await asyncio.to_thread(join, pieces)
 
-    async def _read(self, format: str) -> list[bytes]:
+    async def _read(self, format: str) -> list[Piece]:
         if self._workers is None or not self._workers.number:
             return [await asyncio.to_thread(self._exposition.write, format)]
         number = self._workers.number
@@ -93,7 +93,7 @@ class Scraping:
         return await asyncio.to_thread(self._exposition.write, format, worker)
 
 
-def _compress(pieces: Iterable[bytes]) -> bytes:
+def _compress(pieces: Iterable[Piece]) -> bytes:
     """Compress in pieces: others run while each is compressed."""
     compressor = zlib.compressobj(LEVEL, wbits=GZIP)
     compressed = [compressor.compress(piece) for piece in pieces]
