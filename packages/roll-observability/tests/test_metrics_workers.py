@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 from roll import Roll
 from roll.extensions import metrics
+from roll_observability import workers
 from roll_observability.exposition import END
-from roll_testing import Client, connect, settle, turns, until
+from roll_testing import Client, connect, patience, settle, until
 
 from .reading import DURATION, parse, value
 
@@ -204,13 +206,17 @@ async def test_a_question_that_is_none_gets_no_answer(directory, asked):
         assert value(parse(await scrape(client)), MISSING) == 0
 
 
-async def test_an_end_does_not_wait_for_one_that_reads_nothing(directory):
+async def test_an_end_does_not_wait_for_one_that_asks_nothing(directory, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", patience(60))
     async with serving(directory):
-        _, writer = await asyncio.open_unix_connection(directory / "worker-1.sock")
-        writer.write(b"text\n")
-        await writer.drain()
-        await turns()
-    writer.close()
+        path = directory / "worker-1.sock"
+        silent, asking = [await asyncio.open_unix_connection(path) for _ in range(2)]
+        asking[1].write(b"text\n")
+        assert (await asking[0].read()).endswith(END)  # so the other is served, too
+        asking[1].close()
+        before = time.monotonic()
+    assert time.monotonic() - before < patience(30)
+    silent[1].close()
 
 
 async def test_only_the_user_can_ask(directory):

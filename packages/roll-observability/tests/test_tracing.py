@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from roll import Endpoint, HttpError, Request, Response, Roll
 from roll.extensions import proxy_headers, tracing
 from roll_testing import connect, exchange, settle, turns, until
+from websockets.exceptions import ConnectionClosedOK
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
@@ -555,6 +556,10 @@ async def test_an_error_that_a_listener_answers_is_recorded_and_no_more(
 
 
 async def test_a_stream_that_is_cut_is_an_error(app, spans):
+    @app.listen("finish")
+    async def listen(request, response):
+        await asyncio.sleep(0)
+
     tracing(app, tracer_provider=spans.provider)
 
     @app.route("/stream")
@@ -989,6 +994,17 @@ async def test_of_what_is_not_sampled_no_more_is_computed_than_samplers_get(
     )
 
 
+async def test_a_sampler_that_fails_does_not_touch_a_request(app, client, caplog):
+    class Failing(Seen):
+        def should_sample(self, *arguments, **options):
+            raise ValueError("no decision")
+
+    tracing(app, tracer_provider=Spans(sampler=Failing()).provider)
+    assert (await client.get("/users/7")).body == b"user 7"
+    assert caplog.text.count("GET /users/7 is not traced") == 1
+    assert "no decision" in caplog.text
+
+
 async def test_what_is_not_sampled_passes_its_context_on(app, client):
     spans = Spans(sampler=ALWAYS_OFF)
     tracing(app, tracer_provider=spans.provider)
@@ -1011,7 +1027,22 @@ async def test_without_an_sdk_the_context_of_the_caller_is_passed_on(app, client
     async def home(request, response):
         propagate.inject(sent)
 
+    assert (await client.get("/")).status == 200
+    assert sent == {}
     assert (await client.get("/", headers=CALLER)).status == 200
+    assert sent == CALLER
+
+
+async def test_without_an_sdk_the_context_is_that_of_a_websocket_too(app, client):
+    tracing(app, tracer_provider=trace.NoOpTracerProvider())
+    sent = {}
+
+    @app.route("/chat", protocol="websocket")
+    async def chat(request, ws):
+        propagate.inject(sent)
+
+    async with client.websocket("/chat", headers=CALLER):
+        await until(lambda: sent)
     assert sent == CALLER
 
 
@@ -1094,6 +1125,7 @@ async def test_a_handshake_that_is_refused_has_one_span(app, client, spans):
     [
         (ValueError("no"), StatusCode.ERROR),
         (ExceptionGroup("both", [ValueError("no")]), StatusCode.ERROR),
+        (ConnectionClosedOK(None, None), StatusCode.ERROR),  # of another WebSocket
         (HttpError(500), StatusCode.ERROR),
         (HttpError(400), StatusCode.UNSET),
         (ExceptionGroup("both", [HttpError(400)]), StatusCode.UNSET),
@@ -1159,7 +1191,7 @@ async def test_other_protocols_have_their_name(spans, monkeypatch):
 
     @app.route("/echo", protocol="echo")
     async def echo(request, ws):
-        monkeypatch.setitem(sys.modules, "roll_websockets", None)
+        monkeypatch.setitem(sys.modules, "websockets.exceptions", None)
         raise ValueError
 
     await exchange(app, request_bytes("/echo", "Connection: upgrade", "Upgrade: echo"))

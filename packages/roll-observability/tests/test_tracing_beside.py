@@ -299,6 +299,9 @@ async def test_what_is_logged_has_the_ids(
     assert sum("ValueError" in text for text in texts) == 1
     first, second = known
     for text, trace_id, span_id in found:
+        if logger_is_first and text in ("GET /chatty", "GET /broken"):
+            assert not span_id  # it is logged before there is a span
+            continue
         owner = second if "/broken" in text or "ValueError" in text else first
         assert (trace_id, span_id) == (owner.trace_id, owner.span_id)
 

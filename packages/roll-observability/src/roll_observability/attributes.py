@@ -70,15 +70,20 @@ def describe(request: Request, route: str | None) -> Attributes:
 def describe_further(
     request: Request, fields: Iterable[str], secrets: Container[str]
 ) -> Attributes:
-    """Tell the rest of what is known when a request begins.
+    """Tell the rest of what is known of a request that ends.
+
+    By then, listeners have told who asks, for a proxy, and by which scheme.
 
     Args:
         request: The request.
         fields: The names of those that are wanted, in lower case.
         secrets: The names of query parameters that are not shown, in lower case.
     """
-    attributes: Attributes = {NETWORK_PROTOCOL_VERSION: request.version}
-    query = request.query_string
+    attributes: Attributes = {
+        NETWORK_PROTOCOL_VERSION: request.version,
+        URL_SCHEME: request.scheme,
+    }
+    query = request.url.partition(b"?")[2].decode(errors="replace")
     if query:
         attributes[URL_QUERY] = redact_query(query, secrets)
     host = request.host

@@ -42,7 +42,7 @@ END = b"# EOF\n"
 _TAKEN = re.compile(r'([{,])worker="')
 _RENAMED = r'\1exported_worker="'
 
-_RANGE = re.compile(r"[^/]+/[^/]+")
+_RANGE = re.compile(r"\A[^/]++/[^/]++\Z")
 
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{?)", re.MULTILINE)
 

@@ -21,8 +21,16 @@ from opentelemetry.semconv.attributes.url_attributes import URL_PATH
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from roll import Endpoint, HttpError, Request, Response, Roll
+from roll.logs import logger
 
-from .attributes import METHODS, describe, describe_further, path_of, route_of
+from .attributes import (
+    METHODS,
+    Attributes,
+    describe,
+    describe_further,
+    path_of,
+    route_of,
+)
 from .callers import NOTHING, extract
 from .errors import find_cause, listen_in_mounted_apps
 from .tracing import KEY
@@ -99,13 +107,12 @@ class Tracing:
 
     def listen(self, app: Roll) -> None:
         """Follow the requests of an app, and the errors of those mounted in it."""
-        # Before the logger, whose lines are to have the ids; behind what tells, for a
-        # proxy, who asks.
-        app.listen("headers", before=("*", "logger"), after="proxy")(self.begin)
+        app.listen("headers", before="*")(self.begin)
         app.listen("error", before="*")(self.note_error)
         app.listen("response", after="*")(self.follow)
-        # The span is the last to end: what others do then is part of it.
-        app.listen("finish", after="*")(self.end)
+        # Behind a coroutine function, it would run in another task, which does not know
+        # what has cut the response.
+        app.listen("finish", before="*")(self.end)
 
         @app.listen("startup", before="*")
         def prepare() -> None:
@@ -159,9 +166,18 @@ class Tracing:
         return exchange if exchange.owner is self else None
 
     def _begin(self, request: Request, response: Response) -> Exchange | None:
-        if self._leaves_out(request):
-            request[KEY] = None
-            return None
+        exchange = None
+        if not self._leaves_out(request):
+            try:
+                exchange = self._start(request, response)
+            except Exception:  # of a sampler, a processor or a propagator
+                logger.exception(
+                    "%s %s is not traced", request.sent_method, request.path
+                )
+        request[KEY] = exchange
+        return exchange
+
+    def _start(self, request: Request, response: Response) -> Exchange:
         route = route_of(request)
         parent, links = self._parent(request)
         start, clock = time.time_ns(), time.perf_counter_ns()
@@ -173,17 +189,13 @@ class Tracing:
             links,
             start,
         )
+        if span.get_span_context().is_valid:  # else there is no SDK
+            parent = trace.set_span_in_context(span, parent)
         # For good: each request has a task, and that a context of its own.
-        context.attach(trace.set_span_in_context(span, parent))
-        if span.is_recording():
-            span.set_attributes(
-                describe_further(request, self._request_fields, self._secrets)
-            )
+        context.attach(parent)
         if self._tells:
             response.headers[RESPONSE_FIELD] = write_ids(span)
-        exchange = Exchange(self, span, request.endpoint, start, clock)
-        request[KEY] = exchange
-        return exchange
+        return Exchange(self, span, request.endpoint, start, clock)
 
     def _leaves_out(self, request: Request) -> bool:
         endpoint, excluded = request.endpoint, self._excluded
@@ -210,34 +222,37 @@ class Tracing:
         span = exchange.span
         if not span.is_recording():
             return
+        attributes = describe_further(request, self._request_fields, self._secrets)
         if request.endpoint is not exchange.endpoint:  # a listener has changed the path
             route = route_of(request)
             span.update_name(name_of(request.sent_method, route))
             if route is not None:
-                span.set_attribute(HTTP_ROUTE, route)
+                attributes[HTTP_ROUTE] = route
         status = int(response.status)
         if complete or response.written:
-            span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status)
+            attributes[HTTP_RESPONSE_STATUS_CODE] = status
         cause = None if complete else sys.exception()
         if isinstance(cause, Exception):  # not a task that was cancelled
             exchange.record(cause)
         if status >= 500 or isinstance(cause, Exception):
-            span.set_attribute(ERROR_TYPE, exchange.error or str(status))
+            attributes[ERROR_TYPE] = exchange.error or str(status)
             span.set_status(Status(StatusCode.ERROR))
         elif not complete:
-            span.set_attribute(ERROR_TYPE, LEFT)
-        self._add_fields(span, response)
+            attributes[ERROR_TYPE] = LEFT
+        self._add_fields(attributes, response)
+        span.set_attributes(attributes)
         span.end(exchange.start + time.perf_counter_ns() - exchange.clock)
 
-    def _add_fields(self, span: Span, response: Response) -> None:
-        """Set the attributes of the fields that are wanted."""
-        for name in self._response_fields:
-            values = [str(value) for value in response.headers.list(name)]
-            if values:
-                span.set_attribute(f"{HTTP_RESPONSE_HEADER_TEMPLATE}.{name}", values)
-        if REQUEST_ID in self._request_fields and REQUEST_ID in response.headers:
-            given = [str(value) for value in response.headers.list(REQUEST_ID)]
-            span.set_attribute(f"{HTTP_REQUEST_HEADER_TEMPLATE}.{REQUEST_ID}", given)
+    def _add_fields(self, attributes: Attributes, response: Response) -> None:
+        """Tell the fields that are wanted of a response."""
+        wanted = [
+            (HTTP_RESPONSE_HEADER_TEMPLATE, name) for name in self._response_fields
+        ]
+        if REQUEST_ID in self._request_fields:
+            wanted.append((HTTP_REQUEST_HEADER_TEMPLATE, REQUEST_ID))
+        for template, name in wanted:
+            if values := [str(value) for value in response.headers.list(name)]:
+                attributes[f"{template}.{name}"] = values
 
     def _watch(
         self, view: Callable[..., Any], protocol: Any, exchange: Exchange
@@ -261,11 +276,12 @@ class Tracing:
                 attributes,
                 [Link(exchange.span.get_span_context())],
             )
-            context.attach(trace.set_span_in_context(span))
+            if span.get_span_context().is_valid:
+                context.attach(trace.set_span_in_context(span))
             try:
                 await view(request, ws, **variables)
             except Exception as error:
-                if not _is_of_the_client(error):
+                if not _is_of_the_client(error, ws):
                     span.record_exception(error)
                     span.set_attribute(ERROR_TYPE, type(error).__qualname__)
                     span.set_status(Status(StatusCode.ERROR))
@@ -292,14 +308,14 @@ def write_ids(span: Span) -> str:
     return f"00-{trace_id}-{span_id}-{ids.trace_flags:02x}"
 
 
-def _is_of_the_client(error: Exception) -> bool:
-    """Whether what a view of a WebSocket has raised is no failure of its own."""
+def _is_of_the_client(error: Exception, ws: Any) -> bool:
+    """Whether the client is the cause of what the view of a WebSocket has raised."""
     if isinstance(error, HttpError):
         return error.status < 500
     if isinstance(error, ExceptionGroup):
-        return all(map(_is_of_the_client, error.exceptions))
-    try:
-        from roll import ConnectionClosed  # type: ignore[attr-defined]  # it is lazy
-    except ImportError:  # of another protocol
+        return all(_is_of_the_client(each, ws) for each in error.exceptions)
+    # It was loaded by what has raised this, if it is of a WebSocket.
+    websockets = sys.modules.get("websockets.exceptions")
+    if websockets is None or not isinstance(error, websockets.ConnectionClosed):
         return False
-    return isinstance(error, ConnectionClosed)
+    return bool(ws.closed)  # else it is of another one, which the view has opened
