@@ -14,7 +14,14 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 from roll import Endpoint, HttpError, Limits, Roll
-from roll.extensions import logger, metrics, mount, proxy_headers
+from roll.extensions import (
+    logger,
+    metrics,
+    mount,
+    mount_asgi,
+    mount_wsgi,
+    proxy_headers,
+)
 from roll_testing import Client, connect, settle, until
 
 from .reading import DURATION, LABELS, parse, requests, value
@@ -424,6 +431,28 @@ async def test_the_route_of_a_mounted_app_is_its_whole_pattern(caplog):
     }
     assert requests(read(innermost)) == inside
     assert requests(read(app)) == {**inside, ("GET", "", "404", ""): 2}
+
+
+async def test_the_route_of_a_mounted_application_is_that_of_its_mount():
+    def wsgi(environ, start_response):
+        start_response("418 Teapot", [("Content-Length", "0")])
+        return []
+
+    async def asgi(scope, receive, send):
+        await send({"type": "http.response.start", "status": 201, "headers": []})
+        await send({"type": "http.response.body", "body": b"made"})
+
+    app = Roll()
+    app["registry"] = metrics(app)
+    mount_wsgi(app, "/old", wsgi)
+    mount_asgi(app, "/new", asgi, lifespan=False)
+    async with Client(app) as client:
+        for path in "/old/1", "/old/2", "/new/3":
+            await client.get(path)
+    assert requests(read(app)) == {
+        ("GET", "/old/{path:path}", "418", ""): 2,
+        ("GET", "/new/{path:path}", "201", ""): 1,
+    }
 
 
 async def test_an_app_that_starts_again_hears_of_errors_once(caplog):
