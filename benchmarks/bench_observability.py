@@ -12,7 +12,28 @@ Then what a span of OpenTelemetry's SDK takes by itself; how long a scrape takes
 workers with 2,000 sets of labels each, and for how long the loop of a worker is held
 meanwhile; and the memory before and after `--requests` of them.
 
-Needs Linux and wrk. It takes two minutes, and longer with more requests.
+Needs Linux and wrk. It takes three minutes, and longer with more requests.
+
+On 2026-11-30, a virtual machine with 2 CPUs that was busy with much other work, Python
+3.13.0, prometheus-client 0.26.0, opentelemetry-sdk 1.45.2, uvloop 0.23.0,
+starlette-exporter 0.24, prometheus-fastapi-instrumentator 8.1:
+
+us of CPU for a request    alone    with    more    rate   bar
+roll:metrics               14.54   18.41    3.87   0.79x  0.88
+roll:imported              14.54   15.29    0.75   0.95x   1.0
+full:metrics               33.25   34.76    1.50   0.96x  0.95
+roll:unsampled             14.54   27.37   12.83   0.53x
+roll:tracing               14.54   60.16   45.62   0.24x   0.8
+starlette:metrics          41.26   90.53   49.27   0.46x
+fastapi:metrics           104.33  143.06   38.73   0.73x
+a span of the SDK itself, sampled: 37.4 us
+a span of the SDK itself, not sampled: 5.6 us
+a scrape of 4 workers with 2000 sets of labels, 136148 lines: 206 ms; a loop is held
+for 55 ms at most, without a scrape for 10 ms
+memory after 2 s 40.1 MiB, after 4300000 requests 39.4 MiB
+
+What is imported alone runs nothing: its 0.75 us are what such a machine makes of equal
+servers. In memory, without sockets, a request takes 5.2 us, and 7.1 with `metrics`.
 """
 
 import argparse
