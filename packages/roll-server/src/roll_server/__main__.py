@@ -2,22 +2,33 @@
 
 import os
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any
 
 import click
 from roll.plugins import PluginError, manager
 
-from .check import check
 from .children import inherit
-from .new import new
-from .plugins import plugins
-from .routes import routes
-from .run import run
+
+OWN = ("check", "new", "plugins", "routes", "run")
+"""The own subcommands: each is in the module of its name, imported when it is needed,
+so that `roll run` serves early."""
 
 
 class Commands(click.Group):
     """A group of commands in which no name is given twice."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return sorted([*OWN, *super().list_commands(ctx)])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give a command; None without one of this name."""
+        if cmd_name not in OWN:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f".{cmd_name}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command.
@@ -26,8 +37,9 @@ class Commands(click.Group):
             PluginError: Another command has its name.
         """
         name = name or cmd.name or ""
-        if name in self.commands:
-            both = f"{_origin(self.commands[name])} and {_origin(cmd)}"
+        if name in OWN or name in self.commands:
+            first = __package__ if name in OWN else _origin(self.commands[name])
+            both = f"{first} and {_origin(cmd)}"
             raise PluginError(
                 f"`roll {name}` is given by both {both}: uninstall one of them"
             )
@@ -44,6 +56,13 @@ def _origin(command: click.Command) -> str:
     return module.partition(".")[0]
 
 
+def _show_versions(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if asked:
+        names = ("roll-server", "roll-core")
+        click.echo(", ".join(f"{name} {metadata.version(name)}" for name in names))
+        ctx.exit()
+
+
 def make_commands() -> Commands:
     """Make the command, with what the hook `roll_commands` adds.
 
@@ -51,12 +70,14 @@ def make_commands() -> Commands:
         PluginError: An installed package cannot be loaded, or gives a name twice.
     """
     commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
-    core = metadata.version("roll-core")
-    click.version_option(
-        package_name="roll-server", message=f"roll-server %(version)s, roll-core {core}"
+    click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_versions,
+        help="Show the versions and exit.",
     )(commands)
-    for command in (check, new, plugins, routes, run):
-        commands.add_command(command)
     manager().hook.roll_commands(commands=commands)
     return commands
 
