@@ -15,7 +15,7 @@ from roll import Limits
 
 from .env_file import EnvFile
 from .exits import Exit, StartError
-from .options import LIMITS, OPTIONS, PREFIX, TESTS, key, variable
+from .options import LIMITS, OPTIONS, OTHERS, PREFIX, key, variable
 
 TABLE = "[tool.roll]"
 PROJECT = Path("pyproject.toml")
@@ -85,7 +85,7 @@ class Command(click.Command):
         given = [
             name
             for name in os.environ
-            if name.startswith(f"{PREFIX}_") and not name.startswith(TESTS)
+            if name.startswith(f"{PREFIX}_") and not name.startswith(OTHERS)
         ]
         _refuse_unknown("the variable ", given, variable)
         for name in given:
