@@ -31,7 +31,7 @@ IDIOMS = {
         "ValueError: It is none.",
     ),
     "except": (r"\bbut for\b", "any piece, but for another stream"),
-    "for example": (r"\bfor one(?=[,.;:)\"]|$)", "The disk is full, for one."),
+    "for example": (r", for one\b(?! [a-z])", "The disk is full, for one."),
     "do not": (r"\bis an? (error|mistake) to\b", "It is an error to do that."),
     "rely on": (r"\bcount(s|ed)? on\b", "Do not count on that."),
     "stops accepting": (r"\bstop(s|ped)? to\b", "a server stops to accept"),
@@ -49,7 +49,8 @@ IDIOMS = {
         "what the client says",
     ),
     "the response": (
-        r"\b(an|each|every|its|the|whole) answers?\b(?! to (a|every|the) question)",
+        r"\b(an|each|every|its|the|whole) answer\b(?! to (a|the) question)"
+        r"|\b(its|the) answers\b",
         "The answer is sent.",
     ),
 }
