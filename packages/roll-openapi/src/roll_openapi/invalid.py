@@ -1,7 +1,7 @@
 """Invalid: the error that tells which parameters do not fit, and why."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -116,5 +116,3 @@ _TALKATIVE = frozenset(["uuid_parsing"])
 def _place(error: Any) -> str:
     place: Sequence[Any] = error["loc"]
     return "".join(f"/{_escape(str(each))}" for each in place)
-
-

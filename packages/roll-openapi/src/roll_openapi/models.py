@@ -2,8 +2,17 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
-from typing import NotRequired, Required, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    NotRequired,
+    Required,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import msgspec
 
@@ -47,9 +56,7 @@ def forbids_unknown(model: Any) -> bool:
 
 def _of_struct(model: Any) -> Iterator[Field]:
     for each in msgspec.structs.fields(model):
-        yield Field(
-            each.name, each.encode_name, each.type, each.default, each.required
-        )
+        yield Field(each.name, each.encode_name, each.type, each.default, each.required)
 
 
 def _of_dataclass(model: Any) -> Iterator[Field]:

@@ -38,7 +38,9 @@ class Operation(NamedTuple):
     def name(self) -> str:
         """What the operation is called: as its route, else as its view."""
         view = self.endpoint.view
-        return str(self.endpoint.extras.get("name") or getattr(view, "__name__", "view"))
+        return str(
+            self.endpoint.extras.get("name") or getattr(view, "__name__", "view")
+        )
 
 
 def list_operations(app: Roll, include: Include | None) -> Iterator[Operation]:

@@ -8,7 +8,7 @@ import msgspec
 from . import bodies
 from .annotations import is_array, unwrap
 from .codecs import adapter, is_pydantic
-from .models import NO_DEFAULT, forbids_unknown
+from .models import NO_DEFAULT
 from .operations import Operation, expand
 from .placeholders import NOTE, SPANNING, make_schema
 from .schemas import Schema, Schemas
@@ -52,7 +52,11 @@ def _make_path_parameter(
         described |= _describe(parameter)
         own = schemas.find(parameter.type)
         if own != {"type": "string"}:
-            schema = {**schema, **own} if own.get("type") == schema["type"] else own or schema
+            schema = (
+                {**schema, **own}
+                if own.get("type") == schema["type"]
+                else own or schema
+            )
         schema |= _extend(parameter)
     if kind in SPANNING:
         text = described.get("description")
@@ -128,9 +132,7 @@ def _make_form(
     parts = [*parts]
     schema: Schema = {
         "type": "object",
-        "properties": {
-            each.wire: _make_part(each, schemas) for each in parts
-        },
+        "properties": {each.wire: _make_part(each, schemas) for each in parts},
     }
     if required := [each.wire for each in parts if each.required]:
         schema["required"] = required

@@ -52,7 +52,9 @@ def make_problem(response: Response, error: HttpError, type: str) -> dict[str, A
         problem["errors"] = error.errors
     elif response.body != title:
         detail = response.body
-        problem["detail"] = detail if isinstance(detail, str) else detail.decode(errors="replace")
+        problem["detail"] = (
+            detail if isinstance(detail, str) else detail.decode(errors="replace")
+        )
     if isinstance(error.context, dict):
         problem |= error.context.get("problem", {})
     return problem

@@ -14,7 +14,12 @@ from .markers import Body, File, Form, Header, Marker, Path, Query
 MISSING = inspect.Parameter.empty
 """In place of a default, or of an annotation, that is not there."""
 
-PLACEHOLDERS: Mapping[str, type] = {"int": int, "float": float, "uuid": UUID, "date": date}
+PLACEHOLDERS: Mapping[str, type] = {
+    "int": int,
+    "float": float,
+    "uuid": UUID,
+    "date": date,
+}
 """The types of placeholders that convert, and to what."""
 
 

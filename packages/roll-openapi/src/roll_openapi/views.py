@@ -156,9 +156,7 @@ def _make_respond(about: Typed) -> Callable[..., Awaitable[None]]:
         response: Response,
         values: dict[str, Any],
     ) -> None:
-        plan = plans.get((*values,)) or about.plan(
-            _find_placeholders(request, values)
-        )
+        plan = plans.get((*values,)) or about.plan(_find_placeholders(request, values))
         if plan.load is not None and request.content is not None:
             await plan.load(request)
         errors: Errors = []
