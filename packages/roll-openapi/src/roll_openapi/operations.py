@@ -31,8 +31,8 @@ class Operation(NamedTuple):
     """The path as a document has it."""
     placeholders: dict[str, tuple[str, str]]
     """The name in the template and the type of each placeholder, by its own name."""
-    typed: Typed | None
     plan: Plan | None
+    """Of a typed view."""
 
     @property
     def name(self) -> str:
@@ -61,13 +61,12 @@ def list_operations(app: Roll, include: Include | None) -> Iterator[Operation]:
         for method, endpoint in zip(declaration.methods, found, strict=True):
             if method in METHODS:
                 typed = getattr(endpoint.view, "typed", None)
-                plan = None
-                if isinstance(typed, Typed):
-                    plan = _plan(typed, path, endpoint)
-                yield Operation(method, endpoint, template, placeholders, typed, plan)
+                plan = _plan(typed, endpoint) if isinstance(typed, Typed) else None
+                yield Operation(method, endpoint, template, placeholders, plan)
 
 
-def _plan(typed: Typed, path: str, endpoint: Endpoint) -> Plan:
+def _plan(typed: Typed, endpoint: Endpoint) -> Plan:
+    path = endpoint.path or ""
     try:
         return typed.plan(list_placeholders(path))
     except TypeError as error:
