@@ -8,7 +8,7 @@ import msgspec
 from roll import HttpError, Request
 
 from .annotations import unwrap
-from .codecs import UNFIT, find_codec
+from .codecs import UNFIT, field_names, find_codec
 from .invalid import explain, make_error
 from .markers import Body
 from .readers import MISSING, Errors, Read, Values
@@ -80,8 +80,8 @@ def _make_json_reader(parameter: Parameter) -> Read:
         except UnicodeDecodeError as error:
             raise _unparsable() from error
         except UNFIT as error:
-            check_json(body)
-            errors += [make_error("body", name, each) for each in explain(error)]
+            found = explain(error, _decode(body), field_names(parameter.type))
+            errors += [make_error("body", name, each) for each in found]
         except (msgspec.DecodeError, RecursionError) as error:
             raise _unparsable() from error
 
@@ -93,14 +93,14 @@ _USUAL = b"\r\nContent-Type: application/json\r\n"
 _LOWER = _USUAL.lower()
 
 
-def check_json(body: bytes) -> None:
-    """Require JSON: what does not fit may come before what does not parse.
+def _decode(body: bytes) -> Any:
+    """Decode JSON: what does not fit may come before what does not parse.
 
     Raises:
         HttpError: 400, when the body is not JSON.
     """
     try:
-        msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _unparsable() from error
 
