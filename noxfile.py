@@ -424,7 +424,7 @@ def serve_without_compiler(session: nox.Session, version: str, *args: str) -> No
 def swagger_ui(session: nox.Session) -> None:
     """Fetch the files of Swagger UI into packages/roll-openapi-ui; needs npm.
 
-    Their version is `VERSION` of that package, and their hashes are written beside them.
+    Their version is `VERSION` of that package. Their hashes are written beside them.
     """
     package = PACKAGES["roll-openapi-ui"] / "src" / "roll_openapi_ui"
     version = re.search(
