@@ -1,0 +1,85 @@
+"""Models: the fields of a Struct, a dataclass, a TypedDict or a model of pydantic."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import NotRequired, Required, is_typeddict
+
+import msgspec
+
+from .annotations import unwrap
+
+NO_DEFAULT = msgspec.NODEFAULT
+
+
+class Field(NamedTuple):
+    """A field of a model, for a parameter of its own."""
+
+    name: str
+    wire: str
+    type: Any
+    default: Any
+    """`NO_DEFAULT` without one, or where it is made anew each time."""
+    required: bool
+
+
+def list_fields(model: Any) -> Iterator[Field]:
+    """List the fields of a model."""
+    model = unwrap(model)
+    if hasattr(model, "__pydantic_fields__"):
+        return _of_pydantic(model)
+    if is_typeddict(model):
+        return _of_typed_dict(model)
+    if dataclasses.is_dataclass(model):
+        return _of_dataclass(model)
+    return _of_struct(model)
+
+
+def forbids_unknown(model: Any) -> bool:
+    """Whether a model refuses fields that it does not have."""
+    model = unwrap(model)
+    if hasattr(model, "__pydantic_fields__"):
+        config = getattr(model, "model_config", {})
+        return bool(config.get("extra") == "forbid")
+    config = getattr(model, "__struct_config__", None)
+    return config is not None and bool(config.forbid_unknown_fields)
+
+
+def _of_struct(model: Any) -> Iterator[Field]:
+    for each in msgspec.structs.fields(model):
+        yield Field(
+            each.name, each.encode_name, each.type, each.default, each.required
+        )
+
+
+def _of_dataclass(model: Any) -> Iterator[Field]:
+    hints = get_type_hints(model, include_extras=True)
+    for each in dataclasses.fields(model):
+        if each.init:
+            none = each.default is dataclasses.MISSING
+            yield Field(
+                each.name,
+                each.name,
+                hints[each.name],
+                NO_DEFAULT if none else each.default,
+                none and each.default_factory is dataclasses.MISSING,
+            )
+
+
+def _of_typed_dict(model: Any) -> Iterator[Field]:
+    for name, hint in get_type_hints(model, include_extras=True).items():
+        if get_origin(hint) in (Required, NotRequired):
+            (hint,) = get_args(hint)
+        yield Field(name, name, hint, NO_DEFAULT, name in model.__required_keys__)
+
+
+def _of_pydantic(model: Any) -> Iterator[Field]:
+    for name, each in model.__pydantic_fields__.items():
+        required = each.is_required()
+        default = each.default
+        if required or each.default_factory is not None:
+            default = NO_DEFAULT
+        wire = each.validation_alias
+        if not isinstance(wire, str):
+            wire = each.alias or name
+        yield Field(name, wire, Annotated[each.annotation, each], default, required)

@@ -1,0 +1,63 @@
+"""Plans: what a typed view does with each request, settled before the first one."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from roll import Request
+
+from .bodies import check_form, make_body_reader
+from .readers import Read, make_file_reader, make_path_readers, make_text_readers
+from .results import Write, make_writer
+from .signature import Parameter, Signature, is_stream
+
+Load = Callable[[Request], Awaitable[None]]
+
+
+class Plan(NamedTuple):
+    """What a typed view does with each request."""
+
+    signature: Signature
+    load: Load | None
+    """Loads the body where a lazy route has not; None when no parameter needs it."""
+    readers: tuple[Read, ...]
+    write: Write
+
+
+def make_plan(signature: Signature, placeholders: Mapping[str, str]) -> Plan:
+    """Settle how each parameter is read, and how the result is written.
+
+    Args:
+        signature: Of the view.
+        placeholders: Those of the route by name, with their types.
+
+    Raises:
+        TypeError: A type cannot be read, or written.
+    """
+    readers: list[Read] = []
+    load: Load | None = None
+    for source, found in group(signature.parameters).items():
+        if source == "path":
+            readers += make_path_readers(found, placeholders)
+        elif source == "body":
+            readers.append(make_body_reader(found[0]))
+            load = None if is_stream(found[0].type) else Request.load_body
+        elif source in ("form", "file"):
+            if load is None:
+                readers.append(check_form)
+                load = Request.load_form
+            readers += (
+                [make_file_reader(found)]
+                if source == "file"
+                else make_text_readers(source, found)
+            )
+        else:
+            readers += make_text_readers(source, found)
+    return Plan(signature, load, tuple(readers), make_writer(signature.returns))
+
+
+def group(parameters: Iterable[Parameter]) -> dict[str, list[Parameter]]:
+    """Group parameters by their source, in the order of the first of each."""
+    groups: dict[str, list[Parameter]] = {}
+    for each in parameters:
+        groups.setdefault(each.source, []).append(each)
+    return groups
