@@ -7,14 +7,14 @@ import pytest
 import roll_openapi_ui
 from roll import Roll
 from roll.extensions import mount
-from roll_openapi.ui import serve_ui
+from roll_openapi import ui
 from roll_testing import Client
 
 
 @pytest.fixture
 def app():
     app = Roll()
-    serve_ui(app, "/docs", title="Shop", document="/openapi.json")
+    ui.routes(app, path="/docs", title="Shop", document="/openapi.json")
     return app
 
 
@@ -43,7 +43,7 @@ async def test_nothing_but_the_app_itself_is_trusted(client):
 async def test_servers_of_the_document_may_be_asked():
     app = Roll()
     servers = ["/v2", "https://api.example.org/v1", "http://localhost:8000"]
-    serve_ui(app, "/docs", title="", document="/openapi.json", servers=servers)
+    ui.routes(app, path="/docs", title="", document="/openapi.json", servers=servers)
     async with Client(app) as client:
         response = await client.get("/docs")
     policy = response.headers["Content-Security-Policy"]
@@ -55,7 +55,7 @@ async def test_servers_of_the_document_may_be_asked():
 async def test_the_title_is_escaped():
     """fastapi#14518."""
     app = Roll()
-    serve_ui(app, "/docs", title="</title><script>&", document="/openapi.json")
+    ui.routes(app, path="/docs", title="</title><script>&", document="/openapi.json")
     async with Client(app) as client:
         response = await client.get("/docs")
     assert "<title>&lt;/title&gt;&lt;script&gt;&amp;</title>" in response.text
@@ -73,7 +73,7 @@ async def test_the_title_is_escaped():
 )
 async def test_links_are_relative(path, document, link, files):
     app = Roll()
-    serve_ui(app, path, title="", document=document)
+    ui.routes(app, path=path, title="", document=document)
     async with Client(app) as client:
         *found, last = links(await client.get(path))
     assert last == link
@@ -146,9 +146,9 @@ async def test_the_page_of_a_mounted_app_has_the_same_links(app, client):
 def test_without_the_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "roll_openapi_ui", None)
     with pytest.raises(ValueError, match=r"ui='/docs' needs roll-openapi-ui: pip inst"):
-        serve_ui(Roll(), "/docs", title="", document="/openapi.json")
+        ui.routes(Roll(), path="/docs", title="", document="/openapi.json")
 
 
 def test_the_path_has_no_placeholder():
     with pytest.raises(ValueError, match=r"ui='/{x}' has a placeholder"):
-        serve_ui(Roll(), "/{x}", title="", document="/openapi.json")
+        ui.routes(Roll(), path="/{x}", title="", document="/openapi.json")

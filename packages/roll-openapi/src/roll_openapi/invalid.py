@@ -1,7 +1,7 @@
 """Invalid: the error that tells which parameters do not fit, and why."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec

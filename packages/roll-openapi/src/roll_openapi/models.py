@@ -2,8 +2,17 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
-from typing import NotRequired, Required, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    NotRequired,
+    Required,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import msgspec
 

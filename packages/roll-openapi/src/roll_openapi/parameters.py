@@ -8,7 +8,7 @@ import msgspec
 from . import bodies
 from .annotations import is_array, unwrap
 from .codecs import adapter, is_pydantic
-from .models import NO_DEFAULT, forbids_unknown
+from .models import NO_DEFAULT
 from .operations import Operation, expand
 from .placeholders import NOTE, SPANNING, make_schema
 from .schemas import Schema, Schemas

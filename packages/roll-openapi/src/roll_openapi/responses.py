@@ -1,18 +1,16 @@
 """Responses: what a document says that an operation answers."""
 
-from collections.abc import Iterator, Mapping
-from http import HTTPStatus
+from collections.abc import Iterator
 from typing import Any
 
 from roll import HttpError
 from roll.response import BODILESS
 
-from . import problems, results
-from .annotations import members, unwrap, without_none
+from . import results
+from .annotations import unwrap, without_none
 from .operations import Operation
 from .placeholders import may_miss
 from .schemas import Schema, Schemas
-from .signature import MISSING
 
 Object = dict[str, Any]
 

@@ -1,6 +1,5 @@
 """Schemas: JSON Schema 2020-12 of the types of a document, and what they refer to."""
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 from roll import HttpError, Request, Response, Roll
 from roll.routing import split_path
 
+from .conditions import not_modified
+
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -52,8 +54,8 @@ TYPES = {
 }
 
 
-def serve_ui(
-    app: Roll, path: str, *, title: str, document: str, servers: Iterable[str] = ()
+def routes(
+    app: Roll, *, title: str, path: str, document: str, servers: Iterable[str] = ()
 ) -> None:
     """Serve Swagger UI at a path, and its files below it.
 
@@ -61,8 +63,8 @@ def serve_ui(
 
     Args:
         app: The application.
-        path: The path of the page.
         title: The title of the page.
+        path: The path of the page.
         document: The path of the document that it shows.
         servers: URLs that the document names: the page may send requests to them.
 
@@ -111,25 +113,6 @@ def serve_ui(
             if name == "start.js"
             else await asyncio.to_thread((FOLDER / name).read_bytes)
         )
-
-
-def not_modified(request: Request, response: Response, tag: str) -> bool:
-    """Set the `ETag` of a response, and its status to 304 where the client has it.
-
-    Args:
-        request: The request, perhaps with `If-None-Match` (RFC 9110, section 13.1.2).
-        response: Its response.
-        tag: A strong entity tag, with its quotes.
-
-    Returns:
-        Whether the response is a 304, and needs no body.
-    """
-    response.headers["ETag"] = tag
-    known = request.headers.get("IF-NONE-MATCH", "").split(",")
-    if not {each.strip().removeprefix("W/") for each in known} & {tag, "*"}:
-        return False
-    response.status = HTTPStatus.NOT_MODIFIED
-    return True
 
 
 def _hash(content: bytes) -> str:
