@@ -219,6 +219,22 @@ def autobahn(session: nox.Session) -> dict[str, str]:
     return {"ROLL_TEST_WSTEST": str(wstest)}
 
 
+def api_tools(session: nox.Session) -> dict[str, str]:
+    """Install what tries examples/api by its document, beside the tests.
+
+    Schemathesis is a plugin of pytest, too, and needs versions of its own.
+
+    Returns:
+        What tells the tests where the commands are.
+    """
+    location = ROOT / ".nox" / "api-tools"
+    if not location.exists():
+        python = next(filter(interpreter, reversed(PYTHONS)), "3")
+        session.run("uv", "venv", "--quiet", "--python", python, str(location))
+    install(session, *groups("api-tools"), target=location)
+    return {"ROLL_TEST_API_TOOLS": str(location / "bin")}
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run every test on each supported Python; `alone` measures what they cover.
@@ -226,7 +242,8 @@ def tests(session: nox.Session) -> None:
     On a slow machine, `ROLL_TEST_TIMES=9` multiplies the time limits of the tests.
     """
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    session.run("pytest", *PARALLEL, *session.posargs, env=autobahn(session))
+    environment = {**autobahn(session), **api_tools(session)}
+    session.run("pytest", *PARALLEL, *session.posargs, env=environment)
 
 
 @nox.session
@@ -298,7 +315,11 @@ def run_alone(
 def nightly(session: nox.Session) -> None:
     """Try thousands of random route sets, messages and bodies, not hundreds."""
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    environment = {"ROLL_TEST_EXAMPLES": "5000", **autobahn(session)}
+    environment = {
+        "ROLL_TEST_EXAMPLES": "5000",
+        **autobahn(session),
+        **api_tools(session),
+    }
     session.run("pytest", *PARALLEL, *session.posargs or ["packages"], env=environment)
 
 
