@@ -37,7 +37,9 @@ def media_type(parameter: Parameter) -> str:
 
 def is_json(media: str) -> bool:
     """Whether a media type, in lower case, is JSON's, or one of its suffix."""
-    return media == JSON or (media.startswith("application/") and media.endswith("+json"))
+    return media == JSON or (
+        media.startswith("application/") and media.endswith("+json")
+    )
 
 
 def make_body_reader(parameter: Parameter) -> Read:

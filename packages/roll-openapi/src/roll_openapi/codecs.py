@@ -14,7 +14,7 @@ from .annotations import unwrap, walk
 Convert = Callable[[Any], Any]
 
 UNFIT = (msgspec.ValidationError, ValueError)
-"""What a conversion raises for a value that does not fit; pydantic's is a ValueError."""
+"""What a conversion raises for a value that does not fit, by pydantic a ValueError."""
 
 _PYDANTIC = {"pydantic", "annotated_types"}
 
@@ -107,12 +107,12 @@ def _holds_pydantic(annotation: Any, seen: set[Any]) -> bool:
         if _is_of_pydantic(each):
             return True
         model = get_origin(unwrap(each)) or unwrap(each)
-        if dataclasses.is_dataclass(model) or is_typeddict(model):
-            if model not in seen:
-                seen.add(model)
-                hints = get_type_hints(model, include_extras=True).values()
-                if any(_holds_pydantic(hint, seen) for hint in hints):
-                    return True
+        has_fields = dataclasses.is_dataclass(model) or is_typeddict(model)
+        if has_fields and model not in seen:
+            seen.add(model)
+            hints = get_type_hints(model, include_extras=True).values()
+            if any(_holds_pydantic(hint, seen) for hint in hints):
+                return True
     return False
 
 

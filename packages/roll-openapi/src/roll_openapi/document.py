@@ -128,14 +128,14 @@ def _make_schemas(operations: list[Operation]) -> Schemas:
 
 def _list_types(operation: Operation) -> Iterator[Any]:
     """Give the types of an operation that need a schema."""
-    if operation.typed is None or operation.plan is None:
+    if operation.plan is None:
         return
     for each in expand(operation.plan.signature.parameters):
         raw = each.source == "body" and bodies.is_raw(each)
         if each.source != "file" and not raw:
             yield each.type
     returns = operation.plan.signature.returns
-    for annotation in (returns, *operation.typed.responses.values()):
+    for annotation in (returns, *operation.plan.responses.values()):
         if not results.is_empty(annotation):
             yield without_none(annotation)
 

@@ -79,8 +79,8 @@ def openapi(
         include: Whether a declaration is documented; by default all are.
 
     Raises:
-        ValueError: The app has a document already, or *ui* is given, but roll-openapi-ui
-            is not installed.
+        ValueError: The app has a document already, or *ui* is given while
+            roll-openapi-ui is not installed.
     """
     if KEY in app:
         raise ValueError("the app has a document already: call openapi(app) once")

@@ -116,5 +116,3 @@ _TALKATIVE = frozenset(["uuid_parsing"])
 def _place(error: Any) -> str:
     place: Sequence[Any] = error["loc"]
     return "".join(f"/{_escape(str(each))}" for each in place)
-
-

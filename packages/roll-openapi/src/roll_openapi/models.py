@@ -56,9 +56,7 @@ def forbids_unknown(model: Any) -> bool:
 
 def _of_struct(model: Any) -> Iterator[Field]:
     for each in msgspec.structs.fields(model):
-        yield Field(
-            each.name, each.encode_name, each.type, each.default, each.required
-        )
+        yield Field(each.name, each.encode_name, each.type, each.default, each.required)
 
 
 def _of_dataclass(model: Any) -> Iterator[Field]:

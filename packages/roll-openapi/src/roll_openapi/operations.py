@@ -31,14 +31,16 @@ class Operation(NamedTuple):
     """The path as a document has it."""
     placeholders: dict[str, tuple[str, str]]
     """The name in the template and the type of each placeholder, by its own name."""
-    typed: Typed | None
     plan: Plan | None
+    """Of a typed view."""
 
     @property
     def name(self) -> str:
         """What the operation is called: as its route, else as its view."""
         view = self.endpoint.view
-        return str(self.endpoint.extras.get("name") or getattr(view, "__name__", "view"))
+        return str(
+            self.endpoint.extras.get("name") or getattr(view, "__name__", "view")
+        )
 
 
 def list_operations(app: Roll, include: Include | None) -> Iterator[Operation]:
@@ -59,13 +61,12 @@ def list_operations(app: Roll, include: Include | None) -> Iterator[Operation]:
         for method, endpoint in zip(declaration.methods, found, strict=True):
             if method in METHODS:
                 typed = getattr(endpoint.view, "typed", None)
-                plan = None
-                if isinstance(typed, Typed):
-                    plan = _plan(typed, path, endpoint)
-                yield Operation(method, endpoint, template, placeholders, typed, plan)
+                plan = _plan(typed, endpoint) if isinstance(typed, Typed) else None
+                yield Operation(method, endpoint, template, placeholders, plan)
 
 
-def _plan(typed: Typed, path: str, endpoint: Endpoint) -> Plan:
+def _plan(typed: Typed, endpoint: Endpoint) -> Plan:
+    path = endpoint.path or ""
     try:
         return typed.plan(list_placeholders(path))
     except TypeError as error:

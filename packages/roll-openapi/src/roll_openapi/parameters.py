@@ -1,6 +1,7 @@
 """Parameters: what a document says that an operation takes, bodies included."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -51,9 +52,9 @@ def _make_path_parameter(
     if parameter is not None:
         described |= _describe(parameter)
         own = schemas.find(parameter.type)
-        if own != {"type": "string"}:
-            schema = {**schema, **own} if own.get("type") == schema["type"] else own or schema
-        schema |= _extend(parameter)
+        if own.get("type", schema["type"]) == schema["type"]:
+            own = schema | own
+        schema = own | _extend(parameter)
     if kind in SPANNING:
         text = described.get("description")
         described["description"] = f"{text} {NOTE}" if text else NOTE
@@ -82,10 +83,8 @@ def _extend(parameter: Parameter) -> Schema:
     schema: Schema = {}
     default = parameter.default
     if default is not MISSING and default is not NO_DEFAULT:
-        try:
+        with suppress(TypeError, ValueError):  # there may be no way to send it
             schema["default"] = _to_builtins(parameter.type, default)
-        except (TypeError, ValueError):
-            pass  # there is no way to send it
     if parameter.marker.examples:
         schema["examples"] = [
             _to_builtins(parameter.type, each) for each in parameter.marker.examples
@@ -128,9 +127,7 @@ def _make_form(
     parts = [*parts]
     schema: Schema = {
         "type": "object",
-        "properties": {
-            each.wire: _make_part(each, schemas) for each in parts
-        },
+        "properties": {each.wire: _make_part(each, schemas) for each in parts},
     }
     if required := [each.wire for each in parts if each.required]:
         schema["required"] = required

@@ -1,7 +1,8 @@
 """Plans: what a typed view does with each request, settled before the first one."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import NamedTuple
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from roll import Request
 
@@ -14,21 +15,32 @@ Load = Callable[[Request], Awaitable[None]]
 
 
 class Plan(NamedTuple):
-    """What a typed view does with each request."""
+    """What a typed view does with each request, and what it is documented with."""
 
     signature: Signature
+    status: HTTPStatus
+    """That of what the view returns."""
+    responses: Mapping[HTTPStatus, Any]
+    """Other statuses that the view gives, and the types of their bodies."""
     load: Load | None
     """Loads the body where a lazy route has not; None when no parameter needs it."""
     readers: tuple[Read, ...]
     write: Write
 
 
-def make_plan(signature: Signature, placeholders: Mapping[str, str]) -> Plan:
+def make_plan(
+    signature: Signature,
+    placeholders: Mapping[str, str],
+    status: HTTPStatus,
+    responses: Mapping[HTTPStatus, Any],
+) -> Plan:
     """Settle how each parameter is read, and how the result is written.
 
     Args:
         signature: Of the view.
         placeholders: Those of the route by name, with their types.
+        status: See `Plan`, as for the next.
+        responses: Kept for the document.
 
     Raises:
         TypeError: A type cannot be read, or written.
@@ -52,7 +64,8 @@ def make_plan(signature: Signature, placeholders: Mapping[str, str]) -> Plan:
             )
         else:
             readers += make_text_readers(source, found)
-    return Plan(signature, load, tuple(readers), make_writer(signature.returns))
+    write = make_writer(signature.returns)
+    return Plan(signature, status, responses, load, tuple(readers), write)
 
 
 def group(parameters: Iterable[Parameter]) -> dict[str, list[Parameter]]:

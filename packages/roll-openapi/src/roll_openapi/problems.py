@@ -51,8 +51,9 @@ def make_problem(response: Response, error: HttpError, type: str) -> dict[str, A
     if isinstance(error, Invalid):
         problem["errors"] = error.errors
     elif response.body != title:
-        detail = response.body
-        problem["detail"] = detail if isinstance(detail, str) else detail.decode(errors="replace")
+        body = response.body
+        text = body if isinstance(body, str) else body.decode(errors="replace")
+        problem["detail"] = text
     if isinstance(error.context, dict):
         problem |= error.context.get("problem", {})
     return problem

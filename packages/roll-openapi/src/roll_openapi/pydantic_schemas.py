@@ -1,7 +1,7 @@
 """Schemas of pydantic's types; imported only where one of them is documented."""
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -10,7 +10,10 @@ from pydantic.json_schema import GenerateJsonSchema
 class _Generator(GenerateJsonSchema):
     """Names what clashes as msgspec does, and leaves out what cannot be encoded."""
 
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
+    ignored_warning_kinds: ClassVar[set[Any]] = {
+        "skipped-choice",
+        "non-serializable-default",
+    }
 
     def normalize_name(self, name: str) -> str:
         """Write a name that a component may have: `package.Item`."""

@@ -150,8 +150,9 @@ def _make_model_reader(source: str, parameter: Parameter) -> Read:
     model, own = parameter.type, parameter.name
     fields = [*list_fields(model)]
     entries = [
-        make_entry(source, Parameter(each.name, each.type, each.default, Query(each.wire)))
-        ._replace(required=each.required)
+        make_entry(
+            source, Parameter(each.name, each.type, each.default, Query(each.wire))
+        )._replace(required=each.required)
         for each in fields
     ]
     read_fields = _make_text_reader(source, entries)

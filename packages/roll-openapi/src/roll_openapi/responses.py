@@ -10,6 +10,7 @@ from . import results
 from .annotations import unwrap, without_none
 from .operations import Operation
 from .placeholders import may_miss
+from .plan import Plan
 from .schemas import Schema, Schemas
 
 Object = dict[str, Any]
@@ -55,18 +56,18 @@ def make_responses(
         error: The content of an error.
         secure: Whether clients have to authenticate.
     """
-    typed, plan = operation.typed, operation.plan
-    if typed is None or plan is None:
+    plan = operation.plan
+    if plan is None:
         return {"default": {"description": "Not documented"}}
     found: dict[int, Object] = {
-        typed.status: _describe(
-            typed.status, make_content(plan.signature.returns, typed.status, schemas)
+        plan.status: _describe(
+            plan.status, make_content(plan.signature.returns, plan.status, schemas)
         )
     }
     errors = [401, 403] if secure else []
-    for status in (*errors, *_own_errors(operation)):
+    for status in (*errors, *_own_errors(operation, plan)):
         found.setdefault(status, _describe(status, error))
-    for status, annotation in typed.responses.items():
+    for status, annotation in plan.responses.items():
         content = make_content(annotation, status, schemas)
         if annotation is None and status >= 400:
             content = error
@@ -79,14 +80,14 @@ def _describe(status: int, content: Object) -> Object:
     return {"description": description} | ({"content": content} if content else {})
 
 
-def _own_errors(operation: Operation) -> Iterator[int]:
+def _own_errors(operation: Operation, plan: Plan) -> Iterator[int]:
     """Give the statuses of the errors that a typed view answers by itself."""
-    sources = {each.source for each in operation.plan.signature.parameters}
+    sources = {each.source for each in plan.signature.parameters}
     if sources & {"query", "body", "form", "file"}:
         yield 400
     if sources & {"body", "form", "file"}:
         yield from (413, 415)
-    if operation.plan.readers:
+    if plan.readers:
         yield 422
     if any(may_miss(kind) for _, kind in operation.placeholders.values()):
         yield 404
@@ -99,5 +100,7 @@ def make_content(returns: Any, status: int, schemas: Schemas) -> Object:
     media = results.media_type(returns)
     kind = unwrap(without_none(returns))
     if kind is bytes or kind is str:
-        return {media or ANY_TYPE: {"schema": {"type": "string"}} if kind is str else {}}
+        return {
+            media or ANY_TYPE: {"schema": {"type": "string"}} if kind is str else {}
+        }
     return {JSON: {"schema": schemas.find(without_none(returns))}}

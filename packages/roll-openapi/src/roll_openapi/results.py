@@ -14,7 +14,7 @@ Write = Callable[[Response, Any], None]
 
 
 def media_type(returns: Any) -> str | None:
-    """Give the media type that a return annotation names, as `Annotated[bytes, ...]`."""
+    """Give the media type of a return annotation: `Annotated[bytes, "image/png"]`."""
     if get_origin(returns) is Annotated:
         inner, *metadata = get_args(returns)
         if members(inner)[0] in (bytes, str):

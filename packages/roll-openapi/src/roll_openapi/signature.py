@@ -14,7 +14,12 @@ from .markers import Body, File, Form, Header, Marker, Path, Query
 MISSING = inspect.Parameter.empty
 """In place of a default, or of an annotation, that is not there."""
 
-PLACEHOLDERS: Mapping[str, type] = {"int": int, "float": float, "uuid": UUID, "date": date}
+PLACEHOLDERS: Mapping[str, type] = {
+    "int": int,
+    "float": float,
+    "uuid": UUID,
+    "date": date,
+}
 """The types of placeholders that convert, and to what."""
 
 
@@ -77,7 +82,8 @@ def check(view: Callable[..., Any]) -> list[inspect.Parameter]:
             )
         if each.kind is each.POSITIONAL_ONLY:
             raise TypeError(
-                f"{describe(view)}: {each.name} is positional-only: move the / before it"
+                f"{describe(view)}: {each.name} is positional-only: move the / to the "
+                "left of it"
             )
     return others
 
@@ -125,7 +131,7 @@ def _hints(view: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
         mine = inspect.unwrap(view)
         for name in (*names, "return"):
             annotation = inspect.get_annotations(mine).get(name)
-            if re.search(rf"\b{re.escape(error.name)}\b", str(annotation)):
+            if re.search(rf"\b{re.escape(str(error.name))}\b", str(annotation)):
                 break
         module = sys.modules[mine.__module__].__name__
         raise TypeError(

@@ -39,9 +39,9 @@ def is_text(annotation: Any) -> bool:
             return True
         if get_origin(each) is Literal and "" in get_args(each):
             return True
-        if isinstance(each, type) and issubclass(each, Enum):
-            if any(member.value == "" for member in each):
-                return True
+        is_enum = isinstance(each, type) and issubclass(each, Enum)
+        if is_enum and any(member.value == "" for member in each):
+            return True
     return False
 
 

@@ -48,7 +48,7 @@ class Typed:
         """
         found = read(self.view, placeholders)
         try:
-            plan = make_plan(found, placeholders)
+            plan = make_plan(found, placeholders, self.status, self.responses)
         except TypeError as error:
             raise TypeError(f"{describe(self.view)}: {error}") from error
         self.plans[(*placeholders,)] = plan
@@ -115,7 +115,7 @@ def typed(
         async def run(request: Request, response: Response, **variables: Any) -> None:
             await respond(call, request, response, variables)
 
-    run.typed = about
+    run.typed = about  # type: ignore[attr-defined]
     return run
 
 
@@ -156,9 +156,7 @@ def _make_respond(about: Typed) -> Callable[..., Awaitable[None]]:
         response: Response,
         values: dict[str, Any],
     ) -> None:
-        plan = plans.get((*values,)) or about.plan(
-            _find_placeholders(request, values)
-        )
+        plan = plans.get((*values,)) or about.plan(_find_placeholders(request, values))
         if plan.load is not None and request.content is not None:
             await plan.load(request)
         errors: Errors = []
