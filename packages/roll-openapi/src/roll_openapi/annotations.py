@@ -2,7 +2,7 @@
 
 import dataclasses
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import (
     Annotated,
@@ -112,7 +112,7 @@ def has_model(annotation: Any) -> bool:
     return any(map(is_model, walk(annotation)))
 
 
-def text_types(annotation: Any) -> Collection[Any]:
+def text_types(annotation: Any) -> set[Any]:
     """Name the types that a text may be converted to.
 
     A literal counts as the types of its values, an enumeration as those of its members.

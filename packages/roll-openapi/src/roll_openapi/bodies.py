@@ -68,9 +68,11 @@ def _make_json_reader(parameter: Parameter) -> Read:
             if required:
                 errors.append(make_error("body", name, MISSING))
             return
-        sent = request.content_type
-        if sent not in _USUAL and not is_json(_essence(sent)):
-            raise _unsupported(JSON)
+        head = request.head
+        if _USUAL not in head and _LOWER not in head:
+            sent = get_essence(request.content_type)
+            if sent and not is_json(sent):
+                raise _unsupported(JSON)
         try:
             if not body.isascii():
                 body.decode()  # what is skipped may be anything
@@ -86,8 +88,9 @@ def _make_json_reader(parameter: Parameter) -> Read:
     return read
 
 
-_USUAL = frozenset([JSON, "", "application/json; charset=utf-8"])
-"""What clients send with JSON; without a type it is taken for JSON, too."""
+# What most clients send: to find it takes a tenth of the time of reading the header.
+_USUAL = b"\r\nContent-Type: application/json\r\n"
+_LOWER = _USUAL.lower()
 
 
 def check_json(body: bytes) -> None:
@@ -102,7 +105,7 @@ def check_json(body: bytes) -> None:
         raise _unparsable() from error
 
 
-def _essence(content_type: str) -> str:
+def get_essence(content_type: str) -> str:
     """Give a media type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip(" \t").lower()
 
@@ -127,7 +130,7 @@ def _make_raw_reader(parameter: Parameter, media: str) -> Read:
             if required:
                 errors.append(make_error("body", name, MISSING))
             return
-        if not accepts(_essence(request.content_type)):
+        if not accepts(get_essence(request.content_type)):
             raise _unsupported(media)
         if stream:
             values[name] = aiter(request)
@@ -143,7 +146,7 @@ def _make_raw_reader(parameter: Parameter, media: str) -> Read:
 
 def _make_check(media: str) -> Callable[[str], bool]:
     """Make what tells whether a media type is in the range *media*."""
-    wanted = _essence(media)
+    wanted = get_essence(media)
     if wanted == ANY:
         return lambda sent: True
     if wanted.endswith("/*"):
@@ -157,5 +160,5 @@ def check_form(request: Request, values: Any, errors: Errors) -> None:
     Raises:
         HttpError: 415, when it is something else.
     """
-    if request.content is not None and _essence(request.content_type) not in FORMS:
+    if request.content is not None and get_essence(request.content_type) not in FORMS:
         raise _unsupported(", ".join(FORMS))

@@ -158,6 +158,11 @@ def document(app: Roll) -> Object:
     return find_book(app).make()
 
 
+def write_document(app: Roll) -> str:
+    """Write the OpenAPI document of APP, such as shop:app."""
+    return encode(document(app)).decode()
+
+
 def find_book(app: Roll) -> Book:
     """Give what knows the document of an app."""
     if KEY not in app:

@@ -1,7 +1,7 @@
 """Schemas of pydantic's types; imported only where one of them is documented."""
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -10,7 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 class _Generator(GenerateJsonSchema):
     """Names what clashes as msgspec does, and leaves out what cannot be encoded."""
 
-    ignored_warning_kinds: ClassVar[set[Any]] = {
+    ignored_warning_kinds = {  # noqa: RUF012  # as in the class
         "skipped-choice",
         "non-serializable-default",
     }

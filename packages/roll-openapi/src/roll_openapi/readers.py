@@ -32,8 +32,8 @@ class Entry(NamedTuple):
 
     name: str
     wire: str
-    convert: Callable[[Any], Any] | None
-    """None where the text is the value."""
+    convert: Any
+    """Makes the value; None where it is the text."""
     many: bool
     """Whether all texts of the name are converted, not the first."""
     required: bool
@@ -128,11 +128,14 @@ def _make_text_reader(source: str, entries: Iterable[Entry]) -> Read:
     def read(request: Request, values: Values, errors: Errors) -> None:
         get = find(request)
         for name, wire, convert, many, required in entries:
-            texts = get(wire)
-            if texts:
-                sent: Any = texts if many else texts[0]
+            if texts := get(wire):
                 try:
-                    values[name] = sent if convert is None else convert(sent)
+                    if many:
+                        values[name] = convert(texts)
+                    elif convert is None:
+                        values[name] = texts[0]
+                    else:
+                        values[name] = convert(texts[0])
                     continue
                 except EmptyError:
                     pass

@@ -43,7 +43,11 @@ def make_writer(returns: Any) -> Write:
                 response.headers.setdefault("Content-Type", media)
         else:
             response.body = encode(value)
-            response.headers.setdefault("Content-Type", JSON_TYPE)
+            headers = response.headers
+            if headers:
+                headers.setdefault("Content-Type", JSON_TYPE)
+            else:  # a third of the time
+                headers["Content-Type"] = JSON_TYPE
 
     return write
 

@@ -1,15 +1,15 @@
 """Texts: what a query, a header, a cookie or a form holds, made values of a type."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Set
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
-from .annotations import is_array, items, members, text_types
-from .codecs import Convert, Msgspec, find_codec
+from .annotations import ARRAYS, is_array, items, members, text_types
+from .codecs import Codec, Convert, Msgspec, find_codec
 
 _BOOLEANS: dict[str, bool | None] = {
     **dict.fromkeys(("t", "true", "yes", "1", "on"), True),
@@ -25,6 +25,7 @@ _NUMERAL = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
 """What would be taken for the seconds of a time."""
 
 _NONE = type(None)
+_REALS = (float, Decimal)
 _TIMES = {datetime, date, timedelta}
 
 
@@ -60,76 +61,104 @@ def make_converter(annotation: Any) -> Convert | None:
         return _make_array_converter(annotation)
     if annotation in (str, Any):
         return None
+    if annotation is bool:
+        return _convert_boolean
     kinds = text_types(annotation)
     codec = find_codec(annotation)
     convert = codec.convert(annotation)
-    prepare = _make_preparation(kinds)
-    if prepare is None or (isinstance(codec, Msgspec) and kinds == {int}):
-        return convert
+    if not kinds.isdisjoint(_REALS):
+        convert = _refuse_infinite(convert)
+    prepare = _make_preparation(kinds, codec)
+    if is_text(annotation):
+        return convert if prepare is None else lambda text: convert(prepare(text))
+    return _refuse_empty(convert, prepare)
 
-    def convert_text(text: str) -> Any:
-        if text == "" and not takes_empty:
+
+def _convert_boolean(text: str) -> bool:
+    value = _BOOLEANS.get(text.lower())
+    if value is None:
+        if not text:
             raise EmptyError("Missing")
-        value = convert(prepare(text))
-        _check_finite(value)
+        raise ValueError("Expected `bool`")
+    return value
+
+
+def _refuse_empty(convert: Convert, prepare: Callable[[str], Any] | None) -> Convert:
+    if prepare is None:
+
+        def convert_text(text: str) -> Any:
+            if not text:
+                raise EmptyError("Missing")
+            return convert(text)
+
+    else:
+
+        def convert_text(text: str) -> Any:
+            if not text:
+                raise EmptyError("Missing")
+            return convert(prepare(text))
+
+    return convert_text
+
+
+def _refuse_infinite(convert: Convert) -> Convert:
+    def convert_finite(sent: Any) -> Any:
+        value = convert(sent)
+        for each in value if isinstance(value, ARRAYS) else (value,):
+            if isinstance(each, _REALS) and not isfinite(each):
+                raise ValueError("Expected a finite number")
         return value
 
-    takes_empty = is_text(annotation)
-    return convert_text
+    return convert_finite
 
 
 def _make_array_converter(annotation: Any) -> Convert:
     parts = items(annotation) or [str]
     kinds = {kind for part in parts for kind in text_types(part)}
     takes_empty = any(map(is_text, parts))
-    prepare = _make_preparation(kinds)
-    convert = find_codec(annotation).convert(annotation)
+    codec = find_codec(annotation)
+    prepare = _make_preparation(kinds, codec)
+    convert = codec.convert(annotation)
+    if not kinds.isdisjoint(_REALS):
+        convert = _refuse_infinite(convert)
 
     def convert_texts(texts: list[str]) -> Any:
         if not takes_empty:
             texts = [text for text in texts if text]
             if not texts:
                 raise EmptyError("Missing")
-        if prepare is None:
-            return convert(texts)
-        values = convert([prepare(text) for text in texts])
-        for value in values:
-            _check_finite(value)
-        return values
+        return convert(texts if prepare is None else [*map(prepare, texts)])
 
     return convert_texts
 
 
-def _make_preparation(kinds: Iterable[Any]) -> Callable[[str], Any] | None:
-    """Make what a text goes through before it is converted.
+def _make_preparation(kinds: Set[Any], codec: Codec) -> Callable[[str], Any] | None:
+    """Make what a text goes through before it is converted; None where nothing is due.
 
-    It makes values of words that the codecs do not know, and refuses texts that they
-    should not take.
+    It makes values of words that the codec does not know, and refuses texts that the
+    codec would take.
 
     Args:
         kinds: The types that the text may be converted to.
+        codec: What converts it.
     """
-    kinds = {*kinds}
     if kinds & {str, Any}:
         return None
     if kinds <= {bool, _NONE}:
         return lambda text: _BOOLEANS.get(text.lower(), text)
+    if isinstance(codec, Msgspec) and not kinds & {Decimal, *_TIMES}:
+        return None
     expected = " | ".join(sorted(kind.__name__ for kind in kinds - {_NONE}))
     takes_none = _NONE in kinds
-    takes_numerals = not kinds & _TIMES or bool(kinds & {int, float, Decimal})
+    takes_numerals = not kinds & _TIMES or not kinds.isdisjoint((int, *_REALS))
 
     def prepare(text: str) -> Any:
         if takes_none and text == "null":
             return None
-        if not _PLAIN.fullmatch(text) or not (
-            takes_numerals or not _NUMERAL.fullmatch(text)
-        ):
+        if not _PLAIN.fullmatch(text):
+            raise ValueError(f"Expected `{expected}`")
+        if not takes_numerals and _NUMERAL.fullmatch(text):
             raise ValueError(f"Expected `{expected}`")
         return text
 
     return prepare
-
-
-def _check_finite(value: Any) -> None:
-    if isinstance(value, float | Decimal) and not isfinite(value):
-        raise ValueError("Expected a finite number")

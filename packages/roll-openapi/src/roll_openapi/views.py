@@ -98,23 +98,17 @@ def typed(
         return partial(typed, status=status, responses=responses)
     check(view)
     about = Typed(view, status, responses)
-    respond = _make_respond(about)
     call = _swap(view) if _is_swapped(view) else view
-
+    respond = _make_respond(about, call)
     if is_method(view):
 
-        @wraps(view)
-        async def run(
-            self: Any, request: Request, response: Response, **variables: Any
+        async def respond(  # type: ignore[misc]  # it has an argument more
+            self: Any, request: Request, response: Response, **values: Any
         ) -> None:
-            await respond(partial(call, self), request, response, variables)
+            of_object = _make_respond(about, partial(call, self))
+            await of_object(request, response, **values)
 
-    else:
-
-        @wraps(view)
-        async def run(request: Request, response: Response, **variables: Any) -> None:
-            await respond(call, request, response, variables)
-
+    run = wraps(view)(respond)
     run.typed = about  # type: ignore[attr-defined]
     return run
 
@@ -145,23 +139,20 @@ def list_placeholders(path: str) -> dict[str, str]:
     return {part.name: part.type for part in split_path(path) if part.name is not None}
 
 
-def _make_respond(about: Typed) -> Callable[..., Awaitable[None]]:
+def _make_respond(
+    about: Typed, view: Callable[..., Awaitable[Any]]
+) -> Callable[..., Awaitable[None]]:
     """Make what reads the parameters, calls the view, and writes its result."""
     plans = about.plans
     status = about.status
 
-    async def respond(
-        view: Callable[..., Awaitable[Any]],
-        request: Request,
-        response: Response,
-        values: dict[str, Any],
-    ) -> None:
+    async def respond(request: Request, response: Response, **values: Any) -> None:
         plan = plans.get((*values,)) or about.plan(_find_placeholders(request, values))
-        if plan.load is not None and request.content is not None:
+        if plan.load is not None and request.endpoint.lazy_body:
             await plan.load(request)
         errors: Errors = []
-        for reader in plan.readers:
-            reader(request, values, errors)
+        for read_some in plan.readers:
+            read_some(request, values, errors)
         if errors:
             raise Invalid(errors)
         if status != 200:

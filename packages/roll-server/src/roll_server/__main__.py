@@ -1,47 +1,17 @@
 """The `roll` command: its own subcommands, and those of the installed packages."""
 
-import os
 import sys
 from importlib import metadata
-from typing import Any
 
 import click
 from roll.plugins import PluginError, manager
 
 from .check import check
-from .children import inherit
+from .commands import Commands
 from .new import new
 from .plugins import plugins
 from .routes import routes
 from .run import run
-
-
-class Commands(click.Group):
-    """A group of commands in which no name is given twice."""
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command.
-
-        Raises:
-            PluginError: Another command has its name.
-        """
-        name = name or cmd.name or ""
-        if name in self.commands:
-            both = f"{_origin(self.commands[name])} and {_origin(cmd)}"
-            raise PluginError(
-                f"`roll {name}` is given by both {both}: uninstall one of them"
-            )
-        super().add_command(cmd, name)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and tell the parent of this process why it cannot serve."""
-        with inherit(os.environ) as ctx.obj:
-            return super().invoke(ctx)
-
-
-def _origin(command: click.Command) -> str:
-    module = getattr(command.callback, "__module__", None) or "an unnamed module"
-    return module.partition(".")[0]
 
 
 def make_commands() -> Commands:
