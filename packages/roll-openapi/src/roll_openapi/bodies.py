@@ -79,9 +79,11 @@ def _make_json_reader(parameter: Parameter) -> Read:
             values[name] = decode(body)
         except UnicodeDecodeError as error:
             raise _unparsable() from error
-        except UNFIT as error:
-            check_json(body)
-            errors += [make_error("body", name, each) for each in explain(error)]
+        except UNFIT:
+            try:
+                values[name] = decode(write_whole_numbers(body))
+            except UNFIT as error:
+                errors += [make_error("body", name, each) for each in explain(error)]
         except (msgspec.DecodeError, RecursionError) as error:
             raise _unparsable() from error
 
@@ -93,16 +95,27 @@ _USUAL = b"\r\nContent-Type: application/json\r\n"
 _LOWER = _USUAL.lower()
 
 
-def check_json(body: bytes) -> None:
-    """Require JSON: what does not fit may come before what does not parse.
+def write_whole_numbers(body: bytes) -> bytes:
+    """Write whole numbers without a fraction: for JSON Schema, `1.0` is an integer.
+
+    It is for a body that does not fit, where something that is not JSON may come after
+    the first misfit.
 
     Raises:
         HttpError: 400, when the body is not JSON.
     """
     try:
-        msgspec.json.decode(body)
+        return msgspec.json.encode(_WHOLE_NUMBERS.decode(body))
     except (msgspec.DecodeError, RecursionError) as error:
         raise _unparsable() from error
+
+
+def _read_number(text: str) -> Any:
+    number = float(text)
+    return int(number) if number.is_integer() else msgspec.Raw(text.encode())
+
+
+_WHOLE_NUMBERS = msgspec.json.Decoder(float_hook=_read_number)
 
 
 def get_essence(content_type: str) -> str:

@@ -110,9 +110,7 @@ def openapi(
             response.body = body
 
     if ui is not None:
-        pages.routes(
-            app, title=title, path=ui, document=path, servers=servers or ()
-        )
+        pages.routes(app, title=title, path=ui, document=path, servers=servers or ())
 
 
 def find_mistakes(book: Book) -> Sequence[str]:

@@ -120,14 +120,18 @@ def make_body(operation: Operation, schemas: Schemas) -> Object:
 
 
 def _make_whole_body(parameter: Parameter, schemas: Schemas) -> Object:
-    content: Object = {}
+    media = bodies.media_type(parameter)
     if not bodies.is_raw(parameter):
-        content = {"schema": schemas.find(parameter.type) | _extend(parameter)}
-    elif unwrap(parameter.type) is str:
-        content = {"schema": {"type": "string"}}
+        schema = schemas.find(parameter.type) | _extend(parameter)
+    else:
+        schema = {"type": "string"}
+        if unwrap(parameter.type) is not str and "*" not in media:
+            schema["contentMediaType"] = media
+        if parameter.required:
+            schema["minLength"] = 1  # an empty body is as good as none
     return _describe(parameter) | {
         "required": parameter.required,
-        "content": {bodies.media_type(parameter): content},
+        "content": {media: {"schema": schema}},
     }
 
 
