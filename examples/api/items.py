@@ -1,5 +1,6 @@
 """What is in the warehouse. Everyone may read it; an API key changes it."""
 
+from base64 import b64decode
 from collections import Counter
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -14,6 +15,13 @@ from .paging import Limit, page
 routes = RouteTable()
 
 MOST = 10**6
+
+BLANK = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNgYAAAAAMAASsJTYQAAAAA"
+    "SUVORK5CYII="
+)
+"""A picture of one pixel, which is transparent."""
+
 Text = Annotated[str, Meta(min_length=1, max_length=80)]
 Tag = Annotated[str, Meta(pattern="^[a-z0-9-]{1,20}$")]
 
@@ -40,7 +48,7 @@ class Stored(Struct):
 
     item: Item
     version: int = 1
-    picture: bytes | None = None
+    picture: bytes = BLANK
 
     @property
     def tag(self):
@@ -65,7 +73,9 @@ def require_tag(stored, if_match):
         raise HttpError(412, "The item has changed: read it again")
 
 
-IfMatch = Annotated[str, Header(description="The ETag of the item, or *")]
+IfMatch = Annotated[
+    str, Header(description="The ETag of the item, or *", examples=["*"])
+]
 
 
 @routes.get("/items", tags=["items"], security=[])
@@ -144,12 +154,9 @@ async def store_picture(
 @routes.get("/items/{id:uuid}/picture", tags=["items"], security=[])
 @typed(responses={404: None})
 async def read_picture(request, response, id: UUID) -> Annotated[bytes, "image/png"]:
-    """Read the picture of an item."""
-    picture = find(request, id).picture
-    if picture is None:
-        raise HttpError(404, "The item has no picture")
+    """Read the picture of an item; a blank one, if it has none."""
     response.headers["X-Content-Type-Options"] = "nosniff"
-    return picture
+    return find(request, id).picture
 
 
 def take(request, lines):

@@ -124,8 +124,9 @@ def _make_whole_body(parameter: Parameter, schemas: Schemas) -> Object:
     if not bodies.is_raw(parameter):
         schema = schemas.find(parameter.type) | _extend(parameter)
     else:
-        schema = {"type": "string"}
-        if unwrap(parameter.type) is not str and "*" not in media:
+        # Bytes have no type of JSON (OpenAPI 3.1.1, "Working with Binary Data").
+        schema = {"type": "string"} if unwrap(parameter.type) is str else {}
+        if not schema and "*" not in media:
             schema["contentMediaType"] = media
         if parameter.required:
             schema["minLength"] = 1  # an empty body is as good as none
