@@ -97,6 +97,12 @@ def is_model(annotation: Any) -> bool:
     )
 
 
+def find_model(annotation: Any) -> Any:
+    """Give the model that a type is, beside None; None when it is something else."""
+    found = without_none(annotation)
+    return unwrap(found) if is_model(found) else None
+
+
 def walk(annotation: Any) -> Iterator[Any]:
     """Give a type and all that its arguments hold, metadata included."""
     yield annotation

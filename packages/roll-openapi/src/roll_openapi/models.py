@@ -16,8 +16,6 @@ from typing import (
 
 import msgspec
 
-from .annotations import unwrap
-
 NO_DEFAULT = msgspec.NODEFAULT
 
 
@@ -34,7 +32,6 @@ class Field(NamedTuple):
 
 def list_fields(model: Any) -> Iterator[Field]:
     """List the fields of a model."""
-    model = unwrap(model)
     if hasattr(model, "__pydantic_fields__"):
         return _of_pydantic(model)
     if is_typeddict(model):
@@ -46,7 +43,6 @@ def list_fields(model: Any) -> Iterator[Field]:
 
 def forbids_unknown(model: Any) -> bool:
     """Whether a model refuses fields that it does not have."""
-    model = unwrap(model)
     if hasattr(model, "__pydantic_fields__"):
         config = getattr(model, "model_config", {})
         return bool(config.get("extra") == "forbid")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from roll import Endpoint, Roll
 from roll.routing import split_path
 
-from .annotations import is_model
+from .annotations import find_model
 from .markers import Form, Marker, Query
 from .models import NO_DEFAULT, list_fields
 from .plan import Plan
@@ -105,8 +105,9 @@ def _make_template(
 def expand(parameters: Iterable[Parameter]) -> Iterator[Parameter]:
     """Give parameters; those of a model in a query or a form are its fields."""
     for each in parameters:
-        if isinstance(each.marker, Query | Form) and is_model(each.type):
-            for field in list_fields(each.type):
+        model = find_model(each.type)
+        if isinstance(each.marker, Query | Form) and model is not None:
+            for field in list_fields(model):
                 default = MISSING if each.required else NO_DEFAULT
                 if not field.required:
                     default = field.default

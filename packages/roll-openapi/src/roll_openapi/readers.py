@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from roll import Request
 
-from .annotations import is_array, is_model, items, members, unwrap
+from .annotations import find_model, is_array, items, members
 from .codecs import UNFIT, adapter, find_codec, is_pydantic
 from .invalid import Misfit, explain, make_error
 from .markers import Form, Query
@@ -89,8 +89,9 @@ def make_text_readers(source: str, parameters: Iterable[Parameter]) -> list[Read
     """
     entries, readers = [], []
     for each in parameters:
-        if is_model(each.type) and isinstance(each.marker, Query | Form):
-            readers.append(_make_model_reader(source, each))
+        model = find_model(each.type)
+        if model is not None and isinstance(each.marker, Query | Form):
+            readers.append(_make_model_reader(source, each, model))
         else:
             entries.append(make_entry(source, each))
     return [_make_text_reader(source, entries), *readers] if entries else readers
@@ -148,9 +149,9 @@ def _make_text_reader(source: str, entries: Iterable[Entry]) -> Read:
     return read
 
 
-def _make_model_reader(source: str, parameter: Parameter) -> Read:
+def _make_model_reader(source: str, parameter: Parameter, model: Any) -> Read:
     """Make what reads a model: each of its fields is a parameter."""
-    model, own = parameter.type, parameter.name
+    own = parameter.name
     fields = [*list_fields(model)]
     entries = [
         make_entry(
@@ -188,8 +189,7 @@ def _make_model_reader(source: str, parameter: Parameter) -> Read:
 def _make_builder(model: Any, wires: Mapping[str, str]) -> Callable[[Values], Any]:
     """Make what builds a model of its fields, which are converted already."""
     if not is_pydantic(model):
-        made = unwrap(model)
-        return lambda values: made(**values)
+        return lambda values: model(**values)
     validate = adapter(model).validate_python
     return lambda values: validate({wires[name]: values[name] for name in values})
 

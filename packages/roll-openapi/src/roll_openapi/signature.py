@@ -14,6 +14,8 @@ from .markers import Body, File, Form, Header, Marker, Path, Query
 MISSING = inspect.Parameter.empty
 """In place of a default, or of an annotation, that is not there."""
 
+_USUAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
 PLACEHOLDERS: Mapping[str, type] = {
     "int": int,
     "float": float,
@@ -68,13 +70,10 @@ def check(view: Callable[..., Any]) -> list[inspect.Parameter]:
     """
     if not callable(view) or isinstance(view, type):
         raise TypeError(f"typed({view!r}): decorate a view, as in @typed")
-    first, *others = _own(view)
-    if not others:
+    leading, others = _own(view)[:2], _own(view)[2:]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, _USUAL)
+    if len(leading) < 2 or any(each.kind not in positional for each in leading):
         raise TypeError(f"{describe(view)}: a view takes (request, response, ...)")
-    second, *others = others
-    for each in (first, second):
-        if each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
-            raise TypeError(f"{describe(view)}: a view takes (request, response, ...)")
     for each in others:
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
             raise TypeError(

@@ -102,7 +102,7 @@ def typed(
     respond = _make_respond(about, call)
     if is_method(view):
 
-        async def respond(  # type: ignore[misc]  # it has an argument more
+        async def respond(
             self: Any, request: Request, response: Response, **values: Any
         ) -> None:
             of_object = _make_respond(about, partial(call, self))
