@@ -28,6 +28,11 @@ IMPORTS = {
     for name, package in PACKAGES.items()
     for source in package.glob("src/*/py.typed")
 }
+# What of the npm package swagger-ui-dist is in packages/roll-openapi-ui.
+SWAGGER_UI = [
+    *("LICENSE", "NOTICE", "favicon-32x32.png", "swagger-ui-bundle.js"),
+    *("swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css"),
+]
 PYTHONS = ["3.11", "3.12", "3.13"]
 COVERAGE = ROOT / ".nox" / "coverage"
 
@@ -214,6 +219,22 @@ def autobahn(session: nox.Session) -> dict[str, str]:
     return {"ROLL_TEST_WSTEST": str(wstest)}
 
 
+def api_tools(session: nox.Session) -> dict[str, str]:
+    """Install what tries examples/api by its document, beside the tests.
+
+    Schemathesis is a plugin of pytest, too, and needs versions of its own.
+
+    Returns:
+        What tells the tests where the commands are.
+    """
+    location = ROOT / ".nox" / "api-tools"
+    if not location.exists():
+        python = next(filter(interpreter, reversed(PYTHONS)), "3")
+        session.run("uv", "venv", "--quiet", "--python", python, str(location))
+    install(session, *groups("api-tools"), target=location)
+    return {"ROLL_TEST_API_TOOLS": str(location / "bin")}
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run every test on each supported Python; `alone` measures what they cover.
@@ -221,7 +242,8 @@ def tests(session: nox.Session) -> None:
     On a slow machine, `ROLL_TEST_TIMES=9` multiplies the time limits of the tests.
     """
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    session.run("pytest", *PARALLEL, *session.posargs, env=autobahn(session))
+    environment = {**autobahn(session), **api_tools(session)}
+    session.run("pytest", *PARALLEL, *session.posargs, env=environment)
 
 
 @nox.session
@@ -293,7 +315,11 @@ def run_alone(
 def nightly(session: nox.Session) -> None:
     """Try thousands of random route sets, messages and bodies, not hundreds."""
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    environment = {"ROLL_TEST_EXAMPLES": "5000", **autobahn(session)}
+    environment = {
+        "ROLL_TEST_EXAMPLES": "5000",
+        **autobahn(session),
+        **api_tools(session),
+    }
     session.run("pytest", *PARALLEL, *session.posargs or ["packages"], env=environment)
 
 
@@ -413,6 +439,37 @@ def serve_without_compiler(session: nox.Session, version: str, *args: str) -> No
     session.run(
         *(f"{target}/bin/python", "-W", "error", "tests/fresh.py"), external=True
     )
+
+
+@nox.session(venv_backend="none", default=False)
+def swagger_ui(session: nox.Session) -> None:
+    """Fetch the files of Swagger UI into packages/roll-openapi-ui; needs npm.
+
+    Their version is `VERSION` of that package. Their hashes are written beside them.
+    """
+    package = PACKAGES["roll-openapi-ui"] / "src" / "roll_openapi_ui"
+    version = re.search(
+        r'^VERSION = "(.+)"', (package / "__init__.py").read_text(), re.M
+    )
+    fetched = ROOT / ".cache" / "swagger-ui"
+    shutil.rmtree(fetched, ignore_errors=True)
+    fetched.mkdir(parents=True)
+    # npm compares the archive with the hash that the registry has of it.
+    session.run(
+        *("npm", "pack", f"swagger-ui-dist@{version[1]}", "--loglevel=error"),
+        *(f"--pack-destination={fetched}", f"--cache={ROOT}/.cache/npm"),
+        external=True,
+    )
+    shutil.unpack_archive(*fetched.glob("*.tgz"), fetched, filter="data")
+    shutil.rmtree(package / "swagger_ui", ignore_errors=True)
+    (package / "swagger_ui").mkdir()
+    sums = []
+    for name in SWAGGER_UI:
+        path = shutil.copyfile(
+            fetched / "package" / name, package / "swagger_ui" / name
+        )
+        sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n")
+    (package / "swagger_ui" / "SHA256SUMS").write_text("".join(sums))
 
 
 @nox.session(venv_backend="none", default=False)

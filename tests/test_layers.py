@@ -195,9 +195,10 @@ def test_another_package_imports_only_public_names(path):
 
 
 def declared(package: Path) -> set[str]:
-    """Name the modules of the distributions that a package depends on."""
-    settings = tomllib.loads((package / "pyproject.toml").read_text())
-    needs = settings["project"]["dependencies"]
+    """Name the modules of the distributions that a package, or an extra, depends on."""
+    settings = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    extras = settings.get("optional-dependencies", {}).values()
+    needs = [*settings["dependencies"], *(need for extra in extras for need in extra)]
     return {re.match(r"[\w-]+", need)[0].replace("-", "_") for need in needs}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from math import isinf
 from typing import Any
 
 import msgspec
@@ -79,9 +80,13 @@ def _make_json_reader(parameter: Parameter) -> Read:
             values[name] = decode(body)
         except UnicodeDecodeError as error:
             raise _unparsable() from error
-        except UNFIT as error:
-            found = explain(error, _decode(body), field_names(parameter.type))
-            errors += [make_error("body", name, each) for each in found]
+        except UNFIT:
+            sent = _decode(body)
+            try:
+                values[name] = decode(msgspec.json.encode(sent))
+            except UNFIT as error:
+                found = explain(error, sent, field_names(parameter.type))
+                errors += [make_error("body", name, each) for each in found]
         except (msgspec.DecodeError, RecursionError) as error:
             raise _unparsable() from error
 
@@ -94,15 +99,32 @@ _LOWER = _USUAL.lower()
 
 
 def _decode(body: bytes) -> Any:
-    """Decode JSON: what does not fit may come before what does not parse.
+    """Decode JSON that does not fit, in which whole numbers may have a fraction.
+
+    For JSON Schema, `1.0` is an integer, so it is tried again with what this gives.
+    What is not JSON may come after the first misfit.
 
     Raises:
         HttpError: 400, when the body is not JSON.
     """
     try:
-        return msgspec.json.decode(body)
+        return _WHOLE_NUMBERS.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _unparsable() from error
+
+
+def _read_number(text: str) -> Any:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"{text} is beyond what a float can be")
+    if number.is_integer() and abs(number) < _LARGEST:
+        return int(number)
+    return msgspec.Raw(text.encode())
+
+
+_WHOLE_NUMBERS = msgspec.json.Decoder(float_hook=_read_number)
+_LARGEST = 10**22
+"""Larger numbers take more characters as integers than a body should grow by."""
 
 
 def get_essence(content_type: str) -> str:

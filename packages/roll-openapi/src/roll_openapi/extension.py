@@ -9,6 +9,7 @@ from roll import Request, Response, Roll
 from roll.response import JSON_TYPE
 
 from . import ui as pages
+from .conditions import not_modified
 from .document import Object, Settings, encode, make_document
 from .operations import Include
 from .problems import problems as write_problems
@@ -104,21 +105,12 @@ def openapi(
     @app.route(path, hidden=True)
     async def openapi_document(request: Request, response: Response) -> None:
         body, tag = book.read()
-        response.headers["ETag"] = tag
-        if _is_known(tag, request.headers.get("IF-NONE-MATCH", "")):
-            response.status = 304
-        else:
+        if not not_modified(request, response, tag):
             response.headers["Content-Type"] = JSON_TYPE
             response.body = body
 
     if ui is not None:
-        pages.routes(app, title=title, path=ui, document=path)
-
-
-def _is_known(tag: str, header: str) -> bool:
-    """Whether `If-None-Match` has an entity tag (RFC 9110, section 13.1.2)."""
-    known = [each.strip(" \t").removeprefix("W/") for each in header.split(",")]
-    return tag in known or known == ["*"]
+        pages.routes(app, title=title, path=ui, document=path, servers=servers or ())
 
 
 def find_mistakes(book: Book) -> Sequence[str]:

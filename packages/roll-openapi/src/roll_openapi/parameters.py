@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from . import bodies
-from .annotations import is_array, unwrap
+from .annotations import is_array, items, unwrap
 from .codecs import adapter, is_pydantic
 from .models import NO_DEFAULT
 from .operations import Operation, expand
 from .placeholders import NOTE, SPANNING, make_schema
 from .schemas import Schema, Schemas
 from .signature import MISSING, Parameter
+from .text import is_text
 
 Object = dict[str, Any]
 
@@ -65,8 +66,17 @@ def _make_parameter(parameter: Parameter, schemas: Schemas) -> Object:
     described: Object = {"name": parameter.wire, "in": parameter.source}
     if parameter.required:
         described["required"] = True
+    elif parameter.source == "query" and not _takes_empty(parameter.type):
+        described["allowEmptyValue"] = True  # it is as good as none
     schema = schemas.find(parameter.type) | _extend(parameter)
     return described | _describe(parameter) | {"schema": schema}
+
+
+def _takes_empty(annotation: Any) -> bool:
+    """Whether an empty text is a value of a type."""
+    if is_array(annotation):
+        return any(map(is_text, items(annotation) or [str]))
+    return is_text(annotation)
 
 
 def _describe(parameter: Parameter) -> Object:
@@ -110,14 +120,19 @@ def make_body(operation: Operation, schemas: Schemas) -> Object:
 
 
 def _make_whole_body(parameter: Parameter, schemas: Schemas) -> Object:
-    content: Object = {}
+    media = bodies.media_type(parameter)
     if not bodies.is_raw(parameter):
-        content = {"schema": schemas.find(parameter.type) | _extend(parameter)}
-    elif unwrap(parameter.type) is str:
-        content = {"schema": {"type": "string"}}
+        schema = schemas.find(parameter.type) | _extend(parameter)
+    else:
+        # Bytes have no type of JSON (OpenAPI 3.1.1, "Working with Binary Data").
+        schema = {"type": "string"} if unwrap(parameter.type) is str else {}
+        if not schema and "*" not in media:
+            schema["contentMediaType"] = media
+        if parameter.required:
+            schema["minLength"] = 1  # an empty body is as good as none
     return _describe(parameter) | {
         "required": parameter.required,
-        "content": {bodies.media_type(parameter): content},
+        "content": {media: {"schema": schema}},
     }
 
 
