@@ -1,6 +1,6 @@
 """Parameters: what a document says that an operation takes, bodies included."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from typing import Any
 
@@ -103,10 +103,11 @@ def _extend(parameter: Parameter) -> Schema:
 
 
 def _to_builtins(annotation: Any, value: Any) -> Any:
-    """Give a value as JSON has it."""
+    """Give a value as JSON has it, sets in an order."""
     if is_pydantic(annotation):
-        return adapter(annotation).dump_python(value, mode="json", warnings=False)
-    return msgspec.to_builtins(value, str_keys=True)
+        made = adapter(annotation).dump_python(value, mode="json", warnings=False)
+        return sorted(made, key=repr) if isinstance(value, Set) else made
+    return msgspec.to_builtins(value, str_keys=True, order="deterministic")
 
 
 def make_body(operation: Operation, schemas: Schemas) -> Object:

@@ -76,8 +76,16 @@ def _parts(schema: Any) -> Iterator[Schema]:
 
 
 def _loosen(schema: Any) -> None:
-    """Take away what nobody checks: the items of a set may be sent twice."""
+    """Take away what nobody checks: the items of a set may be sent twice.
+
+    A default that is a set gets an order, for a document of the same bytes.
+    """
     if isinstance(schema, dict):
+        is_set = any(
+            "uniqueItems" in part for part in (schema, *schema.get("anyOf", ()))
+        )
+        if is_set and isinstance(schema.get("default"), list):
+            schema["default"].sort(key=repr)
         schema.pop("uniqueItems", None)
         for each in schema.values():
             _loosen(each)
