@@ -221,8 +221,8 @@ def test_queries_agree(library):
         near = near_schema(schema, {})
         for value in data.draw(st.lists(near | scalars, min_size=3, max_size=6)):
             text = value if isinstance(value, str) else json.dumps(value)
-            if "e" in text and isinstance(value, float):
-                continue  # to pydantic `1e3` is not an integer
+            if isinstance(value, float) and ("e" in text or text.endswith(".0")):
+                continue  # to pydantic and of literals, these are no integers
             if valid_as_text(schema, text):
                 status, answer = ask(app, query=urlencode(text))
                 assert status == 200, (text, schema, answer)
@@ -280,7 +280,7 @@ def apps(draw):
 
 def declare(draw, app, path, method, library):
     namespace = {}
-    markers = [Query(), Header(), Cookie(), Form(), Query("x[y]", "text", ("a",), True)]
+    markers = [Query(), Header(), Cookie(), Form(), Query(None, "text", ("a",), True)]
     parameters, notes = ["p"], {}
     for name in draw(st.sets(names, max_size=3)):
         marker = draw(st.sampled_from(markers))

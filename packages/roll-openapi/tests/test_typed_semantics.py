@@ -99,6 +99,12 @@ def both(annotation):
         (UUID, f"{UUID(int=5)}", UUID(int=5)),
         (Decimal, "1.50", Decimal("1.50")),
         (Literal["a", "b"], "a", "a"),
+        (Literal["a", 2], "2", 2),
+        (Literal["", "a"], "", ""),
+        (Literal[1, 2], "2", 2),
+        (Size, "2", Size.LARGE),
+        (Name, "", Name.NONE),
+        (Name, "Ann", Name.ANN),
         (str, "", ""),
         (str, " a ", " a "),
         (str | None, "", ""),
@@ -118,10 +124,6 @@ async def test_a_text_is_converted(client, app, annotation, text, value, who):
     ("annotation", "text", "value"),
     [
         (int, "1e3", 1000),
-        (Size, "2", Size.LARGE),
-        (Literal[1, 2], "2", 2),
-        (Name, "", Name.NONE),
-        (Literal["", "a"], "", ""),
         (int | str, "5", "5"),
         (bytes, "YWI=", b"ab"),
     ],
@@ -732,3 +734,25 @@ async def test_a_body_of_one_value(client, app):
     declare(app, Annotated[int, Body()])
     assert await post(client, b"5") == (200, b"5")
     assert (await post(client, b'"5"'))[0] == 422
+
+
+async def test_words_of_literals_are_values_for_pydantic_too(client, app):
+    declare(app, Annotated[list[Literal[1, True, None, "1"]], Field()])
+    assert (await client.get("/?x=1&x=true&x=null")).body == b"['1', True, None]"
+    declare_at(app, "/two", Annotated[Literal[1, 2], Field()])
+    assert (await client.get("/two?x=2")).body == b"2"
+    assert (await client.get("/two?x=02")).status == 422
+
+
+def declare_at(app, path, annotation):
+    async def view(request, response, x) -> str:
+        return repr(x)
+
+    view.__annotations__["x"] = annotation
+    app.route(path)(typed(view))
+
+
+async def test_a_list_that_is_too_short_for_pydantic(client, app):
+    declare(app, Annotated[tuple[Model, Model], Body()])
+    found = await errors_of(client, app, b"[]")
+    assert [each["pointer"] for each in found] == ["/0", "/1"]

@@ -607,6 +607,23 @@ async def test_a_placeholder_with_another_marker_fails_the_start(app):
         await app.startup()
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        'a: int, b: Annotated[int, Query("a")]',
+        'a: Annotated[str, Header("X-A")], b: Annotated[str, Header("x-a")]',
+        "limit: int, page: Annotated[Page, Query()]",
+    ],
+)
+async def test_two_parameters_of_one_text_fail_the_start(app, parameters):
+    namespace = {**globals()}
+    exec(f"async def view(request, response, {parameters}) -> None: ...", namespace)
+    openapi(app, title="T", ui=None)
+    declare(app, namespace["view"])
+    with pytest.raises(TypeError, match=r" are both .* of the (query|header): give"):
+        await app.startup()
+
+
 async def test_without_openapi_it_is_a_logged_500(client, app, caplog):
     async def view(request, response, x: dict[str, int]) -> None: ...
 

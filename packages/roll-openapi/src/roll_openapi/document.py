@@ -11,7 +11,8 @@ from roll import Roll
 
 from . import bodies, problems, results
 from .annotations import without_none
-from .operations import Include, Operation, expand, list_operations, name_operations
+from .models import expand
+from .operations import Include, Operation, list_operations, name_operations
 from .parameters import make_body, make_parameters
 from .responses import PROBLEM, make_responses
 from .schemas import PREFIX, Schemas

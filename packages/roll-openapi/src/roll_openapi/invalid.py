@@ -135,7 +135,7 @@ def _point_at(place: Iterable[Any], sent: Any, names: Collection[str]) -> str:
     for step in place:
         if isinstance(sent, list) and isinstance(step, int):
             pointer += f"/{step}"
-            sent = sent[step]
+            sent = sent[step] if step < len(sent) else None
         elif isinstance(sent, dict) and step in names:
             pointer += f"/{_escape(step)}"
             sent = sent.get(step)

@@ -1,7 +1,7 @@
 """Models: the fields of a Struct, a dataclass, a TypedDict or a model of pydantic."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import (
     Annotated,
     Any,
@@ -15,6 +15,10 @@ from typing import (
 )
 
 import msgspec
+
+from .annotations import find_model
+from .markers import Form, Marker, Query
+from .signature import MISSING, Parameter
 
 NO_DEFAULT = msgspec.NODEFAULT
 
@@ -86,3 +90,18 @@ def _of_pydantic(model: Any) -> Iterator[Field]:
         if not isinstance(wire, str):
             wire = each.alias or name
         yield Field(name, wire, Annotated[each.annotation, each], default, required)
+
+
+def expand(parameters: Iterable[Parameter]) -> Iterator[Parameter]:
+    """Give parameters; those of a model in a query or a form are its fields."""
+    for each in parameters:
+        model = find_model(each.type)
+        if isinstance(each.marker, Query | Form) and model is not None:
+            for field in list_fields(model):
+                default = MISSING if each.required else NO_DEFAULT
+                if not field.required:
+                    default = field.default
+                marker: Marker = type(each.marker)(field.wire)
+                yield Parameter(field.name, field.type, default, marker)
+        else:
+            yield each

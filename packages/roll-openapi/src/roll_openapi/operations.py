@@ -2,18 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from roll import Endpoint, Roll
 from roll.routing import split_path
 
-from .annotations import find_model
-from .markers import Form, Marker, Query
-from .models import NO_DEFAULT, list_fields
 from .plan import Plan
-from .signature import MISSING, Parameter
 from .views import Typed, list_placeholders
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE")
@@ -100,26 +96,6 @@ def _make_template(
         for part in parts
         if part.name is not None
     }
-
-
-def expand(parameters: Iterable[Parameter]) -> Iterator[Parameter]:
-    """Give parameters; those of a model in a query or a form are its fields."""
-    for each in parameters:
-        model = find_model(each.type)
-        if isinstance(each.marker, Query | Form) and model is not None:
-            for field in list_fields(model):
-                default = MISSING if each.required else NO_DEFAULT
-                if not field.required:
-                    default = field.default
-                marker: Marker = type(each.marker)(field.wire)
-                yield Parameter(field.name, field.type, default, marker)
-        else:
-            yield each
-
-
-def has_default(parameter: Parameter) -> bool:
-    """Whether a parameter has a default that can be shown."""
-    return parameter.default is not MISSING and parameter.default is not NO_DEFAULT
 
 
 def name_operations(operations: list[Operation]) -> list[str]:

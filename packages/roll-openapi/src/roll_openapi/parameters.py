@@ -9,8 +9,8 @@ import msgspec
 from . import bodies
 from .annotations import is_array, items, unwrap
 from .codecs import adapter, is_pydantic
-from .models import NO_DEFAULT
-from .operations import Operation, expand
+from .models import NO_DEFAULT, expand
+from .operations import Operation
 from .placeholders import NOTE, SPANNING, make_schema
 from .schemas import Schema, Schemas, takes_null
 from .signature import MISSING, Parameter

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from roll import Request
 
 from .bodies import check_form, make_body_reader
+from .models import expand
 from .readers import Read, make_file_reader, make_path_readers, make_text_readers
 from .results import Write, make_writer
 from .signature import Parameter, Signature, is_stream
@@ -45,6 +46,7 @@ def make_plan(
     Raises:
         TypeError: A type cannot be read, or written.
     """
+    _check_names(signature.parameters)
     readers: list[Read] = []
     load: Load | None = None
     for source, found in group(signature.parameters).items():
@@ -66,6 +68,23 @@ def make_plan(
             readers += make_text_readers(source, found)
     write = make_writer(signature.returns)
     return Plan(signature, status, responses, load, tuple(readers), write)
+
+
+def _check_names(parameters: Iterable[Parameter]) -> None:
+    """Require that no two parameters are made of the same text.
+
+    Raises:
+        TypeError: Two are.
+    """
+    known: dict[tuple[str, str], str] = {}
+    for each in expand(parameters):
+        wire = each.wire.lower() if each.source == "header" else each.wire
+        if other := known.get((each.source, wire)):
+            raise TypeError(
+                f"{other} and {each.name} are both {each.wire} of the {each.source}: "
+                "give one of them another alias"
+            )
+        known[each.source, wire] = each.name
 
 
 def group(parameters: Iterable[Parameter]) -> dict[str, list[Parameter]]:

@@ -94,7 +94,9 @@ def make_text_readers(source: str, parameters: Iterable[Parameter]) -> list[Read
             readers.append(_make_model_reader(source, each, model))
         else:
             entries.append(make_entry(source, each))
-    return [_make_text_reader(source, entries), *readers] if entries else readers
+    if entries:
+        readers.append(_make_text_reader(source, entries))
+    return readers
 
 
 def make_entry(source: str, parameter: Parameter) -> Entry:

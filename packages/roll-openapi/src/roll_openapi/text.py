@@ -1,7 +1,7 @@
 """Texts: what a query, a header, a cookie or a form holds, made values of a type."""
 
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -68,7 +68,7 @@ def make_converter(annotation: Any) -> Convert | None:
     convert = codec.convert(annotation)
     if not kinds.isdisjoint(_REALS):
         convert = _refuse_infinite(convert)
-    prepare = _make_preparation(kinds, codec)
+    prepare = _make_preparation([annotation], codec)
     if is_text(annotation):
         return convert if prepare is None else lambda text: convert(prepare(text))
     return _refuse_empty(convert, prepare)
@@ -117,7 +117,7 @@ def _make_array_converter(annotation: Any) -> Convert:
     kinds = {kind for part in parts for kind in text_types(part)}
     takes_empty = any(map(is_text, parts))
     codec = find_codec(annotation)
-    prepare = _make_preparation(kinds, codec)
+    prepare = _make_preparation(parts, codec)
     convert = codec.convert(annotation)
     if not kinds.isdisjoint(_REALS):
         convert = _refuse_infinite(convert)
@@ -132,29 +132,37 @@ def _make_array_converter(annotation: Any) -> Convert:
     return convert_texts
 
 
-def _make_preparation(kinds: Set[Any], codec: Codec) -> Callable[[str], Any] | None:
+def _make_preparation(
+    annotations: Iterable[Any], codec: Codec
+) -> Callable[[str], Any] | None:
     """Make what a text goes through before it is converted; None where nothing is due.
 
     It makes values of words that the codec does not know, and refuses texts that the
     codec would take.
 
     Args:
-        kinds: The types that the text may be converted to.
+        annotations: What the text may be converted to.
         codec: What converts it.
     """
-    if kinds & {str, Any}:
-        return None
+    kinds = {kind for each in annotations for kind in text_types(each)}
+    if isinstance(codec, Msgspec):
+        words = {}
+        refuse = bool(kinds & {Decimal, *_TIMES})
+    else:
+        words = {word: each for part in annotations for word, each in _words(part)}
+        refuse = True
     if kinds <= {bool, _NONE}:
         return lambda text: _BOOLEANS.get(text.lower(), text)
-    if isinstance(codec, Msgspec) and not kinds & {Decimal, *_TIMES}:
-        return None
+    if kinds & {str, Any} or not refuse:
+        return (lambda text: words.get(text, text)) if words else None
     expected = " | ".join(sorted(kind.__name__ for kind in kinds - {_NONE}))
-    takes_none = _NONE in kinds
+    if _NONE in kinds:
+        words["null"] = None
     takes_numerals = not kinds & _TIMES or not kinds.isdisjoint((int, *_REALS))
 
     def prepare(text: str) -> Any:
-        if takes_none and text == "null":
-            return None
+        if text in words:
+            return words[text]
         if not _PLAIN.fullmatch(text):
             raise ValueError(f"Expected `{expected}`")
         if not takes_numerals and _NUMERAL.fullmatch(text):
@@ -162,3 +170,18 @@ def _make_preparation(kinds: Set[Any], codec: Codec) -> Callable[[str], Any] | N
         return text
 
     return prepare
+
+
+def _words(annotation: Any) -> Iterator[tuple[str, Any]]:
+    """Give the values of literals and enumerations that are no strings, as texts."""
+    for each in members(annotation):
+        if get_origin(each) is Literal:
+            values = get_args(each)
+        elif isinstance(each, type) and issubclass(each, Enum):
+            values = tuple(member.value for member in each)
+        else:
+            continue
+        for value in values:
+            text = "null" if value is None else str(value)
+            if text not in values:
+                yield text.lower() if isinstance(value, bool) else text, value
