@@ -58,7 +58,6 @@ async def test_other_numbers_beside_it_stay_as_they_were_sent(client):
     ("sent", "detail"),
     [
         ('{"whole":5.5}', "Expected `int`, got `float`"),
-        ('{"whole":1e400}', "Number out of range"),
         ('{"whole":-5.0}', "Expected `int` >= 0"),
         ('{"whole":5.0,"real":""}', "Expected `float`, got `str`"),
     ],

@@ -420,14 +420,11 @@ async def test_forms_and_files(client, app, lazy):
     declare(app, view, lazy_body=lazy)
     fields = [("title", "T"), ("count", "2"), ("tag", "a"), ("tag", "b")]
     files = [("photo", "p"), ("more", "m1"), ("more", "m2"), ("raw", "r")]
-    body = b"".join(
-        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-        for name, value in fields
-    ) + b"".join(
-        f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n'
-        f"\r\n{value}\r\n".encode()
-        for name, value in files
-    )
+    part = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+    body = "".join(
+        [part.format(name, "", value) for name, value in fields]
+        + [part.format(name, '; filename="f"', value) for name, value in files]
+    ).encode()
     response = await client.post(
         "/", body + b"--x--\r\n", content_type="multipart/form-data; boundary=x"
     )

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from math import isinf
 from typing import Any
 
 import msgspec
 from roll import HttpError, Request
 
 from .annotations import unwrap
-from .codecs import UNFIT, find_codec
+from .codecs import UNFIT, field_names, find_codec
 from .invalid import explain, make_error
 from .markers import Body
 from .readers import MISSING, Errors, Read, Values
@@ -80,10 +81,12 @@ def _make_json_reader(parameter: Parameter) -> Read:
         except UnicodeDecodeError as error:
             raise _unparsable() from error
         except UNFIT:
+            sent = _decode(body)
             try:
-                values[name] = decode(write_whole_numbers(body))
+                values[name] = decode(msgspec.json.encode(sent))
             except UNFIT as error:
-                errors += [make_error("body", name, each) for each in explain(error)]
+                found = explain(error, sent, field_names(parameter.type))
+                errors += [make_error("body", name, each) for each in found]
         except (msgspec.DecodeError, RecursionError) as error:
             raise _unparsable() from error
 
@@ -95,27 +98,33 @@ _USUAL = b"\r\nContent-Type: application/json\r\n"
 _LOWER = _USUAL.lower()
 
 
-def write_whole_numbers(body: bytes) -> bytes:
-    """Write whole numbers without a fraction: for JSON Schema, `1.0` is an integer.
+def _decode(body: bytes) -> Any:
+    """Decode JSON that does not fit, in which whole numbers may have a fraction.
 
-    It is for a body that does not fit, where something that is not JSON may come after
-    the first misfit.
+    For JSON Schema, `1.0` is an integer, so it is tried again with what this gives.
+    What is not JSON may come after the first misfit.
 
     Raises:
         HttpError: 400, when the body is not JSON.
     """
     try:
-        return msgspec.json.encode(_WHOLE_NUMBERS.decode(body))
+        return _WHOLE_NUMBERS.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _unparsable() from error
 
 
 def _read_number(text: str) -> Any:
     number = float(text)
-    return int(number) if number.is_integer() else msgspec.Raw(text.encode())
+    if isinf(number):
+        raise ValueError(f"{text} is beyond what a float can be")
+    if number.is_integer() and abs(number) < _LARGEST:
+        return int(number)
+    return msgspec.Raw(text.encode())
 
 
 _WHOLE_NUMBERS = msgspec.json.Decoder(float_hook=_read_number)
+_LARGEST = 10**22
+"""Larger numbers take more characters as integers than a body should grow by."""
 
 
 def get_essence(content_type: str) -> str:

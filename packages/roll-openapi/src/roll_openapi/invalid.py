@@ -1,7 +1,7 @@
 """Invalid: the error that tells which parameters do not fit, and why."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -48,12 +48,20 @@ def make_error(source: str, name: str, misfit: Misfit) -> dict[str, str]:
     return error | {"detail": misfit.detail}
 
 
-def explain(error: Exception) -> list[Misfit]:
-    """Tell what a failed conversion has found, without repeating what was sent."""
+def explain(
+    error: Exception, sent: Any = None, names: Collection[str] = ()
+) -> list[Misfit]:
+    """Tell what a failed conversion has found, without repeating what was sent.
+
+    Args:
+        error: What was raised.
+        sent: The body, decoded.
+        names: Those that the fields of pydantic's models have.
+    """
     if isinstance(error, msgspec.MsgspecError):
         return [_explain_msgspec(str(error))]
     if hasattr(error, "error_count"):  # of pydantic, which is not to be imported
-        return _explain_pydantic(error)
+        return _explain_pydantic(error, sent, names)
     return [Misfit(str(error))]
 
 
@@ -98,21 +106,39 @@ def _escape(name: str) -> str:
 # What pydantic says.
 
 
-def _explain_pydantic(error: Any) -> list[Misfit]:
+_SHORT = {
+    "uuid_parsing": "Input should be a valid UUID",
+    "union_tag_invalid": "Input tag does not match any of the expected tags",
+}
+"""In place of the messages of pydantic that quote what was sent."""
+
+
+def _explain_pydantic(error: Any, sent: Any, names: Collection[str]) -> list[Misfit]:
     if error.error_count() > MANY:
         return [Misfit(f"More than {MANY} values do not fit")]
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [Misfit(_detail(each), _place(each)) for each in found]
+    return [
+        Misfit(
+            _SHORT.get(each["type"], each["msg"]), _point_at(each["loc"], sent, names)
+        )
+        for each in found
+    ]
 
 
-def _detail(error: Any) -> str:
-    # Some messages go on with what a parser has found.
-    return str(error["msg"]) if error["type"] not in _TALKATIVE else error["type"]
+def _point_at(place: Iterable[Any], sent: Any, names: Collection[str]) -> str:
+    """Write the place of an error as a JSON pointer.
 
-
-_TALKATIVE = frozenset(["uuid_parsing"])
-
-
-def _place(error: Any) -> str:
-    place: Sequence[Any] = error["loc"]
-    return "".join(f"/{_escape(str(each))}" for each in place)
+    pydantic's has the members of unions among its steps, which are left out. The
+    pointer ends at a key that the client has chosen.
+    """
+    pointer = ""
+    for step in place:
+        if isinstance(sent, list) and isinstance(step, int):
+            pointer += f"/{step}"
+            sent = sent[step]
+        elif isinstance(sent, dict) and step in names:
+            pointer += f"/{_escape(step)}"
+            sent = sent.get(step)
+        elif isinstance(sent, dict) and step in sent:
+            break
+    return pointer
