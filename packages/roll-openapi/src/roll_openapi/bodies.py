@@ -9,10 +9,11 @@ import msgspec
 from roll import HttpError, Request
 
 from .annotations import unwrap
-from .codecs import UNFIT, field_names, find_codec
+from .codecs import UNFIT, find_codec
 from .invalid import explain, make_error
 from .markers import Body
 from .readers import MISSING, Errors, Read, Values
+from .schemas import field_names
 from .signature import Parameter, is_stream
 
 JSON = "application/json"

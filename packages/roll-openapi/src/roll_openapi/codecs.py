@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Protocol, get_origin, get_type_hints, is_typeddict
 
@@ -92,24 +92,6 @@ def adapter(annotation: Any) -> Any:
         return TypeAdapter(annotation)
     except PydanticUserError as error:
         raise TypeError(str(error).partition("\n")[0]) from error
-
-
-@lru_cache(maxsize=1024)
-def field_names(annotation: Any) -> frozenset[str]:
-    """Name the fields of the models that pydantic has in a type."""
-    if not is_pydantic(annotation):
-        return frozenset()
-    return frozenset(_properties(adapter(annotation).json_schema()))
-
-
-def _properties(schema: Any) -> Iterator[str]:
-    parts = schema if isinstance(schema, list) else []
-    if isinstance(schema, dict):
-        properties = schema.get("properties")
-        yield from properties if isinstance(properties, dict) else ()
-        parts = [*schema.values()]
-    for each in parts:
-        yield from _properties(each)
 
 
 def find_codec(annotation: Any) -> Codec:

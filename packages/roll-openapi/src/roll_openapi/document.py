@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from roll import Roll
@@ -38,6 +39,7 @@ def make_document(app: Roll, settings: Settings) -> Object:
 
     Raises:
         TypeError: A view cannot be documented; the message names it and its route.
+        ValueError: A route names a security scheme that is not given.
     """
     operations = [*list_operations(app, settings.include)]
     schemas = _make_schemas(operations)
@@ -101,6 +103,13 @@ def _write(
         written["security"] = [
             {each: []} if isinstance(each, str) else each for each in own
         ]
+        for scheme in chain.from_iterable(written["security"]):
+            if scheme not in security:
+                raise ValueError(
+                    f"{operation.endpoint.path}: security= names {scheme!r}, which is "
+                    f"not among the schemes of openapi(): {', '.join(security)}. The "
+                    f"route is declared at {operation.endpoint.where}"
+                )
     return written
 
 

@@ -1,6 +1,6 @@
 """Parameters: what a document says that an operation takes, bodies included."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from .codecs import adapter, is_pydantic
 from .models import NO_DEFAULT
 from .operations import Operation, expand
 from .placeholders import NOTE, SPANNING, make_schema
-from .schemas import Schema, Schemas
+from .schemas import Schema, Schemas, takes_null
 from .signature import MISSING, Parameter
 from .text import is_text
 
@@ -55,7 +55,7 @@ def _make_path_parameter(
         own = schemas.find(parameter.type)
         if own.get("type", schema["type"]) == schema["type"]:
             own = schema | own
-        schema = own | _extend(parameter)
+        schema = own | _extend(parameter, schemas)
     if kind in SPANNING:
         text = described.get("description")
         described["description"] = f"{text} {NOTE}" if text else NOTE
@@ -68,7 +68,7 @@ def _make_parameter(parameter: Parameter, schemas: Schemas) -> Object:
         described["required"] = True
     elif parameter.source == "query" and not _takes_empty(parameter.type):
         described["allowEmptyValue"] = True  # it is as good as none
-    schema = schemas.find(parameter.type) | _extend(parameter)
+    schema = schemas.find(parameter.type) | _extend(parameter, schemas)
     return described | _describe(parameter) | {"schema": schema}
 
 
@@ -88,10 +88,12 @@ def _describe(parameter: Parameter) -> Object:
     return described
 
 
-def _extend(parameter: Parameter) -> Schema:
+def _extend(parameter: Parameter, schemas: Schemas) -> Schema:
     """Give what a parameter adds to the schema of its type."""
     schema: Schema = {}
     default = parameter.default
+    if default is None and not takes_null(schemas.find(parameter.type)):
+        default = NO_DEFAULT
     if default is not MISSING and default is not NO_DEFAULT:
         with suppress(TypeError, ValueError):  # there may be no way to send it
             schema["default"] = _to_builtins(parameter.type, default)
@@ -103,10 +105,11 @@ def _extend(parameter: Parameter) -> Schema:
 
 
 def _to_builtins(annotation: Any, value: Any) -> Any:
-    """Give a value as JSON has it."""
+    """Give a value as JSON has it, sets in an order."""
     if is_pydantic(annotation):
-        return adapter(annotation).dump_python(value, mode="json", warnings=False)
-    return msgspec.to_builtins(value, str_keys=True)
+        made = adapter(annotation).dump_python(value, mode="json", warnings=False)
+        return sorted(made, key=repr) if isinstance(value, Set) else made
+    return msgspec.to_builtins(value, str_keys=True, order="deterministic")
 
 
 def make_body(operation: Operation, schemas: Schemas) -> Object:
@@ -122,7 +125,7 @@ def make_body(operation: Operation, schemas: Schemas) -> Object:
 def _make_whole_body(parameter: Parameter, schemas: Schemas) -> Object:
     media = bodies.media_type(parameter)
     if not bodies.is_raw(parameter):
-        schema = schemas.find(parameter.type) | _extend(parameter)
+        schema = schemas.find(parameter.type) | _extend(parameter, schemas)
     else:
         # Bytes have no type of JSON (OpenAPI 3.1.1, "Working with Binary Data").
         schema = {"type": "string"} if unwrap(parameter.type) is str else {}
@@ -157,7 +160,7 @@ def _make_form(
 def _make_part(parameter: Parameter, schemas: Schemas) -> Schema:
     described = _describe(parameter)
     if parameter.source != "file":
-        return schemas.find(parameter.type) | described | _extend(parameter)
+        return schemas.find(parameter.type) | described | _extend(parameter, schemas)
     if is_array(parameter.type):
         return {"type": "array", "items": FILE} | described
     return FILE | described

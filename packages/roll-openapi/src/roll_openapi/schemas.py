@@ -1,6 +1,7 @@
 """Schemas: JSON Schema 2020-12 of the types of a document, and what they refer to."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -33,7 +34,8 @@ class Schemas:
         if theirs:
             self._add(theirs)
         for schema in (*self.components.values(), *self._made.values()):
-            _loosen(schema)
+            for part in walk(schema):
+                _correct(part)
 
     def _add(self, types: dict[Any, Any]) -> None:
         """Add what pydantic knows; a component whose name is taken gets another."""
@@ -44,8 +46,8 @@ class Schemas:
         taken = components.keys() & self.components.keys()
         names = {PREFIX + name: f"{PREFIX}pydantic.{name}" for name in taken}
         for schema in (*components.values(), *made):
-            for part in _parts(schema):
-                part["$ref"] = names.get(part["$ref"], part["$ref"])
+            for part in walk(schema):
+                _rename(part, names)
         self._made.update(zip(types, made, strict=True))
         for name, schema in components.items():
             self.components[f"pydantic.{name}" if name in taken else name] = schema
@@ -63,24 +65,68 @@ def _key(annotation: Any) -> Any:
     return annotation
 
 
-def _parts(schema: Any) -> Iterator[Schema]:
-    """Give the parts of a schema that refer to a component."""
-    if isinstance(schema, dict):
-        if isinstance(schema.get("$ref"), str):
-            yield schema
-        for each in schema.values():
-            yield from _parts(each)
-    elif isinstance(schema, list):
-        for each in schema:
-            yield from _parts(each)
+def walk(schema: Any) -> Iterator[Schema]:
+    """Give a schema and those in it; what is not a schema, such as `true`, is not."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    for key, value in schema.items():
+        if key in _SCHEMAS_BY_NAME:
+            parts = [*value.values()]
+        else:
+            parts = {"list": value, "one": [value]}.get(_HOLDS.get(key, ""), [])
+        for each in parts:
+            yield from walk(each)
 
 
-def _loosen(schema: Any) -> None:
-    """Take away what nobody checks: the items of a set may be sent twice."""
-    if isinstance(schema, dict):
-        schema.pop("uniqueItems", None)
-        for each in schema.values():
-            _loosen(each)
-    elif isinstance(schema, list):
-        for each in schema:
-            _loosen(each)
+_SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs")
+_HOLDS = {
+    **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems"), "list"),
+    **dict.fromkeys(("items", "additionalProperties", "propertyNames", "not"), "one"),
+}
+"""The keywords whose value is a schema, or a list of them (JSON Schema 2020-12)."""
+
+
+def _rename(schema: Schema, names: Mapping[str, str]) -> None:
+    """Let a schema refer to components by other names."""
+    if schema.get("$ref") in names:
+        schema["$ref"] = names[schema["$ref"]]
+    mapping = schema.get("discriminator", {}).get("mapping", {})
+    for tag, name in mapping.items():
+        mapping[tag] = names.get(name, name)
+
+
+def _correct(schema: Schema) -> None:
+    """Take away what does not hold.
+
+    Nobody checks that items are unique: those of a set may be sent twice. A default of
+    None, for a type that it is not of, means that there is none. Another one that is a
+    set gets an order, for a document of the same bytes.
+    """
+    parts = (schema, *schema.get("anyOf", ()))
+    if isinstance(schema.get("default"), list):
+        if any("uniqueItems" in part for part in parts):
+            schema["default"].sort(key=repr)
+    elif schema.get("default", ...) is None and not takes_null(schema):
+        del schema["default"]
+    schema.pop("uniqueItems", None)
+
+
+def takes_null(schema: Schema) -> bool:
+    """Whether a schema, on its face, takes null."""
+    if "anyOf" in schema:
+        return any(map(takes_null, schema["anyOf"]))
+    if "enum" in schema:
+        return None in schema["enum"]
+    return schema.get("type", "null") == "null" and "$ref" not in schema
+
+
+@lru_cache(maxsize=1024)
+def field_names(annotation: Any) -> frozenset[str]:
+    """Name the fields of the models that pydantic has in a type."""
+    if not is_pydantic(annotation):
+        return frozenset()
+    schema = adapter(annotation).json_schema()
+    return frozenset(
+        name for each in walk(schema) for name in each.get("properties", ())
+    )
