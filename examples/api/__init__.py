@@ -34,7 +34,13 @@ def create_app(keys=(), tokens=None):
         tokens: The names of customers, by their bearer tokens.
     """
     app = Roll()
-    openapi(app, title="Warehouse", description=DESCRIPTION, security=SCHEMES)
+    openapi(
+        app,
+        title="Warehouse",
+        version="1.0",
+        description=DESCRIPTION,
+        security=SCHEMES,
+    )
     authenticate(app, keys, tokens or {})
     for part in (items, orders, files):
         app[part.__name__] = {}

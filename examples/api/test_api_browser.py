@@ -84,10 +84,10 @@ def read(page, selector):
     return page.run(f"document.querySelector({json.dumps(selector)}).innerText")
 
 
-def authorize(page, key):
+def authorize(page, field, secret):
     click(page, ".auth-wrapper .authorize")
-    fill(page, "#api_key_value", key)
-    click(page, ".auth-container:has(#api_key_value) button.authorize")
+    fill(page, field, secret)
+    click(page, f".auth-container:has({field}) button.authorize")
     click(page, ".modal-ux .close-modal")
 
 
@@ -112,7 +112,7 @@ def test_an_item_is_added_and_read_from_the_page(page, origin, request):
     fill(page, f"{create} textarea", json.dumps({"name": "Cup", "price": 350}))
     assert execute(page, create) == 401
 
-    authorize(page, "a key")
+    authorize(page, "#api_key_value", "a key")
     assert execute(page, create) == 201
     body = json.loads(read(page, f"{create} .live-responses-table code"))
     assert body["name"] == "Cup"
@@ -124,3 +124,16 @@ def test_an_item_is_added_and_read_from_the_page(page, origin, request):
     shown = read(page, f"{show} .live-responses-table code")
     assert json.loads(shown) == body
     assert 'etag: "1"' in read(page, f"{show} .live-responses-table")
+
+
+def test_a_file_is_uploaded_from_the_page(page, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"abc")
+    upload = "#operations-files-upload_file"
+    authorize(page, "#auth-bearer-value", "a token")
+    click(page, f"{upload} .opblock-summary-control")
+    click(page, f"{upload} .try-out__btn")
+    wait_for(page, f"{upload} input[type=file]")
+    page.choose_files(f"{upload} input[type=file]", tmp_path / "a.txt")
+    assert execute(page, upload) == 201
+    body = json.loads(read(page, f"{upload} .live-responses-table code"))
+    assert (body["name"], body["size"]) == ("a.txt", 3)
