@@ -11,7 +11,7 @@ from examples.api.items import BLANK
 STAFF = {"X-Key": "a key"}
 ANN = {"Authorization": "Bearer the token of Ann"}
 BOB = {"Authorization": "bearer the token of Bob"}
-CUP = {"name": "Cup", "price": 350, "stock": 3, "tags": ["blue"]}
+CUP = {"name": "Cup", "price": 350, "stock": 3, "tags": ["color:blue"]}
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ async def test_items_come_in_pages(client):
 
 
 async def test_items_are_found_by_tag(client, cup):
-    for tags, found in ([["blue"], 1], [["blue", "red"], 0], [[], 1]):
+    for tags, found in ([["color:blue"], 1], [["color:blue", "color:red"], 0], [[], 1]):
         response = await client.get("/items", params={"tag": tags})
         assert len(response.json["items"]) == found
 
