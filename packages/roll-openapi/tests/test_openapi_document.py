@@ -653,6 +653,7 @@ def contents(returns, status=200):
         (None, None),
         (type(None), None),
         (int, {"application/json": {"schema": {"type": "integer"}}}),
+        (object, {"application/json": {"schema": {"description": "Any value."}}}),
         (
             Item | None,
             {"application/json": {"schema": {"$ref": "#/components/schemas/Item"}}},

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from roll import Request, Response, Roll
+from roll.plugins import require_app, require_boolean
 from roll.response import JSON_TYPE
 
 from . import ui as pages
@@ -82,6 +83,7 @@ def openapi(
         ValueError: The app has a document already, or *ui* is given while
             roll-openapi-ui is not installed.
     """
+    require_app("openapi", app)
     if KEY in app:
         raise ValueError("the app has a document already: call openapi(app) once")
     settings = Settings(
@@ -124,7 +126,7 @@ def find_mistakes(book: Book) -> Sequence[str]:
 
 def _register_extras(app: Roll) -> None:
     app.extras("tags", check=_check_tags)
-    app.extras("deprecated", "hidden", check=_check_flag)
+    app.extras("deprecated", "hidden", check=require_boolean)
     app.extras("security", check=_check_security)
     app.extras("name")
 
@@ -132,11 +134,6 @@ def _register_extras(app: Roll) -> None:
 def _check_tags(value: Any) -> None:
     if isinstance(value, str) or not all(isinstance(each, str) for each in value):
         raise TypeError("give a list of strings")
-
-
-def _check_flag(value: Any) -> None:
-    if not isinstance(value, bool):
-        raise TypeError("give True or False")
 
 
 def _check_security(value: Any) -> None:

@@ -4,13 +4,14 @@ import re
 from typing import Any
 
 from roll import HttpError, Request, Response, Roll
+from roll.plugins import require_app
 from roll.preferences import read_preferences
 
 from .invalid import Invalid
 
 MEDIA_TYPE = "application/problem+json"
 
-_RANGE = re.compile(r"[^/]+/[^/]+")
+_RANGE = re.compile(r"[^/]++/[^/]++")
 _TEXTS = ("text/plain", "text/html")
 _JSONS = (MEDIA_TYPE, "application/json")
 _KEY = "roll_openapi.problems"
@@ -25,6 +26,7 @@ def problems(app: Roll, *, type: str = "about:blank") -> None:
         app: The application; more than one call is as the first.
         type: The `type` of a problem that does not give its own.
     """
+    require_app("problems", app)
     if _KEY in app:
         return
     app[_KEY] = type

@@ -27,7 +27,7 @@ class Schemas:
         unique = {_key(each): each for each in types}
         mine = {key: unique[key] for key in unique if not is_pydantic(unique[key])}
         made, self.components = msgspec.json.schema_components(
-            mine.values(), ref_template=PREFIX + "{name}"
+            mine.values(), schema_hook=_make_schema, ref_template=PREFIX + "{name}"
         )
         self._made: dict[Any, Schema] = dict(zip(mine, made, strict=True))
         theirs = {key: unique[key] for key in unique if key not in mine}
@@ -55,6 +55,13 @@ class Schemas:
     def find(self, annotation: Any) -> Schema:
         """Give the schema of one of the types; it may be changed."""
         return {**self._made[_key(annotation)]}
+
+
+def _make_schema(annotation: type) -> Schema:
+    """Describe a type that msgspec does not describe."""
+    if annotation is object:
+        return {"description": "Any value."}
+    raise NotImplementedError
 
 
 def _key(annotation: Any) -> Any:

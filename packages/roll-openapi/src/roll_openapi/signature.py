@@ -130,7 +130,7 @@ def _hints(view: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
         mine = inspect.unwrap(view)
         for name in (*names, "return"):
             annotation = inspect.get_annotations(mine).get(name)
-            if re.search(rf"\b{re.escape(str(error.name))}\b", str(annotation)):
+            if str(error.name) in re.findall(r"\w+", str(annotation)):
                 break
         module = sys.modules[mine.__module__].__name__
         raise TypeError(

@@ -173,7 +173,7 @@ def _make_preparation(
 
 
 def _words(annotation: Any) -> Iterator[tuple[str, Any]]:
-    """Give the values of literals and enumerations that are no strings, as texts."""
+    """Give the values of literals and enumerations, except strings, as texts."""
     for each in members(annotation):
         if get_origin(each) is Literal:
             values = get_args(each)
