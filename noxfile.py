@@ -230,7 +230,7 @@ def api_tools(session: nox.Session) -> dict[str, str]:
     location = ROOT / ".nox" / "api-tools"
     if not location.exists():
         python = next(filter(interpreter, reversed(PYTHONS)), "3")
-        session.run("uv", "venv", "--quiet", "--python", python, str(location))
+        session.run_install("uv", "venv", "--quiet", "--python", python, str(location))
     install(session, *groups("api-tools"), target=location)
     return {"ROLL_TEST_API_TOOLS": str(location / "bin")}
 

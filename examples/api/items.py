@@ -23,7 +23,9 @@ BLANK = b64decode(
 """A picture of one pixel, which is transparent."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=80)]
-Tag = Annotated[str, Meta(pattern="^[a-z0-9-]{1,20}$")]
+Tag = Annotated[
+    str, Meta(pattern="^[a-z]{1,20}:[a-z0-9-]{1,20}$", examples=["color:blue"])
+]
 
 
 class NewItem(Struct, forbid_unknown_fields=True):

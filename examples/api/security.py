@@ -17,7 +17,7 @@ def digest(secret):
 
 
 def authenticate(app, keys, tokens):
-    """Answer 401 where a route's `security=` names a scheme, and nothing fits it."""
+    """Answer 401 where a route's `security=` names schemes, and none of them fits."""
     owners = {
         "key": {digest(key): "staff" for key in keys},
         "token": {digest(token): name for token, name in tokens.items()},
@@ -25,12 +25,15 @@ def authenticate(app, keys, tokens):
 
     @app.listen("headers")
     async def require_credentials(request, response):
-        schemes = (request.route.payload or {}).get("security", [])
+        schemes = (request.route.payload or {}).get("security")
+        if not schemes:
+            return
         for scheme in schemes:
-            request["user"] = owners[scheme].get(digest(sent(request, scheme)))
-            if request["user"] is None:
-                challenge = {"WWW-Authenticate": CHALLENGES[scheme]}
-                raise HttpError(401, headers=challenge)
+            if user := owners[scheme].get(digest(sent(request, scheme))):
+                request["user"] = user
+                return
+        challenge = ", ".join(CHALLENGES[scheme] for scheme in schemes)
+        raise HttpError(401, headers={"WWW-Authenticate": challenge})
 
 
 def sent(request, scheme):

@@ -137,3 +137,12 @@ def test_a_file_is_uploaded_from_the_page(page, tmp_path):
     assert execute(page, upload) == 201
     body = json.loads(read(page, f"{upload} .live-responses-table code"))
     assert (body["name"], body["size"]) == ("a.txt", 3)
+
+
+def test_no_query_makes_the_page_show_another_document(browser, origin):
+    """swagger-ui#7472: `?url=` would show, and try, the document of somebody else."""
+    browser.open(f"{origin}/docs?url=/other.json&configUrl=/other.json")
+    wait_for(browser, ".opblock")
+    assert read(browser, ".info .title").startswith("Warehouse")
+    loaded = browser.run("performance.getEntriesByType('resource').map((e) => e.name)")
+    assert not [url for url in loaded if "other" in url]

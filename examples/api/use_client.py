@@ -51,13 +51,15 @@ def main(url):
 
 
 def use_items(public, staff, ann):
-    new = NewItem(name="Cup", price=350, stock=10, tags=["blue"])
+    new = NewItem(name="Cup", price=350, stock=10, tags=["color:blue"])
     created = call(create_item, HTTPStatus.CREATED, client=staff, body=new)
     id, tag = created.parsed.id, created.headers["ETag"]
     read = call(read_item, HTTPStatus.OK, id, client=public)
     assert read.parsed == created.parsed
     call(read_item, HTTPStatus.NOT_MODIFIED, id, client=public, if_none_match=tag)
-    found = call(list_items, HTTPStatus.OK, client=public, tag=["blue"], limit=100)
+    found = call(
+        list_items, HTTPStatus.OK, client=public, tag=["color:blue"], limit=100
+    )
     assert found.parsed.items
     changed = NewItem(name="Mug", price=400, stock=10)
     replaced = call(

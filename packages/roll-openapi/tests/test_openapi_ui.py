@@ -81,6 +81,7 @@ async def test_links_are_relative(path, document, link, files):
 
 
 async def test_the_files_are_those_of_the_package(client):
+    """fastapi#608, fastapi#4924: from another host, the page is blank offline."""
     *found, _ = links(await client.get("/docs"))
     for link in found:
         response = await client.get(f"/{link}")
@@ -91,6 +92,14 @@ async def test_the_files_are_those_of_the_package(client):
     assert {link.rpartition("/")[2] for link in found} == {
         *("favicon-32x32.png", "start.js", "swagger-ui-bundle.js", "swagger-ui.css")
     }
+
+
+async def test_the_page_takes_nothing_from_its_query_and_tells_nobody(client):
+    """swagger-ui#7472; by default a validator on another host is sent the document."""
+    (link,) = (each for each in links(await client.get("/docs")) if "start" in each)
+    script = (await client.get(f"/{link}")).text
+    assert "queryConfigEnabled: false" in script
+    assert 'validatorUrl: "none"' in script
 
 
 @pytest.mark.parametrize(
