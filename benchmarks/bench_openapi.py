@@ -264,7 +264,7 @@ IMPORT += "print(time.process_time() - start)"
 
 
 def measure_import():
-    """Give the milliseconds of CPU that `import roll_openapi` takes after `import roll`."""
+    """Give the milliseconds of CPU of `import roll_openapi`, after `import roll`."""
     command = [sys.executable, "-c", IMPORT]
     return 1e3 * statistics.median(
         float(subprocess.run(command, capture_output=True, check=True).stdout)

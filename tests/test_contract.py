@@ -8,6 +8,8 @@ from roll import Roll, plugins
 from roll.extensions import DISTRIBUTIONS
 from roll_contract import ExtensionContract
 
+MSGSPEC = ["msgspec", "typing_extensions"]
+
 # What a contract is told of an extension, beside the function.
 SETTINGS = {
     # Each is given an application, which is not called.
@@ -17,9 +19,8 @@ SETTINGS = {
     "content_negotiation": {"imports": ["mimetype_match", "six"]},
     # Another app each time: none is mounted twice.
     "mount": {"options": property(lambda test: {"prefix": "/a", "subapp": Roll()})},
-    # msgspec is a tenth of the time that pydantic takes, and what annotations are of.
-    "openapi": {"options": {"title": "T", "ui": None}, "imports": ["msgspec"]},
-    "problems": {"imports": ["msgspec"]},
+    "openapi": {"options": {"title": "T", "ui": None}, "imports": MSGSPEC},
+    "problems": {"imports": MSGSPEC},
     "session": {"options": {"secret": "a key of 32 bytes, for the tests"}},
     "simple_server": {"serves": True},
     "websockets_store": {"imports": ["websockets"]},

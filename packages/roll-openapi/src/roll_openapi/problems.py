@@ -11,7 +11,7 @@ from .invalid import Invalid
 
 MEDIA_TYPE = "application/problem+json"
 
-_RANGE = re.compile(r"[^/]++/[^/]++")
+_RANGE = re.compile(r"\A[^/]++/[^/]++")
 _TEXTS = ("text/plain", "text/html")
 _JSONS = (MEDIA_TYPE, "application/json")
 _KEY = "roll_openapi.problems"

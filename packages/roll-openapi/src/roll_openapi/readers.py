@@ -5,7 +5,7 @@ it adds to, and a list that it adds an error to for each parameter that does not
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from roll import Request
@@ -21,8 +21,8 @@ from .text import EmptyError, make_converter
 Values = dict[str, Any]
 Errors = list[dict[str, str]]
 Read = Callable[[Request, Values, Errors], None]
-Get = Callable[[str], list[str] | None]
-"""Gives the texts that were sent under a name."""
+Get = Callable[[Any, str], list[str] | None]
+"""Gives the texts that were sent under a name, from what holds them."""
 
 MISSING = Misfit("Missing")
 
@@ -42,40 +42,20 @@ class Entry(NamedTuple):
 # Where texts are
 
 
-def _query(request: Request) -> Get:
-    return partial(dict.get, request.query)
+def _get_one(values: Mapping[str, str], name: str) -> list[str] | None:
+    value = values.get(name)
+    return None if value is None else [value]
 
 
-def _form(request: Request) -> Get:
-    return partial(dict.get, request.form)
+_LISTS: Get = dict.get  # the `get` of a Multidict gives the first, or raises
 
-
-def _cookies(request: Request) -> Get:
-    cookies = request.cookies
-
-    def get(name: str) -> list[str] | None:
-        value = cookies.get(name)
-        return None if value is None else [value]
-
-    return get
-
-
-def _header(request: Request) -> Get:
-    headers = request.headers
-
-    def get(name: str) -> list[str] | None:
-        value = headers.get(name)
-        return None if value is None else [value]
-
-    return get
-
-
-SOURCES: Mapping[str, Callable[[Request], Get]] = {
-    "query": _query,
-    "header": _header,
-    "cookie": _cookies,
-    "form": _form,
+SOURCES: Mapping[str, tuple[Callable[[Request], Any], Get]] = {
+    "query": (attrgetter("query"), _LISTS),
+    "header": (attrgetter("headers"), _get_one),
+    "cookie": (attrgetter("cookies"), _get_one),
+    "form": (attrgetter("form"), _LISTS),
 }
+"""What holds the texts of a request, and how they are taken from it."""
 
 
 # Texts
@@ -125,13 +105,13 @@ def _split_members(convert: Any) -> Callable[[str], Any]:
 
 
 def _make_text_reader(source: str, entries: Iterable[Entry]) -> Read:
-    find = SOURCES[source]
+    find, get = SOURCES[source]
     entries = tuple(entries)
 
     def read(request: Request, values: Values, errors: Errors) -> None:
-        get = find(request)
+        holder = find(request)
         for name, wire, convert, many, required in entries:
-            if texts := get(wire):
+            if texts := get(holder, wire):
                 try:
                     if many:
                         values[name] = convert(texts)
@@ -173,7 +153,7 @@ def _make_model_reader(source: str, parameter: Parameter, model: Any) -> Read:
             names = request.query if source == "query" else request.form
             if names.keys() - known:
                 wrong.append(make_error(source, "", Misfit("Unknown parameter")))
-        if not found and not parameter.required and not any(names_sent(request)):
+        if not found and not parameter.required and not is_sent(request):
             return
         if not wrong:
             try:
@@ -182,8 +162,10 @@ def _make_model_reader(source: str, parameter: Parameter, model: Any) -> Read:
                 wrong = [make_error(source, "", each) for each in explain(error)]
         errors.extend(wrong)
 
-    def names_sent(request: Request) -> Iterable[Any]:
-        return map(SOURCES[source](request), [each.wire for each in fields])
+    def is_sent(request: Request) -> bool:
+        find, get = SOURCES[source]
+        holder = find(request)
+        return any(get(holder, each.wire) for each in fields)
 
     return read
 

@@ -46,8 +46,8 @@ def make_writer(returns: Any) -> Write:
             headers = response.headers
             if headers:
                 headers.setdefault("Content-Type", JSON_TYPE)
-            else:  # a third of the time
-                headers["Content-Type"] = JSON_TYPE
+            else:  # where there is nothing, there is no other spelling to look for
+                dict.__setitem__(headers, "Content-Type", JSON_TYPE)
 
     return write
 

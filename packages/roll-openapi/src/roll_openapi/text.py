@@ -8,6 +8,8 @@ from enum import Enum
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
+import msgspec
+
 from .annotations import ARRAYS, is_array, items, members, text_types
 from .codecs import Codec, Convert, Msgspec, find_codec
 
@@ -63,6 +65,8 @@ def make_converter(annotation: Any) -> Convert | None:
         return None
     if annotation is bool:
         return _convert_boolean
+    if annotation is int:
+        return _convert_integer
     kinds = text_types(annotation)
     codec = find_codec(annotation)
     convert = codec.convert(annotation)
@@ -81,6 +85,16 @@ def _convert_boolean(text: str) -> bool:
             raise EmptyError("Missing")
         raise ValueError("Expected `bool`")
     return value
+
+
+def _convert_integer(text: str) -> int:
+    # In half the time of msgspec, most texts.
+    if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) < 19:
+        return int(text)
+    if not text:
+        raise EmptyError("Missing")
+    number: int = msgspec.convert(text, int, strict=False)
+    return number
 
 
 def _refuse_empty(convert: Convert, prepare: Callable[[str], Any] | None) -> Convert:
