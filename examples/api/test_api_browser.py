@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+from roll import Roll
+from roll.extensions import mount
 
 from examples.api import create_app
 from examples.chat.test_chat_browser import CHROMIUM
@@ -146,3 +148,17 @@ def test_no_query_makes_the_page_show_another_document(browser, origin):
     assert read(browser, ".info .title").startswith("Warehouse")
     loaded = browser.run("performance.getEntriesByType('resource').map((e) => e.name)")
     assert not [url for url in loaded if "other" in url]
+
+
+def test_the_page_of_a_mounted_app_sends_its_requests_there(browser):
+    parent = Roll()
+    mount(parent, "/shop", create_app())
+    show = "#operations-items-list_items"
+    with serve(parent) as port:
+        browser.open(f"http://127.0.0.1:{port}/shop/docs")
+        click(browser, f"{show} .opblock-summary-control")
+        click(browser, f"{show} .try-out__btn")
+        assert execute(browser, show) == 200
+        assert read(browser, f"{show} .request-url").split()[-1] == (
+            f"http://127.0.0.1:{port}/shop/items?limit=20"
+        )
