@@ -13,7 +13,7 @@ serve: .venv/installed
 	@exec .venv/bin/nox -s serve
 
 test: .venv/installed
-	@.venv/bin/nox -s tests
+	@.venv/bin/nox -s tests docs
 
 .venv/installed: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

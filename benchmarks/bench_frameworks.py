@@ -3,7 +3,7 @@
 Each peer has an environment of its own under .nox/bench-peers, made when it is first
 asked for, by uv from PyPI. What each serves is in frameworks/, what is asked for in
 suite/rows.py. Needs Linux, and wrk (`apt-get install wrk`) for all rows but
-uploads, downloads, WebSockets, idle connections and the cold start.
+uploads, downloads, WebSockets, idle connections, reloads and the cold start.
 
     nox -s bench -- frameworks --rows minimal,full --peers roll013,aiohttp
 
@@ -27,18 +27,17 @@ from suite import report
 from suite.loopback import isolate
 from suite.peers import PEERS, install
 from suite.rows import (
-    OTHERS,
     ROWS,
     STREAMS,
     check,
     extensions_imported,
     measure,
-    measure_idle,
-    measure_start,
     write_files,
 )
 from suite.servers import choose_cpus, run
+from suite.special import SPECIALS, measure_special
 
+WITHOUT_WRK = ("reload", "idle", "start")
 # What a peer does wrong, or not at all: it is named, and the others are measured.
 PROBLEMS = (RuntimeError, OSError, ValueError, HTTPException, SubprocessError)
 
@@ -59,7 +58,8 @@ class Bench:
 
     def fail(self, name, row, problem):
         """Name a problem, once."""
-        title = OTHERS.get(row) or (ROWS[row].title if row in ROWS else row)
+        known = ROWS.get(row) or SPECIALS.get(row)
+        title = known.title if known else row
         line = f"{PEERS[name].title}, {title}: {problem or type(problem).__name__}"
         if line not in self.problems:
             self.problems.append(line)
@@ -126,21 +126,17 @@ class Bench:
         else:
             self.results.setdefault((name, row), []).append(figures)
 
-    def others(self, names, rows):
+    def special(self, names, rows):
         """Measure what starts servers of its own."""
-        for name in names:
-            asked = {row for row in rows if not PEERS[name].misses(row)}
-            try:
-                if "idle" in asked:
-                    each = measure_idle(name, self.folder)
-                    self.results[name, "idle"] = [{"each": each}]
-            except PROBLEMS as problem:
-                self.fail(name, "idle", problem)
-            try:
-                if "start" in asked:
-                    self.results[name, "start"] = [measure_start(name, self.folder)]
-            except PROBLEMS as problem:
-                self.fail(name, "start", problem)
+        for row in rows:
+            for name in names:
+                if not PEERS[name].misses(row):
+                    try:
+                        figures = measure_special(row, name, self.folder, self.seconds)
+                    except PROBLEMS as problem:
+                        self.fail(name, row, problem)
+                    else:
+                        self.results.setdefault((name, row), []).append(figures)
 
 
 def listed(known):
@@ -165,7 +161,7 @@ def positive(text):
 
 
 def read_arguments():
-    rows = [*ROWS, *OTHERS]
+    rows = [*ROWS, *SPECIALS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=listed(rows), default=rows)
     parser.add_argument("--peers", type=listed(PEERS), default=list(PEERS))
@@ -185,14 +181,14 @@ def main():
     # Idle connections are files, of the server and of this script.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    rows = [row for row in [*ROWS, *OTHERS] if row in arguments.rows]
+    rows = [row for row in [*ROWS, *SPECIALS] if row in arguments.rows]
     names = [name for name in PEERS if name == "roll" or name in arguments.peers]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), arguments.seconds)
         write_files(bench.folder)
         if not shutil.which("wrk"):
             bench.problems.append("wrk is missing: only what does without is measured")
-            rows = [row for row in rows if row in {*STREAMS, *OTHERS, "echo"}]
+            rows = [row for row in rows if row in {*STREAMS, *WITHOUT_WRK, "echo"}]
         names = bench.install(names)
         isolate()  # not before: they come from PyPI
         os.sched_setaffinity(0, choose_cpus()[1][:1])
@@ -202,7 +198,9 @@ def main():
             # Each is the first in its turn: the order decides nothing.
             turn = number % max(1, len(names))
             bench.round([*names[turn:], *names[:turn]], asked)
-        bench.others(names, rows)
+        special = [row for row in rows if row in SPECIALS]
+        for _ in range(min(3, arguments.rounds)):
+            bench.special(names, special)
     imported = extensions_imported() if "roll" in names and "start" in rows else None
     about = report.circumstances(names, sys.argv[1:], load)
     print("", about, report.tables(bench.results, rows), sep="\n\n")

@@ -8,6 +8,7 @@ import ast
 import inspect
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import fields
@@ -173,6 +174,8 @@ def pages_with_tests():
         page
         for page in PAGES
         if any("\nasync def test_" in code for _, code in blocks(page))
+        # A package has to be installed: see test_tutorials.py.
+        and not any(code.startswith("# src/") for _, code in blocks(page))
     ]
 
 
@@ -181,12 +184,13 @@ def test_the_tests_on_a_page_pass(page, tmp_path):
     files = {"pytest.ini": SETTINGS}
     for language, code in blocks(page):
         # A first line such as `# notes.py` says which file a block belongs to.
-        named = re.match(r"# ([\w.]+)\n", code)
+        named = re.match(r"(?:# |<!-- )([\w./]+)(?: -->)?\n", code)
         if named or language == "python":
             name = named[1] if named else "test_page.py"
             before = "" if name == "pytest.ini" else files.get(name, "")
             files[name] = before + code
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
@@ -200,11 +204,34 @@ def test_the_tests_on_a_page_pass(page, tmp_path):
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= count
 
 
+def test_every_example_stands_on_the_page_of_examples():
+    hook = runpy.run_path(str(ROOT / "mkdocs_hooks.py"))["on_page_markdown"]
+    page = hook((DOCS / "how-to" / "examples.md").read_text())
+    for example in ROOT.glob("examples/*/__init__.py"):
+        assert f"```python\n{example.read_text()}```" in page
+
+
 def test_no_page_is_left_out_of_the_navigation():
     settings = (ROOT / "mkdocs.yml").read_text()
     missing = [
-        name
+        str(name)
         for page in sorted(DOCS.rglob("*.md"))
-        if f": {(name := str(page.relative_to(DOCS)))}" not in settings
+        if not re.search(rf"[:-] {(name := page.relative_to(DOCS))}\n", settings)
     ]
     assert not missing, "add them to nav in mkdocs.yml"
+
+
+@pytest.mark.parametrize(
+    ("html", "asks"),
+    [
+        ('<script src="assets/a.js"></script><a href="https://x.test/">x</a>', False),
+        ('<link rel="canonical" href="https://x.test/">', False),
+        ('<script async src="https://x.test/a.js"></script>', True),
+        ("<img alt='' src='//x.test/a.png'>", True),
+        ('<link rel="stylesheet" href="https://x.test/a.css">', True),
+    ],
+)
+def test_the_build_warns_of_what_another_host_would_be_asked(html, asks, caplog):
+    hook = runpy.run_path(str(ROOT / "mkdocs_hooks.py"))["on_post_page"]
+    assert hook(html, page="a page") == html
+    assert ("a page asks another host" in caplog.text) is asks

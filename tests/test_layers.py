@@ -32,6 +32,7 @@ RANKS = {
     "forms.framing": 1,
     "hookspecs": 1,
     "http11.body": 1,
+    "http11.familiar": 1,
     "http11.framing": 1,
     "http11.upgrade": 1,
     "jsontext": 1,

@@ -103,7 +103,7 @@ def test_the_table_in_the_readme_has_every_package():
 
 
 def test_the_documentation_has_that_table():
-    hook = runpy.run_path(str(ROOT / "mkdocs_packages.py"))
+    hook = runpy.run_path(str(ROOT / "mkdocs_hooks.py"))
     page = (ROOT / "docs" / "index.md").read_text()
     table = hook["on_page_markdown"](page)
     for name in PACKAGES:

@@ -36,6 +36,11 @@ async def cookie(request):
     return response
 
 
+@app.router.get("/hello/client")
+async def client(request):
+    return json({"client": request.client_ip, "scheme": request.scheme})
+
+
 @app.router.get("/hello/query")
 async def query(query: str):
     return json({"query": query})

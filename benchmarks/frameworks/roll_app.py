@@ -1,4 +1,7 @@
-"""Roll, of this checkout, under simple_server: PORT, and `idle` if it is idle.
+"""Roll, of this checkout, under simple_server: PORT, and a word for another setting.
+
+`idle` takes many connections, `proxied` believes a proxy, and `workers` serves with two
+workers by `roll run`.
 
 The other applications here are written after this one: the same paths and answers.
 """
@@ -7,18 +10,20 @@ import os
 import sys
 
 from roll import Limits, Roll
-from roll.extensions import simple_server, static
+from roll.extensions import proxy_headers, simple_server, static
 
 PIECE = bytes(64 * 1024)
 PIECES = 1600  # 100 MiB
 
 
 class Idle(Roll):
-    limits = Limits(connections=10_000, keep_alive=600)
+    limits = Limits(connections=20_000, keep_alive=600)
 
 
 app = Idle() if "idle" in sys.argv else Roll()
 static(app, root=os.environ["FOLDER"])
+if "proxied" in sys.argv:
+    proxy_headers(app)
 
 
 @app.route("/hello/minimal")
@@ -52,6 +57,11 @@ async def full(request, response, one, two):
     }
 
 
+@app.route("/hello/client")
+async def client(request, response):
+    response.json = {"client": request.remote_addr, "scheme": request.scheme}
+
+
 @app.route("/json", methods=["POST"])
 async def post(request, response):
     sent = request.json
@@ -83,4 +93,7 @@ async def echo(request, ws):
 
 
 if __name__ == "__main__":
+    if "workers" in sys.argv:
+        command = ["-m", "roll_server", "run", "roll_app:app", "--workers", "2"]
+        os.execv(sys.executable, [sys.executable, *command, "--port", sys.argv[1]])
     simple_server(app, port=int(sys.argv[1]), quiet=True)

@@ -1,4 +1,4 @@
-"""Sanic, under its own server in one process: PORT, FOLDER."""
+"""Sanic, under its own server in one process: PORT, FOLDER, and `proxied`."""
 
 import sys
 
@@ -9,6 +9,8 @@ PIECES = 1600
 
 app = Sanic("bench")
 app.config.REQUEST_MAX_SIZE = 2**27  # 100 MB by default, and the upload has 100 MiB
+if "proxied" in sys.argv:
+    app.config.PROXIES_COUNT = 1
 app.static("/static", sys.argv[2])
 
 
@@ -32,6 +34,11 @@ async def cookie(request):
 @app.get("/hello/query")
 async def query(request):
     return json({"query": request.args.get("query")})
+
+
+@app.get("/hello/client")
+async def client(request):
+    return json({"client": request.client_ip, "scheme": request.scheme})
 
 
 @app.get("/hello/full/with/<one>/and/<two>")

@@ -1,4 +1,4 @@
-"""Starlette, under uvicorn: PORT, FOLDER."""
+"""Starlette, under uvicorn: PORT, FOLDER, and `proxied` to believe a proxy."""
 
 import sys
 
@@ -28,6 +28,10 @@ async def cookie(request):
 
 async def query(request):
     return JSONResponse({"query": request.query_params["query"]})
+
+
+async def client(request):
+    return JSONResponse({"client": request.client.host, "scheme": request.url.scheme})
 
 
 async def full(request):
@@ -75,6 +79,7 @@ app = Starlette(
         Route("/hello/with/{parameter}", parameter),
         Route("/hello/cookie", cookie),
         Route("/hello/query", query),
+        Route("/hello/client", client),
         Route("/hello/full/with/{one}/and/{two}", full),
         Route("/json", post, methods=["POST"]),
         Route("/upload", upload, methods=["PUT"]),
@@ -90,4 +95,5 @@ uvicorn.run(
     loop="uvloop",
     access_log=False,
     log_level="warning",
+    forwarded_allow_ips="127.0.0.1" if "proxied" in sys.argv else None,
 )

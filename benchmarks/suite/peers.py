@@ -11,9 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "benchmarks" / "frameworks"
 ENVIRONMENTS = ROOT / ".nox" / "bench-peers"
-PACKAGES = ["roll-core[fast]", "roll-server", "roll-static", "roll-websockets"]
+OWN = ("roll-core[fast]", "roll-proxy", "roll-server", "roll-static", "roll-websockets")
 
-LIMIT = frozenset({"minimal", "idle", "start"})
+LIMIT = frozenset({"browser", "minimal", "busy", "crowd", "paced", "idle", "start"})
 LIMIT_PIPELINED = LIMIT | {"pipelined"}
 
 
@@ -26,7 +26,11 @@ class Peer:
         requires: What is installed from PyPI.
         imports: The module whose import is timed; None where there is nothing to it.
         command: What follows the interpreter, with {port} and {folder}.
+        packages: What is installed from this checkout, as wheels.
         idle: What follows that to take many idle connections, past the defaults.
+        proxied: What follows it to believe a proxy; its row needs this.
+        workers: What follows it for two workers; their row needs this.
+        reload: One of RELOADS; their row needs it.
         start: What follows the interpreter for a cold start, where that is another.
         python: Whether it is a Python framework under a Python server, for the targets.
         rows: The rows that it can serve; None for all.
@@ -41,7 +45,11 @@ class Peer:
     python: bool = False
     rows: frozenset[str] | None = None
     lacks: tuple[tuple[str, str], ...] = ()
+    packages: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
+    proxied: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    reload: tuple[str, tuple[str, ...]] = ()
     start: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
 
@@ -49,22 +57,56 @@ class Peer:
         """Tell why *row* is not asked for; empty where it is."""
         if self.rows is not None and row not in self.rows:
             return "it has no other rows"
+        if row in ("proxied", "workers", "reload") and not getattr(self, row):
+            return "it has no setting for it"
         return dict(self.lacks).get(row, "")
 
 
 UVICORN = "uvicorn[standard]"
 WITHOUT_STREAMED_UPLOAD = (("upload", "loads a body into memory"),)
+UVICORN_COMMAND = (
+    *("-m", "uvicorn", "--port", "{port}", "--no-access-log"),
+    *("--http", "httptools", "--loop", "uvloop", "--log-level", "warning"),
+)
 GRANIAN = ("-m", "granian", "--no-log", "--port", "{port}")
 GRANIAN_IDLE = ("--backlog", "4096", "--backpressure", "4096")
 BLACKSHEEP = "blacksheep_app:app"
+
+# The module `reloaded`, and what follows the interpreter to serve it
+# again whenever it has changed. It answers {version}.
+RELOADS = {
+    "roll": (
+        "from roll import Roll\napp = Roll()\n"
+        "@app.route('/')\nasync def version(request, response):\n"
+        "    response.body = '{version}'\n",
+        ("-m", "roll_server", "run", "reloaded:app", "--reload", "--port", "{port}"),
+    ),
+    "starlette": (
+        "from starlette.applications import Starlette\n"
+        "from starlette.responses import PlainTextResponse\n"
+        "from starlette.routing import Route\n"
+        "async def version(request):\n    return PlainTextResponse('{version}')\n"
+        "app = Starlette(routes=[Route('/', version)])\n",
+        (*UVICORN_COMMAND, "--reload", "reloaded:app"),
+    ),
+    "sanic": (
+        "from sanic import Sanic, text\napp = Sanic('reloaded')\n"
+        "@app.get('/')\nasync def version(request):\n    return text('{version}')\n",
+        ("-m", "sanic", "reloaded:app", "--port", "{port}", "--auto-reload"),
+    ),
+}
 
 PEERS = {
     "roll": Peer(
         title="Roll",
         requires=(),
+        packages=OWN,
         imports="roll",
         command=("roll_app.py", "{port}"),
         idle=("idle",),
+        proxied=("proxied",),
+        workers=("workers",),
+        reload=RELOADS["roll"],
         start=("-m", "roll_server", "run", "roll_app:app", "--port", "{port}"),
         shown=("roll-core", "roll-websockets", "httptools", "uvloop", "orjson"),
     ),
@@ -89,6 +131,8 @@ PEERS = {
         requires=("sanic",),
         imports="sanic",
         command=("sanic_app.py", "{port}", "{folder}"),
+        proxied=("proxied",),
+        reload=RELOADS["sanic"],
         python=True,
         shown=("sanic", "httptools", "uvloop"),
     ),
@@ -97,6 +141,8 @@ PEERS = {
         requires=("starlette", UVICORN),
         imports="starlette.applications",
         command=("starlette_app.py", "{port}", "{folder}"),
+        proxied=("proxied",),
+        reload=RELOADS["starlette"],
         python=True,
         shown=("starlette", "uvicorn", "httptools", "uvloop"),
     ),
@@ -112,11 +158,9 @@ PEERS = {
         title="BlackSheep, uvicorn",
         requires=("blacksheep", UVICORN),
         imports="blacksheep",
-        command=(
-            *("-m", "uvicorn", "--port", "{port}", "--no-access-log"),
-            *("--http", "httptools", "--loop", "uvloop", "--log-level", "warning"),
-            BLACKSHEEP,
-        ),
+        command=(*UVICORN_COMMAND, BLACKSHEEP),
+        proxied=("--forwarded-allow-ips", "127.0.0.1"),
+        workers=("--workers", "2"),
         python=True,
         shown=("blacksheep", "uvicorn", "httptools", "uvloop"),
     ),
@@ -134,6 +178,7 @@ PEERS = {
         imports="granian",
         command=(*GRANIAN, "--static-path-mount", "{folder}", "granian_app:app"),
         idle=GRANIAN_IDLE,
+        workers=("--workers", "2"),
         shown=("granian", "uvloop"),
     ),
     "granian-by-hand": Peer(
@@ -141,7 +186,7 @@ PEERS = {
         requires=("granian[uvloop]",),
         imports="granian",
         command=(*GRANIAN, "granian_app:by_hand"),
-        rows=frozenset({"cookie", "full"}),
+        rows=frozenset({"browser-full", "cookie", "full"}),
         shown=("granian", "uvloop"),
     ),
     "robyn": Peer(
@@ -164,8 +209,29 @@ PEERS = {
         requires=("socketify",),
         imports="socketify",
         command=("socketify_app.py", "{port}", "{folder}", "async"),
-        rows=frozenset({"minimal", "parameter", "cookie", "query", "full"}),
+        rows=frozenset(
+            {*("browser", "browser-full", "minimal"), *("parameter", "cookie")}
+            | {*("query", "full", "busy", "crowd", "paced")}
+        ),
         shown=("socketify",),
+    ),
+    "roll-uvicorn": Peer(
+        title="Roll by asgi, uvicorn",
+        requires=(UVICORN,),
+        packages=(*OWN, "roll-asgi"),
+        imports=None,
+        command=(*UVICORN_COMMAND, "roll_asgi_app:app"),
+        rows=frozenset({"browser", "browser-full", "minimal", "full", "json", "api"}),
+        shown=("roll-asgi", "uvicorn", "httptools", "uvloop"),
+    ),
+    "roll-granian": Peer(
+        title="Roll by asgi, granian",
+        requires=("granian[uvloop]",),
+        packages=(*OWN, "roll-asgi"),
+        imports=None,
+        command=(*GRANIAN, "--interface", "asgi", "roll_asgi_app:app"),
+        rows=frozenset({"browser", "browser-full", "minimal", "full", "json", "api"}),
+        shown=("roll-asgi", "granian", "uvloop"),
     ),
     "bare": Peer(
         title="limit: uvloop",
@@ -209,16 +275,15 @@ def install(name):
 
 
 def requirements(name):
-    if name != "roll":
-        return PEERS[name].requires
     # Wheels, as its users have them, not the sources.
-    return tuple(f"{ROOT}/packages/{package}" for package in PACKAGES)
+    own = (f"{ROOT}/packages/{package}" for package in PEERS[name].packages)
+    return (*PEERS[name].requires, *own)
 
 
 def stamp_of(name):
     """Hash what decides an environment: Python, the requirements, and Roll's code."""
     digest = hashlib.sha256(repr((sys.version, requirements(name))).encode())
-    if name == "roll":
+    if PEERS[name].packages:
         for path in sorted(ROOT.glob("packages/*/src/**/*.py")):
             digest.update(path.read_bytes())
         for path in sorted(ROOT.glob("packages/*/pyproject.toml")):

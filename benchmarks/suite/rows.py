@@ -4,26 +4,20 @@ import functools
 import json
 import os
 import re
-import select
 import socket
-import statistics
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
 from .echo import WARM_UP, run_echo
-from .peers import APPS, PEERS, python_of
-from .servers import HOST, choose_cpus, pin, run
+from .peers import APPS, python_of
+from .servers import HOST, choose_cpus
 
 MIB = 2**20
 SIZE = 100 * MIB
-CONNECTIONS = 64
-IDLE = 3_000
 STREAMED = 3  # times in a round: CPU time has ticks of 10 ms
-STARTS = 5  # times that a program is started
 TIMEOUT = 20  # seconds for an answer
 MESSAGE = {"message": "Hello, World!"}
 COOKIE = {"Cookie": "test=sent"}
@@ -45,6 +39,7 @@ class Row:
         cookie: Whether the answer sets one.
         script: A script of wrk's in benchmarks/frameworks.
         threads: Of wrk, at most: one has a CPU of its own.
+        connections: Of wrk.
     """
 
     title: str
@@ -57,9 +52,24 @@ class Row:
     cookie: bool = False
     script: str | None = None
     threads: int = 1
+    connections: int = 64
 
+
+FULL = "/hello/full/with/foo/and/bar?query=foobar"
+FULL_VALUE = {"parameters": ["foo", "bar"], "query": "foobar", "cookie": "sent"}
 
 ROWS = {
+    "browser": Row(
+        "a browser's head", "/hello/minimal", value=MESSAGE, script="browser.lua"
+    ),
+    "browser-full": Row(
+        "a browser's, full",
+        FULL,
+        fields=COOKIE,
+        value=FULL_VALUE,
+        cookie=True,
+        script="browser.lua",
+    ),
     "minimal": Row("minimal", "/hello/minimal", value=MESSAGE),
     "parameter": Row(
         "parameter", "/hello/with/something", value={"parameter": "something"}
@@ -68,13 +78,7 @@ ROWS = {
         "cookie", "/hello/cookie", fields=COOKIE, value={"cookie": "sent"}, cookie=True
     ),
     "query": Row("query", "/hello/query?query=foobar", value={"query": "foobar"}),
-    "full": Row(
-        "full",
-        "/hello/full/with/foo/and/bar?query=foobar",
-        fields=COOKIE,
-        value={"parameters": ["foo", "bar"], "query": "foobar", "cookie": "sent"},
-        cookie=True,
-    ),
+    "full": Row("full", FULL, fields=COOKIE, value=FULL_VALUE, cookie=True),
     "json": Row(
         "POST of JSON",
         "/json",
@@ -84,6 +88,22 @@ ROWS = {
         value={"name": "Roll", "total": 6},
         script="post.lua",
     ),
+    "api": Row(
+        "an API client",
+        "/json",
+        method="POST",
+        fields={
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Authorization": f"Bearer {'eyJhbGciOiJIUzI1NiJ9.' * 8}",
+            "Content-Type": "application/json",
+            "User-Agent": "python-httpx/0.28.1",
+        },
+        body=SENT,
+        value={"name": "Roll", "total": 6},
+        script="post.lua",
+    ),
+    "busy": Row("1,000 connections", "/hello/minimal", value=MESSAGE, connections=1000),
     "pipelined": Row(
         "16 pipelined", "/hello/minimal", value=MESSAGE, script="pipelined.lua"
     ),
@@ -97,8 +117,6 @@ ROWS = {
 }
 # What is asked for otherwise.
 ROWS["echo"] = Row("WebSocket echo", "/echo")
-# What starts servers of its own, and is not a request.
-OTHERS = {"idle": "idle connections", "start": "cold start"}
 
 
 def write_files(folder):
@@ -114,7 +132,15 @@ def check(row, port):
     """
     if row == "echo":  # its client looks at each
         return
-    wanted = ROWS[row]
+    check_answer(ROWS[row], port)
+
+
+def check_answer(wanted, port):
+    """Ask for a row once.
+
+    Raises:
+        RuntimeError: The answer is not what everybody has to answer.
+    """
     client = HTTPConnection(HOST, port, timeout=TIMEOUT)
     client.request(wanted.method, wanted.path, wanted.body, wanted.fields or {})
     answer = client.getresponse()
@@ -144,7 +170,7 @@ def measure(row, server, seconds):
     """
     before = server.cpu()
     if row == "echo":
-        count, took = run_echo(HOST, server.port, CONNECTIONS, seconds)
+        count, took = run_echo(HOST, server.port, ROWS[row].connections, seconds)
         figures = {"rate": count / took}
         # What was sent to warm up took time, too.
         count *= (took + WARM_UP) / took
@@ -164,7 +190,7 @@ def measure(row, server, seconds):
 def ask_with_wrk(row, port, seconds):
     """Load a server by wrk, and give the number of answers and the figures."""
     cpus = choose_cpus()[1][: row.threads]
-    command = ["wrk", f"-t{len(cpus)}", "--latency", f"-c{CONNECTIONS}"]
+    command = ["wrk", f"-t{len(cpus)}", "--latency", f"-c{row.connections}"]
     command.append(f"-d{seconds}s")
     for name, value in (row.fields or {}).items():
         command += ["-H", f"{name}: {value}"]
@@ -251,60 +277,6 @@ def size_of_answer(start):
 
 
 STREAMS = {"upload": upload, "download": download}
-
-
-def measure_idle(name, folder):
-    """Give the KiB that each of many connections takes, after one request each."""
-    request = f"GET /hello/minimal HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
-    with run(name, folder, idle=True) as server, ExitStack() as stack:
-        for _ in range(100):
-            check("minimal", server.port)
-        before = server.resident()
-        clients = [stack.enter_context(connect(server.port)) for _ in range(IDLE)]
-        for client in clients:
-            client.sendall(request)
-            answer = b""
-            while not answer.endswith(b"}"):
-                received = client.recv(4096)
-                if not received:
-                    raise RuntimeError(f"refuses some of {IDLE} connections")
-                answer += received
-        time.sleep(1.5)
-        after = server.resident()
-        poll = select.poll()
-        for client in clients:
-            poll.register(client, select.POLLIN)
-        if closed := len(poll.poll(0)):
-            raise RuntimeError(f"closed {closed} of {IDLE} idle connections")
-        return (after - before) / IDLE / 1024
-
-
-def measure_start(name, folder):
-    """Give the milliseconds of an import beyond asyncio's, and to a first answer."""
-    answers, imports, asyncios = [], [], []
-    for _ in range(STARTS):
-        started = time.perf_counter()
-        with run(name, folder, start=True) as server:
-            check("minimal", server.port)
-            answers.append(time.perf_counter() - started)
-        if PEERS[name].imports:
-            imports.append(time_import(name, PEERS[name].imports))
-            asyncios.append(time_import(name, "asyncio"))
-    figures = {"answer": statistics.median(answers) * 1e3}
-    if imports:
-        beyond = statistics.median(imports) - statistics.median(asyncios)
-        figures["import"] = beyond * 1e3
-    return figures
-
-
-def time_import(name, module):
-    command = [python_of(name), "-c", f"import {module}"]
-    # In the folder of the applications: none of them has the name of a package. Pipes
-    # tell at once when it ends; without one, subprocess looks every 50 ms.
-    options = {"capture_output": True, "cwd": APPS, "preexec_fn": pin}
-    started = time.perf_counter()
-    subprocess.run(command, check=True, timeout=60, **options)
-    return time.perf_counter() - started
 
 
 def extensions_imported():

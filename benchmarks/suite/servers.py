@@ -111,37 +111,41 @@ def pin():
     os.sched_setaffinity(0, {choose_cpus()[0]})
 
 
+def unpin():
+    """Let this process have every CPU."""
+    cpu, others = choose_cpus()
+    os.sched_setaffinity(0, {cpu, *others})
+
+
 @contextmanager
-def run(name, folder, idle=False, start=False):
+def run(name, folder, more=(), command=(), cwd=APPS, everywhere=False):
     """Run the server of a peer; it listens when this is entered.
 
     Args:
         name: Of the peer.
         folder: Of static files.
-        idle: Whether many connections are to be idle.
-        start: Whether its start is timed.
+        more: What follows its usual command.
+        command: What follows the interpreter, in place of that.
+        cwd: Where it runs.
+        everywhere: Whether it may have every CPU, not one alone.
 
     Raises:
         RuntimeError: It does not start; the message ends with what it wrote.
     """
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
-    peer = PEERS[name]
-    if start and peer.start:
-        options = peer.start
-    else:
-        options = [*peer.command, *(peer.idle if idle else ())]
+    options = command or [*PEERS[name].command, *more]
     command = [part.format(port=port, folder=folder) for part in options]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [python_of(name), *command],
-            cwd=APPS,
+            cwd=cwd,
             env={**os.environ, "FOLDER": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=pin,
+            preexec_fn=unpin if everywhere else pin,
         )
         server = Running(process, port)
         try:

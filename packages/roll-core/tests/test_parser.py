@@ -1,13 +1,19 @@
+import os
 import time
 
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 from roll import Limits
 from roll.http11.chunks import SLICE
+from roll.http11.familiar import KEPT, Familiar
 from roll.http11.framing import read_fields
 from roll.http11.parser import END, NEED_DATA, PAUSED, REMEMBERED, Head, Parser
 from roll_testing import patience
 
 from .wire import GET
+
+EXAMPLES = int(os.environ.get("ROLL_TEST_EXAMPLES", "400"))  # 5000 and more for a night
 
 HOST = b"Host: a\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -735,3 +741,77 @@ def test_the_size_of_a_chunk_is_known_before_it_comes():
     assert (parser.next_event(), parser.left) == (NEED_DATA, 2**63)
     parser.receive_data(b"x")
     assert (parser.next_event(), parser.left) == (b"x", 2**63 - 1)
+
+
+# What a header section may have: lines that come again, and what resembles them.
+COMMON = b"Accept: */*|Accept: text/html|Cookie: a=b|Cookie: c=d|X: y"
+FRAMING = b"Host: a|Connection: keep-alive|Content-Length: 2"
+OTHERS = (
+    b"Host: b|hOST: a|Host : a|connection: close|Content-Length: 1|content-length: 2"
+    b"|Content-Length : 2|Transfer-Encoding: chunked|Upgrade: h2c|Expect: 100-continue"
+    b"|Content-Encoding: gzip|Proxy-Connection: close|HTTP/1.1|accept: */*|Accept:"
+    b"|Accept|Accept : */*| Accept: */*|: a|X: \xe9|X: \x01|X: \n|X: a\rb|X\0: a"
+    b"|X: a\nHost: b|Content-Length|X-Host: b|A: Host: b"
+)
+LINES = {
+    name: st.sampled_from(lines.split(b"|"))
+    for name, lines in (("common", COMMON), ("framing", FRAMING), ("others", OTHERS))
+}
+HEADERS = st.builds(
+    lambda *parts: b"".join(line + b"\r\n" for part in parts for line in part),
+    st.sampled_from([[b"Host: a"], [b"Host: a", b"Content-Length: 2"], []]),
+    st.lists(LINES["common"], max_size=3),
+    st.sampled_from([[], [b"Host: a"], [b"Connection: keep-alive"]]),
+    st.lists(LINES["common"] | LINES["framing"] | LINES["others"], max_size=1),
+)
+
+
+@hypothesis.settings(max_examples=EXAMPLES)
+@hypothesis.given(st.lists(HEADERS, min_size=3, max_size=6))
+def test_a_header_means_the_same_whatever_came_before(headers):
+    known = Reader(fields=5)
+    for header in headers:
+        data = b"GET / HTTP/1.1\r\n" + header + b"\r\nab"[: 2 + 2 * (b": 2" in header)]
+        new = Reader(fields=5).feed(data)
+        del known.taken[:]
+        known.feed(data)
+        assert (seen(known), known.refused) == (seen(new), new.refused)
+        if new.parser.finished or not all(each.complete for each in new.taken):
+            break
+
+
+def seen(reader):
+    return [
+        (each.fields, each.body, *(getattr(each.head, name) for name in Head.__slots__))
+        for each in reader.taken
+    ]
+
+
+def header_of(*lines):
+    return fields_of(*lines).partition(b"GET / ")[2]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"X: 3", b"X:", b"X: " + b"a" * 5000, b"Y: 1", b"X: \xe9", b"X: \0", b"x: 1"],
+)
+def test_only_plain_fields_of_known_names_are_familiar(line):
+    familiar = Familiar(header_of(b"X: 1\r\n"), Limits())
+    assert familiar.has(header_of(line + b"\r\n")) is (line in (b"X: 3", b"X:"))
+
+
+def test_the_fields_of_a_familiar_header_are_counted():
+    familiar = Familiar(header_of(b"X: 1\r\n"), Limits(fields=3))
+    reader = Reader(fields=3)
+    for count, expected in {2: True, 3: False}.items():
+        assert familiar.has(header_of(b"X: 1\r\n" * count)) is expected
+        reader.feed(fields_of(b"X: 1\r\n" * count))
+        assert (reader.refused == []) is expected
+
+
+def test_no_more_is_kept_of_headers_than_is_allowed():
+    lines = [b"X%d: %b\r\n" % (number, b"a" * 500) for number in range(10)]
+    familiar = Familiar(header_of(), Limits())
+    assert all(familiar.learn(header_of(line)) for line in lines)
+    kept = [line for line in lines if familiar.has(header_of(line))]
+    assert kept == lines[: KEPT // 507]

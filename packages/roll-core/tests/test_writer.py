@@ -8,6 +8,7 @@ from roll import Response
 from roll.cookies import Cookie, Cookies
 from roll.http11 import writer
 from roll.http11.body import LARGE
+from roll.response import Preset
 
 
 def test_every_known_status_has_a_line_with_its_phrase():
@@ -386,3 +387,69 @@ def test_a_stream_without_a_type_is_not_guessed_at():
     response = Response(None, None)
     response.body = Stream()
     assert NOSNIFF in writer.frame(response, extra=b"Date: x\r\n").head
+
+
+TYPE = {"Content-Type": "text/css"}
+FILE = {"ETag": '"a"', **TYPE, "content-Length": "2"}
+
+
+@pytest.mark.parametrize("fields", [TYPE, FILE, {**TYPE, "Link": "</\xe9>"}])
+@pytest.mark.parametrize("more", [{}, {"X": "y"}])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("status", [200, 204, 404])
+def test_a_preset_is_sent_as_its_fields_are(fields, more, method, status):
+    def answer(write):
+        response = Response(None, None)
+        response.body, response.status = b"ab", status
+        write(response)
+        response.headers.update(more)
+        return writer.frame(response, method)
+
+    def lines(sent):
+        head, _, body = sent.partition(b"\r\n\r\n")
+        return sorted(head.lower().split(b"\r\n")), body
+
+    preset = Preset(fields)
+    sent = [answer(lambda response: response.use(preset)) for _ in range(2)]
+    wanted = answer(lambda response: response.headers.update(fields))
+    assert [lines(each) for each in sent] == [lines(wanted)] * 2
+
+
+def test_a_preset_that_is_alone_is_written_once():
+    preset = Preset(FILE)
+    heads = []
+    for body in (b"ab", b"cd"):
+        response = Response(None, None)
+        response.use(preset)
+        response.body = body
+        heads.append(writer.frame(response))
+    first = preset.lines
+    assert first == b'ETag: "a"\r\nContent-Type: text/css\r\n'
+    assert heads[0] == b"HTTP/1.1 200 OK\r\n" + first + b"Content-Length: 2\r\n\r\nab"
+    assert heads[1] == heads[0][:-2] + b"cd"
+
+
+def test_the_length_of_a_preset_is_that_of_the_body():
+    response = Response(None, None)
+    response.use(Preset(FILE))
+    response.body = b"abc"
+    with pytest.raises(ValueError, match="Content-Length is 2, the body has 3 bytes"):
+        writer.frame(response)
+
+
+def test_a_preset_adds_to_what_is_set():
+    response = Response(None, None)
+    response.json = 1
+    response.use(Preset({"content-type": "text/css", "X": "y"}))
+    assert response.headers == {"Content-Type": "text/css", "X": "y"}
+    response.use(Preset(TYPE))
+    response.json = 2
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"X": "y"}, {**TYPE, "date": "x"}, {**TYPE, "Set-Cookie": "a=b"}]
+)
+def test_some_fields_are_not_for_a_preset(fields):
+    with pytest.raises(ValueError, match="give a Content-Type, and set connection"):
+        Preset(fields)

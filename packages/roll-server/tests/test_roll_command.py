@@ -145,7 +145,20 @@ def test_the_server_is_imported_without_what_the_command_needs():
 
 def test_the_command_is_made_anew_each_time():
     assert make_commands() is not make_commands()
-    assert set(make_commands().commands) >= {"new"}
+    commands = make_commands()
+    assert "new" in commands.list_commands(click.Context(commands))
+
+
+def test_only_the_command_that_is_asked_for_is_imported():
+    code = """
+import sys
+from roll_server.__main__ import make_commands
+make_commands()(["run", "--help"], standalone_mode=False)
+print(sorted({"check", "new", "plugins", "routes", "run"} & {
+    name.removeprefix("roll_server.") for name in sys.modules}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "['run']"
 
 
 def test_a_package_may_add_a_command_for_an_application(roll):

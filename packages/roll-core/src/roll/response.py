@@ -34,6 +34,40 @@ JSON_TYPE = "application/json; charset=utf-8"
 """The Content-Type of what is set as `json`."""
 
 
+_DECIDED = frozenset(
+    {"connection", "date", "server", "set-cookie", "transfer-encoding"}
+)
+"""Fields that are not for a preset, as Roll decides them for each response."""
+
+
+class Preset:
+    """Fields that many responses have, which are checked and written once.
+
+    Args:
+        fields: Names and values, with a `Content-Type`; without what Roll decides for
+            each response, such as `Connection`, `Date` and cookies.
+
+    Raises:
+        ValueError: A field is missing, or is not for a preset.
+    """
+
+    __slots__ = ("fields", "length", "lines")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        known = {name.lower(): value for name, value in fields.items()}
+        if "content-type" not in known or not _DECIDED.isdisjoint(known):
+            raise ValueError(
+                f"Preset({sorted(fields)}): give a Content-Type, and set "
+                f"{', '.join(sorted(_DECIDED))} in each response"
+            )
+        self.fields = fields
+        length = known.get("content-length")
+        self.length = None if length is None else read_length(length)
+        """The bytes of the body, if it is known."""
+        self.lines: bytes | None = None
+        """The other fields as they go on the wire, once they were written."""
+
+
 def _only_set(name: str) -> Callable[["Response"], NoReturn]:
     def read(self: "Response") -> NoReturn:
         raise AttributeError(f"response.{name} can only be set: response.{name} = ...")
@@ -52,7 +86,7 @@ class Response:
     __slots__ = (
         "_cookies",
         "_headers",
-        "_is_json",
+        "_preset",
         "_status",
         "app",
         "body",
@@ -71,7 +105,7 @@ class Response:
         self._status = HTTPStatus.OK
         # Made when they are asked for. Most responses have no field, or that of JSON.
         self._headers: Headers | None = None
-        self._is_json = False
+        self._preset: Preset | None = None
         self._cookies: Cookies | None = None
         self.failed = False
         """Whether it tells of an error. It does not keep which one: an error knows the
@@ -121,13 +155,20 @@ class Response:
         headers = self._headers
         if headers is None:
             headers = self._headers = Headers.__new__(Headers)
-            if self._is_json:
-                dict.__setitem__(headers, "Content-Type", JSON_TYPE)
+            if self._preset is not None:
+                headers.update(self._preset.fields)
         return headers
 
     @headers.setter
     def headers(self, fields: Mapping[str, Any]) -> None:
         self._headers = fields if isinstance(fields, Headers) else Headers(fields)
+
+    def use(self, preset: Preset) -> None:
+        """Set the fields of a preset; it is quickest before any other field is set."""
+        if self._headers is None and self._preset is None:
+            self._preset = preset
+        else:
+            self.headers.update(preset.fields)
 
     def vary(self, *names: str) -> None:
         """Add to the fields of a request that the response depends on.
@@ -209,10 +250,10 @@ class Response:
     def _set_json(self, value: Any) -> None:
         app = self.app
         self.body = encode_json(value) if app is None else app.json_encode(value)
-        if self._headers is None:
-            self._is_json = True
+        if self._headers is None and self._preset is None:
+            self._preset = _JSON
         else:
-            self._headers["Content-Type"] = JSON_TYPE
+            self.headers["Content-Type"] = JSON_TYPE
 
     json = property(
         _only_set("json"), _set_json, doc="Set the body, and its type, from an object."
@@ -321,6 +362,9 @@ def read_length(value: object) -> int:
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError("Content-Length is not a number of bytes, in ASCII digits")
     return int(digits)
+
+
+_JSON = Preset({"Content-Type": JSON_TYPE})
 
 
 async def close_body(body: object) -> None:

@@ -6,12 +6,14 @@ from importlib import metadata
 import click
 from roll.plugins import PluginError, manager
 
-from .check import check
 from .commands import Commands
-from .new import new
-from .plugins import plugins
-from .routes import routes
-from .run import run
+
+
+def _show_versions(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    if asked:
+        names = ("roll-server", "roll-core")
+        click.echo(", ".join(f"{name} {metadata.version(name)}" for name in names))
+        ctx.exit()
 
 
 def make_commands() -> Commands:
@@ -21,12 +23,14 @@ def make_commands() -> Commands:
         PluginError: An installed package cannot be loaded, or gives a name twice.
     """
     commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
-    core = metadata.version("roll-core")
-    click.version_option(
-        package_name="roll-server", message=f"roll-server %(version)s, roll-core {core}"
+    click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_versions,
+        help="Show the versions and exit.",
     )(commands)
-    for command in (check, new, plugins, routes, run):
-        commands.add_command(command)
     manager().hook.roll_commands(commands=commands)
     return commands
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from typing import Any
 
 import click
@@ -16,8 +17,25 @@ from .options import APPLICATION
 from .settings import command
 
 
+OWN = ("check", "new", "plugins", "routes", "run")
+"""The own subcommands: each is in the module of its name, imported when it is needed,
+so that `roll run` serves early."""
+
+
 class Commands(click.Group):
     """A group of commands in which no name is given twice."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return sorted([*OWN, *super().list_commands(ctx)])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give a command; None without one of this name."""
+        if cmd_name not in OWN:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f".{cmd_name}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command.
@@ -26,8 +44,9 @@ class Commands(click.Group):
             PluginError: Another command has its name.
         """
         name = name or cmd.name or ""
-        if name in self.commands:
-            both = f"{_origin(self.commands[name])} and {_origin(cmd)}"
+        if name in OWN or name in self.commands:
+            first = __package__ if name in OWN else _origin(self.commands[name])
+            both = f"{first} and {_origin(cmd)}"
             raise PluginError(
                 f"`roll {name}` is given by both {both}: uninstall one of them"
             )

@@ -10,7 +10,7 @@ import mimetypes
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from http import HTTPStatus
@@ -21,6 +21,7 @@ from weakref import WeakSet
 
 from roll import HttpError
 from roll.logs import logger
+from roll.response import Preset
 
 from .conditions import IDENTITY
 
@@ -122,7 +123,7 @@ class Variant(NamedTuple):
     modified: int
     """Seconds since 1970, never in the future (RFC 9110, section 8.8.2.1)."""
     etag: str
-    fields: Mapping[str, str]
+    preset: Preset
     """The header of its response, except what depends on the request."""
     version: tuple[int, ...]
     """What changes with the file."""
@@ -258,6 +259,7 @@ class Folder:
             "Last-Modified": formatdate(modified, usegmt=True),
             "Accept-Ranges": "bytes",
             "X-Content-Type-Options": "nosniff",
+            "Content-Length": str(status.st_size),
         }
         if mark:
             fields["Content-Encoding"] = coding
@@ -266,7 +268,8 @@ class Folder:
             fields["Cache-Control"] = cache_control
         version = status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
         return Variant(
-            path, name, coding, status.st_size, modified, etag, fields, version
+            *(path, name, coding, status.st_size, modified, etag),
+            *(Preset(fields), version),
         )
 
     def open(self, variant: Variant, room: int) -> Opened:

@@ -102,13 +102,16 @@ def respond(
     if plan.status >= HTTPStatus.BAD_REQUEST:
         raise HttpError(plan.status)
     response.status = plan.status
+    if plan.status is HTTPStatus.OK and content is not None:
+        response.use(variant.preset)
+        return
     headers = response.headers
     if plan.status == HTTPStatus.NOT_MODIFIED:  # RFC 9110, section 15.4.5
         for name in ("ETag", "Cache-Control"):
-            if name in variant.fields:
-                headers[name] = variant.fields[name]
+            if name in variant.preset.fields:
+                headers[name] = variant.preset.fields[name]
     else:
-        headers.update(variant.fields)
+        headers.update(variant.preset.fields)
         headers["Content-Length"] = plan.length
         if plan.status == HTTPStatus.PARTIAL_CONTENT:
             end = plan.start + plan.length - 1

@@ -3,7 +3,8 @@
 Read the modules in this order:
 
 - `parser`: turns the bytes of a connection into events, without any I/O. `framing` has
-  the checks of a head that llhttp leaves to Roll, `chunks` reads chunked bodies.
+  the checks of a head that llhttp leaves to Roll, `familiar` knows the heads that need
+  none, and `chunks` reads chunked bodies.
 - `body`: the queue between the connection and the view that reads a request body.
 - `writer`: turns a response into bytes, without any I/O.
 - `state`: where a connection stands, and what the next modules ask of it.

@@ -15,8 +15,8 @@ for the connection. Feed it with `receive_data`, and take what it has read with
 
 llhttp, by httptools, says whether a head is one; what it holds is then cut from its
 bytes. A callback for each field would take longer than all else, and says nothing of
-what stands between the fields. A head whose header is that of the one before, and whose
-target holds nothing special, is known to be good.
+what stands between the fields. A head whose header is that of the one before, or is
+familiar, and whose target holds nothing special, is known to be good.
 """
 
 import re
@@ -31,6 +31,7 @@ from ..errors import HttpError
 from ..limits import Limits
 from .chunks import END as EMPTY_LINE
 from .chunks import Chunks
+from .familiar import FRAMING, Familiar
 from .framing import check_host, check_target, content_length, keeps_alive, read_fields
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -126,9 +127,6 @@ _TELLING = re.compile(
     re.IGNORECASE,
 )
 
-_USUAL = frozenset((b"HOST", b"CONNECTION", b"CONTENT-LENGTH"))
-"""What of it does not keep a header from being compared with the next one."""
-
 _NAMES = {name.encode(): name.value for name in HTTPMethod if name != "CONNECT"}
 """Methods whose heads llhttp reads alike."""
 
@@ -152,6 +150,8 @@ class Parser:
     __slots__ = (
         "_at",
         "_chunks",
+        "_familiar",
+        "_framing",
         "_head",
         "_left",
         "_llhttp",
@@ -186,6 +186,8 @@ class Parser:
         self._head: Head | None = None  # whose body is read
         self._usual = b""  # of a head that keeps the connection: from its version on
         self._usual_length = 0  # of the body behind it
+        self._familiar: Familiar | None = None  # headers that tell the same of framing
+        self._framing: Mapping[bytes, bytes] = {}  # what the usual one tells of it
         self._waste = 0  # bytes that brought nothing, since something was read
 
     # What the connection asks
@@ -211,9 +213,12 @@ class Parser:
             try:
                 name, target, header = raw.split(b" ", 2)
             except ValueError:
-                header = None
+                name = target = header = b""
             if (
-                header == self._usual
+                (
+                    header == self._usual
+                    or (self._familiar and self._familiar.has(header))
+                )
                 and name in _NAMES
                 and target.startswith(b"/")
                 and not target.translate(None, _PLAIN)
@@ -451,10 +456,15 @@ class Parser:
         if (
             head.keep_alive
             and head.version == "1.1"
-            and known.keys() <= _USUAL
+            and known.keys() <= FRAMING
             and known.get(b"CONNECTION", b"keep-alive").lower() == b"keep-alive"
         ):
             if len(header) <= REMEMBERED:
+                if known != self._framing:
+                    self._familiar = None
+                elif self._familiar is None or not self._familiar.learn(header):
+                    self._familiar = Familiar(header, self.limits)
+                self._framing = known
                 self._usual, self._usual_length = header, head.length or 0
         else:  # llhttp may see an end of the connection where there is none
             self._llhttp = HttpRequestParser(None)

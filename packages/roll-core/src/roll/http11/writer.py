@@ -12,8 +12,8 @@ from ..errors import PHRASES
 from ..response import (
     BODILESS,
     INTERIM,
-    JSON_TYPE,
     LENGTHLESS,
+    Preset,
     Response,
     encode_body,
     has_text,
@@ -248,8 +248,6 @@ _SERVERS = frozenset({"date", "server"})
 
 _OK = HTTPStatus.OK
 
-_JSON_LINE = content_type(JSON_TYPE)
-
 _BARE = frozenset({"HEAD", "CONNECT"})
 """Methods whose answers may have no body."""
 
@@ -327,8 +325,10 @@ def frame(
                 usual = content_type(headers["Content-Type"])
             else:
                 usual = _usual_lines(headers)
-        elif headers is None and response._is_json:
-            usual = _JSON_LINE
+        elif headers is None and (preset := response._preset) is not None:
+            usual = preset.lines or _write_preset(preset)
+            if preset.length is not None and preset.length != len(body):
+                usual = None
         else:
             usual = _type_of_untyped(response, bool(extra)) if body else b""
         if usual is not None:
@@ -380,6 +380,15 @@ def frame(
         if not close:
             return head
     return Framed(head, body, chunked, length, close)
+
+
+def _write_preset(preset: Preset) -> bytes:
+    others = preset.fields.items()
+    written = {
+        name: value for name, value in others if name.lower() != "content-length"
+    }
+    preset.lines = fields(HTTPStatus.OK, written)[0]
+    return preset.lines
 
 
 def _type_of_untyped(response: Response, served: bool) -> bytes:

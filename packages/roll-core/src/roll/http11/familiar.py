@@ -1,0 +1,93 @@
+"""Familiar: header sections that say nothing new, known without reading them again."""
+
+from itertools import filterfalse
+from string import ascii_letters, digits
+
+from ..limits import Limits
+
+FRAMING = frozenset((b"HOST", b"CONNECTION", b"CONTENT-LENGTH"))
+"""The fields that say where a message ends, and whether another one follows, and that
+nearly every client sends."""
+
+KEPT = 2048
+"""Bytes of lines that are kept of a connection."""
+
+_TEXT = bytes(range(ord(" "), ord("~") + 1)) + b"\t"
+_TOKEN = b"!#$%&'*+-.^_`|~" + (ascii_letters + digits).encode()
+
+
+class Familiar:
+    """The header sections of a connection that differ in plain fields alone.
+
+    A client repeats most of its fields in each request. A header section is familiar
+    when the lines that tell of framing are the same ones, in the same order, and each
+    of the others is a known line, or has a known name and another value of plain text.
+    Such a line says nothing of framing, and is good wherever it stands (RFC 9112,
+    section 5).
+
+    Args:
+        header: A header section that was accepted, from the version on. Of the fields
+            that tell of framing, it has those of `FRAMING` alone.
+        limits: What one client may send.
+    """
+
+    __slots__ = ("_begin", "_framing", "_known", "_lines", "_most", "_names", "_room")
+
+    def __init__(self, header: bytes, limits: Limits) -> None:
+        lines = header.split(b"\r\n")
+        count = 1
+        while _tells(lines[count]):
+            count += 1
+        self._begin = b"".join(line + b"\r\n" for line in lines[:count])
+        """The first lines, as most clients send `Host` and `Connection` first."""
+        self._framing = [line for line in lines[count:] if _tells(line)]
+        self._most = min(limits.field, limits.head, 2 * KEPT)
+        self._lines = limits.fields - count + 3  # of lines, with two empty ones
+        self._room = KEPT
+        self._known = {b""}
+        self._names: set[bytes] = set()
+        self.learn(header)
+
+    def learn(self, header: bytes) -> bool:
+        """Take the lines of another header section that was accepted.
+
+        Returns:
+            Whether it tells the same of framing; if not, nothing was learnt.
+        """
+        lines = header[len(self._begin) :].split(b"\r\n")
+        framing = list(filter(_tells, lines))
+        if not header.startswith(self._begin) or framing != self._framing:
+            return False
+        for line in lines:
+            name, colon, _ = line.partition(b":")
+            if (
+                name
+                and colon
+                and line not in self._known
+                and line not in framing
+                and self._room > len(line)
+                and not name.translate(None, _TOKEN)
+                and not line.translate(None, _TEXT)
+            ):
+                self._room -= len(line)
+                self._known.add(line)
+                self._names.add(name + colon)
+        return True
+
+    def has(self, header: bytes) -> bool:
+        """Whether a header section, from the version on, is familiar."""
+        if not header.startswith(self._begin) or len(header) > self._most:
+            return False
+        lines = header[len(self._begin) :].split(b"\r\n")
+        names = self._names
+        others = list(filterfalse(self._known.__contains__, lines))
+        return (
+            [line for line in others if line[: line.find(b":") + 1] not in names]
+            == self._framing
+            and len(lines) <= self._lines
+            and not b"".join(others).translate(None, _TEXT)
+        )
+
+
+def _tells(line: bytes) -> bool:
+    return line.partition(b":")[0].upper() in FRAMING
