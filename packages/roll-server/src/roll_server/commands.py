@@ -16,7 +16,6 @@ from .loading import load
 from .options import APPLICATION
 from .settings import command
 
-
 OWN = ("check", "new", "plugins", "routes", "run")
 """The own subcommands: each is in the module of its name, imported when it is needed,
 so that `roll run` serves early."""
