@@ -259,8 +259,7 @@ def tests(session: nox.Session) -> None:
     ignored = ONCE if session.python != newest else []
     options = [f"--ignore-glob={ROOT}/{name}" for name in ignored]
     options += [*PARALLEL, *session.posargs]
-    environment = {**autobahn(session), **api_tools(session)}
-    session.run("pytest", *options, env=environment)
+    session.run("pytest", *options, env={**autobahn(session), **api_tools(session)})
 
 
 @nox.session

@@ -1075,3 +1075,60 @@ async def test_an_error_of_the_application_is_not_taken_for_one_of_the_document(
         raise HttpError(402)
 
     assert "402" in document(app)["paths"]["/raises"]["get"]["responses"]
+
+
+def test_it_comes_with_a_page():
+    app = Roll()
+    openapi(app, title="T")
+    paths = [each.path for each in app.declarations]
+    assert paths[:2] == ["/openapi.json", "/docs"]
+
+
+async def test_extras_that_are_right_let_an_app_start():
+    app = Roll()
+    openapi(app, title="T", ui=None, security={"key": BASIC})
+
+    @app.route("/", tags=["a"], hidden=False, deprecated=True, security=["key"])
+    async def view(request, response): ...
+
+    await app.startup()
+    await app.shutdown()
+
+
+def test_sets_have_an_order():
+    class Sets(Struct):
+        tags: frozenset[str] = frozenset("zyx")
+
+    async def view(request, response, sets: Sets, q: frozenset[str] = frozenset("zyx")):
+        pass
+
+    made = make(view, "/", ["POST"])
+    schema = made["components"]["schemas"]["Sets"]["properties"]["tags"]
+    assert schema["default"] == ["x", "y", "z"]
+    [parameter] = made["paths"]["/"]["post"]["parameters"]
+    assert parameter["schema"]["default"] == ["x", "y", "z"]
+
+
+def make_pets():
+    class Cat(BaseModel):
+        kind: Literal["cat"]
+
+    class Pet(BaseModel):
+        pet: Annotated[Cat | Bird, Field(discriminator="kind")]
+
+    return Pet
+
+
+class Bird(BaseModel):
+    kind: Literal["bird"]
+
+
+def test_tags_refer_to_other_names_where_names_clash():
+    async def view(request, response, cat: Cat): ...
+
+    view.__annotations__["return"] = make_pets()
+    schemas = make(view, "/", ["POST"])["components"]["schemas"]
+    assert schemas["Pet"]["properties"]["pet"]["discriminator"]["mapping"] == {
+        "cat": "#/components/schemas/pydantic.Cat",
+        "bird": "#/components/schemas/Bird",
+    }

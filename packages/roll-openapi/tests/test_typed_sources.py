@@ -1,18 +1,28 @@
 """Where the parameters of a typed view come from."""
 
 import inspect
+import typing
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import Annotated, Any, Literal, TypedDict
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NewType,
+    NotRequired,
+    Required,
+    TypedDict,
+)
 from uuid import UUID
 
 import pytest
 from msgspec import Meta, Struct
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 from roll import Roll
 from roll_openapi import Body, Cookie, File, Form, Header, Path, Query, openapi, typed
+from typing_extensions import TypeAliasType
 
 
 class Item(Struct, forbid_unknown_fields=True):
@@ -397,6 +407,118 @@ async def test_a_struct_may_be_the_form(client, app):
     sent = {"limit": "5", "after": "x"}
     response = await client.post("/", form=sent)
     assert response.json == {"limit": 5, "after": "x", "tag": []}
+
+
+@dataclass
+class Sizes:
+    width: int
+    area: int = field(init=False, default=0)
+    tags: list[str] = field(default_factory=list)
+
+
+class Loose(TypedDict):
+    width: Required[int]
+    height: NotRequired[int]
+
+
+class Aliased(BaseModel):
+    a: int = Field(alias="first")
+    b: int = Field(5, validation_alias="second")
+    c: list[int] = Field(default_factory=list)
+    d: int = Field(6, validation_alias=AliasChoices("d1", "d2"))
+
+
+@pytest.mark.parametrize(
+    ("model", "query", "value"),
+    [
+        (Sizes, "width=1&area=5", Sizes(1)),
+        (Loose, "width=1", {"width": 1}),
+        (Loose, "width=1&height=2", {"width": 1, "height": 2}),
+        (Aliased, "first=1&second=2&c=3", Aliased(first=1, second=2, c=[3])),
+    ],
+)
+async def test_fields_of_models_in_the_query(client, app, model, query, value):
+    seen = []
+
+    async def view(request, response, m) -> None:
+        seen.append(m)
+
+    view.__annotations__["m"] = Annotated[model, Query()]
+    declare(app, view)
+    response = await client.get(f"/?{query}")
+    assert response.status == 200, response.body
+    assert seen == [value]
+
+
+Number = NewType("Number", int)
+Alias = TypeAliasType("Alias", int)
+
+
+@dataclass
+class Holder:
+    model: Model
+    again: "Holder | None" = None
+
+
+async def test_types_may_have_other_names(client, app):
+    async def view(
+        request,
+        response,
+        a: Number,
+        b: Alias,
+        c: Annotated[int, {"what": "another library reads"}],
+        d: Annotated[int, Field(), {"unhashable": 1}],
+        e: list[Number],
+        holder: Holder,
+    ) -> str:
+        return repr((a, b, c, d, e, holder.model.name))
+
+    declare(app, view)
+    openapi(app, title="T", ui=None)
+    response = await client.post("/?a=1&b=2&c=3&d=4&e=5", {"model": {"name": "x"}})
+    assert response.body == b"(1, 2, 3, 4, [5], 'x')"
+    made = (await client.get("/openapi.json")).json
+    assert len(made["paths"]["/"]["post"]["parameters"]) == 5
+
+
+@pytest.mark.skipif(not hasattr(typing, "TypeAliasType"), reason="needs Python 3.12")
+async def test_a_list_of_a_type_with_another_name(client, app):
+    async def view(request, response, a) -> str:
+        return repr(a)
+
+    view.__annotations__["a"] = list[typing.TypeAliasType("Alias", int)]
+    declare(app, view)
+    assert (await client.get("/?a=1&a=2")).body == b"[1, 2]"
+
+
+async def test_an_error_in_a_body_whose_type_has_no_hash(client, app):
+    async def view(
+        request, response, a: Annotated[Model, Body(), {"x": 1}]
+    ) -> None: ...
+
+    declare(app, view)
+    assert (await client.post("/", {"name": 1})).body.startswith(b"body a /name: ")
+
+
+async def test_a_form_of_another_type_is_415(client, app):
+    async def view(request, response, a: Annotated[str, Form()] = "d") -> str:
+        return a
+
+    declare(app, view)
+    response = await client.post("/", b"{}", content_type="application/json")
+    assert (response.status, response.headers["Accept"]) == (
+        415,
+        "application/x-www-form-urlencoded, multipart/form-data",
+    )
+    assert (await client.post("/")).body == b"d"
+
+
+async def test_a_raw_body_may_be_optional(client, app):
+    async def view(request, response, a: Annotated[bytes, Body()] = b"d") -> bytes:
+        return a
+
+    declare(app, view)
+    assert (await client.post("/")).body == b"d"
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -33,6 +33,8 @@ def split_marker(annotation: Any) -> tuple[Any, Marker | None]:
     Raises:
         TypeError: There are two, or one is not made: `Query` in place of `Query()`.
     """
+    while hasattr(annotation, "__value__"):  # `type X = ...`
+        annotation = annotation.__value__
     if get_origin(annotation) is not Annotated:
         return annotation, None
     inner, *metadata = get_args(annotation)

@@ -1,6 +1,7 @@
 """Bodies: a body as a value of a type, as it is, or in pieces."""
 
 from collections.abc import Callable
+from functools import cache, partial
 from http import HTTPStatus
 from math import isinf
 from typing import Any
@@ -63,6 +64,7 @@ def make_body_reader(parameter: Parameter) -> Read:
 def _make_json_reader(parameter: Parameter) -> Read:
     name, required = parameter.name, parameter.required
     decode = find_codec(parameter.type).decode(parameter.type)
+    find_names = cache(partial(field_names, parameter.type))
 
     def read(request: Request, values: Values, errors: Errors) -> None:
         body = request.body
@@ -86,7 +88,7 @@ def _make_json_reader(parameter: Parameter) -> Read:
             try:
                 values[name] = decode(msgspec.json.encode(sent))
             except UNFIT as error:
-                found = explain(error, sent, field_names(parameter.type))
+                found = explain(error, sent, find_names())
                 errors += [make_error("body", name, each) for each in found]
         except (msgspec.DecodeError, RecursionError) as error:
             raise _unparsable() from error

@@ -78,13 +78,21 @@ class Pydantic:
         return partial(adapter(annotation).dump_json, by_alias=True, warnings=False)
 
 
-@lru_cache(maxsize=1024)
 def adapter(annotation: Any) -> Any:
-    """Make pydantic's adapter of a type.
+    """Give pydantic's adapter of a type.
 
     Raises:
         TypeError: pydantic does not know the type.
     """
+    try:
+        hash(annotation)
+    except TypeError:  # of what annotates it
+        return _make_adapter.__wrapped__(annotation)
+    return _make_adapter(annotation)
+
+
+@lru_cache(maxsize=1024)
+def _make_adapter(annotation: Any) -> Any:
     from pydantic import TypeAdapter
     from pydantic.errors import PydanticUserError
 

@@ -124,16 +124,21 @@ def _read_docstring(operation: Operation) -> tuple[str, str]:
 def _make_schemas(operations: list[Operation]) -> Schemas:
     try:
         return Schemas(each for found in operations for each in _list_types(found))
-    except TypeError:
-        for found in operations:  # which one is it?
-            try:
-                Schemas(_list_types(found))
-            except TypeError as error:
-                raise TypeError(
-                    f"{found.endpoint.path}: {found.endpoint} has a type that cannot "
-                    f"be documented: {error}"
-                ) from error
-        raise
+    except TypeError as error:
+        complaints = filter(None, map(_complain, operations))
+        raise TypeError(next(complaints, str(error))) from error
+
+
+def _complain(operation: Operation) -> str:
+    """Tell why an operation cannot be documented; empty where it can."""
+    try:
+        Schemas(_list_types(operation))
+    except TypeError as error:
+        endpoint = operation.endpoint
+        return (
+            f"{endpoint.path}: {endpoint} has a type that cannot be documented: {error}"
+        )
+    return ""
 
 
 def _list_types(operation: Operation) -> Iterator[Any]:

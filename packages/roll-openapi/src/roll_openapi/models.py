@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import (
     Annotated,
     Any,
@@ -34,7 +35,7 @@ class Field(NamedTuple):
     required: bool
 
 
-def list_fields(model: Any) -> Iterator[Field]:
+def list_fields(model: Any) -> Iterable[Field]:
     """List the fields of a model."""
     if hasattr(model, "__pydantic_fields__"):
         return _of_pydantic(model)
@@ -80,16 +81,25 @@ def _of_typed_dict(model: Any) -> Iterator[Field]:
         yield Field(name, name, hint, NO_DEFAULT, name in model.__required_keys__)
 
 
-def _of_pydantic(model: Any) -> Iterator[Field]:
-    for name, each in model.__pydantic_fields__.items():
-        required = each.is_required()
-        default = each.default
-        if required or each.default_factory is not None:
-            default = NO_DEFAULT
-        wire = each.validation_alias
-        if not isinstance(wire, str):
-            wire = each.alias or name
-        yield Field(name, wire, Annotated[each.annotation, each], default, required)
+@lru_cache(maxsize=1024)  # a field's annotation is to be the same one each time
+def _of_pydantic(model: Any) -> tuple[Field, ...]:
+    return tuple(_read_field(*each) for each in model.__pydantic_fields__.items())
+
+
+def _read_field(name: str, found: Any) -> Field:
+    from pydantic import Field as describe
+
+    required = found.is_required()
+    default = found.default
+    if required or found.default_factory is not None:
+        default = NO_DEFAULT
+    wire = found.validation_alias
+    if not isinstance(wire, str):
+        wire = found.alias or name
+    # Its alias has no meaning outside of the model.
+    metadata = (*found.metadata, describe(description=found.description))
+    annotation = Annotated[(found.annotation, *metadata)]
+    return Field(name, wire, annotation, default, required)
 
 
 def expand(parameters: Iterable[Parameter]) -> Iterator[Parameter]:

@@ -1,7 +1,6 @@
 """Schemas: JSON Schema 2020-12 of the types of a document, and what they refer to."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -128,7 +127,6 @@ def takes_null(schema: Schema) -> bool:
     return schema.get("type", "null") == "null" and "$ref" not in schema
 
 
-@lru_cache(maxsize=1024)
 def field_names(annotation: Any) -> frozenset[str]:
     """Name the fields of the models that pydantic has in a type."""
     if not is_pydantic(annotation):

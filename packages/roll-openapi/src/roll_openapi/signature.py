@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple, get_origin, get_type_hints
@@ -128,15 +127,16 @@ def _hints(view: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
         return get_type_hints(view, include_extras=True)
     except NameError as error:
         mine = inspect.unwrap(view)
-        for name in (*names, "return"):
-            annotation = inspect.get_annotations(mine).get(name)
-            if str(error.name) in re.findall(r"\w+", str(annotation)):
-                break
-        module = sys.modules[mine.__module__].__name__
+        annotations = inspect.get_annotations(mine)
+        named = ", ".join(
+            name
+            for name in (*names, "return")
+            if str(error.name) in re.findall(r"\w+", str(annotations.get(name)))
+        )
         raise TypeError(
-            f"{describe(view)}: the annotation of {name} names {error.name}, which the "
-            f"module {module} does not have when it runs: import it outside of "
-            "`if TYPE_CHECKING:`"
+            f"{describe(view)}: the annotation of {named} names {error.name}, which "
+            f"the module {mine.__module__} does not have when it runs: import it "
+            "outside of `if TYPE_CHECKING:`"
         ) from None
 
 
