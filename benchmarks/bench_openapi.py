@@ -15,7 +15,14 @@ Needs Linux, and wrk for the servers. It takes two minutes.
 On 2026-11-30, with 2 CPUs that others used, too, Python 3.13.0, blacksheep 2.6.4,
 fastapi 0.165.0, litestar 2.25.0, msgspec 0.23.0, pydantic 2.14.4 and uvicorn 0.54.0:
 
-RESULT
+    requests a second of CPU        POST   ratio       GET   ratio
+    roll                          44,419    1.00    49,440    1.00
+    by hand                       42,100    1.06    58,722    0.84
+    fastapi                        8,690    5.11     8,264    5.98
+    litestar                      12,052    3.69    14,681    3.37
+    blacksheep                    16,704    2.66    18,007    2.75
+    import roll_openapi: 69.0 ms
+    document of 500 routes: 170 ms
 """
 
 import argparse
