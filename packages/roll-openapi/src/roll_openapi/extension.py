@@ -95,11 +95,6 @@ def openapi(
     _register_extras(app)
     app.router.checks.append(lambda: find_mistakes(book))
 
-    @app.listen("startup")
-    def make_document() -> None:
-        book.forget()  # the app may have another root path now
-        book.read()
-
     @app.listen("route:add")
     def forget_document(path: str, view: Any, **extras: Any) -> None:
         book.forget()
@@ -116,9 +111,10 @@ def openapi(
 
 
 def find_mistakes(book: Book) -> Sequence[str]:
-    """Tell what cannot be documented, for the start and for `roll check`."""
+    """Make the document, at the start and for `roll check`; tell what cannot be."""
+    book.forget()  # the app may have another root path now
     try:
-        book.make()
+        book.read()
     except (TypeError, ValueError) as error:
         return [str(error)]
     return []
