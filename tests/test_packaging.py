@@ -25,6 +25,7 @@ PACKAGES = {
 META = "roll"
 # Distributions whose import name is not their name with underscores.
 IMPORT_NAMES = {"roll-core": "roll"}
+REPOSITORY = "https://github.com/pyrates/roll"
 # What users and other programs name: package -> group -> name -> object.
 PROMISED = {
     "roll-gunicorn": {"gunicorn.workers": {"roll": "roll_gunicorn:Worker"}},
@@ -70,6 +71,17 @@ def test_package_has_its_own_readme_changelog_and_license(name):
     assert (package / "README.md").read_text().startswith(f"# {name}\n")
     assert "\n## Unreleased\n" in (package / "CHANGELOG.md").read_text()
     assert (package / "LICENSE").read_text().startswith("MIT License\n")
+
+
+@each_package
+def test_package_page_links_to_documentation_source_changelog_and_issues(name):
+    urls = project(name)["urls"]
+    assert urls == {
+        "Documentation": f"{REPOSITORY}/blob/main/docs/index.md",
+        "Source": f"{REPOSITORY}/tree/main/packages/{name}",
+        "Changelog": f"{REPOSITORY}/blob/main/packages/{name}/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+    }
 
 
 def names_every_package(path):
