@@ -85,11 +85,14 @@ def next_version(name: str) -> str:
     """Choose a version: the one that is declared, or, once it has a tag, the next.
 
     The next one is a patch when the changelog lists corrections alone, else a minor.
+    After a release candidate comes the version that it is for.
     """
     version = project(name)["version"]
     if not git("tag", "--list", f"{name}-v{version}"):
         return version
     major, minor, patch = map(int, re.findall(r"\d+", version)[:3])
+    if version != f"{major}.{minor}.{patch}":
+        return f"{major}.{minor}.{patch}"
     if set(re.findall(r"^### (.+)$", notes(name), re.MULTILINE)) <= CORRECTIONS:
         return f"{major}.{minor}.{patch + 1}"
     return f"{major}.{minor + 1}.0"
@@ -247,7 +250,8 @@ def main() -> None:
         print("no package has changed since its last tag")
         return None
     # GitHub starts no workflow for tags when more than three are pushed together.
-    print("publish with: git push origin HEAD", *tags, sep=" && git push origin ")
+    print("publish with:\n")
+    print("  git push origin HEAD", *tags, sep=" &&\n  git push origin ")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from urllib.request import urlopen
 from zipfile import ZipFile
 
@@ -26,6 +27,7 @@ from roll_testing import patience, wait_until
 
 ROOT = Path(__file__).parent.parent
 COPIED = ("roll-core", "roll-cors", "roll-server")
+FIRST = "1.9.0"
 APP = """
 from roll import Roll
 from roll.extensions import cors
@@ -70,7 +72,15 @@ class Repository:
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
         for name in COPIED:
             source = ROOT / "packages" / name
-            shutil.copytree(source, folder / "packages" / name, ignore=ignored)
+            target = folder / "packages" / name
+            shutil.copytree(source, target, ignore=ignored)
+            # Whatever has been released here already.
+            settings = (target / "pyproject.toml").read_text()
+            settings = re.sub(
+                '^version = ".+"$', f'version = "{FIRST}"', settings, flags=re.M
+            )
+            (target / "pyproject.toml").write_text(settings)
+            self.note(name, "### Added\n\n- Something.")
         for name in ("release.py", ".gitignore"):
             shutil.copy(ROOT / name, folder)
         self.git("init", "--quiet")
@@ -156,39 +166,41 @@ def brought(*names):
     return {name: found for name, found in seen.items() if name not in COPIED}
 
 
-@pytest.fixture
-def index(repository, tmp_path):
+@pytest.fixture(scope="module")
+def index(repository, tmp_path_factory):
     """Serve what was released, and what it needs: a folder for each name (PEP 503)."""
+    folder = tmp_path_factory.mktemp("index")
     files = sorted((repository.folder.parent / "first").iterdir())
     for path in files:
         name = path.name.partition("-")[0].replace("_", "-")
-        (tmp_path / name).mkdir(exist_ok=True)
-        shutil.copy(path, tmp_path / name)
+        (folder / name).mkdir(exist_ok=True)
+        shutil.copy(path, folder / name)
     for name, distribution in brought(*COPIED).items():
-        (tmp_path / name).mkdir()
-        repack(distribution, tmp_path / name)
+        (folder / name).mkdir()
+        repack(distribution, folder / name)
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass
 
     with ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Quiet, directory=tmp_path)
+        ("127.0.0.1", 0), partial(Quiet, directory=folder)
     ) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        url = f"http://127.0.0.1:{server.server_port}/"
+        yield SimpleNamespace(folder=folder, url=url)
         server.shutdown()
 
 
 def test_the_first_release_tags_every_package_after_those_that_it_needs(repository):
-    names = [f"{name}-v1.0.0" for name in COPIED]
+    names = [f"{name}-v1.9.0" for name in COPIED]
     assert repository.tags() == {*names}
     tagged = re.findall(r"^tagged (.+)$", repository.printed, re.MULTILINE)
     assert sorted(tagged) == names
-    assert tagged[0] == "roll-core-v1.0.0"
-    commands = " && ".join(f"git push origin {name}" for name in ["HEAD", *tagged])
-    assert repository.printed.endswith(f"publish with: {commands}\n")
-    stems = [f"{name.replace('-', '_')}-1.0.0" for name in COPIED]
+    assert tagged[0] == "roll-core-v1.9.0"
+    pushed = re.findall(r"^  git push origin (\S+)", repository.printed, re.MULTILINE)
+    assert pushed == ["HEAD", *tagged]
+    stems = [f"{name.replace('-', '_')}-1.9.0" for name in COPIED]
     kinds = ("-py3-none-any.whl", ".tar.gz")
     files = sorted(path.name for path in (repository.folder.parent / "first").iterdir())
     assert files == [stem + kind for stem in stems for kind in kinds]
@@ -196,10 +208,10 @@ def test_the_first_release_tags_every_package_after_those_that_it_needs(reposito
 
 def test_a_tag_has_the_version_and_the_dated_changelog(repository):
     show = partial(repository.git, "show")
-    changelog = show("roll-core-v1.0.0:packages/roll-core/CHANGELOG.md")
-    assert re.search(r"\n## Unreleased\n\n## 1\.0\.0 - \d{4}-\d\d-\d\d\n", changelog)
-    settings = show("roll-core-v1.0.0:packages/roll-core/pyproject.toml")
-    assert '\nversion = "1.0.0"\n' in settings
+    changelog = show("roll-core-v1.9.0:packages/roll-core/CHANGELOG.md")
+    assert re.search(r"\n## Unreleased\n\n## 1\.9\.0 - \d{4}-\d\d-\d\d\n", changelog)
+    settings = show("roll-core-v1.9.0:packages/roll-core/pyproject.toml")
+    assert '\nversion = "1.9.0"\n' in settings
 
 
 def test_without_a_change_nothing_is_released(clean):
@@ -211,7 +223,7 @@ def test_without_a_change_nothing_is_released(clean):
 
 @pytest.mark.parametrize(
     ("heading", "version"),
-    [("Fixed", "1.0.1"), ("Added", "1.1.0")],
+    [("Fixed", "1.9.1"), ("Added", "1.10.0")],
 )
 def test_what_changed_gets_the_next_version(clean, heading, version):
     clean.note("roll-cors", f"### {heading}\n\n- Something.")
@@ -233,17 +245,26 @@ def test_one_package_is_released_in_the_version_that_is_given(clean):
     clean.note("roll-server", "### Added\n\n- Something.")
     clean.commit()
     before = clean.tags()
-    clean.release("roll-cors", "2.0.0rc1")
-    assert clean.tags() - before == {"roll-cors-v2.0.0rc1"}
+    clean.release("roll-cors", "2.0.0")
+    assert clean.tags() - before == {"roll-cors-v2.0.0"}
+
+
+def test_the_version_after_a_candidate_is_that_which_it_is_for(clean):
+    before = clean.tags()
+    for command in (["roll-cors", "2.0.0rc1"], []):
+        clean.note("roll-cors", "### Fixed\n\n- Something.")
+        clean.commit()
+        clean.release(*command)
+    assert clean.tags() - before == {"roll-cors-v2.0.0rc1", "roll-cors-v2.0.0"}
 
 
 def test_the_workflow_builds_what_a_tag_names(clean):
-    clean.release("--tag", "roll-cors-v1.0.0")
+    clean.release("--tag", "roll-cors-v1.9.0")
     assert clean.dist() == [
-        "roll_cors-1.0.0-py3-none-any.whl",
-        "roll_cors-1.0.0.tar.gz",
+        "roll_cors-1.9.0-py3-none-any.whl",
+        "roll_cors-1.9.0.tar.gz",
     ]
-    for tag in ("roll-cors-v1.0.1", "roll-other-v1.0.0", "v1.0.0"):
+    for tag in ("roll-cors-v1.9.1", "roll-other-v1.9.0", "v1.9.0"):
         assert f"{tag} does not name a package" in clean.release(
             "--tag", tag, fails=True
         )
@@ -254,8 +275,8 @@ def test_the_workflow_builds_what_a_tag_names(clean):
     [
         (["roll-cors"], "give a package and its version"),
         (["roll-cors", "1.1"], "'1.1' is not a version like 1.1.0"),
-        (["roll-cors", "1.0.0"], "roll-cors 1.0.0 has a tag"),
-        (["roll-cors", "1.1.0"], "roll-cors/CHANGELOG.md has no notes"),
+        (["roll-cors", "1.9.0"], "roll-cors 1.9.0 has a tag"),
+        (["roll-cors", "1.10.0"], "roll-cors/CHANGELOG.md has no notes"),
         (["roll-other", "1.1.0"], "invalid choice: 'roll-other'"),
     ],
 )
@@ -291,11 +312,31 @@ def test_what_is_not_committed_stops_a_release(clean):
     assert "commit your changes first" in clean.release(fails=True)
 
 
-def test_a_fresh_environment_installs_from_the_index_and_serves(index, tmp_path):
-    venv.create(tmp_path / "env", with_pip=True, symlinks=True)
-    bin = tmp_path / "env" / "bin"
+@pytest.fixture(scope="module")
+def bin(tmp_path_factory):
+    """Give the folder of the commands of a fresh environment."""
+    folder = tmp_path_factory.mktemp("env")
+    venv.create(folder, with_pip=True, symlinks=True)
+    return folder / "bin"
+
+
+def test_the_workflow_waits_for_what_a_package_needs(repository, index, bin, tmp_path):
+    workflow = (ROOT / ".github" / "workflows" / "publish.yml").read_text()
+    command = re.search(r"until (python .+); do sleep", workflow)[1]
+    line = f"PATH={bin}:$PATH {command} --no-cache-dir --index-url {index.url}"
+    (tmp_path / "dist").mkdir()
+    wheel = "roll_cors-1.9.0-py3-none-any.whl"
+    shutil.copy(repository.folder.parent / "first" / wheel, tmp_path / "dist")
+    core = (index.folder / "roll-core").rename(index.folder / "not-yet")
+    printed = run("sh", "-c", line, folder=tmp_path, fails=True)
+    assert "No matching distribution found for roll-core" in printed
+    core.rename(index.folder / "roll-core")
+    assert "Would install" in run("sh", "-c", line, folder=tmp_path)
+
+
+def test_a_fresh_environment_installs_from_the_index_and_serves(index, bin, tmp_path):
     install = (bin / "python", "-m", "pip", "install", "--no-cache-dir")
-    run(*install, "--index-url", index, "roll-server", "roll-cors", folder=tmp_path)
+    run(*install, "--index-url", index.url, "roll-server", "roll-cors", folder=tmp_path)
     (tmp_path / "hello.py").write_text(APP)
     log = tmp_path / "log"
     with log.open("w") as output:
