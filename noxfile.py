@@ -34,6 +34,16 @@ COVERAGE = ROOT / ".nox" / "coverage"
 # a server, or a browser.
 PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
 
+# Tests that look at the files of the repository, or run a browser: they see the same on
+# each Python, and run on the newest alone.
+ONCE = [
+    *("tests/test_alone.py", "tests/test_architecture.py", "tests/test_caddy.py"),
+    *("tests/test_container.py", "tests/test_docs.py", "tests/test_english.py"),
+    *("tests/test_figures.py", "tests/test_layers.py", "tests/test_new_with_pip.py"),
+    *("tests/test_packaging.py", "tests/test_sleeps.py", "tests/test_tutorials.py"),
+    *("examples/ticker/tests.py", "*browser.py"),
+]
+
 # Caches of nox, uv and pip stay inside the checkout.
 os.environ["XDG_CACHE_HOME"] = str(ROOT / ".cache")
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
@@ -217,12 +227,16 @@ def autobahn(session: nox.Session) -> dict[str, str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run every test on each supported Python; `alone` measures what they cover.
+    """Run the tests on each supported Python; `alone` measures what they cover.
 
     On a slow machine, `ROLL_TEST_TIMES=9` multiplies the time limits of the tests.
     """
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    session.run("pytest", *PARALLEL, *session.posargs, env=autobahn(session))
+    newest = next(each for each in reversed(PYTHONS) if interpreter(each))
+    ignored = ONCE if session.python != newest else []
+    options = [f"--ignore-glob={ROOT}/{name}" for name in ignored]
+    options += [*PARALLEL, *session.posargs]
+    session.run("pytest", *options, env=autobahn(session))
 
 
 @nox.session

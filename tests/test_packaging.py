@@ -204,8 +204,13 @@ def test_extras_of_the_meta_package_have_the_others():
     assert named(extras["gunicorn"]) == {"roll-gunicorn"}
     with_redis = {"roll-channels[redis]", "roll-session[redis]"}
     assert named(extras["redis"]) == with_redis
+    observed = {"opentelemetry", "prometheus"}
+    assert {name: named(extras[name]) for name in observed} == {
+        name: {f"roll-observability[{name}]"} for name in observed
+    }
     brought = named(project(META)["dependencies"]) | named(extras["all"])
-    with_extras = {"roll-core[fast]", *with_redis}
+    all_observed = "roll-observability[opentelemetry,prometheus]"
+    with_extras = {"roll-core[fast]", *with_redis, all_observed}
     assert brought == PACKAGES.keys() - {META, "roll-core"} | with_extras
 
 

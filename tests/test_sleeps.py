@@ -104,6 +104,7 @@ SLEEPS = {
         "Client.ask": "a client that stalls, while its answer is written",
         "Client.pause": "a client that sends in pieces, at random",
     },
+    "tests/test_rolling_deploy.py": {"SITE": PROGRAM},
 }
 
 CLOCKS = {"monotonic", "perf_counter", "process_time", "since", "thread_time", "time"}

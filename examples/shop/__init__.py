@@ -5,6 +5,7 @@ parts together, and reads where both are from the environment.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from roll import Roll
@@ -12,12 +13,15 @@ from roll.extensions import (
     background,
     compress,
     csrf,
+    health,
+    metrics,
     mount,
     named_url,
     resource,
     session,
     static,
     templates,
+    tracing,
 )
 from roll_session import RedisStore
 
@@ -44,6 +48,10 @@ def create_app():
     for part in (catalogue, baskets, customers):
         app.include(part.routes)
     mount(app, "/admin", create_admin(), name="admin", share=["db"])
+    metrics(app)  # which the proxy keeps from strangers
+    health(app, checks={"database": lambda: database.ping(app["db"])})
+    with suppress(ImportError):  # OpenTelemetry may be missing
+        tracing(app, trust=False)
     return app
 
 

@@ -15,3 +15,8 @@ async def db():
             await connection.execute("SELECT pg_advisory_xact_lock(1)")
             await connection.execute(SCHEMA)
         yield pool
+
+
+async def ping(db):
+    """Tell `/readyz` whether PostgreSQL answers."""
+    await db.execute("SELECT 1")

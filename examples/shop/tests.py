@@ -10,6 +10,10 @@ import urllib.request
 
 import asyncpg
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from roll_resources import states
 from roll_testing import Client, RedisServer, patience, until
 
@@ -78,6 +82,28 @@ async def test_the_catalogue_leads_to_products(client):
     page = await read(client, "/products/teapot")
     assert "Short and stout" in page
     assert "€ 24.50, 5 in stock" in page
+
+
+async def test_those_who_run_it_see_how_it_is(client, database):
+    assert (await client.get("/readyz")).json == {"status": "pass"}
+    await client.get("/products/teapot")
+    await client.get("/admin/")
+    told = (await client.get("/metrics")).body.decode()
+    for route in "/products/{slug:[a-z-]{1,40}}", "/admin/":
+        assert f'http_route="{route}"' in told
+
+
+async def test_requests_are_traced_where_there_is_an_sdk(
+    environment, database, monkeypatch
+):
+    spans, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    async with Client(create_app()) as client:
+        for path in "/products/teapot", "/admin/", "/readyz", "/metrics":
+            await client.get(path)
+    names = [span.name for span in spans.get_finished_spans()]
+    assert names == ["GET /products/{slug:[a-z-]{1,40}}", "GET /admin/"]
 
 
 async def test_who_looks_has_no_session(client):

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from roll import Roll
-from roll.extensions import channels, sse
+from roll.extensions import channels, health, metrics, sse
 from roll_channels import Unavailable
 from roll_sse import last_event_id
 
@@ -22,6 +22,8 @@ PAGE = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
 app = Roll()
 channels(app, os.environ.get("REDIS_URL", "redis://localhost"))
 stream = sse(app, retry=0.2)
+metrics(app)
+health(app, checks={"redis": lambda: app["channels"].connected})
 
 
 @app.listen("startup")

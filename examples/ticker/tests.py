@@ -1,11 +1,14 @@
 """Browsers that follow one channel, while workers are killed and Redis is restarted."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -33,10 +36,18 @@ def redis_server(tmp_path_factory):
 
 
 @pytest.fixture
-def url(redis_server):
+def meeting():
+    """Where the workers meet: sockets have short paths."""
+    with tempfile.TemporaryDirectory(prefix="roll-") as folder:
+        yield folder
+
+
+@pytest.fixture
+def url(redis_server, meeting):
     """Where `roll run examples.ticker:app --workers 2` listens."""
     command = [sys.executable, "-u", "-m", "roll_server", "run", "examples.ticker:app"]
     added = {"REDIS_URL": redis_server.url, "TICKER_INTERVAL": "0.05"}
+    added["ROLL_METRICS_DIR"] = meeting
     with subprocess.Popen(
         [*command, "--workers", "2", "--port", "0"],
         cwd=ROOT,
@@ -102,3 +113,12 @@ def test_every_tab_shows_the_same_sequence(tabs, redis_server):
     for tab in tabs:
         assert [number(tab, id) for id in ("lost", "twice", "resets")] == [0, 0, 0]
     assert sum(number(tab, "reconnections") for tab in tabs) > 0
+
+
+def test_those_who_run_it_see_both_workers(url):
+    with urllib.request.urlopen(f"{url}/readyz") as response:
+        assert json.load(response) == {"status": "pass"}
+    with urllib.request.urlopen(f"{url}/metrics") as response:
+        told = response.read().decode()
+    for worker in "1", "2":
+        assert f'process_cpu_seconds_total{{worker="{worker}"}}' in told

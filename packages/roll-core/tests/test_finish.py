@@ -1,6 +1,7 @@
 """The events `finish` and `refused`: each message is heard of once, however it ends."""
 
 import asyncio
+import sys
 from contextvars import ContextVar
 
 import pytest
@@ -194,12 +195,40 @@ async def test_what_a_request_listener_took_is_given_back(app):
     assert held == set()
 
 
+@pytest.mark.parametrize(
+    ("path", "leaves", "cause"),
+    [
+        (b"/plain", False, None),
+        (b"/fail", False, None),  # that was answered
+        (b"/cut", False, LookupError),
+        (b"/wait", True, asyncio.CancelledError),
+    ],
+)
+async def test_a_listener_can_ask_for_what_cut_the_response(app, path, leaves, cause):
+    causes = []
+    app.listen("finish", before="*")(
+        lambda request, response: causes.append(sys.exc_info()[0])
+    )
+    transport = connect(app)
+    transport.feed(GET % path)
+    if leaves:
+        await app["waiting"].wait()
+        transport.disconnect()
+    await ended(transport, app)
+    assert causes == [cause]
+    transport.disconnect()
+
+
 async def test_a_listener_that_raises_is_logged_and_the_others_run(app, caplog):
     seen = []
 
     @app.listen("finish", before="*")
     def fail(request, response):
         raise LookupError("plain")
+
+    @app.listen("finish", before="*")
+    def fail_again(request, response):
+        raise LookupError("plain, too")
 
     @app.listen("finish")
     async def fail_later(request, response):
@@ -213,7 +242,7 @@ async def test_a_listener_that_raises_is_logged_and_the_others_run(app, caplog):
     transport.feed(GET % b"/plain")
     await until(lambda: seen)
     assert len(app["log"]) == 1
-    assert caplog.messages == ["A listener of 'finish' failed"] * 2
+    assert caplog.messages == ["A listener of 'finish' failed"] * 3
     transport.disconnect()
 
 

@@ -1198,3 +1198,32 @@ async def test_what_loggers_below_ours_get_cannot_look_like_a_line(app, client, 
     lines = capsys.readouterr().err.splitlines()
     found = [line for line in lines if not line.startswith("  ")]
     assert found == ["INFO GET /", "ERROR not"]
+
+
+@pytest.mark.parametrize("format", ["short", "common"])
+async def test_a_route_may_be_left_out(format):
+    app, lines = Roll(), Lines()
+    logger(app, handler=lines, format=format)
+
+    @app.route("/quiet", logger=False)
+    @app.route("/loud")
+    async def view(request, response):
+        response.body = "hello"
+
+    async with Client(app) as client:
+        await client.get("/quiet")
+        await client.get("/loud")
+    assert len(lines.lines) == 1
+    assert "/loud" in lines.lines[0]
+
+
+async def test_what_leaves_a_route_out_is_checked():
+    app = Roll()
+    logger(app)
+
+    @app.route("/", logger="no")
+    async def view(request, response):
+        pass
+
+    with pytest.raises(TypeError, match="logger='no': give True or False"):
+        await app.startup()

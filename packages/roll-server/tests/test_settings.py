@@ -263,8 +263,8 @@ def test_a_variable_that_means_nothing_is_refused(name, hint, monkeypatch):
     assert refusal() == f"the variable {name!r} means nothing to Roll: {hint}"
 
 
-@pytest.mark.parametrize("name", ["ROLL_TEST_TIMES", "ROLL_TEST_WSTEST"])
-def test_a_variable_of_the_tests_is_left_to_them(name, monkeypatch):
+@pytest.mark.parametrize("name", ["ROLL_TEST_TIMES", "ROLL_METRICS_DIR"])
+def test_a_variable_of_another_package_is_left_to_it(name, monkeypatch):
     monkeypatch.setenv(name, "5")
     assert resolve().port == 3579
 

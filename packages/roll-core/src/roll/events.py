@@ -299,8 +299,21 @@ def start(
         RuntimeError: A coroutine listener, and no loop is running.
         Exception: What a plain listener raises.
     """
-    chain = _Chain(name, listeners, arguments, keywords)
-    awaitable = chain.advance()
+    waiting = iter(listeners)
+    try:
+        for listener in waiting:  # most are plain and give nothing: they need no chain
+            result = listener(*arguments, **keywords)
+            if result is not None:
+                break
+        else:
+            return _NOTHING
+    except Exception as error:
+        chain = _Chain(name, waiting, arguments, keywords)
+        chain.note(error)
+        awaitable = chain.advance()
+    else:
+        chain = _Chain(name, waiting, arguments, keywords)
+        awaitable = chain.take(result)
     if awaitable is None:
         return _Outcome(chain.conclude())
     try:
@@ -321,7 +334,7 @@ class _Chain:
 
     Args:
         name: Of the event: some run all listeners, whatever one returns or raises.
-        listeners: In the order in which they run.
+        listeners: Those that are still to run, in their order.
         arguments: For each of them.
         keywords: For each of them.
     """
@@ -329,12 +342,12 @@ class _Chain:
     def __init__(
         self,
         name: str,
-        listeners: Sequence[Listener],
+        listeners: Iterator[Listener],
         arguments: tuple[Any, ...],
         keywords: dict[str, Any],
     ) -> None:
         self._name = name
-        self._listeners = iter(listeners)
+        self._listeners = listeners
         self._arguments = arguments
         self._keywords = keywords
         self._result: Any = None
@@ -346,13 +359,17 @@ class _Chain:
             try:
                 result = listener(*self._arguments, **self._keywords)
             except Exception as error:
-                self._note(error)
+                self.note(error)
                 continue
-            if inspect.isawaitable(result):
-                return result
-            if self._stops(result):
-                break
+            if result is not None:
+                return self.take(result)
         return None
+
+    def take(self, result: Any) -> Awaitable[Any] | None:
+        """Take what a listener has given, and go on unless it has to be waited for."""
+        if inspect.isawaitable(result):
+            return result
+        return None if self._stops(result) else self.advance()
 
     async def complete(self, awaitable: Awaitable[Any] | None) -> Any:
         """Wait for what a listener has returned, and run the rest."""
@@ -361,7 +378,7 @@ class _Chain:
                 if self._stops(await awaitable):
                     break
             except Exception as error:
-                self._note(error)
+                self.note(error)
             awaitable = self.advance()
         return self.conclude()
 
@@ -371,7 +388,7 @@ class _Chain:
         self._result = result
         return True
 
-    def _note(self, error: Exception) -> None:
+    def note(self, error: Exception) -> None:
         """Go on behind a listener that has failed, where the event is such a one."""
         if self._name not in THOROUGH:
             raise error
@@ -402,3 +419,6 @@ class _Outcome:
     def __await__(self) -> Generator[None, None, Any]:
         return self._value
         yield  # makes this a generator
+
+
+_NOTHING = _Outcome(None)

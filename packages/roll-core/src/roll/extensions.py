@@ -18,8 +18,10 @@ DISTRIBUTIONS = {
     "cors": "roll-cors",
     "csrf": "roll-session",
     "decompress": "roll-compress",
+    "health": "roll-observability",
     "igniter": "roll-igniter",
     "logger": "roll-logger",
+    "metrics": "roll-observability",
     "mount": "roll-subapps",
     "mount_asgi": "roll-asgi",
     "mount_wsgi": "roll-asgi",
@@ -34,6 +36,7 @@ DISTRIBUTIONS = {
     "static": "roll-static",
     "templates": "roll-templates",
     "traceback": "roll-traceback",
+    "tracing": "roll-observability",
     "websockets_store": "roll-websockets",
 }
 """Who publishes the extensions that Roll knows of."""

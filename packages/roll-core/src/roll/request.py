@@ -432,15 +432,15 @@ class Request(IdentityDict):
     @property
     def scheme(self) -> str:
         """`https` on a connection with TLS, else `http`."""
-        try:
-            return self._scheme
-        except AttributeError:
+        scheme: str | None = getattr(self, "_scheme", None)  # `except` takes longer
+        if scheme is None:
             if self.parent is not None:
-                self._scheme = self.parent.scheme
+                scheme = self.parent.scheme
             else:
                 secure = self.protocol is not None and self.protocol.secure
-                self._scheme = "https" if secure else "http"
-            return self._scheme
+                scheme = "https" if secure else "http"
+            self._scheme = scheme
+        return scheme
 
     @scheme.setter
     def scheme(self, scheme: str) -> None:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from roll import HttpError, Request, Response, Roll, hookimpl
-from roll.plugins import require_app
+from roll.plugins import require_app, require_boolean
 from roll.typing import Extension
 
 from .lines import FORMATS, Exchange, Format
@@ -44,7 +44,8 @@ def logger(
     From startup to shutdown, *handler* prints what this logger gets: these lines, and
     Roll's own, which have the tracebacks of errors when the level is DEBUG. Control
     characters, what is not ASCII, and quotes inside of quotes are escaped: a request is
-    one line. So is what the protocol refuses before it is a request.
+    one line. So is what the protocol refuses before it is a request. Routes with
+    `logger=False` are left out.
 
     `"short"` is `GET /path?query`, and logged when the head is read. The others tell of
     the answer, and are logged when it is sent: `"common"` and `"combined"` as the
@@ -80,6 +81,7 @@ def logger(
             "this app has a logger: call `logger` once, or lines are twice"
         )
     app[KEY] = True
+    app.extras("logger", check=require_boolean)
     app.listen("startup")(log.open)
     app.listen("shutdown")(log.close)
     app.listen("headers", before="*")(log.follow_requests)  # some answer, or refuse
@@ -160,7 +162,7 @@ class RequestLog:
             exchange.request_id = _choose_id(request.headers.list(self._field))
             response.headers[self._field] = exchange.request_id
             current_request_id.set(exchange.request_id)
-        if self._early:
+        if self._early and _is_wanted(request):
             _log(self._write(exchange, request))
         return exchange
 
@@ -172,6 +174,8 @@ class RequestLog:
         size: int | None,
         complete: bool,
     ) -> None:
+        if not _is_wanted(request):
+            return
         exchange.duration = time.perf_counter() - exchange.clock
         answered = complete or response.written
         exchange.status = int(response.status) if answered else LEFT
@@ -180,6 +184,10 @@ class RequestLog:
         exchange.route = request.endpoint.path
         exchange.remote_addr = request.remote_addr
         _log(self._write(exchange, request))
+
+
+def _is_wanted(request: Request) -> bool:
+    return request.endpoint.extras.get("logger") is not False
 
 
 def _log(line: str) -> None:

@@ -12,9 +12,11 @@ from .env_file import EnvFile, load_env_file
 
 PREFIX = "ROLL"
 
-TESTS = f"{PREFIX}_TEST_"
-"""What the variables of tests begin with, such as ROLL_TEST_TIMES of roll-testing: they
-are not settings, and a test that starts a server hands them on."""
+OTHERS = (f"{PREFIX}_METRICS_", f"{PREFIX}_TEST_")
+"""What the variables of other packages begin with: they are not settings.
+
+These are ROLL_METRICS_DIR of roll-observability, and those of tests, which hand them on
+to a server that they start."""
 
 # What an option takes is shown by the name of the function that reads it.
 FILE = click.Path(path_type=Path)

@@ -3,9 +3,7 @@
 click finds each of them: an option precedes a variable, and a variable a key.
 """
 
-import difflib
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from roll import Limits
 
 from .env_file import EnvFile
 from .exits import Exit, StartError
-from .options import LIMITS, OPTIONS, PREFIX, TESTS, key, variable
+from .options import LIMITS, OPTIONS, OTHERS, PREFIX, key, variable
 
 TABLE = "[tool.roll]"
 PROJECT = Path("pyproject.toml")
@@ -87,7 +85,7 @@ class Command(click.Command):
         given = [
             name
             for name in os.environ
-            if name.startswith(f"{PREFIX}_") and not name.startswith(TESTS)
+            if name.startswith(f"{PREFIX}_") and not name.startswith(OTHERS)
         ]
         _refuse_unknown("the variable ", given, variable)
         for name in given:
@@ -122,10 +120,12 @@ def read_table(path: Path) -> dict[str, str]:
     Raises:
         StartError: The file is not TOML, or has an unknown key.
     """
+    if not path.exists():
+        return {}
+    import tomllib  # only few starts need it
+
     try:
         tool = tomllib.loads(path.read_text("utf-8")).get("tool")
-    except FileNotFoundError:
-        return {}
     except (OSError, ValueError) as error:
         raise _wrong(f"{path} cannot be read: {error}") from error
     table = tool.get("roll", {}) if isinstance(tool, dict) else {}
@@ -151,6 +151,8 @@ def _refuse_unknown(
     known = [spell(str(option.name)) for option in OPTIONS]
     for name in given:
         if name not in known:
+            import difflib  # only mistakes need it
+
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "see roll run --help"
             raise _wrong(f"{what}{name!r} means nothing to Roll: {hint}")

@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
+from .. import events
 from ..errors import HttpError
 from ..logs import report
 from ..request import Request
@@ -112,6 +113,8 @@ async def _serve(
         _name_view(error, request)
         method, url = request.method, request.url
         report(error, "%s %s was cut short", method, url)
+        # While it is handled, so that listeners can ask `sys.exception()` for it.
+        _finish_served(connection)
         if request.version == "1.0":  # the end of the connection may be the body's
             return connection.end(abort=True)
         connection.remaining = -1  # the answers before it are sent
@@ -153,7 +156,19 @@ def finish(request: Request, response: Response, task: object = None) -> None:
     """Run the `finish` listeners, once, when a request has ended."""
     if not response.finished:
         response.finished = True
-        request.hook("finish", response)
+        if request.parent is not None:
+            request.hook("finish", response)
+            return
+        app = request.app  # what `hook` does takes as long again
+        listeners = app.hooks.get("finish", ())
+        events.start("finish", listeners, (request, response), {}, app.keep)
+
+
+def _finish_served(connection: HttpConnection) -> None:
+    """Run the `finish` listeners of what the connection serves."""
+    request: Request = connection.request  # type: ignore[assignment]  # it is served
+    if _has_finish(request):
+        finish(request, connection.response)  # type: ignore[arg-type]  # likewise
 
 
 def _more_comes(connection: HttpConnection, content: Body | None) -> bool:

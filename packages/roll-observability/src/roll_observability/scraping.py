@@ -1,0 +1,100 @@
+"""Scraping: the view that Prometheus asks."""
+
+import asyncio
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roll import Request, Response, Roll
+from roll.logs import logger
+from roll.preferences import read_codings
+
+from .exposition import END, FORMATS, Exposition, Piece, choose_format, merge
+
+if TYPE_CHECKING:
+    from .workers import Workers
+
+MISSING = """\
+# HELP roll_metrics_workers_missing Workers that have not answered at this scrape.
+# TYPE roll_metrics_workers_missing gauge
+roll_metrics_workers_missing{{worker="{number}"}} {missing}
+"""
+
+LEVEL = 1
+"""Of the compression: others take much longer for little."""
+
+GZIP = 31
+"""What makes zlib write gzip, with the largest window."""
+
+
+class Scraping:
+    """Tells what an app, or all workers of it, have measured.
+
+    Args:
+        app: The app.
+        exposition: Writes what this process has measured.
+        directory: Where the workers meet, None for an app that has one process.
+    """
+
+    def __init__(
+        self, app: Roll, exposition: Exposition, directory: Path | None
+    ) -> None:
+        self._app = app
+        self._exposition = exposition
+        self._workers: Workers | None = None
+        if directory is not None:
+            from . import workers  # it needs the locks of Unix
+
+            self._workers = workers.Workers(directory, self._write)
+
+    async def start(self) -> None:
+        """Meet the other workers."""
+        if self._workers is not None:
+            await self._workers.open()
+        elif self._app.workers > 1:
+            logger.warning(
+                "metrics: each of %d workers answers for itself alone; give "
+                "metrics(app, directory=...), or set ROLL_METRICS_DIR",
+                self._app.workers,
+            )
+
+    async def stop(self) -> None:
+        """Leave them."""
+        if self._workers is not None:
+            await self._workers.close()
+
+    async def show(self, request: Request, response: Response) -> None:
+        """Answer Prometheus."""
+        format = choose_format(request.headers.get("Accept", ""))
+        pieces = await self._read(format)
+        if format == "openmetrics":
+            pieces.append(END)
+        response.vary("Accept", "Accept-Encoding")
+        response.headers["Content-Type"] = FORMATS[format].content_type
+        response.headers["Cache-Control"] = "no-store"
+        codings = read_codings(request.headers.get("Accept-Encoding", ""))
+        if codings.get("gzip"):
+            response.headers["Content-Encoding"] = "gzip"
+        join = _compress if codings.get("gzip") else b"".join
+        response.body = await asyncio.to_thread(join, pieces)
+
+    async def _read(self, format: str) -> list[Piece]:
+        if self._workers is None or not self._workers.number:
+            return [await asyncio.to_thread(self._exposition.write, format)]
+        number = self._workers.number
+        own, (others, missing) = await asyncio.gather(
+            self._write(format, number), self._workers.ask(format)
+        )
+        told = MISSING.format(number=number, missing=missing).encode()
+        return await asyncio.to_thread(merge, [own, *others, told])
+
+    async def _write(self, format: str, worker: int) -> bytes:
+        return await asyncio.to_thread(self._exposition.write, format, worker)
+
+
+def _compress(pieces: Iterable[Piece]) -> bytes:
+    """Compress in pieces: others run while each is compressed."""
+    compressor = zlib.compressobj(LEVEL, wbits=GZIP)
+    compressed = [compressor.compress(piece) for piece in pieces]
+    return b"".join([*compressed, compressor.flush()])
