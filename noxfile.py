@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from datetime import date
 from pathlib import Path
 
 import nox
@@ -492,35 +491,11 @@ def swagger_ui(session: nox.Session) -> None:
     (package / "swagger_ui" / "SHA256SUMS").write_text("".join(sums))
 
 
-@nox.session(venv_backend="none", default=False)
+@nox.session(default=False)
 def release(session: nox.Session) -> None:
-    """Set a version, date its changelog, commit, tag: `-- roll-core 1.1.0`."""
-    if len(session.posargs) != 2 or session.posargs[0] not in PACKAGES:
-        session.error(f"nox -s release -- PACKAGE VERSION; {', '.join(PACKAGES)}")
-    name, version = session.posargs
-    if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
-        session.error(f"{version!r} is not a version like 1.1.0 or 1.1.0rc1")
-    if session.run("git", "status", "--porcelain", silent=True, external=True):
-        session.error("commit first what is not committed")
-    settings = PACKAGES[name] / "pyproject.toml"
-    changelog = PACKAGES[name] / "CHANGELOG.md"
-    before, heading, after = changelog.read_text().partition("## Unreleased\n")
-    notes = after.partition("\n## ")[0]
-    if not notes.strip():
-        session.error(f"nothing stands under Unreleased in {changelog}")
-    released = f"\n## {version} - {date.today().isoformat()}\n"
-    changelog.write_text(before + heading + released + after)
-    settings.write_text(
-        re.sub(
-            r'^version = ".*"$',
-            f'version = "{version}"',
-            settings.read_text(),
-            count=1,
-            flags=re.MULTILINE,
-        )
-    )
-    tag = f"{name}-v{version}"
-    message = f"Release {name} {version}"
-    session.run("git", "commit", "-q", "-am", message, external=True)
-    session.run("git", "tag", "-a", tag, "-m", message, external=True)
-    session.log(f"tagged {tag}")
+    """Release each package that changed, or one: `-- roll-core 1.1.0`.
+
+    That is: set the version, date the changelog, build, check, commit, tag.
+    """
+    install(session, "hatchling>=1.27")
+    session.run("python", "release.py", *session.posargs)

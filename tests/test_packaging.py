@@ -27,6 +27,7 @@ META = "roll"
 IMPORT_NAMES = {"roll-core": "roll"}
 # What has nothing to do with the core: files of other projects, under their licenses.
 ONLY_FILES = {"roll-openapi-ui"}
+REPOSITORY = "https://github.com/pyrates/roll"
 # What users and other programs name: package -> group -> name -> object.
 PROMISED = {
     "roll-gunicorn": {"gunicorn.workers": {"roll": "roll_gunicorn:Worker"}},
@@ -72,6 +73,17 @@ def test_package_has_its_own_readme_changelog_and_license(name):
     assert (package / "README.md").read_text().startswith(f"# {name}\n")
     assert "\n## Unreleased\n" in (package / "CHANGELOG.md").read_text()
     assert (package / "LICENSE").read_text().startswith("MIT License\n")
+
+
+@each_package
+def test_package_page_links_to_documentation_source_changelog_and_issues(name):
+    urls = project(name)["urls"]
+    assert urls == {
+        "Documentation": f"{REPOSITORY}/blob/main/docs/index.md",
+        "Source": f"{REPOSITORY}/tree/main/packages/{name}",
+        "Changelog": f"{REPOSITORY}/blob/main/packages/{name}/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+    }
 
 
 def names_every_package(path):
