@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from datetime import date
 from pathlib import Path
 
 import nox
@@ -28,6 +27,11 @@ IMPORTS = {
     for name, package in PACKAGES.items()
     for source in package.glob("src/*/py.typed")
 }
+# What of the npm package swagger-ui-dist is in packages/roll-openapi-ui.
+SWAGGER_UI = [
+    *("LICENSE", "NOTICE", "favicon-32x32.png", "swagger-ui-bundle.js"),
+    *("swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css"),
+]
 PYTHONS = ["3.11", "3.12", "3.13"]
 COVERAGE = ROOT / ".nox" / "coverage"
 
@@ -42,7 +46,8 @@ ONCE = [
     *("tests/test_container.py", "tests/test_docs.py", "tests/test_english.py"),
     *("tests/test_figures.py", "tests/test_layers.py", "tests/test_new_with_pip.py"),
     *("tests/test_packaging.py", "tests/test_sleeps.py", "tests/test_tutorials.py"),
-    *("examples/ticker/tests.py", "*browser.py"),
+    *("examples/ticker/tests.py", "examples/test_documents.py", "*browser.py"),
+    "examples/api/test_api_tools.py",
 ]
 
 # Caches of nox, uv and pip stay inside the checkout.
@@ -226,6 +231,22 @@ def autobahn(session: nox.Session) -> dict[str, str]:
     return {"ROLL_TEST_WSTEST": str(wstest)}
 
 
+def api_tools(session: nox.Session) -> dict[str, str]:
+    """Install what tries examples/api by its document, beside the tests.
+
+    Schemathesis is a plugin of pytest, too, and needs versions of its own.
+
+    Returns:
+        What tells the tests where the commands are.
+    """
+    location = ROOT / ".nox" / "api-tools"
+    if not location.exists():
+        python = next(filter(interpreter, reversed(PYTHONS)), "3")
+        session.run_install("uv", "venv", "--quiet", "--python", python, str(location))
+    install(session, *groups("api-tools"), target=location)
+    return {"ROLL_TEST_API_TOOLS": str(location / "bin")}
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python; `alone` measures what they cover.
@@ -237,7 +258,7 @@ def tests(session: nox.Session) -> None:
     ignored = ONCE if session.python != newest else []
     options = [f"--ignore-glob={ROOT}/{name}" for name in ignored]
     options += [*PARALLEL, *session.posargs]
-    session.run("pytest", *options, env=autobahn(session))
+    session.run("pytest", *options, env={**autobahn(session), **api_tools(session)})
 
 
 @nox.session
@@ -309,7 +330,11 @@ def run_alone(
 def nightly(session: nox.Session) -> None:
     """Try thousands of random route sets, messages and bodies, not hundreds."""
     install(session, *workspace(), *groups("tests"), *own_tests(*PACKAGES))
-    environment = {"ROLL_TEST_EXAMPLES": "5000", **autobahn(session)}
+    environment = {
+        "ROLL_TEST_EXAMPLES": "5000",
+        **autobahn(session),
+        **api_tools(session),
+    }
     session.run("pytest", *PARALLEL, *session.posargs or ["packages"], env=environment)
 
 
@@ -436,34 +461,41 @@ def serve_without_compiler(session: nox.Session, version: str, *args: str) -> No
 
 
 @nox.session(venv_backend="none", default=False)
-def release(session: nox.Session) -> None:
-    """Set a version, date its changelog, commit, tag: `-- roll-core 1.1.0`."""
-    if len(session.posargs) != 2 or session.posargs[0] not in PACKAGES:
-        session.error(f"nox -s release -- PACKAGE VERSION; {', '.join(PACKAGES)}")
-    name, version = session.posargs
-    if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
-        session.error(f"{version!r} is not a version like 1.1.0 or 1.1.0rc1")
-    if session.run("git", "status", "--porcelain", silent=True, external=True):
-        session.error("commit first what is not committed")
-    settings = PACKAGES[name] / "pyproject.toml"
-    changelog = PACKAGES[name] / "CHANGELOG.md"
-    before, heading, after = changelog.read_text().partition("## Unreleased\n")
-    notes = after.partition("\n## ")[0]
-    if not notes.strip():
-        session.error(f"nothing stands under Unreleased in {changelog}")
-    released = f"\n## {version} - {date.today().isoformat()}\n"
-    changelog.write_text(before + heading + released + after)
-    settings.write_text(
-        re.sub(
-            r'^version = ".*"$',
-            f'version = "{version}"',
-            settings.read_text(),
-            count=1,
-            flags=re.MULTILINE,
-        )
+def swagger_ui(session: nox.Session) -> None:
+    """Fetch the files of Swagger UI into packages/roll-openapi-ui; needs npm.
+
+    Their version is `VERSION` of that package. Their hashes are written beside them.
+    """
+    package = PACKAGES["roll-openapi-ui"] / "src" / "roll_openapi_ui"
+    version = re.search(
+        r'^VERSION = "(.+)"', (package / "__init__.py").read_text(), re.M
     )
-    tag = f"{name}-v{version}"
-    message = f"Release {name} {version}"
-    session.run("git", "commit", "-q", "-am", message, external=True)
-    session.run("git", "tag", "-a", tag, "-m", message, external=True)
-    session.log(f"tagged {tag}")
+    fetched = ROOT / ".cache" / "swagger-ui"
+    shutil.rmtree(fetched, ignore_errors=True)
+    fetched.mkdir(parents=True)
+    # npm compares the archive with the hash that the registry has of it.
+    session.run(
+        *("npm", "pack", f"swagger-ui-dist@{version[1]}", "--loglevel=error"),
+        *(f"--pack-destination={fetched}", f"--cache={ROOT}/.cache/npm"),
+        external=True,
+    )
+    shutil.unpack_archive(*fetched.glob("*.tgz"), fetched, filter="data")
+    shutil.rmtree(package / "swagger_ui", ignore_errors=True)
+    (package / "swagger_ui").mkdir()
+    sums = []
+    for name in SWAGGER_UI:
+        path = shutil.copyfile(
+            fetched / "package" / name, package / "swagger_ui" / name
+        )
+        sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n")
+    (package / "swagger_ui" / "SHA256SUMS").write_text("".join(sums))
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Release each package that changed, or one: `-- roll-core 1.1.0`.
+
+    That is: set the version, date the changelog, build, check, commit, tag.
+    """
+    install(session, "hatchling>=1.27")
+    session.run("python", "release.py", *session.posargs)

@@ -46,7 +46,12 @@ def test_the_statuses_are_all_there():
     assert [int(row[0]) for row in rows("### Exit status")] == list(Exit)
 
 
-@pytest.mark.parametrize("name", ["check", "new", "plugins", "routes", "run"])
+OWN = ["check", "new", "plugins", "routes", "run"]
+ADDED = ["openapi"]
+"""The commands of other packages here; each has its row, too."""
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_each_subcommand_has_its_section(name):
     assert f"\n## roll {name}\n" in PAGE
     assert any(f"[`roll {name}" in row[0] for row in rows("# The command"))
@@ -55,4 +60,6 @@ def test_each_subcommand_has_its_section(name):
 def test_there_are_no_other_subcommands():
     commands = make_commands()
     names = commands.list_commands(click.Context(commands))
-    assert names == ["check", "new", "plugins", "routes", "run"]
+    assert names == sorted([*OWN, *ADDED])
+    for name in ADDED:
+        assert any(f"`roll {name} APP`" in row[0] for row in rows("# The command"))

@@ -8,6 +8,8 @@ from roll import Roll, plugins
 from roll.extensions import DISTRIBUTIONS
 from roll_contract import ExtensionContract
 
+MSGSPEC = ["msgspec", "typing_extensions"]
+
 # What a contract is told of an extension, beside the function.
 SETTINGS = {
     # Each is given an application, which is not called.
@@ -17,6 +19,8 @@ SETTINGS = {
     "content_negotiation": {"imports": ["mimetype_match", "six"]},
     # Another app each time: none is mounted twice.
     "mount": {"options": property(lambda test: {"prefix": "/a", "subapp": Roll()})},
+    "openapi": {"options": {"title": "T", "ui": None}, "imports": MSGSPEC},
+    "problems": {"imports": MSGSPEC},
     "session": {"options": {"secret": "a key of 32 bytes, for the tests"}},
     "simple_server": {"serves": True},
     "websockets_store": {"imports": ["websockets"]},
@@ -46,8 +50,10 @@ def test_an_installed_distribution_gives_its_extensions(name, distribution):
 def test_an_extension_that_is_called_without_an_app_shows_the_call(name, wrong):
     extension = plugins.extensions()[name]
     called = re.escape(f"{extension.__name__}({wrong!r}): give ")
+    options = SETTINGS.get(name, {}).get("options", {})
+    required = options if name == "openapi" else {}
     with pytest.raises(TypeError, match=f"^{called}(the app first, as in|an app)"):
-        extension(wrong)
+        extension(wrong, **required)
 
 
 for name, extension in plugins.extensions().items():

@@ -24,7 +24,9 @@ from roll.events import EVENTS
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
-READMES = ["README.md", "examples/README.md", "packages/*/README.md"]
+READMES = ["*.md", "examples/README.md", "packages/*/README.md"]
+# Where a README that is read elsewhere, on a package page, finds the files.
+REPOSITORY = "https://github.com/pyrates/roll/blob/main/"
 PAGES = sorted([*DOCS.rglob("*.md"), *(p for name in READMES for p in ROOT.glob(name))])
 
 SETTINGS = """
@@ -175,7 +177,9 @@ def test_the_reference_names_who_publishes_an_extension(name, distribution):
 def links():
     for page in PAGES:
         for target in LINK.findall(FENCE.sub("", page.read_text())):
-            if "://" not in target and not target.startswith("mailto:"):
+            if target.startswith(REPOSITORY):
+                yield ROOT / "README.md", target.removeprefix(REPOSITORY)
+            elif "://" not in target and not target.startswith("mailto:"):
                 yield page, target
 
 

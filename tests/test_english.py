@@ -23,7 +23,7 @@ FILES = [
 # What to write instead: the pattern of an idiom, and an example of it.
 IDIOMS = {
     "is not a path": (
-        r"(?<!there )\b(is|are|was|were|be) no (?!more\b|longer\b|\d)[a-z`*]",
+        r"(?<!there )\b(is|are|was|were) no (?!more\b|longer\b|\d)[a-z`*]",
         "'x' is no path",
     ),
     "is not one": (

@@ -195,10 +195,12 @@ def test_another_package_imports_only_public_names(path):
     assert not private, "not among the public names of `roll`"
 
 
-def declared(package: Path) -> set[str]:
+def declared(package: Path, *extras: str) -> set[str]:
     """Name the modules of the distributions that a package depends on."""
-    settings = tomllib.loads((package / "pyproject.toml").read_text())
-    needs = settings["project"]["dependencies"]
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    needs = [*project["dependencies"]]
+    for extra in extras:
+        needs += project.get("optional-dependencies", {}).get(extra, [])
     return {re.match(r"[\w-]+", need)[0].replace("-", "_") for need in needs}
 
 
@@ -208,7 +210,7 @@ def test_another_package_imports_no_sibling_that_it_does_not_depend_on(path):
     tree = ast.parse(path.read_text())
     found = {module.partition(".")[0] for module, _ in imports(tree, own)}
     package = PACKAGES / path.relative_to(PACKAGES).parts[0]
-    allowed = {own, OLDER_NAMES.get(own)} | declared(package)
+    allowed = {own, OLDER_NAMES.get(own)} | declared(package, "ui")
     assert not {name for name in found if name.startswith("roll_")} - allowed
 
 

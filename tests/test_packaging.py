@@ -25,6 +25,9 @@ PACKAGES = {
 META = "roll"
 # Distributions whose import name is not their name with underscores.
 IMPORT_NAMES = {"roll-core": "roll"}
+# What has nothing to do with the core: files of other projects, under their licenses.
+ONLY_FILES = {"roll-openapi-ui"}
+REPOSITORY = "https://github.com/pyrates/roll"
 # What users and other programs name: package -> group -> name -> object.
 PROMISED = {
     "roll-gunicorn": {"gunicorn.workers": {"roll": "roll_gunicorn:Worker"}},
@@ -70,6 +73,17 @@ def test_package_has_its_own_readme_changelog_and_license(name):
     assert (package / "README.md").read_text().startswith(f"# {name}\n")
     assert "\n## Unreleased\n" in (package / "CHANGELOG.md").read_text()
     assert (package / "LICENSE").read_text().startswith("MIT License\n")
+
+
+@each_package
+def test_package_page_links_to_documentation_source_changelog_and_issues(name):
+    urls = project(name)["urls"]
+    assert urls == {
+        "Documentation": f"{REPOSITORY}/blob/main/docs/index.md",
+        "Source": f"{REPOSITORY}/tree/main/packages/{name}",
+        "Changelog": f"{REPOSITORY}/blob/main/packages/{name}/CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+    }
 
 
 def names_every_package(path):
@@ -170,7 +184,7 @@ def test_package_accepts_a_range_of_the_others(name):
     assert [str(need) for need in bad] == []
 
 
-@pytest.mark.parametrize("name", sorted(PACKAGES.keys() - {"roll-core"}))
+@pytest.mark.parametrize("name", sorted(PACKAGES.keys() - {"roll-core"} - ONLY_FILES))
 def test_every_package_depends_on_the_core(name):
     needs = map(Requirement, project(name)["dependencies"])
     assert "roll-core" in {need.name for need in needs}
@@ -259,8 +273,15 @@ def test_wheel_holds_the_license(name, wheels):
     names = file_names(wheels[name])
     assert any(path.endswith(".dist-info/licenses/LICENSE") for path in names)
     fields = wheel_metadata(wheels[name])
-    assert fields["License-Expression"] == "MIT"
-    assert fields.get_all("License-File") == ["LICENSE"]
+    first, *others = fields.get_all("License-File")
+    assert first == "LICENSE"
+    if name in ONLY_FILES:
+        assert fields["License-Expression"].startswith("MIT AND ")
+        assert {f".dist-info/licenses/{other}" for other in others} < {
+            path[path.index(".dist-info") :] for path in names if ".dist-info" in path
+        }
+    else:
+        assert (fields["License-Expression"], others) == ("MIT", [])
 
 
 def test_meta_wheel_has_no_module(wheels):

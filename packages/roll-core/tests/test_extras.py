@@ -436,3 +436,18 @@ async def test_a_wrong_value_keeps_an_app_from_starting(app):
     ]
     with pytest.raises(TypeError, match=r"^/x: role='bos': give 'boss' or 'clerk'\."):
         await app.startup()
+
+
+async def test_an_extension_may_find_mistakes_in_views(app):
+    async def view(request, response): ...
+
+    app.route("/a")(view)
+
+    def find():
+        endpoints = app.router.endpoints
+        yield from (f"{path}: {[*endpoints[path]]} is wrong" for path in endpoints)
+
+    app.router.checks.append(find)
+    assert app.find_mistakes() == ["/a: ['GET'] is wrong"]
+    with pytest.raises(TypeError, match=r"^/a: \['GET'\] is wrong$"):
+        await app.startup()

@@ -809,6 +809,14 @@ def test_the_fields_of_a_familiar_header_are_counted():
         assert (reader.refused == []) is expected
 
 
+def test_a_header_that_tells_the_same_in_other_lines_is_not_learnt():
+    familiar = Familiar(header_of(b"X: 1\r\n"), Limits())
+    other = header_of(b"Y: 1\r\n").replace(b"Host", b"host")
+    assert not familiar.learn(other)
+    assert not familiar.has(header_of(b"Y: 1\r\n"))
+    assert not familiar.has(other)
+
+
 def test_no_more_is_kept_of_headers_than_is_allowed():
     lines = [b"X%d: %b\r\n" % (number, b"a" * 500) for number in range(10)]
     familiar = Familiar(header_of(), Limits())

@@ -8,7 +8,8 @@ from importlib import metadata
 import click
 import pytest
 from roll.plugins import PluginError
-from roll_server.__main__ import Commands, main, make_commands
+from roll_server.__main__ import main, make_commands
+from roll_server.commands import Commands
 from roll_testing import patience
 
 GREET = """
@@ -21,6 +22,26 @@ def roll_commands(commands):
     def {command}():
         "Say hello."
         click.echo("Hello")
+"""
+
+
+COUNT = """
+from roll import Roll, hookimpl
+
+app = Roll()
+app["routes"] = 3
+
+@hookimpl
+def roll_commands(commands):
+    commands.add_for_app("count", count)
+
+def count(app):
+    "Count the routes of APP."
+    if app.get("routes") is None:
+        raise ValueError("there are none")
+    return f"{app['routes']} routes\\n"
+
+empty = Roll()
 """
 
 
@@ -138,3 +159,20 @@ print(sorted({"check", "new", "plugins", "routes", "run"} & {
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "['run']"
+
+
+def test_a_package_may_add_a_command_for_an_application(roll):
+    done = roll("count", "counting:app", counting=COUNT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3 routes\n", "")
+
+
+def test_the_docstring_of_such_a_command_is_its_help(roll):
+    done = roll("count", "--help", counting=COUNT)
+    assert "Usage: roll count [OPTIONS] [APP]" in done.stdout
+    assert "Count the routes of APP." in done.stdout
+
+
+def test_an_error_of_such_a_command_is_one_line(roll):
+    done = roll("count", "counting:empty", counting=COUNT)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "Error: there are none\n"

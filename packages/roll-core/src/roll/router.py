@@ -45,8 +45,11 @@ class Router:
 
         Those that only the parent of a mounted app reads are in a map behind the first.
         """
+        self.checks: list[Callable[[], Iterable[str]]] = []
+        """What finds mistakes in views, for extensions; see `Roll.find_mistakes`."""
         self._find_protocol = find_protocol
-        self._endpoints: dict[str, dict[str, Endpoint]] = {}  # by pattern and method
+        self.endpoints: dict[str, dict[str, Endpoint]] = {}
+        """What answers, by pattern and method."""
 
     def find(self, path: str, method: str) -> tuple[Endpoint, dict[str, Any]]:
         """Look up what answers *method* on *path*, and the values of placeholders.
@@ -85,7 +88,7 @@ class Router:
         handlers = ends.handlers(view, methods, second)
         if kind is not None:
             _check_methods(draft, handlers, kind.ALLOWED_METHODS)
-        known = self._endpoints.setdefault(path, {})
+        known = self.endpoints.setdefault(path, {})
         for method in [method for method in handlers if method in known]:
             raise ValueError(
                 f"{method} {path} is declared twice: at "
@@ -121,7 +124,7 @@ class Router:
             self.extras[name] = check or self.extras.get(name)
 
     def find_mistakes(self) -> Iterator[str]:
-        """Tell which extras are misspelled or have a wrong value.
+        """Tell which extras are misspelled or wrong, and what `checks` find.
 
         All that reads extras is known by now.
         """
@@ -132,6 +135,8 @@ class Router:
                 *ends.wrong_values(path, extras, self.extras),
             ):
                 yield f"{mistake} The route is declared at {declaration.where}"
+        for check in self.checks:
+            yield from check()
 
     def find_oddities(self) -> Iterator[str]:
         """Tell what is likely to be a mistake, but keeps no app from starting."""
@@ -143,14 +148,14 @@ class Router:
             yield from dict.fromkeys(
                 oddity
                 for method in declaration.methods
-                for oddity in self._endpoints[path][method].find_oddities()
+                for oddity in self.endpoints[path][method].find_oddities()
             )
 
     def _match(self, path: str, added: Mapping[str, Endpoint], where: str) -> None:
         try:
             self.matcher.add(path, **added)
         except UnreachableRouteError as error:
-            other = next(iter(self._endpoints[error.other].values())).where
+            other = next(iter(self.endpoints[error.other].values())).where
             raise ValueError(f"{error} (at {where} and at {other})") from error
 
 

@@ -1,59 +1,12 @@
 """The `roll` command: its own subcommands, and those of the installed packages."""
 
-import os
 import sys
-from importlib import import_module, metadata
-from typing import Any
+from importlib import metadata
 
 import click
 from roll.plugins import PluginError, manager
 
-from .children import inherit
-
-OWN = ("check", "new", "plugins", "routes", "run")
-"""The own subcommands: each is in the module of its name, imported when it is needed,
-so that `roll run` serves early."""
-
-
-class Commands(click.Group):
-    """A group of commands in which no name is given twice."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands."""
-        return sorted([*OWN, *super().list_commands(ctx)])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Give a command; None without one of this name."""
-        if cmd_name not in OWN:
-            return super().get_command(ctx, cmd_name)
-        module = import_module(f".{cmd_name}", __package__)
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command.
-
-        Raises:
-            PluginError: Another command has its name.
-        """
-        name = name or cmd.name or ""
-        if name in OWN or name in self.commands:
-            first = __package__ if name in OWN else _origin(self.commands[name])
-            both = f"{first} and {_origin(cmd)}"
-            raise PluginError(
-                f"`roll {name}` is given by both {both}: uninstall one of them"
-            )
-        super().add_command(cmd, name)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and tell the parent of this process why it cannot serve."""
-        with inherit(os.environ) as ctx.obj:
-            return super().invoke(ctx)
-
-
-def _origin(command: click.Command) -> str:
-    module = getattr(command.callback, "__module__", None) or "an unnamed module"
-    return module.partition(".")[0]
+from .commands import Commands
 
 
 def _show_versions(ctx: click.Context, param: click.Parameter, asked: bool) -> None:

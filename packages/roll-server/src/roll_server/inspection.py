@@ -9,11 +9,12 @@ from importlib import metadata
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-import click
 from packaging.requirements import Requirement
 from roll import Roll
 from roll.plugins import GROUP, PluginError, extensions, manager, owner, protocols
 from roll.routing import split_path
+
+from .commands import Commands
 
 # Routes
 
@@ -129,7 +130,7 @@ def list_plugins() -> Iterator[tuple[str, str, str]]:
 
 def _given(kind: str, implementation: Callable[..., Any]) -> Iterable[str]:
     if kind == "commands":
-        commands = click.Group()
+        commands = Commands()
         implementation(commands=commands)
         return commands.commands
     names: Iterable[str] = implementation()

@@ -1,0 +1,144 @@
+"""Invalid: the error that tells which parameters do not fit, and why."""
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+from roll import HttpError
+
+MOST = 20
+"""The errors of one response; a body may have many more."""
+
+MANY = 1000
+"""The errors of pydantic that are looked at: more would take too long."""
+
+
+class Misfit(NamedTuple):
+    """Why a value does not fit."""
+
+    detail: str
+    pointer: str = ""
+    """Where in a body (RFC 6901); empty for the whole."""
+
+
+class Invalid(HttpError):
+    """422: what a client has sent does not fit the annotations of the view.
+
+    Args:
+        errors: `in`, `name`, `pointer` and `detail` of each.
+    """
+
+    def __init__(self, errors: Iterable[dict[str, str]]) -> None:
+        self.errors: list[dict[str, str]] = [*errors][:MOST]
+        """What is wrong: never what was sent itself."""
+        super().__init__(422, "\n".join(map(_line, self.errors)))
+
+
+def _line(error: dict[str, str]) -> str:
+    where = " ".join(filter(None, (error["in"], error["name"], error.get("pointer"))))
+    return f"{where}: {error['detail']}"
+
+
+def make_error(source: str, name: str, misfit: Misfit) -> dict[str, str]:
+    """Write one error of `Invalid`; a body has a pointer in place of a name."""
+    error = {"in": source, "name": name}
+    if source == "body":
+        error["pointer"] = misfit.pointer
+    return error | {"detail": misfit.detail}
+
+
+def explain(
+    error: Exception, sent: Any = None, names: Collection[str] = ()
+) -> list[Misfit]:
+    """Tell what a failed conversion has found, without repeating what was sent.
+
+    Args:
+        error: What was raised.
+        sent: The body, decoded.
+        names: Those that the fields of pydantic's models have.
+    """
+    if isinstance(error, msgspec.MsgspecError):
+        return [_explain_msgspec(str(error))]
+    if hasattr(error, "error_count"):  # of pydantic, which is not to be imported
+        return _explain_pydantic(error, sent, names)
+    return [Misfit(str(error))]
+
+
+# What msgspec says. It quotes what was sent behind some of its sentences.
+
+_QUOTING = re.compile(
+    "(Invalid enum value|Invalid value|Object contains unknown field) .*", re.DOTALL
+)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_STEP = re.compile(r"\[(\d+|\.\.\.)\]|\.([^.\[]+)")
+
+
+def _explain_msgspec(text: str) -> Misfit:
+    detail, at, path = text.rpartition(" - at `")
+    if not at:
+        detail, path = text, "$"
+    pointer = _point(path.rstrip("`").rpartition("$")[2])
+    if quoting := _QUOTING.fullmatch(detail):
+        return Misfit(quoting[1], pointer)
+    if missing := _MISSING.fullmatch(detail):
+        pointer += f"/{_escape(missing[1])}"
+    return Misfit(detail, pointer)
+
+
+def _point(path: str) -> str:
+    """Write a path such as `.items[0]` as a JSON pointer.
+
+    It ends where the path has `[...]`: at a key that the client has chosen.
+    """
+    pointer = ""
+    for index, name in _STEP.findall(path):
+        if index == "...":
+            break
+        pointer += f"/{index or _escape(name)}"
+    return pointer
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")  # RFC 6901, section 3
+
+
+# What pydantic says.
+
+
+_SHORT = {
+    "uuid_parsing": "Input should be a valid UUID",
+    "union_tag_invalid": "Input tag does not match any of the expected tags",
+}
+"""In place of the messages of pydantic that quote what was sent."""
+
+
+def _explain_pydantic(error: Any, sent: Any, names: Collection[str]) -> list[Misfit]:
+    if error.error_count() > MANY:
+        return [Misfit(f"More than {MANY} values do not fit")]
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        Misfit(
+            _SHORT.get(each["type"], each["msg"]), _point_at(each["loc"], sent, names)
+        )
+        for each in found
+    ]
+
+
+def _point_at(place: Iterable[Any], sent: Any, names: Collection[str]) -> str:
+    """Write the place of an error as a JSON pointer.
+
+    pydantic's has the members of unions among its steps, which are left out. The
+    pointer ends at a key that the client has chosen.
+    """
+    pointer = ""
+    for step in place:
+        if isinstance(sent, list) and isinstance(step, int):
+            pointer += f"/{step}"
+            sent = sent[step] if step < len(sent) else None
+        elif isinstance(sent, dict) and step in names:
+            pointer += f"/{_escape(step)}"
+            sent = sent.get(step)
+        elif isinstance(sent, dict) and step in sent:
+            break
+    return pointer

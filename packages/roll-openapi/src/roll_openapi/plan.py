@@ -1,0 +1,95 @@
+"""Plans: what a typed view does with each request, settled before the first one."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from roll import Request
+
+from .bodies import check_form, make_body_reader
+from .models import expand
+from .readers import Read, make_file_reader, make_path_readers, make_text_readers
+from .results import Write, make_writer
+from .signature import Parameter, Signature, is_stream
+
+Load = Callable[[Request], Awaitable[None]]
+
+
+class Plan(NamedTuple):
+    """What a typed view does with each request, and what it is documented with."""
+
+    signature: Signature
+    status: HTTPStatus
+    """That of what the view returns."""
+    responses: Mapping[HTTPStatus, Any]
+    """Other statuses that the view gives, and the types of their bodies."""
+    load: Load | None
+    """Loads the body where a lazy route has not; None when no parameter needs it."""
+    readers: tuple[Read, ...]
+    write: Write
+
+
+def make_plan(
+    signature: Signature,
+    placeholders: Mapping[str, str],
+    status: HTTPStatus,
+    responses: Mapping[HTTPStatus, Any],
+) -> Plan:
+    """Settle how each parameter is read, and how the result is written.
+
+    Args:
+        signature: Of the view.
+        placeholders: Those of the route by name, with their types.
+        status: See `Plan`, as for the next.
+        responses: Kept for the document.
+
+    Raises:
+        TypeError: A type cannot be read, or written.
+    """
+    _check_names(signature.parameters)
+    readers: list[Read] = []
+    load: Load | None = None
+    for source, found in group(signature.parameters).items():
+        if source == "path":
+            readers += make_path_readers(found, placeholders)
+        elif source == "body":
+            readers.append(make_body_reader(found[0]))
+            load = None if is_stream(found[0].type) else Request.load_body
+        elif source in ("form", "file"):
+            if load is None:
+                readers.append(check_form)
+                load = Request.load_form
+            readers += (
+                [make_file_reader(found)]
+                if source == "file"
+                else make_text_readers(source, found)
+            )
+        else:
+            readers += make_text_readers(source, found)
+    write = make_writer(signature.returns)
+    return Plan(signature, status, responses, load, tuple(readers), write)
+
+
+def _check_names(parameters: Iterable[Parameter]) -> None:
+    """Require that no two parameters are made of the same text.
+
+    Raises:
+        TypeError: Two are.
+    """
+    known: dict[tuple[str, str], str] = {}
+    for each in expand(parameters):
+        wire = each.wire.lower() if each.source == "header" else each.wire
+        if other := known.get((each.source, wire)):
+            raise TypeError(
+                f"{other} and {each.name} are both {each.wire} of the {each.source}: "
+                "give one of them another alias"
+            )
+        known[each.source, wire] = each.name
+
+
+def group(parameters: Iterable[Parameter]) -> dict[str, list[Parameter]]:
+    """Group parameters by their source, in the order of the first of each."""
+    groups: dict[str, list[Parameter]] = {}
+    for each in parameters:
+        groups.setdefault(each.source, []).append(each)
+    return groups
