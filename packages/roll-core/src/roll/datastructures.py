@@ -20,7 +20,7 @@ _HEXADECIMAL = b"0123456789ABCDEFabcdef"
 
 
 class IdentityDict(dict[str, Any]):
-    """A dict that something is beside what it holds: that compares, and is true."""
+    """A dict of an object with an identity: it compares by that, and is true."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ class Files(Multidict):
     """The files of a multipart form."""
 
     def close(self) -> None:
-        """Close all of them: what was spooled to disk is gone."""
+        """Close all of them; those on disk are deleted."""
         for files in self.values():
             for file in files:
                 file.close()

@@ -17,7 +17,7 @@ PHRASES: dict[int, str] = {
 
 
 class HttpError(Exception):
-    """A response with an error status, raised from anywhere under a request.
+    """A response with an error status, raised anywhere while a request is served.
 
     Args:
         status: An `HTTPStatus`, or its number.

@@ -76,7 +76,7 @@ def _only_set(name: str) -> Callable[["Response"], NoReturn]:
 
 
 class Response:
-    """What a view answers.
+    """The response to a request, which the view fills in.
 
     Args:
         app: The app that answers, None for a response made by hand.
@@ -135,7 +135,7 @@ class Response:
             raise ValueError(f"{status!r} is not an HTTP status") from None
 
     def relay_status(self, status: int) -> None:
-        """Set the status that another server or application gave, registered or not.
+        """Set the status that another server or application sent, registered or not.
 
         One that is not registered stays a number.
 
@@ -173,8 +173,8 @@ class Response:
     def vary(self, *names: str) -> None:
         """Add to the fields of a request that the response depends on.
 
-        What is in `Vary` already, as a string or a list, stays, and no name is there
-        twice. `*` stands for all of them (RFC 9110, section 12.5.5).
+        Names that are already in `Vary`, as a string or a list, stay, and no name is
+        added twice. `*` means all fields (RFC 9110, section 12.5.5).
 
         Args:
             names: Such as `"Accept-Encoding"`, in any case; or `"*"`.
@@ -187,10 +187,10 @@ class Response:
 
     @property
     def size(self) -> int | None:
-        """The bytes of the body, as `Content-Length` says or will say.
+        """The number of bytes of the body, as in `Content-Length`.
 
-        It is None when it is not known: of a stream without a `Content-Length`, and of
-        what cannot be sent. A body that is a string is encoded each time.
+        It is None when it is not known: for a stream without a `Content-Length`, and
+        for a body that cannot be sent. A body that is a string is encoded each time.
         """
         declared = self._headers.get("Content-Length") if self._headers else None
         try:
@@ -206,7 +206,7 @@ class Response:
 
     @property
     def sent(self) -> int:
-        """The bytes of the body that were written to the connection so far.
+        """The number of bytes of the body that were written to the connection so far.
 
         They are 0 before the response is sent, and when it has no body, as to HEAD.
         """
@@ -244,7 +244,7 @@ class Response:
 
     @property
     def has_cookies(self) -> bool:
-        """Whether any cookie is set, without making the jar."""
+        """Whether any cookie is set, without making the dict of cookies."""
         return bool(self._cookies)
 
     def _set_json(self, value: Any) -> None:
