@@ -67,6 +67,18 @@ async def test_an_api_key_adds_items(client, headers, status):
         assert response.headers["Content-Type"] == "application/problem+json"
 
 
+async def test_a_route_without_security_is_not_open(client, app):
+    @app.route("/forgotten")
+    async def forgotten(request, response):
+        response.body = "Hello"
+
+    assert (await client.get("/forgotten")).status == 401
+    assert (await client.get("/forgotten", headers=ANN)).status == 200
+    assert (await client.post("/forgotten")).status == 405
+    assert (await client.get("/nowhere")).status == 404
+    assert (await client.get("/docs")).status == 200
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
