@@ -334,6 +334,12 @@ async def test_what_does_not_parse_is_400(client, app, model, body):
     assert await post(client, body) == (400, b"Unparsable JSON body")
 
 
+async def test_what_pydantic_finds_nested_too_deeply_is_400(client, app):
+    declare(app, list[Model])
+    body = b"[" * 900 + b"]" * 900  # not too deep for msgspec
+    assert await post(client, body) == (400, b"Unparsable JSON body")
+
+
 @MODELS
 async def test_words_like_nan_may_be_in_a_text(client, app, model):
     declare(app, model)
