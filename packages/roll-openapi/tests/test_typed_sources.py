@@ -675,6 +675,8 @@ def test_a_status_has_to_be_one():
         typed(status=999)(view)
     with pytest.raises(ValueError, match="999"):
         typed(responses={999: None})(view)
+    with pytest.raises(TypeError, match=r"\[404\]: give a dict, as in \{404: None\}"):
+        typed(responses=[404])(view)
 
 
 def test_a_typed_view_shows_the_view():
