@@ -69,14 +69,6 @@ def check(view: Callable[..., Any]) -> list[inspect.Parameter]:
     """
     if not callable(view) or isinstance(view, type):
         raise TypeError(f"typed({view!r}): decorate a view, as in @typed")
-    if (
-        inspect.isfunction(view)
-        and not inspect.iscoroutinefunction(view)
-        and not hasattr(view, "__wrapped__")
-    ):
-        raise TypeError(
-            f"{describe(view)} is not a coroutine function: write async def"
-        )
     leading, others = _own(view)[:2], _own(view)[2:]
     positional = (inspect.Parameter.POSITIONAL_ONLY, _USUAL)
     if len(leading) < 2 or any(each.kind not in positional for each in leading):
@@ -91,6 +83,14 @@ def check(view: Callable[..., Any]) -> list[inspect.Parameter]:
                 f"{describe(view)}: {each.name} is positional-only: move the / to the "
                 "left of it"
             )
+    if (
+        inspect.isfunction(view)
+        and not inspect.iscoroutinefunction(view)
+        and not hasattr(view, "__wrapped__")
+    ):
+        raise TypeError(
+            f"{describe(view)} is not a coroutine function: write async def"
+        )
     return others
 
 
