@@ -68,10 +68,15 @@ def find(request, id):
     return stored
 
 
+def is_named(stored, field):
+    """Whether a field names the ETag of an item, perhaps made weak by compression."""
+    tags = {tag.strip().removeprefix("W/") for tag in field.split(",")}
+    return bool(tags & {stored.tag, "*"})
+
+
 def require_tag(stored, if_match):
     """Refuse to change what the client has not seen (RFC 9110, section 13.1.1)."""
-    tags = {tag.strip() for tag in if_match.split(",")}
-    if not tags & {stored.tag, "*"}:
+    if not is_named(stored, if_match):
         raise HttpError(412, "The item has changed: read it again")
 
 
@@ -117,7 +122,7 @@ async def read_item(
     """Read an item. With the ETag that the client has, only if it has changed."""
     stored = find(request, id)
     response.headers["ETag"] = stored.tag
-    if stored.tag in {tag.strip() for tag in if_none_match.split(",")}:
+    if is_named(stored, if_none_match):
         response.status = 304
         return None
     return stored.item

@@ -17,7 +17,7 @@ def digest(secret):
 
 
 def authenticate(app, keys, tokens):
-    """Answer 401 where a route's `security=` names schemes, and none of them fits."""
+    """Answer 401 where a route needs a scheme, and the request fits none."""
     owners = {
         "key": {digest(key): "staff" for key in keys},
         "token": {digest(token): name for token, name in tokens.items()},
@@ -25,8 +25,9 @@ def authenticate(app, keys, tokens):
 
     @app.listen("headers")
     async def require_credentials(request, response):
-        schemes = (request.route.payload or {}).get("security")
-        if not schemes:
+        # Where a route has forgotten its `security=`, any of them will do.
+        schemes = (request.route.payload or {}).get("security", [*SCHEMES])
+        if not schemes or not request.endpoint.found:  # 404 and 405 have no route
             return
         for scheme in schemes:
             if user := owners[scheme].get(digest(sent(request, scheme))):

@@ -67,6 +67,18 @@ async def test_an_api_key_adds_items(client, headers, status):
         assert response.headers["Content-Type"] == "application/problem+json"
 
 
+async def test_a_route_without_security_is_not_open(client, app):
+    @app.route("/forgotten")
+    async def forgotten(request, response):
+        response.body = "Hello"
+
+    assert (await client.get("/forgotten")).status == 401
+    assert (await client.get("/forgotten", headers=ANN)).status == 200
+    assert (await client.post("/forgotten")).status == 405
+    assert (await client.get("/nowhere")).status == 404
+    assert (await client.get("/docs")).status == 200
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -110,8 +122,9 @@ async def test_an_item_is_added_and_read(client, cup):
     assert response.headers["ETag"] == '"1"'
 
 
-async def test_an_item_is_read_again_when_it_has_changed(client, cup):
-    known = {"If-None-Match": '"1"'}
+@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"0","1"'])
+async def test_an_item_is_read_again_when_it_has_changed(client, cup, tag):
+    known = {"If-None-Match": tag}
     response = await client.get(cup, headers=known)
     assert (response.status, response.body) == (304, b"")
     await client.put(cup, CUP, headers={**STAFF, "If-Match": '"1"'})
@@ -120,7 +133,8 @@ async def test_an_item_is_read_again_when_it_has_changed(client, cup):
 
 
 @pytest.mark.parametrize(
-    ("tag", "status"), [('"1"', 200), ("*", 200), ('"0", "1"', 200), ('"2"', 412)]
+    ("tag", "status"),
+    [('"1"', 200), ('W/"1"', 200), ("*", 200), ('"0", "1"', 200), ('"2"', 412)],
 )
 async def test_an_item_is_replaced_by_who_has_seen_it(client, cup, tag, status):
     new = {"name": "Mug", "price": 400}

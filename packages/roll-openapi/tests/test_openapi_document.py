@@ -1,6 +1,7 @@
 """The document: what it says of an app."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -864,15 +865,18 @@ async def test_extras_of_routes_are_checked(extras, message):
     assert message in str(raised.value)
 
 
-async def test_a_scheme_that_is_not_there_fails_the_start():
+@pytest.mark.parametrize(
+    ("schemes", "named"), [({"key": BASIC}, "key"), ({}, "it has none")]
+)
+async def test_a_scheme_that_is_not_there_fails_the_start(schemes, named):
     app = Roll()
-    openapi(app, title="T", ui=None, security={"key": BASIC})
+    openapi(app, title="T", ui=None, security=schemes)
 
     @app.route("/", security=["kye"])
     async def view(request, response): ...
 
     with pytest.raises(
-        TypeError, match=r"security= names 'kye', which is not among .*: key"
+        TypeError, match=rf"security= names 'kye', which is not among .*: {named}\."
     ):
         await app.startup()
 
@@ -946,8 +950,13 @@ async def test_a_type_without_a_schema_fails_the_start(app):
     @typed
     async def custom(request, response, x: int) -> list[Custom]: ...
 
-    with pytest.raises(TypeError, match=r"/custom/\{x\}: view .*custom .*cannot be"):
+    with pytest.raises(TypeError) as raised:
         await app.startup()
+    assert re.fullmatch(
+        r"/custom/\{x\}: view .*custom .* a type that cannot be documented: type "
+        r"<class '.*Custom'> is not supported: make it a Struct or a dataclass",
+        str(raised.value),
+    )
 
 
 async def test_a_type_that_pydantic_does_not_know_fails_the_start(app):

@@ -7,7 +7,7 @@ import pytest
 import roll_openapi_ui
 from roll import Roll
 from roll.extensions import mount
-from roll_openapi import ui
+from roll_openapi import openapi, ui
 from roll_testing import Client
 
 
@@ -30,6 +30,11 @@ async def test_the_page_is_html_without_a_script_or_a_style_of_its_own(client):
     assert re.findall(r"<script[^>]*>([^<]*)<", response.text) == ["", ""]
     assert "<style" not in response.text
     assert not re.search(r"\s(style|on\w+)=", response.text)
+
+
+async def test_a_listener_that_asks_for_a_scheme_sees_that_none_is_needed(app):
+    openapi(app, title="T", ui="/ui")
+    assert [each.extras["security"] for each in app.declarations] == [[]] * 5
 
 
 async def test_nothing_but_the_app_itself_is_trusted(client):

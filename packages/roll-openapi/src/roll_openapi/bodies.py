@@ -11,7 +11,7 @@ from roll import HttpError, Request
 
 from .annotations import unwrap
 from .codecs import UNFIT, find_codec
-from .invalid import explain, make_error
+from .invalid import explain, is_too_deep, make_error
 from .markers import Body
 from .readers import MISSING, Errors, Read, Values
 from .schemas import field_names
@@ -88,6 +88,8 @@ def _make_json_reader(parameter: Parameter) -> Read:
             try:
                 values[name] = decode(msgspec.json.encode(sent))
             except UNFIT as error:
+                if is_too_deep(error):
+                    raise _unparsable() from error
                 found = explain(error, sent, find_names())
                 errors += [make_error("body", name, each) for each in found]
         except (msgspec.DecodeError, RecursionError) as error:

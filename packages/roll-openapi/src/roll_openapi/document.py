@@ -106,9 +106,10 @@ def _write(
         ]
         for scheme in chain.from_iterable(written["security"]):
             if scheme not in security:
+                known = ", ".join(security) or "it has none"
                 raise ValueError(
                     f"{operation.endpoint.path}: security= names {scheme!r}, which is "
-                    f"not among the schemes of openapi(): {', '.join(security)}. The "
+                    f"not among the schemes of openapi(): {known}. The "
                     f"route is declared at {operation.endpoint.where}"
                 )
     return written
@@ -134,9 +135,12 @@ def _complain(operation: Operation) -> str:
     try:
         Schemas(_list_types(operation))
     except TypeError as error:
-        endpoint = operation.endpoint
+        endpoint, reason = operation.endpoint, str(error)
+        if "schema_hook" in reason:  # which is msgspec's, and nothing to give here
+            reason = reason.rpartition("\n")[2] + ": make it a Struct or a dataclass"
         return (
-            f"{endpoint.path}: {endpoint} has a type that cannot be documented: {error}"
+            f"{endpoint.path}: {endpoint} has a type that cannot be documented: "
+            f"{reason}"
         )
     return ""
 

@@ -99,7 +99,7 @@ def openapi(
     def forget_document(path: str, view: Any, **extras: Any) -> None:
         book.forget()
 
-    @app.route(path, hidden=True)
+    @app.route(path, hidden=True, security=[])
     async def openapi_document(request: Request, response: Response) -> None:
         body, tag = book.read()
         if not not_modified(request, response, tag):

@@ -125,6 +125,14 @@ def _explain_pydantic(error: Any, sent: Any, names: Collection[str]) -> list[Mis
     ]
 
 
+def is_too_deep(error: Any) -> bool:
+    """Whether pydantic finds JSON nested too deeply, which msgspec could decode."""
+    if not hasattr(error, "error_count") or error.error_count() > 1:
+        return False
+    (found,) = error.errors(include_url=False, include_input=False)
+    return found["type"] == "json_invalid" and not found["loc"]
+
+
 def _point_at(place: Iterable[Any], sent: Any, names: Collection[str]) -> str:
     """Write the place of an error as a JSON pointer.
 

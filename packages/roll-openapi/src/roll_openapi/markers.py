@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
+_MEDIA_TYPE = re.compile(rf"{_TOKEN.pattern}/{_TOKEN.pattern}(;[ -~]*)?\Z")
 
 
 class Marker:
@@ -117,7 +118,7 @@ class Body(Marker):
         examples: Sequence[Any] = (),
     ) -> None:
         super().__init__(None, description, examples)
-        if media_type is not None and "/" not in media_type:
+        if media_type is not None and not _MEDIA_TYPE.match(media_type):
             raise ValueError(
                 f"Body({media_type!r}): give a media type, such as 'image/png'"
             )

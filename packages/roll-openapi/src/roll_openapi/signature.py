@@ -83,6 +83,14 @@ def check(view: Callable[..., Any]) -> list[inspect.Parameter]:
                 f"{describe(view)}: {each.name} is positional-only: move the / to the "
                 "left of it"
             )
+    if (
+        inspect.isfunction(view)
+        and not inspect.iscoroutinefunction(view)
+        and not hasattr(view, "__wrapped__")
+    ):
+        raise TypeError(
+            f"{describe(view)} is not a coroutine function: write async def"
+        )
     return others
 
 
@@ -135,8 +143,8 @@ def _hints(view: Callable[..., Any], names: Iterable[str]) -> dict[str, Any]:
         )
         raise TypeError(
             f"{describe(view)}: the annotation of {named} names {error.name}, which "
-            f"the module {mine.__module__} does not have when it runs: import it "
-            "outside of `if TYPE_CHECKING:`"
+            f"the module {mine.__module__} does not have when it runs: define or "
+            "import it there, outside of functions and of `if TYPE_CHECKING:`"
         ) from None
 
 
@@ -148,7 +156,10 @@ def _read(
         annotation = Any if found.name in placeholders else str
     if found.name in placeholders:
         if not isinstance(marker, Path | None):
-            raise TypeError(f"the route has it as a placeholder, not as {marker!r}")
+            raise TypeError(
+                f"the route has it as a placeholder: take {type(marker).__name__}() "
+                "away, or give it another name"
+            )
         _check_placeholder(annotation, placeholders[found.name])
         return Parameter(found.name, annotation, found.default, marker or Path())
     if isinstance(marker, Path):

@@ -91,7 +91,7 @@ def routes(
     page_tag = f'"{_hash(page)}"'
     policy = _policy(servers)
 
-    @app.route(path, hidden=True)
+    @app.route(path, hidden=True, security=[])
     async def openapi_ui(request: Request, response: Response) -> None:
         response.headers["Cache-Control"] = "no-cache"
         response.headers["Content-Security-Policy"] = policy
@@ -100,7 +100,7 @@ def routes(
         response.headers["Content-Type"] = "text/html; charset=utf-8"
         response.body = page
 
-    @app.route(f"{files}/{{name}}", hidden=True)
+    @app.route(f"{files}/{{name}}", hidden=True, security=[])
     async def openapi_ui_file(request: Request, response: Response, name: str) -> None:
         if name not in TYPES:
             raise HttpError(HTTPStatus.NOT_FOUND)

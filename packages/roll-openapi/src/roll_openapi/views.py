@@ -33,6 +33,10 @@ class Typed:
     ) -> None:
         self.view = view
         self.status = HTTPStatus(status)
+        if not isinstance(responses, Mapping):
+            raise TypeError(
+                f"responses={responses!r}: give a dict, as in {{404: None}}"
+            )
         self.responses = {HTTPStatus(each): responses[each] for each in responses}
         self.plans: dict[tuple[str, ...], Plan] = {}
         """By the names of the placeholders of the route."""
@@ -91,7 +95,8 @@ def typed(
         A view, to be declared by `app.route`.
 
     Raises:
-        TypeError: It is not a view, or takes what nothing can fill, such as `**kwargs`.
+        TypeError: It is not a view, takes what nothing can fill, such as `**kwargs`, or
+            *responses* is not a dict.
         ValueError: A status is not registered.
     """
     if view is None:
