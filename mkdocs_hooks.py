@@ -1,8 +1,9 @@
 """What mkdocs calls while it builds the documentation.
 
 It puts the table of all packages on a page: its rows are those of README.md, so that a
-package stands in one table alone. It shows an example where a page names its file. And
-it warns of pages that would make a browser ask another host.
+package stands in one table alone. It shows an example where a page names its file. It
+adds the generated reference of each package to the navigation. And it warns of pages
+that would make a browser ask another host.
 """
 
 import logging
@@ -16,6 +17,15 @@ MARK = "<!-- the table of packages -->"
 EXAMPLE = r"^```py\n# (examples/[\w/]+\.py)\n```$"
 FOREIGN = r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>
     |<link\b[^>]*\brel=(?!["']?canonical)[^>]*\bhref=["']?(?:https?:)?//[^>]*>"""
+
+
+def on_config(config: dict) -> None:
+    """Add the reference of each package to the navigation; called once."""
+    (reference,) = (part["Reference"] for part in config["nav"] if "Reference" in part)
+    reference[-1]["From the code"] += [
+        {page.stem: f"reference/api/{page.name}"}
+        for page in sorted(ROOT.glob("docs/reference/api/roll-*.md"))
+    ]
 
 
 def on_page_markdown(markdown: str, **page: object) -> str:

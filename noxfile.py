@@ -355,7 +355,7 @@ def soak(session: nox.Session) -> None:
     """Serve clients that leave at bad moments, for 10 minutes: `-- --seconds 60`.
 
     Requests, uploads, streams, WebSockets and static files are mixed, under asyncio and
-    under uvloop. Each answer must have the token of its own request; in the end, no
+    under uvloop. Each response must have the token of its own request; in the end, no
     descriptor, task or temporary file may be left, and the memory must be flat. With
     `--seed` clients do what they did in another run, with `--loop` under one loop.
     """

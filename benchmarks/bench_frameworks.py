@@ -102,7 +102,7 @@ class Bench:
         return server
 
     def ended(self, name, server, row):
-        """Tell whether a server ended, which is no result of the row before."""
+        """Tell whether a server ended by itself, not because of the row before."""
         if server is None or server.process.poll() is None:
             return False
         if row and not self.failed(name, row):
@@ -111,7 +111,7 @@ class Bench:
         return True
 
     def ask(self, name, row, server):
-        """Check an answer, and measure, unless the peer has none."""
+        """Check a response, and measure, unless the peer has none."""
         if missing := PEERS[name].misses(row):
             if not PEERS[name].rows:
                 self.fail(name, row, missing)

@@ -7,8 +7,8 @@ before a connection is made. Cut are, of what a request without a body comes by,
 
 - the sweep over the connections that looks at their timeouts, and the counters that it
   compares: pieces that came, requests served;
-- sizes: of the target, of a field, of a head, the number of fields, and what came
-  without making a message;
+- sizes: of the target, of a field, of a head, the number of fields, and the bytes
+  received without making a message;
 - what is read ahead: the look whether reading has to pause;
 - the number of requests on a connection.
 

@@ -14,7 +14,7 @@ moved for a while:
 - in small chunks: an upload whose chunks have 2 bytes;
 - pipelined: requests that follow one whose view does not end;
 - with a body: the same, of POST requests with 2 bytes each;
-- unread: a client that does not read an answer, streamed in blocks of 64 KiB.
+- unread: a client that does not read a response, streamed in blocks of 64 KiB.
 
 What the system buffers for a socket is not a process's memory, and not in here.
 
@@ -164,7 +164,7 @@ def connect(stack, port):
 
 
 def ask(stack, port, request=GET % b"/"):
-    """Connect and get an answer; the connection stays open until the stack ends."""
+    """Connect and get a response; the connection stays open until the stack ends."""
     client = connect(stack, port)
     client.sendall(request)
     answer = b""

@@ -1,10 +1,11 @@
 """Time to look a path up: roll.Routes beside the routers of other frameworks.
 
-All have the same routes, each in its own syntax, and every answer is checked before it
-is timed: the right route, and the right variables, as text. `wrong` stands for one that
-is not, a dash for what was not measured. A ratio is the other router's time divided by
-Roll's: above 1, Roll is faster. Rounds of all routers alternate, and medians are
-printed, so that a busy machine slows all; some 20 ns of each look-up are the loop's.
+All have the same routes, each in its own syntax, and every response is checked before
+it is timed: the right route, and the right variables, as text. `wrong` stands for one
+that is not, a dash for what was not measured. A ratio is the other router's time
+divided by Roll's: above 1, Roll is faster. Rounds of all routers alternate, and medians
+are printed, so that a busy machine slows all; some 20 ns of each look-up are the
+loop's.
 
 Each is called as its framework does for a request, after the work that depends on the
 request alone: Starlette's scope and aiohttp's request are made before. Those two also
@@ -65,7 +66,7 @@ def respond(req, resp):
 
 
 # For each router: what to look up in once the routes are added, what it takes in the
-# place of a path, and how to read the pattern and the variables from its answer.
+# place of a path, and how to read the pattern and the variables from its response.
 
 
 def build_roll(patterns):

@@ -104,7 +104,7 @@ def ask(app, parts):
     """Send an input; give the statuses and the requests, which must be valid."""
     app["seen"].clear()
     data = LOOP.run_until_complete(converse(app, parts))
-    # A 100 depends on what has come of the body when the view asks for it.
+    # A 100 depends on how much of the body is there when the view asks for it.
     found = [int(code) for code in re.findall(rb"HTTP/1\.1 (?!100)(\d{3}) ", data)]
     allowed = {200, 501, 505, *range(400, 500)}
     assert allowed.issuperset(found), data

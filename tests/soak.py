@@ -1,7 +1,7 @@
 """Clients of all kinds, many of which leave at a bad moment; see what stays behind.
 
 Run it as `python -m tests.soak --seconds 600`; `test_soak_mixed.py` runs it for a few
-seconds. Every request has a token of its own, and its answer must have the same. What
+seconds. Every request has a token of its own, and its response must have the same. What
 clients do follows from the seed, which is printed; when they do it does not.
 """
 
@@ -44,12 +44,12 @@ GROWTH = 16 * MIB
 CLIENTS = 24
 """Connections at a time."""
 PATIENCE = patience(30)
-"""Seconds in which a client must have its answers, on the slowest machine."""
+"""Seconds in which a client must have its responses, on the slowest machine."""
 WARM_UP = 0.2
 """The part of the time after which the memory is to be flat."""
 
 
-# The app: each answer is made of its own request, some time after it came
+# The app: each response is made of its own request, some time after it came
 
 
 class App(Roll):
@@ -209,7 +209,7 @@ MAKERS = [make_plain, make_echo, make_stream, make_lazy, make_form, make_static]
 
 COMPLETE = ["all", "all", "all", "stall"]
 CUT = ["reset while sending", "end while sending", "half close while sending"]
-# Whoever ends its own side may have left: its answers may be missing, never wrong.
+# Whoever ends its own side may have left: its responses may be missing, never wrong.
 LEAVING = ["reset while reading", "end while reading", "half close"]
 
 
@@ -297,7 +297,7 @@ class Client:
             sending.result()
 
     async def read(self, cases, how, leaves_at):
-        """Read the answers, and compare each with what its request is to get."""
+        """Read the responses, and compare each with what its request is to get."""
         rest = b""
         for case in cases:
             answer = Answer(case, rest)
@@ -394,7 +394,7 @@ def frame(first, data, mask):
 
 
 class Answer:
-    """What came of the answer to one request, as h11 reads it."""
+    """The part of the response to one request that was received, as h11 reads it."""
 
     def __init__(self, case, data):
         self.case = case
@@ -578,10 +578,10 @@ def check(first, last):
 
 
 def run(loop, seconds, seed):
-    """Run it under one loop, print what came of it, and check that.
+    """Run it under one loop, print the result, and check it.
 
     Raises:
-        AssertionError: An answer was wrong, or something stayed behind.
+        AssertionError: A response was wrong, or something stayed behind.
     """
     print(f"{loop}: {seconds:g} s with seed {seed}", flush=True)
     with (

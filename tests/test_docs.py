@@ -12,6 +12,7 @@ import runpy
 import subprocess
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -114,6 +115,28 @@ def test_no_section_tells_of_a_hook_or_an_event_that_is_not():
 def test_every_public_name_stands_in_the_reference(name):
     titles = " ".join(headings(REFERENCE / "core.md"))
     assert re.search(rf"\b{name}\b", titles), "give it a section in core.md"
+
+
+def public_names():
+    """Write each public name of each package, as `package.name`."""
+    for marker in sorted(ROOT.glob("packages/*/src/*/py.typed")):
+        package = import_module(marker.parent.name)
+        yield from (f"{package.__name__}.{name}" for name in package.__all__)
+
+
+# It belongs to the library `websockets`, which is not read for the reference.
+FOREIGN = {"roll_websockets.ConnectionClosed"}
+
+
+def test_every_public_name_has_its_entry_in_the_generated_reference():
+    pages = "".join(page.read_text() for page in REFERENCE.glob("api/*.md"))
+    entries = re.findall(r"^::: (roll_\w+\.\w+|roll\.\w+)$", pages, re.MULTILINE)
+    modules = {"ending", "logs", "loops", "peers", "plugins", "preferences", "typing"}
+    named = {*public_names(), *(f"roll.{name}" for name in modules)}
+    assert sorted(entries) == sorted(named - FOREIGN), (
+        "write `::: package.name` on a page of docs/reference/api"
+    )
+    assert all(f"`{name}`" in pages for name in FOREIGN)
 
 
 @pytest.mark.parametrize("field", fields(Limits), ids=lambda field: field.name)
@@ -221,6 +244,7 @@ def test_no_page_is_left_out_of_the_navigation():
         str(name)
         for page in sorted(DOCS.rglob("*.md"))
         if not re.search(rf"[:-] {(name := page.relative_to(DOCS))}\n", settings)
+        and not name.match("reference/api/roll-*.md")  # mkdocs_hooks.py adds them
     ]
     assert not missing, "add them to nav in mkdocs.yml"
 

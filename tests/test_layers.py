@@ -78,7 +78,7 @@ PUBLIC_MODULES = {
     # For another transport; the writer, for clients, too.
     *("roll.http11.body", "roll.http11.exchange", "roll.http11.parser"),
     *("roll.http11.upgrade", "roll.http11.writer"),
-    "roll.response",  # what a body is, for who changes it
+    "roll.response",  # what a body is, for code that changes it
 }
 FOLDERS = {"http11", "routing", "forms"}
 # The modules of `roll` that stand for another package, and which.

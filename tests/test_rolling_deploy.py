@@ -69,7 +69,7 @@ def ask(port, path, method="GET"):
 
 
 class Load:
-    """Asks again and again, in threads, and counts what the answers are."""
+    """Asks again and again, in threads, and counts what the responses are."""
 
     def __init__(self, port):
         self.answers = Counter()
@@ -140,7 +140,7 @@ def test_no_request_is_lost_when_a_new_version_is_deployed(tmp_path):
         wait_until(lambda: is_ready(ports[1]), "the new version")
         upstream.write_text(UPSTREAM.format(port=ports[1]))
         os.kill(int((tmp_path / "pid").read_text()), signal.SIGHUP)
-        wait_until(lambda: load.answers[200, "new"], "an answer of the new version")
+        wait_until(lambda: load.answers[200, "new"], "a response of the new version")
         old.send_signal(signal.SIGTERM)
 
         wait_until(lambda: not is_ready(ports[0]), "the old version to drain")

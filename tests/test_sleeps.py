@@ -101,7 +101,7 @@ SLEEPS = {
         "app.slow": "a view that takes longer than `settle` glances at a connection",
     },
     "tests/soak.py": {
-        "Client.ask": "a client that stalls, while its answer is written",
+        "Client.ask": "a client that stalls, while its response is written",
         "Client.pause": "a client that sends in pieces, at random",
     },
     "tests/test_rolling_deploy.py": {"SITE": PROGRAM},

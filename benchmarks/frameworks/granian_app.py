@@ -1,6 +1,6 @@
 """RSGI without a framework, under granian, which serves the folder itself.
 
-Cookies, queries and JSON are the standard library's, but for those of `by_hand`: it
+Cookies, queries and JSON are the standard library's, except for those of `by_hand`: it
 cuts the cookie that is sent out of the field, and knows the one that it sets.
 """
 

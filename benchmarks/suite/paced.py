@@ -1,6 +1,6 @@
-"""A client that asks at a fixed rate, however late the answers are.
+"""A client that asks at a fixed rate, however late the responses are.
 
-A client that waits for an answer before it asks again asks less while a server stalls,
+A client that waits for a response before it asks again asks less while a server stalls,
 and does not see what the stall delays. This one plans when it asks, and counts from
 there. What is due within a millisecond is sent together.
 """
@@ -17,10 +17,10 @@ WARM_UP = 0.3
 
 
 class Client(asyncio.Protocol):
-    """One connection; what is asked while an answer is due is pipelined.
+    """One connection; what is asked while a response is due is pipelined.
 
     Args:
-        latencies: Seconds for each answer, added to when it comes.
+        latencies: Seconds for each response, added to when it comes.
     """
 
     def __init__(self, latencies):
@@ -57,7 +57,7 @@ async def ask(host, port, request, rate, connections, seconds):
     """Ask *rate* times a second.
 
     Returns:
-        The seconds to each answer, sorted.
+        The seconds to each response, sorted.
 
     Raises:
         RuntimeError: Not all is answered.

@@ -49,7 +49,7 @@ other programs that ask for one thing again and again, and it makes the rows wit
 head quicker than those with a browser's, where Roll compares line by line.
 
 The rows at half of its own rate have a client that asks at that rate however late the
-answers are, so that a stall counts for all that it delays.
+responses are, so that a stall counts for all that it delays.
 
 The server has a CPU, and wrk, with 64 connections, another: those that had least to do
 when it began; for static files of 1 MiB wrk has two, if there are. All servers are

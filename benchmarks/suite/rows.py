@@ -1,4 +1,4 @@
-"""The rows: what is asked for, whether the answer is right, and how long it takes."""
+"""The rows: what is asked for, whether the response is right, and how long it takes."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ from .servers import HOST, choose_cpus
 MIB = 2**20
 SIZE = 100 * MIB
 STREAMED = 3  # times in a round: CPU time has ticks of 10 ms
-TIMEOUT = 20  # seconds for an answer
+TIMEOUT = 20  # seconds for a response
 MESSAGE = {"message": "Hello, World!"}
 COOKIE = {"Cookie": "test=sent"}
 SENT = '{"name": "Roll", "numbers": [1, 2, 3]}'
@@ -26,7 +26,7 @@ SENT = '{"name": "Roll", "numbers": [1, 2, 3]}'
 
 @dataclass(frozen=True)
 class Row:
-    """A request, and the answer that it must get.
+    """A request, and the response that it must get.
 
     Args:
         title: What the tables call it.
@@ -34,9 +34,9 @@ class Row:
         method: GET, POST or PUT.
         fields: Header fields that are sent.
         body: Sent with it.
-        value: The answer's JSON; None where it is no JSON.
-        size: Of the answer's body, in bytes, where it is no JSON.
-        cookie: Whether the answer sets one.
+        value: The response's JSON; None where it is not JSON.
+        size: Of the response's body, in bytes, where it is not JSON.
+        cookie: Whether the response sets one.
         script: A script of wrk's in benchmarks/frameworks.
         threads: Of wrk, at most: one has a CPU of its own.
         connections: Of wrk.
@@ -128,7 +128,7 @@ def check(row, port):
     """Ask once.
 
     Raises:
-        RuntimeError: The answer is not what everybody has to answer.
+        RuntimeError: The response is not what everybody has to answer.
     """
     if row == "echo":  # its client looks at each
         return
@@ -139,7 +139,7 @@ def check_answer(wanted, port):
     """Ask for a row once.
 
     Raises:
-        RuntimeError: The answer is not what everybody has to answer.
+        RuntimeError: The response is not what everybody has to answer.
     """
     client = HTTPConnection(HOST, port, timeout=TIMEOUT)
     client.request(wanted.method, wanted.path, wanted.body, wanted.fields or {})
@@ -270,7 +270,7 @@ def download(port):
 
 
 def size_of_answer(start):
-    """Give the bytes of an answer, its head included; None where it is chunked."""
+    """Give the bytes of a response, its head included; None where it is chunked."""
     head = start.partition(b"\r\n\r\n")[0]
     size = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
     return len(head) + 4 + int(size[1]) if size else None

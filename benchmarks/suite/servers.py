@@ -23,7 +23,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @functools.cache
 def choose_cpus():
-    """Give a CPU for the servers, and those for who asks them: the idlest first."""
+    """Give a CPU for the servers, and those for their clients: the idlest first."""
     before = idle_times()
     time.sleep(1)
     after = idle_times()

@@ -139,7 +139,7 @@ def measure_idle(name, folder):
 
 
 def measure_reload(name):
-    """Give the milliseconds from a saved file to an answer of what it says now."""
+    """Give the milliseconds from a saved file to a response of what it says now."""
     source, options = PEERS[name].reload
     taken = []
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ def auth_required(view):
     async def wrapper(request, response, *args, **kwargs):
         user, password = read_credentials(request.headers.get("Authorization", ""))
         expected = request.app["passwords"].get(user, "")
-        # Compared in constant time, and for unknown users, too: the answer takes as
+        # Compared in constant time, and for unknown users, too: the response takes as
         # long whatever is wrong.
         right = secrets.compare_digest(password.encode(), expected.encode())
         if not (expected and right):

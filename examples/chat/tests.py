@@ -17,7 +17,7 @@ def app():
 
 @pytest.fixture
 def enter(liveclient):
-    """Open a WebSocket to a room, and read what is sent to who enters."""
+    """Open a WebSocket to a room, and read what a newcomer is sent."""
 
     async def enter(room="lobby", name="Ann", after=0):
         query = f"name={name}&after={after}"

@@ -58,7 +58,7 @@ def describe():
 
 
 def show(response, answer=""):
-    """Make the page the answer; *answer* is HTML that goes on top of it."""
+    """Make the page the response; *answer* is HTML that goes on top of it."""
     facts = "".join(
         f'<div class="fact"><dt>{name}</dt><dd>{escape(str(value))}</dd></div>'
         for name, value in describe().items()
@@ -150,7 +150,7 @@ async def tell(request, response):
 @app.route("/api", methods=["POST"])
 async def echo(request, response):
     """Repeat {"text": "...", "times": 1 to 10}, sent as JSON."""
-    match request.json:  # 400 when it is none
+    match request.json:  # 400 when it is not JSON
         case {"text": str(text), "times": int(times)} if 1 <= times <= 10:
             response.json = {"echo": [text] * times}
         case _:

@@ -25,7 +25,7 @@ OPTIONS = [
     "--remote-debugging-pipe",
 ]
 TIMEOUT = patience(30)
-"""Seconds to wait for an answer, or for a page to be as it should."""
+"""Seconds to wait for a response, or for a page to be as it should."""
 
 
 @contextlib.contextmanager

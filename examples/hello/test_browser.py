@@ -61,7 +61,7 @@ def cells_of(page, selector):
 
 
 def submit(page, action, button=""):
-    """Press a button of a form, as who reads the page does."""
+    """Press a button of a form, as a reader of the page does."""
     page.run(
         f"document.querySelector('form[action^=\"{action}\"] button{button}').click()"
     )

@@ -9,7 +9,7 @@ class DateQuery(Query):
     """A query with `.date`, beside `.int`, `.bool` and `.float`."""
 
     def date(self, key, default=...):
-        """Return a value as a date (ISO 8601); 400 when it is none."""
+        """Return a value as a date (ISO 8601); 400 when it is not a date."""
         value = self.get(key, default)
         if value is default:
             return value

@@ -533,7 +533,7 @@ async def test_it_may_go_on_after_the_answer(app, client):
     assert events == ["background", "background", "shutdown"]
 
 
-# The answer
+# The response
 
 
 async def test_an_answer_is_sent_as_it_comes(app, client):
@@ -705,7 +705,7 @@ async def test_an_answer_that_never_comes_is_500(app, client, caplog, messages):
 
     mount_asgi(app, "/m", application, lifespan=False)
     assert (await client.get("/m")).status == 500
-    assert "returned before its answer was sent" in caplog.text
+    assert "returned before its response was sent" in caplog.text
 
 
 @pytest.mark.parametrize(

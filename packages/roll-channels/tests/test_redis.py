@@ -342,7 +342,7 @@ async def test_a_start_with_a_redis_that_hangs_says_so(own_server):
     app = Roll()
     channels(app, own_server.url, timeout=0.1)
     own_server.signal(signal.SIGSTOP)
-    with pytest.raises(Unavailable, match=r"within 0\.1 s: no answer$"):
+    with pytest.raises(Unavailable, match=r"within 0\.1 s: no response$"):
         await app.startup()
 
 
@@ -494,7 +494,7 @@ async def test_a_connection_that_hangs_is_replaced(
         link_of(found).timeout = patient
         await found["a"].publish("1")
         assert (await anext(messages)).data == "1"
-        assert lines(caplog)[0].endswith("is lost; channels wait for it: no answer")
+        assert lines(caplog)[0].endswith("is lost; channels wait for it: no response")
 
 
 async def test_a_reply_to_publish_that_is_lost_stores_nothing_twice(

@@ -35,7 +35,7 @@ each_stream = pytest.mark.parametrize(
 
 
 def inflater(coding, **options):
-    """Make a function that inflates what has come of a stream so far."""
+    """Make a function that inflates the part of a stream received so far."""
     if coding == "zstd":
         return zstd.ZstdDecompressor(**options).decompress
     if coding == "br":

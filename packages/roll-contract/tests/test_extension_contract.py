@@ -396,7 +396,7 @@ BAD = {
             """,
         ),
         ERRORS,
-        "it was called once, and GET /nowhere: no good answer comes: ",
+        "it was called once, and GET /nowhere: no good response comes: ",
     ),
     "closes_once": Case(
         listening("shutdown", "del app['x']", "", setup="app['x'] = 1"),

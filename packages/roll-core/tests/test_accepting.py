@@ -44,7 +44,7 @@ async def serving(app, sockets=1, **options):
 
 
 async def ask(address, seconds=0.2):
-    """Open a connection and send a request: what came back, and what to close it."""
+    """Open a connection and send a request: give the response, and how to close."""
     reader, writer = await asyncio.open_connection(*address)
     writer.write(GET)
     try:

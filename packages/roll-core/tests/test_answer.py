@@ -74,7 +74,7 @@ def test_a_large_body_is_not_copied_behind_its_head(size, headers):
         assert found.head.endswith(b"\r\n\r\n" + body)
 
 
-# Most answers are framed by a shorter path: both say the same.
+# Most responses are framed by a shorter path: both say the same.
 @pytest.mark.parametrize("cookies", [(), ("a", "b")])
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "CONNECT"])
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

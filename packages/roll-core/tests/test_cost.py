@@ -79,5 +79,5 @@ async def ask(transport, request):
     transport.feed(request)
     while len(transport.data) == before:
         await asyncio.sleep(0)
-    await asyncio.sleep(0)  # the round ends: the next answer is the first of its own
+    await asyncio.sleep(0)  # the round ends: the next response is the first of its own
     assert transport.since(before).startswith(b"HTTP/1.1 200 OK\r\n")

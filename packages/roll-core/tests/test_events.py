@@ -189,10 +189,10 @@ def test_a_circle_names_functions_and_where_they_are_written(app):
 @pytest.mark.parametrize("wrong", [5, [5], None])
 def test_before_and_after_take_names(app, wish, wrong):
     with pytest.raises(
-        TypeError, match=r"take names of extensions, or '\*': .* is none"
+        TypeError, match=r"take names of extensions, or '\*': .* is not a name"
     ):
         app.listen("request", **{wish: wrong})(print)
-    with pytest.raises(TypeError, match=r"go_on .* is none"):
+    with pytest.raises(TypeError, match=r"go_on .* is not a name"):
         app.listen("request", **{wish: go_on})(go_on)
 
 

@@ -149,7 +149,7 @@ async def test_a_head_is_whole_wherever_it_is_cut(app):
         assert found == (TOLD + OK, False)
 
 
-# After a parse error earlier answers are lost, a second answer follows, or the socket
+# After a parse error earlier answers are lost, a second response follows, or the socket
 # stays open
 
 BAD = error("400 Bad Request")
@@ -248,7 +248,7 @@ LEAVING = {
     "in an upload of chunks": post_chunks(b"one", b"two"),
     "in a stream": get("/stream"),
     "in a stream with more waiting": get("/stream") * 2,
-    "after an answer": GET,
+    "after a response": GET,
     "after a close": get("/slow", "Connection: close"),
 }
 
@@ -428,7 +428,7 @@ async def stream_body(size, framed):
     transport.feed(head)
     for piece in pieces:
         while not transport.is_reading():
-            app.gate.set()  # what came until now is all that is kept for the view
+            app.gate.set()  # the view gets only the bytes received until now
             await asyncio.sleep(0)
         transport.feed(piece)
         await asyncio.sleep(0)
@@ -496,7 +496,7 @@ async def test_json_of_5000_digits_or_100000_levels_is_400(app, body, split):
     assert found == (refusal + OK, False)
 
 
-# What an application hands on splits the head of its answer
+# What an application hands on splits the head of its response
 
 # The low bytes of the last two characters are \r and \n.
 SPLITTING = ["\r\n", "\n", "\r", "\0", "\x01", "\x1b[2J", "\x7f", "\u010d\u010a"]
@@ -641,7 +641,7 @@ async def test_the_message_of_an_error_is_its_body_and_never_its_reason(app):
     assert await exchange(app, get("/raise") + GET) == (refusal + OK, False)
 
 
-# An answer has a body where there is none, so that the next one is not found
+# A response has a body where there is none, so that the next one is not found
 
 
 @ways

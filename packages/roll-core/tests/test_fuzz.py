@@ -25,8 +25,8 @@ fuzz = settings(
 )
 
 HIGH_WATER = 200  # bytes that a client leaves unread before views have to wait
-HELD = 300  # bytes of answers that may wait for the end of a round
-LARGEST = 1500  # bytes of an answer of this app, with its head
+HELD = 300  # bytes of responses that may wait for the end of a round
+LARGEST = 1500  # bytes of a response of this app, with its head
 LONGEST = patience(0.05)  # seconds that one read may take
 LOGGERS = [logging.getLogger("roll"), logging.getLogger("asyncio")]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -230,7 +230,7 @@ def feed(transport, data):
         gc.enable()
 
 
-# The answers, as h11 reads them
+# The responses, as h11 reads them
 
 
 class Answer(NamedTuple):
@@ -241,9 +241,9 @@ class Answer(NamedTuple):
 
 
 def read_answers(data, methods, closed, partly=False):
-    """Read the answers to requests of these methods; they must be all there is.
+    """Read the responses to requests of these methods; they must be all there is.
 
-    *partly* allows for a client that did not read on amid an answer.
+    *partly* allows for a client that did not read on amid a response.
     """
     answers = []
     for method in methods:
@@ -387,7 +387,7 @@ def framed(draw, content, chunked):
 
 @st.composite
 def valid(draw, number):
-    """Make a message, and tell its answer."""
+    """Make a message, and tell its response."""
     path = draw(st.sampled_from([*READING, *ANSWERS]))
     method = draw(st.sampled_from(METHODS))
     minor = draw(st.sampled_from([1, 1, 0]))
@@ -447,7 +447,7 @@ BAD_CHUNKS = [
 
 @st.composite
 def bad(draw):
-    """Make a message with one fault, complete if that were none."""
+    """Make a message with one fault, complete except for that."""
     line, fields, body = b"POST /echo HTTP/1.1", [b"Host: a"], b"0\r\n\r\n"
     match draw(st.sampled_from(["line", "field", "version", "host", "body"])):
         case "line":

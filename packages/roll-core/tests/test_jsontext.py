@@ -1,4 +1,4 @@
-"""JSON texts: the same with orjson and without, but for what the docs name."""
+"""JSON texts: the same with orjson and without, except for what the docs name."""
 
 import dataclasses
 import datetime

@@ -216,7 +216,7 @@ async def test_a_write_that_fails_takes_no_other_answer_along(box, clients, capl
     assert received(clients) == [b"x", b"", b"x"]
     assert clients[1].is_closing()
     assert [record.message for record in caplog.records] == [
-        "An answer could not be written"
+        "A response could not be written"
     ]
 
 
@@ -290,7 +290,7 @@ async def test_the_buffers_of_a_client_that_reads_nothing_stay_below_320_kib(app
     client.stall()
     client.feed(HEAD.format("GET /half", "").encode() * 100)
     await turns()
-    # 64 KiB, at which a transport pauses who writes, and one read.
+    # 64 KiB, at which a transport pauses the writer, and one read.
     assert COPIED < client.get_write_buffer_size() < (64 + 256) * 1024
 
 

@@ -83,7 +83,7 @@ def nothing_is_left_to_report():
     gc.collect()  # exceptions never retrieved, coroutines never awaited
 
 
-# Messages and their answers, in order
+# Messages and their responses, in order
 
 
 EXCHANGES = {
@@ -205,7 +205,7 @@ async def test_what_follows_the_last_message_is_ignored_up_to_a_limit():
     await asyncio.sleep(0)
     assert transport.is_reading()
     transport.feed(b"x")
-    assert not transport.is_reading()  # an abort would lose the answer
+    assert not transport.is_reading()  # an abort would lose the response
     app.gate.set()
     await settle(transport)
     assert transport.data == CLOSED_OK
@@ -330,7 +330,7 @@ async def test_a_paused_body_that_nobody_reads_is_skipped():
     await finish(transport)
 
 
-# Answers that are none
+# Views that set what cannot be a response
 
 
 @pytest.mark.parametrize("status", [100, 101, 102, 103])
@@ -547,7 +547,7 @@ async def test_pipelined_answers_wait_for_a_client_that_does_not_read(app):
     transport.feed(get() * 10_000)
     await until(lambda: not transport.is_reading())
     await turns()
-    # What the transport takes before it pauses who writes, and what is held by then.
+    # What the transport takes before it pauses the writer, and what is held by then.
     assert transport.get_write_buffer_size() < 65536 + HOLD_BYTES + 2 * len(OK)
     assert not transport.is_reading()
     await finish(transport)

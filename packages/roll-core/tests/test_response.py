@@ -301,7 +301,9 @@ async def test_what_would_break_http_is_a_500_and_never_on_the_wire(
 
 @pytest.mark.parametrize("status", [200, 201, 404])
 def test_a_redirect_has_a_status_of_one(status):
-    with pytest.raises(ValueError, match=f"redirect: {status} is none: give 302"):
+    with pytest.raises(
+        ValueError, match=f"redirect: {status} is not a redirect: give 302"
+    ):
         Response(None, None).redirect = "/x", status
 
 

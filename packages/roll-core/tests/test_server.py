@@ -95,7 +95,7 @@ def bound():
 
 @asynccontextmanager
 async def serving(app, **options):
-    """Serve *app*; its answers come without Date."""
+    """Serve *app*; its responses come without Date."""
     sock = bound()
     server = Server(app, [sock], **options)
     await server.start()

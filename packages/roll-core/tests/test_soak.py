@@ -79,7 +79,7 @@ PHASES = {
     "in the body": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
     "during a view": GET.replace(b"/", b"/slow", 1),
     "during a stream": GET.replace(b"/", b"/stream", 1),
-    "after an answer": GET,
+    "after a response": GET,
 }
 BATCH = 50
 
@@ -110,7 +110,7 @@ async def come_and_go(app, address, phase, leave):
             sock.send(PHASES[phase])
         if phase in ("during a view", "during a stream"):
             await until(lambda: app.seen["open"] == before + BATCH)
-        elif phase == "after an answer":
+        elif phase == "after a response":
             for sock in sockets:
                 assert undated(await loop.sock_recv(sock, 1000)) == served(OK)
         elif phase != "after the connect":  # which may not be accepted yet
@@ -278,7 +278,7 @@ async def tell():
 
 async def main():
     loop = asyncio.get_running_loop()
-    loop.slow_callback_duration = 60  # a busy machine is no error
+    loop.slow_callback_duration = 60  # a busy machine is not an error
     stop = asyncio.Event()
 
     def handle():

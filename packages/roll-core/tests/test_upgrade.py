@@ -204,7 +204,7 @@ async def test_a_handshake_counts_not_as_the_last_request():
             ),
             False,
         ),
-        (  # RFC 9110, 7.8: an offer in 1.0 is none
+        (  # RFC 9110, 7.8: an offer in 1.0 does not count
             OFFER.replace(b"HTTP/1.1", b"HTTP/1.0"),
             error("426 Upgrade Required", "Upgrade: echo", "Connection: Upgrade"),
             True,
@@ -578,7 +578,7 @@ async def test_a_slow_client_is_waited_for_before_the_switch(app):
 async def test_the_switch_is_told_of_before_the_other_protocol_writes(app):
     get = HEAD.replace(b"/x", b"/plain") + b"\r\n"
     other, client = connect(app), connect(app)
-    other.feed(get)  # so that the switch is not the first answer of its round
+    other.feed(get)  # so that the switch is not the first response of its round
     client.feed(get + OFFER + b"ping")
     await settle(client)
     assert client.data == OK + SWITCHED + b"ping"

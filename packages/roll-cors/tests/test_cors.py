@@ -50,7 +50,7 @@ async def ask(client, path="/", origin=PAGE, method="GET", **headers):
 
 
 async def preflight(client, path="/", method="GET", names=None, origin=PAGE):
-    """Send a preflight, which always gets 200, and give the fields of the answer."""
+    """Send a preflight, which always gets 200, and give the fields of the response."""
     headers = {"Origin": origin, "Access-Control-Request-Method": method}
     if names is not None:
         headers["Access-Control-Request-Headers"] = names
@@ -313,7 +313,7 @@ async def test_an_answer_that_is_the_same_for_all_does_not_vary(app, client):
     assert (await ask(client, "/varied")).headers.list("Vary") == ["Accept"]
 
 
-# Every answer
+# Every response
 
 
 @pytest.mark.parametrize(

@@ -601,7 +601,7 @@ def test_a_worker_ends_after_its_requests_and_loses_none(gunicorn):
     server = gunicorn("--max-requests", "5", "--max-requests-jitter", "2", "-w", "2")
     pids = [server.json()["pid"] for _ in range(40)]
     assert len(set(pids)) > 3
-    # One or two more may come before it stops to accept.
+    # One or two more may come before it stops accepting.
     assert max(map(pids.count, set(pids))) <= 7 + 3
     server.says(r"Autorestarting worker after [567] requests", 3)
 

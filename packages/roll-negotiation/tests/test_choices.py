@@ -325,7 +325,7 @@ def test_what_mimetype_match_alone_gets_wrong(field, served, theirs, ours):
         ("en-GB, fr;q=0.5", ["fr", "en"], "en"),
         ("en-GB;q=0.5, en-AU;q=0.7, fr;q=0.6", ["fr", "en"], "en"),
         ("en-GB, *;q=0.5", ["fr", "en"], "en"),
-        ("en-GB, en;q=0.2, fr;q=0.5", ["en", "fr"], "fr"),  # as the client says
+        ("en-GB, en;q=0.2, fr;q=0.5", ["en", "fr"], "fr"),  # as the client asks
         ("en-AU", ["fr", "en-GB"], "fr"),
         ("*", ["fr", "en"], "fr"),
         ("en;q=0.5, *;q=0.7", ["en", "fr"], "fr"),

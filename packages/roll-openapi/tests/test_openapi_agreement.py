@@ -222,7 +222,7 @@ def test_queries_agree(library):
         for value in data.draw(st.lists(near | scalars, min_size=3, max_size=6)):
             text = value if isinstance(value, str) else json.dumps(value)
             if isinstance(value, float) and ("e" in text or text.endswith(".0")):
-                continue  # to pydantic and of literals, these are no integers
+                continue  # to pydantic and of literals, these are not integers
             if valid_as_text(schema, text):
                 status, answer = ask(app, query=urlencode(text))
                 assert status == 200, (text, schema, answer)

@@ -430,7 +430,7 @@ async def test_a_host_with_other_characters_is_400(app, client, value):
         # The outer proxy alone sets scheme and host, or the inner one over it.
         ("203.0.113.7, 10.0.0.1", "https", "a", ["https", "a"]),
         ("203.0.113.7, 10.0.0.2, 10.0.0.1", "https, http", "a", ["https", "a"]),
-        # Who asked 127.0.0.1 is a trusted client: what it has sent is no proxy's.
+        # A trusted client asked 127.0.0.1: no proxy has sent its fields.
         ("10.0.0.1", "ftp, https", "<, a", ["https", "a"]),
         ("", "ftp, https", "<, a", ["https", "a"]),
         # One that does not tell the client tells the rest.
@@ -685,17 +685,17 @@ async def test_hostile_fields_take_no_time(app, start, part):
     [
         (
             "*",
-            "trusted: '*' would let every client say that it is any other: name the "
+            "trusted: '*' would let every client pretend to be another: name the "
             "network of your proxies, such as '10.0.0.0/8'",
         ),
         (
             "0.0.0.0/0",
-            "trusted: '0.0.0.0/0' would let every client say that it is any other: "
+            "trusted: '0.0.0.0/0' would let every client pretend to be another: "
             "name the network of your proxies, such as '10.0.0.0/8'",
         ),
         (
             "::1/0",
-            "trusted: '::1/0' would let every client say that it is any other: "
+            "trusted: '::1/0' would let every client pretend to be another: "
             "name the network of your proxies, such as '10.0.0.0/8'",
         ),
         (

@@ -262,7 +262,7 @@ async def test_a_parameter_that_names_nothing_is_found_before_anything_opens(app
         await app.startup()
     assert str(caught.value) == (
         f"resource 'users' ({place(users)}) needs 'dbs', 'catch', but the app has no "
-        "such resource or key. Its resources are db, users; did you mean 'db', 'cache'?"
+        "such resource or key. Its resources: db, users; did you mean 'db', 'cache'?"
     )
     assert states(app) == {"db": "closed", "users": "closed"}
 
@@ -276,7 +276,7 @@ async def test_a_background_function_cannot_need_what_is_not_there_either(app):
     async def work(other):
         raise AssertionError
 
-    with pytest.raises(ValueError, match=r"needs 'other', .* resources are none$"):
+    with pytest.raises(ValueError, match=r"needs 'other', .* resources: none$"):
         await app.startup()
 
 

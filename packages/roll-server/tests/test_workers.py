@@ -40,7 +40,7 @@ def pids(running, wanted):
         seen.add(int(running.get("/pid")))
         return len(seen) >= wanted
 
-    wait_until(ask, f"an answer of {wanted} workers")
+    wait_until(ask, f"a response of {wanted} workers")
     return seen
 
 

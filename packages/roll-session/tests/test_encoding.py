@@ -1,4 +1,4 @@
-"""How data is written: the same with orjson and without, but for some floats."""
+"""How data is written: the same with orjson and without, except some floats."""
 
 import datetime
 import enum

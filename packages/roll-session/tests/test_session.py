@@ -296,7 +296,7 @@ async def test_errors_and_redirects_have_them_too(app, client):
         assert response.status == status
         assert response.headers["Vary"] == "Cookie"
         assert response.headers["Cache-Control"] == "private"
-        assert len(lines(response)) == 1  # aiohttp-session#640: any answer saves
+        assert len(lines(response)) == 1  # aiohttp-session#640: any response saves
 
 
 async def test_a_view_says_how_to_cache(app, client):

@@ -27,7 +27,7 @@ def app():
 
 
 class Reader:
-    """Asks for the stream, and inflates what has come of it."""
+    """Asks for the stream, and inflates what it has received."""
 
     def __init__(self, app, accepted):
         self.transport = connect(app)

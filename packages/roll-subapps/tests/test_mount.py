@@ -32,7 +32,7 @@ NOT_FOUND = (404, "Not Found")
     ],
 )
 async def test_a_prefix_takes_itself_and_what_is_below_it(admin, ask, path, expected):
-    """A slash behind it is no redirect (aiohttp#1383, starlette#823, #869)."""
+    """A slash behind it does not redirect (aiohttp#1383, starlette#823, #869)."""
     assert await ask(path) == expected
 
 

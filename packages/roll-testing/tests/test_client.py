@@ -298,7 +298,7 @@ async def test_an_answer_that_never_comes_is_an_error(client, app):
 
 
 async def test_a_connection_that_closes_is_an_error(client):
-    with pytest.raises(ConnectionError, match=r"GET /gone: .* without an answer"):
+    with pytest.raises(ConnectionError, match=r"GET /gone: .* without a response"):
         await client.get("/gone")
 
 
@@ -310,7 +310,7 @@ async def test_an_answer_that_is_cut_is_an_error(client, caplog):
 @pytest.mark.parametrize(
     ("wire", "text"),
     [
-        ("nonsense", "The answer breaks HTTP"),
+        ("nonsense", "The response breaks HTTP"),
         (
             "HTTP/1.1%20200%20OK%0D%0AContent-Length:%200%0D%0A%0D%0A",
             "second answer|after",
@@ -359,7 +359,7 @@ async def test_a_stream_stops_when_the_server_closes_while_it_does_not_read(
             asyncio.get_running_loop().call_later(0.01, transport.abort)
 
     app.factory = lambda: Deaf(app)
-    with pytest.raises(ConnectionError, match="without an answer"):
+    with pytest.raises(ConnectionError, match="without a response"):
         await client.post("/lazy", body=pieces(1))
 
 

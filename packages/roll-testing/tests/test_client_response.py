@@ -107,7 +107,7 @@ def test_interim_answers_are_skipped(method, split):
 def test_some_answers_have_no_content(method, head, split):
     reader = read(head, method, split)
     assert (reader.complete, reader.response.body) == (True, b"")
-    with pytest.raises(ValueError, match="came after the end of the answer: b'hello'"):
+    with pytest.raises(ValueError, match="after the end of the response: b'hello'"):
         reader.feed(b"hello")
     with pytest.raises(ValueError, match="hello"):
         read(head + b"hello", method)
@@ -141,7 +141,7 @@ def test_a_status_without_a_name_is_a_number():
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"nonsense", "The answer breaks HTTP: .*nonsense"),
+        (b"nonsense", "The response breaks HTTP: .*nonsense"),
         (b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", "Invalid header token"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
@@ -158,7 +158,7 @@ def test_a_status_without_a_name_is_a_number():
         ),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n",
-            "a second answer came to one request",
+            "a second response came to one request",
         ),
         (b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "announces content"),
         (
@@ -175,9 +175,9 @@ def test_an_answer_that_breaks_http_is_an_error(data, text):
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", "closed without an answer"),
+        (b"", "closed without a response"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", "before the end .*ab'"),
-        (b"HTTP/1.1 200 OK\r\nCon", "before the end of an answer"),
+        (b"HTTP/1.1 200 OK\r\nCon", "before the end of a response"),
     ],
 )
 def test_an_answer_that_is_cut_is_an_error(data, text):

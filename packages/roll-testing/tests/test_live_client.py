@@ -121,7 +121,7 @@ async def test_an_answer_that_never_comes_is_an_error(liveclient):
 
 
 async def test_a_connection_that_closes_is_an_error(liveclient):
-    with pytest.raises(ConnectionError, match=r"GET /cut: .* without an answer"):
+    with pytest.raises(ConnectionError, match=r"GET /cut: .* without a response"):
         await liveclient.query("GET", "/cut")
 
 

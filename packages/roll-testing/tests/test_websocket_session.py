@@ -311,7 +311,7 @@ async def test_a_handshake_that_is_not_answered_is_an_error():
             async with client.websocket("/"):
                 raise AssertionError
     async with scripted(b"", lambda transport: transport.close()) as client:
-        with pytest.raises(ConnectionError, match=r"GET /: .* without an answer"):
+        with pytest.raises(ConnectionError, match=r"GET /: .* without a response"):
             async with client.websocket("/"):
                 raise AssertionError
 

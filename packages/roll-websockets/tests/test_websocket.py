@@ -250,7 +250,7 @@ async def test_an_async_iterable_is_one_message_and_others_wait(app, join):
 
 
 class Pieces:
-    """An async iterator that is no generator."""
+    """An async iterator that is not a generator."""
 
     def __init__(self, *pieces):
         self.pieces = [*pieces]
@@ -1172,7 +1172,7 @@ async def test_a_client_that_answers_no_ping_is_closed_with_1011(app, join):
     await app.startup()
     peer = await join()
     await app.ended()
-    closed = (CLOSE, INTERNAL + b"no answer to a ping")
+    closed = (CLOSE, INTERNAL + b"no response to a ping")
     assert peer.frames == [(PING, b"keep-alive"), closed]
     await app.shutdown()
 

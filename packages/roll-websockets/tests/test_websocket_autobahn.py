@@ -17,7 +17,7 @@ CASES = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.1.1", "9.2.1", "10.
 CASES += ["12.*", "13.*", "9.*"] if "ROLL_TEST_EXAMPLES" in os.environ else ["12.1.1"]
 
 PASSED = {"OK", "NON-STRICT", "INFORMATIONAL"}
-"""What is no failure; NON-STRICT is right, but could be told earlier."""
+"""What is not a failure; NON-STRICT is right, but could be told earlier."""
 
 
 class Large(protocol_class("websocket")):

@@ -1,4 +1,4 @@
-"""Heads: what the scope of an ASGI server says, as the head of a message."""
+"""Heads: the scope of an ASGI server, as the head of a message."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote_to_bytes

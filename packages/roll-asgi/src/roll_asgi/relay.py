@@ -1,4 +1,4 @@
-"""Relay: one request for a mounted ASGI application, and its answer."""
+"""Relay: one request for a mounted ASGI application, and its response."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ GONE = "the client has left"
 """What `send` raises then."""
 
 OVER = "roll.over"
-"""The key of the scope of an event: the answer is complete, or the client has left."""
+"""The key of the scope of an event: the response is complete, or the client left."""
 
 
 class Relay:
@@ -42,14 +42,14 @@ class Relay:
         self._timer: asyncio.TimerHandle | None = None
         self._start: Message | None = None
         self._piece: bytes | None = None  # what waits to be sent
-        self._news = asyncio.Event()  # for who sends it
+        self._news = asyncio.Event()  # for the task that sends it
         self._room = asyncio.Event()  # for another one
         self._room.set()
         self._complete = False
         self._left = False
         self._refusal: HttpError | None = None  # of the body, such as one too long
-        self._skips = False  # whether the answer has no body
-        self._over = asyncio.Event()  # the answer is complete, or the client has left
+        self._skips = False  # whether the response has no body
+        self._over = asyncio.Event()  # the response is complete, or the client has left
 
     # What the view does with it
 
@@ -87,7 +87,7 @@ class Relay:
         return self._piece is not None
 
     def fill(self, response: Response) -> None:
-        """Set the answer."""
+        """Set the response."""
         start: Any = self._start
         response.relay_status(start["status"])
         self._set_fields(response, start)
@@ -126,7 +126,7 @@ class Relay:
             self._timer.cancel()
         self._news.set()
         if not self._over.is_set() or self._task is None:
-            return  # who sends the answer is told
+            return  # who sends the response is told
         self._task = None
         if task.cancelled():
             return
@@ -148,7 +148,7 @@ class Relay:
     def _raise(self) -> None:
         """Raise what the application has, or that it has not answered."""
         self._take_result()
-        raise RuntimeError("the ASGI application returned before its answer was sent")
+        raise RuntimeError("the ASGI application returned before its response was sent")
 
     # The pieces of a body
 
@@ -173,7 +173,7 @@ class Relay:
         return piece
 
     async def aclose(self) -> None:
-        """Stop taking messages: the response is complete, or the client has left."""
+        """Stop taking messages: the response is complete, or the client left."""
         if self._skips:
             self._over.set()
             self._room.set()

@@ -37,7 +37,7 @@ class SocketRelay(Relay):
         self._returned = asyncio.Event()
 
     def fill(self, response: Response) -> None:
-        """Set the answer to the handshake.
+        """Set the response to the handshake.
 
         Raises:
             HttpError: 403, when the application closes instead of accepting.

@@ -122,7 +122,7 @@ class Link:
     @property
     def reason(self) -> str:
         """What went wrong last; what does not answer gives an error without text."""
-        return str(self.error or "") or "no answer"
+        return str(self.error or "") or "no response"
 
     # Commands
 

@@ -283,7 +283,7 @@ class BackendContract:
     async def test_a_slow_subscriber_may_be_told_by_an_exception(
         self, channels: Channels
     ) -> None:
-        """With `lag="close"`; a reset for an older position is none of its own."""
+        """With `lag="close"`; a reset for an older position is different."""
         channel = channels["a"]
         first = await channel.publish("0")
         async with channel.subscribe(lag="close") as slow:

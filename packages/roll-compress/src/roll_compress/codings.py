@@ -40,7 +40,7 @@ class Inflater(Protocol):
         """Whether the body may end here."""
 
     def inflate(self, data: bytes) -> Iterator[bytes]:
-        """Inflate what has come, at most about `PIECE` bytes a time."""
+        """Inflate the bytes received, at most about `PIECE` bytes a time."""
 
 
 class Coding(Protocol):

@@ -62,7 +62,7 @@ class ExtensionContract(InstalledContract):
             )
 
     def test_set_up_twice_is_safe_or_refused(self) -> None:
-        """A second call changes no answer, or raises and says why."""
+        """A second call changes no response, or raises and says why."""
         paths = ("/", "/late", "/nowhere", "/refused")
         requests = [Ask("GET", path) for path in paths]
         once, again = (_ask(self._site(), requests) for _ in range(2))
@@ -216,7 +216,7 @@ def _ask(
 
 
 def _outline(answer: ClientResponse) -> dict[str, str]:
-    """Describe an answer without what may be counted, measured, or drawn by lot."""
+    """Describe a response without what may be counted, measured, or drawn by lot."""
     numbers = re.compile(r"[\w.-]*\d[\w.-]*")
     found = {name: numbers.sub("#", str(has)) for name, has in describe(answer).items()}
     return {**found, "status": str(int(answer.status))}

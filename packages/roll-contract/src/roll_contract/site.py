@@ -203,7 +203,7 @@ def ask(app: Roll, requests: Iterable[Ask]) -> list[ClientResponse]:
     """Start *app*, send requests, stop it, all in a loop of its own.
 
     Raises:
-        FaultError: An answer is missing, or breaks HTTP, or a task is left.
+        FaultError: A response is missing, or breaks HTTP, or a task is left.
     """
     # With a factory, the loop that others have set stays as it is.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
@@ -236,11 +236,11 @@ async def _send(client: Client, request: Ask) -> ClientResponse:
     try:
         return await client.request(path, method, headers=headers)
     except (ConnectionError, TimeoutError, ValueError) as error:
-        raise FaultError(f"{request}: no good answer comes: {error}") from error
+        raise FaultError(f"{request}: no good response comes: {error}") from error
 
 
 def describe(answer: ClientResponse) -> dict[str, object]:
-    """Map what an answer has, field by field, to be compared."""
+    """Map what a response has, field by field, to be compared."""
     fields: dict[str, object] = {
         name: answer.headers.list(name) for name in answer.headers
     }

@@ -86,9 +86,9 @@ class _Parts(Parts):
 
 
 class Roll(_Parts, IdentityDict):
-    """An application; also a dict for what it keeps, such as `app["db"]`.
+    """An application; also a dict for its data, such as `app["db"]`.
 
-    The class attributes say what it is made of; override them in a subclass. Apps
+    The class attributes name its parts; override them in a subclass. Apps
     compare by identity and are always true.
     """
 
@@ -152,13 +152,13 @@ class Roll(_Parts, IdentityDict):
     # Building
 
     def configure(self, limits: Limits | None = None) -> None:
-        """Set, for this app alone, what its class says of all: before it starts.
+        """Set the limits of this app only; call this before it starts.
 
         Args:
             limits: In place of `Roll.limits`.
 
         Raises:
-            TypeError: The limits are none.
+            TypeError: *limits* is not a `Limits`.
         """
         if limits is not None:
             vars(self)["limits"] = limits
@@ -203,7 +203,7 @@ class Roll(_Parts, IdentityDict):
         return declare
 
     def get(self, key: str, default: Any = None, /, **options: Any) -> Any:
-        """Give what the dict has under *key*.
+        """Return the value of *key*, as the method of a dict does.
 
         Raises:
             TypeError: It looks like the path of a route, which `route` declares.
@@ -406,7 +406,7 @@ class Roll(_Parts, IdentityDict):
     async def answer_error(
         self, request: Request, response: Response, error: BaseException
     ) -> None:
-        """Make an error the answer, and tell the `error` listeners.
+        """Turn an error into the response, and run the `error` listeners.
 
         Raises:
             CancelledError: This task was cancelled meanwhile.
@@ -457,10 +457,10 @@ class Roll(_Parts, IdentityDict):
         await self.lifecycle.startup()
 
     def stop(self) -> None:
-        """Tell views and connections that the app ends: `closing` is set.
+        """Tell views and connections that the app ends: set `closing`.
 
-        Idle connections close, others when they have answered. `shutdown` does this,
-        too; more than once is as once.
+        Idle connections close, and others after their response. `shutdown` does this,
+        too; a second call does nothing.
         """
         self.lifecycle.stop()
 
@@ -491,7 +491,7 @@ class Roll(_Parts, IdentityDict):
     def keep(
         self, task: "asyncio.Future[Any] | Coroutine[Any, Any, Any]"
     ) -> "asyncio.Future[Any]":
-        """Hold on to a task until it is done; `shutdown` waits for it.
+        """Keep a task until it is done; `shutdown` waits for it.
 
         Args:
             task: A task or a future; a coroutine is made one.
@@ -503,7 +503,7 @@ class Roll(_Parts, IdentityDict):
 
     @property
     def exit_stack(self) -> AsyncExitStack:
-        """Closes what was entered when all else has ended, also when a start fails."""
+        """Closes its contents when all else has ended, also when a start fails."""
         return self.lifecycle.exit_stack
 
     @property
@@ -522,7 +522,7 @@ class Roll(_Parts, IdentityDict):
 
     @property
     def root_path(self) -> str:
-        """What stands before the paths of this app: its parents' prefixes, its own."""
+        """The text before the paths of this app: its parents' prefixes and its own."""
         above = "" if self.parent is None else self.parent.root_path
         return above + self.prefix
 

@@ -109,7 +109,7 @@ class Cookies(dict[str, Any]):
         return cookies
 
     def delete(self, name: str, path: str | None = None, domain: str = "") -> None:
-        """Let the client forget a cookie, which was set with such a path and domain.
+        """Delete a cookie from the client, which was set with this path and domain.
 
         Raises:
             ValueError: As `set` does.
@@ -133,8 +133,8 @@ class Cookies(dict[str, Any]):
     ) -> None:
         """Set a cookie.
 
-        Any text is a good value: what cannot be sent as it is, is quoted or
-        percent-encoded, and `parse` gives it back.
+        The value may be any text: characters that cannot be sent as they are, are
+        quoted or percent-encoded, and `parse` restores them.
 
         Args:
             name: Visible ASCII without any of `=;,"` and the backslash.
@@ -167,8 +167,7 @@ class Cookies(dict[str, Any]):
         if samesite is not None:
             if samesite.lower() not in _SAME_SITE:
                 raise ValueError(
-                    f"cookie {name!r}: its samesite is none of 'Strict', 'Lax' and "
-                    "'None'"
+                    f"cookie {name!r}: its samesite is not 'Strict', 'Lax' or 'None'"
                 )
             samesite = _SAME_SITE[samesite.lower()]
         if not value.isascii():

@@ -20,7 +20,7 @@ _HEXADECIMAL = b"0123456789ABCDEFabcdef"
 
 
 class IdentityDict(dict[str, Any]):
-    """A dict that something is beside what it holds: that compares, and is true."""
+    """A dict of an object with an identity: it compares by that, and is true."""
 
     __slots__ = ()
 
@@ -96,7 +96,7 @@ class Query(Multidict):
         """Return the first value of *key* as an integer, as `int()` reads it.
 
         Raises:
-            HttpError: 400, when it is none or has more digits than `int()` takes, or
+            HttpError: 400, when it is not one, has more digits than `int()` takes, or
                 is missing without a default.
         """
         return self._cast(key, default, int, "an integer")
@@ -148,7 +148,7 @@ class Files(Multidict):
     """The files of a multipart form."""
 
     def close(self) -> None:
-        """Close all of them: what was spooled to disk is gone."""
+        """Close all of them; those on disk are deleted."""
         for files in self.values():
             for file in files:
                 file.close()

@@ -17,14 +17,14 @@ PHRASES: dict[int, str] = {
 
 
 class HttpError(Exception):
-    """An answer with an error status, raised from anywhere under a request.
+    """A response with an error status, raised anywhere while a request is served.
 
     Args:
         status: An `HTTPStatus`, or its number.
-        message: The body of the answer; the status' phrase when it is not given.
+        message: The body of the response; the status' phrase when it is not given.
         context: Anything that `error` listeners want to know; never sent. An exception
             becomes the `__context__`, too.
-        headers: Fields of the answer, such as `{"Retry-After": "60"}`.
+        headers: Fields of the response, such as `{"Retry-After": "60"}`.
 
     Raises:
         ValueError: The number is not a registered HTTP status.

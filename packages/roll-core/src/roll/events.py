@@ -239,7 +239,7 @@ def names(wish: str | Sequence[str]) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise TypeError(
                 f"before= and after= take names of extensions, or {ALL!r}: "
-                f"{named(name)} is none"
+                f"{named(name)} is not a name"
             )
     return read
 

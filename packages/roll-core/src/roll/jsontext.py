@@ -67,8 +67,8 @@ def decode_json(body: bytes) -> Any:
     """Read a JSON text in UTF-8 (RFC 8259): the same with orjson and without.
 
     Raises:
-        ValueError: It is none, or holds a lone surrogate, which no text can, or a float
-            that would be infinite.
+        ValueError: It is not JSON, or holds a lone surrogate, which no text can, or a
+            float that would be infinite.
         RecursionError: It is nested too deeply.
     """
     outline = b" " + body.translate(_OUTLINE)

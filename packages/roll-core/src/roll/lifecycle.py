@@ -188,7 +188,7 @@ class Lifecycle:
     # Connections
 
     def outbox(self, loop: asyncio.AbstractEventLoop) -> Outbox:
-        """Give what sends the answers of all connections in a loop, the running one."""
+        """Give what sends the responses of all connections in the running loop."""
         if self._outbox is None or self._outbox.loop is not loop:
             self._outbox = Outbox(loop)
         return self._outbox

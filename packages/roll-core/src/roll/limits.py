@@ -56,9 +56,9 @@ class Limits:
     body_timeout: float = 30
     """Seconds without a byte of a body that is being read; 408 past it."""
     keep_alive: float = 5
-    """Seconds that a connection may idle between two requests; closed past it."""
+    """Seconds that a connection may be idle between two requests; closed past it."""
     write_timeout: float = 60
-    """Seconds that a client may leave an answer unread; aborted past it."""
+    """Seconds that a client may leave a response unread; aborted past it."""
     half_close: float = 1
     """Seconds for each request of a client that has ended its side of the connection
     (RFC 9112, section 9.6); its view is cancelled past it, unless it is sending."""
@@ -70,7 +70,7 @@ class Limits:
     backlog: int = 2048
     """Connections that the system holds until they are accepted."""
     requests: int | None = None
-    """Requests on one connection; the last one's answer closes it."""
+    """Requests on one connection; it is closed after the last response."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a limit."""

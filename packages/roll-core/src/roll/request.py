@@ -91,7 +91,7 @@ class BodyNotLoadedError(HttpError, RuntimeError):
 
 
 class Request(IdentityDict):
-    """One message from a client; also a dict for what the application keeps with it.
+    """One message from a client; also a dict for the application's data about it.
 
     Args:
         app: The app that answers, None for a request made by hand.
@@ -177,8 +177,8 @@ class Request(IdentityDict):
     ) -> "Request":
         """Make a request of the same message for another app, such as a mounted one.
 
-        It shares head, body and connection, and what listeners have set of them. Its
-        dict begins as a copy.
+        It shares head, body and connection, with all that listeners have set in them.
+        Its dict begins as a copy.
 
         Args:
             app: Its routes, classes and limits hold.
@@ -247,7 +247,7 @@ class Request(IdentityDict):
 
     @property
     def sent_method(self) -> str:
-        """The method as received: by it the client reads its response."""
+        """The method as received, by which the client reads the response."""
         return self.message.method
 
     @property
@@ -331,7 +331,7 @@ class Request(IdentityDict):
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """The header as received, but for the names, which are in upper case."""
+        """The header as received, except that the names are in upper case."""
         if self._fields is None:
             self._fields = read_fields(self.message.raw)
         return self._fields
@@ -393,7 +393,7 @@ class Request(IdentityDict):
 
     @property
     def host(self) -> str:
-        """The host asked for: of an absolute target, else the `Host` field."""
+        """The host of the request: from an absolute target, or the `Host` field."""
         self._know_target()
         return self._host or self._field("HOST")
 
@@ -448,7 +448,7 @@ class Request(IdentityDict):
 
     @property
     def closing(self) -> asyncio.Event:
-        """Set when the app starts to shut down: time for long answers to end."""
+        """Set when the app starts to shut down: time for long responses to end."""
         if self.app is None:
             return asyncio.Event()
         closing: asyncio.Event = self.app.closing
@@ -463,7 +463,7 @@ class Request(IdentityDict):
 
     @property
     def endpoint(self) -> Endpoint:
-        """What answers the path and the method; sets `variables` beside.
+        """What answers the path and the method; sets `variables`, too.
 
         It is looked up once, and again when the path or the method is set; or the host,
         where `route:find` listeners may look at it. When the look-up raises, the error
@@ -512,7 +512,7 @@ class Request(IdentityDict):
 
     @property
     def kwargs(self) -> "Request":
-        """The request itself, as older code calls its dict."""
+        """The request itself: an older name of its dict."""
         return self
 
     # The body

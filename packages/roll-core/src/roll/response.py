@@ -14,12 +14,12 @@ from .jsontext import encode_json
 from .logs import report
 from .typing import App, Connection
 
-# A dict instead of HTTPStatus(value): a quarter of the time, at each answer.
+# A dict instead of HTTPStatus(value): a quarter of the time, at each response.
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
 
 
 INTERIM = frozenset(status for status in HTTPStatus if status < 200)
-"""Statuses that announce an answer (RFC 9110, section 15.2)."""
+"""Statuses that announce a response (RFC 9110, section 15.2)."""
 
 BODILESS = INTERIM | {204, 205, 304}
 """Statuses whose answers never have a body (RFC 9110, sections 6.4.1 and 15.3.6)."""
@@ -76,7 +76,7 @@ def _only_set(name: str) -> Callable[["Response"], NoReturn]:
 
 
 class Response:
-    """What a view answers.
+    """The response to a request, which the view fills in.
 
     Args:
         app: The app that answers, None for a response made by hand.
@@ -135,7 +135,7 @@ class Response:
             raise ValueError(f"{status!r} is not an HTTP status") from None
 
     def relay_status(self, status: int) -> None:
-        """Set the status that another server or application gave, registered or not.
+        """Set the status that another server or application sent, registered or not.
 
         One that is not registered stays a number.
 
@@ -173,8 +173,8 @@ class Response:
     def vary(self, *names: str) -> None:
         """Add to the fields of a request that the response depends on.
 
-        What is in `Vary` already, as a string or a list, stays, and no name is there
-        twice. `*` stands for all of them (RFC 9110, section 12.5.5).
+        Names that are already in `Vary`, as a string or a list, stay, and no name is
+        added twice. `*` means all fields (RFC 9110, section 12.5.5).
 
         Args:
             names: Such as `"Accept-Encoding"`, in any case; or `"*"`.
@@ -187,10 +187,10 @@ class Response:
 
     @property
     def size(self) -> int | None:
-        """The bytes of the body, as `Content-Length` says or will say.
+        """The number of bytes of the body, as in `Content-Length`.
 
-        It is None when it is not known: of a stream without a `Content-Length`, and of
-        what cannot be sent. A body that is a string is encoded each time.
+        It is None when it is not known: for a stream without a `Content-Length`, and
+        for a body that cannot be sent. A body that is a string is encoded each time.
         """
         declared = self._headers.get("Content-Length") if self._headers else None
         try:
@@ -206,7 +206,7 @@ class Response:
 
     @property
     def sent(self) -> int:
-        """The bytes of the body that were written to the connection so far.
+        """The number of bytes of the body that were written to the connection so far.
 
         They are 0 before the response is sent, and when it has no body, as to HEAD.
         """
@@ -244,7 +244,7 @@ class Response:
 
     @property
     def has_cookies(self) -> bool:
-        """Whether any cookie is set, without making the jar."""
+        """Whether any cookie is set, without making the dict of cookies."""
         return bool(self._cookies)
 
     def _set_json(self, value: Any) -> None:
@@ -284,7 +284,7 @@ class Response:
         location, self.status = target
         if self.status // 100 != 3:
             raise ValueError(
-                f"redirect: {self.status} is none: give 302, or another 3xx"
+                f"redirect: {self.status} is not a redirect: give 302, or another 3xx"
             )
         self.headers["Location"] = location
 
@@ -409,9 +409,9 @@ def as_http_error(request: Any, error: BaseException) -> HttpError:
 
 
 def set_error(response: Response, error: HttpError) -> None:
-    """Make *response* the answer to *error*: its status, and its message as text.
+    """Make *response* that of *error*: its status, and its message as text.
 
-    Fields that a view or a listener set stay, but for those about a body.
+    Fields that a view or a listener set stay, except those about a body.
     """
     response.failed = True
     # Subclasses may skip __init__ and set a number, or no message.

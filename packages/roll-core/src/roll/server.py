@@ -31,10 +31,10 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Server:
-    """Serve an app on sockets that are bound already.
+    """Serve an app on bound sockets.
 
-    While `Limits.connections` are open, or the process has no descriptors left, nothing
-    is accepted: who comes waits in the system's backlog.
+    While `Limits.connections` are open, or the process has no descriptors left, it
+    accepts no connections: new clients wait in the system's backlog.
 
     Args:
         app: The app that answers.
@@ -63,7 +63,7 @@ class Server:
         self._ticker: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Start the app up, then accept connections."""
+        """Start the app, then accept connections."""
         self.app.addresses += [sock.getsockname() for sock in self.sockets]
         await self.app.startup()
         self._tick()
@@ -82,8 +82,9 @@ class Server:
         """Stop accepting, let the app end its requests and shut it down.
 
         Args:
-            replaced: Whether another server goes on with the same sockets. What waits
-                to be accepted is left to it; else it is accepted, and answered.
+            replaced: Whether another server goes on with the same sockets. It gets the
+                clients that wait to be accepted; otherwise they are accepted, and
+                answered.
         """
         for task in self._acceptors:
             task.cancel()
@@ -122,7 +123,7 @@ class Server:
             await asyncio.wait(late)
 
     def _tick(self) -> None:
-        """Write `Date` once a second instead of for each answer (RFC 9110, 6.6.1)."""
+        """Write `Date` once a second instead of for each response (RFC 9110, 6.6.1)."""
         lines = {"Date": formatdate(usegmt=True)}
         if self.app.server_header is not None:
             lines["Server"] = self.app.server_header
@@ -199,7 +200,7 @@ class Server:
                 ssl=self._ssl,
                 ssl_handshake_timeout=timeout,
             )
-        except OSError as error:  # a handshake that failed, for one
+        except OSError as error:  # for example a handshake failed
             logger.debug("A connection of %s was not made: %r", address, error)
             connection.close()
 

@@ -106,7 +106,7 @@ class App(Protocol):
     async def answer_error(
         self, request: Any, response: Any, error: BaseException
     ) -> None:
-        """Make an error the answer, and tell the `error` listeners."""
+        """Make an error the response, and tell the `error` listeners."""
 
     # The dict of the application's own things
 

@@ -24,8 +24,8 @@ from .policy import (
 __all__ = ["cors"]
 
 LONGEST = 2048
-"""Characters of a request's field that are sent back: nginx, for one, takes no more
-than 4 KiB as the head of an answer."""
+"""Characters of a request's field that are sent back: nginx, for example, takes no
+more than 4 KiB as the head of a response."""
 
 _TOKENS = re.compile(rf"{TOKEN.pattern}(?:[ \t]*+,[ \t]*+{TOKEN.pattern})*+")
 
@@ -40,9 +40,9 @@ def cors(
     expose: Iterable[str] | None = None,
     max_age: int | None = None,
 ) -> None:
-    """Let pages of other origins read the answers of *app* (Fetch, section 3.3).
+    """Let pages of other origins read the responses of *app* (Fetch, section 3.3).
 
-    Every answer gets the fields, errors and those of listeners, too. Preflights are
+    Every response gets the fields, errors and those of listeners, too. Preflights are
     answered with 200 before anything is dispatched; other OPTIONS requests are not.
     Call this once, before extensions and listeners that refuse requests: browsers send
     preflights without credentials.
@@ -53,8 +53,8 @@ def cors(
     Args:
         app: The application.
         origin: `"*"` for any origin, or one, such as `"https://example.org"`, which
-            every answer names. Of a list, or when a function, plain or coroutine,
-            returns true for it, the origin that asks is named, and the answer has
+            every response names. Of a list, or when a function, plain or coroutine,
+            returns true for it, the origin that asks is named, and the response has
             `Vary: Origin`. The origin `null`, which any page can have, is allowed by
             `"*"` alone.
         methods: What other origins may send, `"*"` for all of `HTTP_METHODS`. None
@@ -64,7 +64,7 @@ def cors(
         credentials: Whether they may send cookies and the like. Browsers refuse that
             together with `origin="*"`.
         expose: Names of fields that they may read beside the safe ones, `"*"` for any.
-        max_age: Seconds for which browsers may remember the answer to a preflight.
+        max_age: Seconds for which browsers may remember the response to a preflight.
 
     Raises:
         TypeError: An option has another type, or is unknown.
@@ -172,7 +172,7 @@ async def _is_allowed(origin: str, allows: Callable[[str], object]) -> bool:
 
 
 def _is_safe(text: str, grammar: re.Pattern[str]) -> bool:
-    """Whether what a client sent may be sent back; an answer without it refuses it."""
+    """Whether what a client sent may be sent back; a response without it refuses it."""
     return len(text) <= LONGEST and grammar.fullmatch(text) is not None
 
 

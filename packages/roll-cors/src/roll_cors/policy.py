@@ -34,11 +34,11 @@ class Policy(NamedTuple):
     """What other origins may do, settled when the app is built."""
 
     allows: Callable[[str], object] | None
-    """Tells whether an origin is allowed; None when all get the same answer."""
+    """Tells whether an origin is allowed; None when all get the same response."""
     fields: dict[str, str]
-    """The fields of an answer."""
+    """The fields of a response."""
     preflight: dict[str, str]
-    """The fields of the answer to a preflight."""
+    """The fields of the response to a preflight."""
     any_header: bool
     """Whether a preflight gets the header names that it asks for."""
 

@@ -60,7 +60,7 @@ def refusal(status: int, remote_addr: str | None) -> tuple[Any, ...]:
     """Write a message that was refused before it was a request.
 
     Returns:
-        What gunicorn's loggers take: an answer, a question and an environment.
+        What gunicorn's loggers take: a response, a question and an environment.
     """
     found = dict.fromkeys(
         ("RAW_URI", "PATH_INFO", "QUERY_STRING", "REQUEST_METHOD", "SERVER_PROTOCOL"),

@@ -48,7 +48,7 @@ def logger(
     `logger=False` are left out.
 
     `"short"` is `GET /path?query`, and logged when the head is read. The others tell of
-    the answer, and are logged when it is sent: `"common"` and `"combined"` as the
+    the response, and are logged when it is sent: `"common"` and `"combined"` as the
     servers of the web do, with the seconds it took at the end, and `"json"`, an object
     with the pattern of the route and the id of the request, too.
 
@@ -61,7 +61,7 @@ def logger(
             configured to send them.
         format: `"short"`, `"common"`, `"combined"` or `"json"`.
         request_id: A field, such as `"X-Request-ID"`, in which an id is taken from the
-            client, made when it sends none that is good, and returned with each answer.
+            client, made when it sends none that is good, and returned to the client.
             `current_request_id` has it, and `RequestIdFilter` tells it to records.
 
     Raises:

@@ -11,7 +11,7 @@ from roll import Request
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and its answer, as far as they are known."""
+    """A request and its response, as far as they are known."""
 
     method: str | None
     """As it was sent: a listener may set another. None where there is no request."""

@@ -36,7 +36,7 @@ FORMATS = {
 """The formats by their names, the usual one first."""
 
 END = b"# EOF\n"
-"""The end of OpenMetrics; between workers, the end of each answer."""
+"""The end of OpenMetrics; between workers, the end of each response."""
 
 # Of the registry's metrics, as Prometheus renames what is in the way of its own.
 _TAKEN = re.compile(r'([{,])worker="')

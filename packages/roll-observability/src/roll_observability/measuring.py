@@ -219,7 +219,7 @@ def _method(request: Request) -> str:
 
 
 def _was_late(request: Request) -> bool:
-    """Whether the connection was ended since the client had stopped to read."""
+    """Whether the connection was ended since the client had stopped reading."""
     state, _, since = getattr(request.protocol, "seen", (None, None, 0.0))
     if state is None or state.name != "WRITING":
         return False

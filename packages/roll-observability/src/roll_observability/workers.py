@@ -136,7 +136,7 @@ async def _ask(path: Path, format: str) -> bytes | None:
     """Ask the worker at a socket.
 
     Returns:
-        Its answer, nothing if it has not answered in time; None if there is none.
+        Its response, nothing if it has not answered in time; None if there is none.
     """
     text = b""
     with suppress(OSError, TimeoutError):

@@ -68,7 +68,7 @@ def _find_schema(responses: Object, response: Response, where: str) -> Object | 
     if not content or hasattr(response.body, "__aiter__"):
         return None
     media = get_essence(response.headers.get("Content-Type", ""))
-    if media == "text/plain" and response.failed:  # for who prefers it to JSON
+    if media == "text/plain" and response.failed:  # for clients that prefer it to JSON
         return None
     if media not in content and ANY_TYPE not in content:
         types = ", ".join(content)

@@ -209,7 +209,7 @@ def _parse_network(entry: str) -> Network:
         ) from error
     if network.prefixlen == 0:
         raise ValueError(
-            f"trusted: {entry!r} would let every client say that it is any other: name "
+            f"trusted: {entry!r} would let every client pretend to be another: name "
             "the network of your proxies, such as '10.0.0.0/8'"
         )
     if network.overlaps(_MAPPED):  # no peer has one, see _parse_address
@@ -267,7 +267,7 @@ def _read_lines(request: Request, name: str) -> list[str]:
 
 
 def _read_list(request: Request, name: str) -> list[str]:
-    """Give the elements of a field, nearest first, but for empty ones.
+    """Give the elements of a field, nearest first, without the empty ones.
 
     They may be empty, and on several lines: RFC 9110, sections 5.3 and 5.6.1.
     """
@@ -293,7 +293,7 @@ def _read_forwarded(request: Request) -> Iterator[Hop]:
 
 
 def _parse_forwarded(line: str) -> Iterator[dict[str, str]]:
-    """Parse a line of `Forwarded` (RFC 7239, section 4), but for empty elements.
+    """Parse a line of `Forwarded` (RFC 7239, section 4), without its empty elements.
 
     Raises:
         HttpError: 400, when it is malformed, or has a parameter twice.

@@ -164,7 +164,7 @@ def _unknown(
     hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
     return ValueError(
         f"{one} needs {names}, but the app has no such resource or key. "
-        f"Its resources are {', '.join(resources) or 'none'}{hint}"
+        f"Its resources: {', '.join(resources) or 'none'}{hint}"
     )
 
 

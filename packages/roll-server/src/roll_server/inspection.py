@@ -59,7 +59,7 @@ class Match(NamedTuple):
     """Where a path leads."""
 
     pattern: str | None
-    """That of the routes which answer it, None when none does."""
+    """That of the routes that answer it, None when none does."""
     variables: dict[str, Any]
     others: list[tuple[str, str]]
     """The other patterns, and why they do not answer."""

@@ -125,7 +125,7 @@ def adopt(descriptor: int) -> socket.socket:
     try:
         if not _is_bound(sock):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        sock.listen()  # a Server says how many may wait
+        sock.listen()  # a Server sets how many may wait
     except OSError as error:
         sock.detach()
         raise OSError(

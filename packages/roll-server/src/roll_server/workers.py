@@ -56,7 +56,7 @@ class Workers:
         self._slowest = 0.0
         """What a start took."""
         self._changing = [asyncio.Lock() for _ in range(count)]
-        """Each seat's own, held by who replaces the worker there."""
+        """Each seat's own, held by the task that replaces the worker there."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
@@ -214,8 +214,8 @@ async def _end(
     workers: Workers, sockets: list[socket.socket], notifier: Notifier
 ) -> None:
     notifier.stopping()
-    # The workers have them, until each stops to accept: who comes later is refused,
-    # and does not wait for an answer that nobody gives.
+    # The workers have them, until each stops accepting: later clients are refused,
+    # and do not wait for a response that nobody sends.
     for sock in sockets:
         sock.close()
     await workers.stop()

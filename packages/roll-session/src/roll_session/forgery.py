@@ -37,7 +37,7 @@ _TOKEN = re.compile("[A-Za-z0-9_-]{86}")  # twice the bytes of a secret, in Base
 def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None:
     """Refuse requests that pages of other sites have a browser send.
 
-    Browsers say where a request comes from, in `Sec-Fetch-Site` or `Origin`. A request
+    Browsers tell where a request comes from, in `Sec-Fetch-Site` or `Origin`. A request
     with another method than GET, HEAD, OPTIONS or TRACE gets 403 before its body is
     read, unless it comes from the app's own origin, from a trusted one, or from a
     client that is not a browser. A route with the extra `csrf=False` accepts all.

@@ -167,7 +167,7 @@ class Subscription:
         """Do nothing: nothing is under way."""
 
     async def aclose(self) -> None:
-        """End, also for who waits for the next event."""
+        """End, also while somebody waits for the next event."""
         self._closed = True
         if self.awaited is not None and not self.awaited.done():
             self.awaited.set_result(None)

@@ -110,7 +110,7 @@ class EventStream:
         self._iterator: Any = None  # once it has begun
         self._steps: Steps | Subscription | None = None  # likewise
         self._held: list[bytes] = []  # an event for the next chunk
-        self._error: Exception | None = None  # what came behind the last chunk
+        self._error: Exception | None = None  # raised after the last chunk
         self._since = 0.0  # when the last bytes were written
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None

@@ -56,9 +56,9 @@ def static(
 
     Answers have validators, so that clients ask again for what has changed alone
     (RFC 9110, section 13), and single ranges are served (section 14). A file with a
-    sibling `.br`, `.gz` or `.zst` beside it that is not older is sent compressed to who
-    accepts it. Nothing outside of the folder is sent, whatever symlinks say. Each file
-    has one path: a path with an empty segment, `.` or `..` gets a 400.
+    sibling `.br`, `.gz` or `.zst` beside it that is not older is sent compressed to
+    clients that accept it. Nothing outside of the folder is sent, whatever symlinks
+    say. Each file has one path: a path with an empty segment, `.` or `..` gets a 400.
 
     Args:
         app: The application.
@@ -66,7 +66,7 @@ def static(
         root: The folder; by default the current one.
         default_index: The name of the file that answers for a folder, such as
             `"index.html"`; without one, folders are not found.
-        name: The name of the route, for who looks routes up by name.
+        name: The name of the route, for code that looks routes up by name.
         cache_control: The value of `Cache-Control`; None sends none.
         immutable: True to let clients keep files with a hash in their name for ever, as
             `HASHED` finds it; or a regular expression that finds it in a file's name.

@@ -70,7 +70,7 @@ def make_plan(
 def check_preconditions(
     fields: Mapping[str, str], etag: str, modified: int
 ) -> HTTPStatus | None:
-    """Evaluate what a request makes its answer depend on, in the order of the RFC.
+    """Evaluate what a request makes its response depend on, in the order of the RFC.
 
     Returns:
         412 or 304 (RFC 9110, sections 13.1.1 to 13.1.4), or None to go on.

@@ -421,7 +421,7 @@ def _close_opened(opening: "asyncio.Future[Opened]") -> None:
 
 
 class Pieces:
-    """The body of an answer: bytes of a file, read as they are sent.
+    """The body of a response: bytes of a file, read as they are sent.
 
     It is not a generator: one that was never started would not close its file.
 

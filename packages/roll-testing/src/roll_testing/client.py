@@ -97,7 +97,7 @@ class Client(Sender):
         params: Pairs | None = None,
         follow_redirects: bool = False,
     ) -> ClientResponse:
-        """Send a request and read the answer to it.
+        """Send a request and read the response to it.
 
         Of *data*, *body*, *json* and *form*, a request has only one.
 
@@ -121,15 +121,15 @@ class Client(Sender):
             params: A dict or pairs to add to the query. A value that is a list is
                 repeated.
             follow_redirects: Whether to send the request that a redirect asks for,
-                and to give the answer to that one. Only redirects within the app are
+                and to give the response to that one. Only redirects within the app are
                 followed, and no more than `client.max_redirects`.
 
         Raises:
-            ConnectionError: The connection was closed before the end of the answer.
+            ConnectionError: The connection was closed before the end of the response.
             RedirectError: A redirect cannot be followed.
-            TimeoutError: The answer was not complete in `client.timeout` seconds.
+            TimeoutError: The response was not complete in `client.timeout` seconds.
             TypeError: There is no way to write such a body, or several are given.
-            ValueError: The answer breaks HTTP.
+            ValueError: The response breaks HTTP.
         """
         message = self._write(
             method,
@@ -186,7 +186,7 @@ class Client(Sender):
             else:
                 await transport.activity()
         if reader.response.status != HTTPStatus.SWITCHING_PROTOCOLS:
-            with suppress(TimeoutError):  # a view may go on after its answer
+            with suppress(TimeoutError):  # a view may go on after its response
                 await settle(transport, timeout=self.timeout / 2)
             reader.feed(transport.since(read))
 

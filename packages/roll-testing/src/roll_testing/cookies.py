@@ -93,7 +93,7 @@ class CookieJar(MutableMapping[str, str]):
         ]
 
     def learn(self, lines: list[str], path: str) -> None:
-        """Keep what an answer sets.
+        """Keep what a response sets.
 
         Args:
             lines: The values of its `Set-Cookie` fields.

@@ -44,7 +44,7 @@ class LiveClient(Sender):
     def __init__(self, app: "Roll") -> None:
         super().__init__(app)
         self.chunks: list[bytes] = []
-        """The chunks of the last answer; empty when it was not chunked."""
+        """The chunks of the last response; empty when it was not chunked."""
         self._server: Server  # once it is open
         self._socket = _bind()
 
@@ -98,7 +98,7 @@ class LiveClient(Sender):
         body: Any = None,
         **options: Unpack[QueryOptions],
     ) -> ClientResponse:
-        """Send a request on a connection of its own, and read the answer to it.
+        """Send a request on a connection of its own, and read the response to it.
 
         Args:
             method: Such as `"GET"`.
@@ -111,11 +111,11 @@ class LiveClient(Sender):
                 are sent with the requests that follow it, and forgotten then.
 
         Raises:
-            ConnectionError: The connection was closed before the end of the answer.
+            ConnectionError: The connection was closed before the end of the response.
             RedirectError: A redirect cannot be followed.
-            TimeoutError: The answer was not complete in `liveclient.timeout` seconds.
+            TimeoutError: The response was not complete in `liveclient.timeout` seconds.
             TypeError: There is no way to write such a body.
-            ValueError: The answer breaks HTTP.
+            ValueError: The response breaks HTTP.
         """
         message = self._write(method, uri, headers=headers, body=body, **options)
         response = await self._ask(message)
@@ -142,7 +142,7 @@ class LiveClient(Sender):
         finally:
             sending.cancel()
             writer.close()
-            # What broke the sending tells more than the answer that is missing; but a
+            # What broke the sending tells more than the response that is missing; but a
             # server may well answer, and close, before it has read all.
             with suppress(asyncio.CancelledError, ConnectionError):
                 await sending
@@ -162,7 +162,7 @@ async def _send(writer: asyncio.StreamWriter, message: Message) -> None:
 
 
 async def _receive(reader: asyncio.StreamReader, message: Message) -> ClientResponse:
-    """Read one answer, and what the same read brings after it."""
+    """Read one response, and what the same read brings after it."""
     received = b""
     answer = ResponseReader(message.method)
     while not answer.complete:

@@ -1,7 +1,7 @@
 """The pytest plugin: the fixtures `client` and `liveclient`.
 
-The app starts and stops inside the loop of the test, which a fixture that is no
-coroutine cannot do: the test's coroutine function is wrapped while it is called.
+The app starts and stops inside the loop of the test, which a fixture that is not
+a coroutine cannot do: the test's coroutine function is wrapped while it is called.
 """
 
 import functools

@@ -43,7 +43,7 @@ class Headers(Mapping[str, str]):
 
 
 class ResponseHead:
-    """What comes before the content of an answer."""
+    """What comes before the content of a response."""
 
     def __init__(self) -> None:
         self.status: HTTPStatus | int = 0
@@ -63,11 +63,11 @@ class ResponseHead:
 
         def __getattr__(self, name: str) -> Any:
             hint = "; write answer.status" if name == "status_code" else ""
-            raise AttributeError(f"an answer has no attribute {name!r}{hint}")
+            raise AttributeError(f"a response has no attribute {name!r}{hint}")
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies that the answer sets, by name; `headers.list` has the rest."""
+        """The cookies that the response sets, by name; `headers.list` has the rest."""
         lines = self.headers.list("Set-Cookie")
         return {cookie.name: cookie.value for cookie in map(parse_set_cookie, lines)}
 
@@ -97,18 +97,18 @@ class ClientResponse(ResponseHead):
 
 
 class ResponseReader:
-    """Reads one answer, and refuses what is not exactly one.
+    """Reads one response, and refuses what is not exactly one.
 
     Interim answers (1xx) before it are skipped. httptools' callbacks are its methods.
 
     Args:
-        method: Of the request: the answer to HEAD has no content.
+        method: Of the request: the response to HEAD has no content.
     """
 
     def __init__(self, method: str) -> None:
         self.response = ClientResponse()
         self.complete = False
-        """Whether the whole answer came."""
+        """Whether the whole response came."""
         self._is_head = method == "HEAD"
         self._parser = HttpResponseParser(self)
         self._status = 0
@@ -117,13 +117,13 @@ class ResponseReader:
         self._pieces: list[bytes] = []  # of the content
         self._chunk: list[bytes] | None = None  # the pieces of the chunk that comes
         self._until_eof = False
-        self._unparsed = b""  # of the answer to HEAD
+        self._unparsed = b""  # of the response to HEAD
 
     def feed(self, data: bytes) -> None:
-        """Read what came.
+        """Read the bytes received.
 
         Raises:
-            ValueError: It breaks HTTP, or is more than the answer.
+            ValueError: It breaks HTTP, or is more than the response.
         """
         if self.complete:
             self._refuse_excess(data)
@@ -133,16 +133,16 @@ class ResponseReader:
             self._parse(data)
 
     def feed_eof(self, received: bytes) -> None:
-        """Note that the server ended the connection, which ends some answers.
+        """Note that the server ended the connection, which ends some responses.
 
         Raises:
-            ConnectionError: The answer lacks something; *received* tells what came.
+            ConnectionError: The response is incomplete; *received* tells what it has.
         """
         if not self._until_eof:
             raise ConnectionError(
-                f"the connection was closed before the end of an answer: {received!r}"
+                f"the connection was closed before the end of a response: {received!r}"
                 if received
-                else "the connection was closed without an answer"
+                else "the connection was closed without a response"
             )
         self._finish()
 
@@ -160,7 +160,7 @@ class ResponseReader:
             self._finish()  # what follows is of another protocol
         except HttpParserError as error:
             reason = error.__context__ or error
-            raise ValueError(f"The answer breaks HTTP: {reason}: {data!r}") from error
+            raise ValueError(f"The response breaks HTTP: {reason}: {data!r}") from error
 
     def _feed_heads(self, data: bytes) -> None:
         """Parse heads alone: llhttp would wait for the content they announce."""
@@ -173,14 +173,14 @@ class ResponseReader:
 
     def _refuse_excess(self, data: bytes) -> None:
         if data and self._status != HTTPStatus.SWITCHING_PROTOCOLS:
-            raise ValueError(f"Bytes came after the end of the answer: {data!r}")
+            raise ValueError(f"Bytes came after the end of the response: {data!r}")
 
     # Callbacks
 
     def on_message_begin(self) -> None:
-        """Start an answer, or refuse a second one."""
+        """Start a response, or refuse a second one."""
         if self.complete:
-            raise ValueError("a second answer came to one request")
+            raise ValueError("a second response came to one request")
         self._reason = b""
 
     def on_status(self, reason: bytes) -> None:
@@ -226,7 +226,7 @@ class ResponseReader:
             self.response.chunks.append(b"".join(self._chunk))
 
     def on_message_complete(self) -> None:
-        """End the answer; an interim one makes way for it."""
+        """End the response; an interim one makes way for it."""
         if self._status >= HTTPStatus.OK:
             self._finish()
 

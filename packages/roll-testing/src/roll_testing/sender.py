@@ -46,7 +46,7 @@ class Sender(Lifespan):
     """
 
     timeout = 5.0
-    """Seconds in which an answer has to be complete, and in a stream or a WebSocket
+    """Seconds in which a response has to be complete, and in a stream or a WebSocket
     the next piece or message has to come."""
 
     max_redirects = 20
@@ -79,7 +79,7 @@ class Sender(Lifespan):
 
     @abstractmethod
     async def _exchange(self, message: Message) -> ClientResponse:
-        """Send one request on a connection of its own, and read the whole answer."""
+        """Send one request on a connection of its own, and read the whole response."""
 
     def _write(
         self,
@@ -136,9 +136,9 @@ class Sender(Lifespan):
         data: Any = None,
         **options: Unpack[Options],
     ) -> AsyncIterator[StreamedResponse]:
-        """Send a request, and read its answer piece by piece, in an `async with`.
+        """Send a request, and read its response piece by piece, in an `async with`.
 
-        The connection is closed at the end of the block, also when the answer is not.
+        The connection is closed at the end of the block, also when the response is not.
 
         Args:
             path: As for `request`, like all that follows.
@@ -147,11 +147,11 @@ class Sender(Lifespan):
             options: The others.
 
         Raises:
-            ConnectionError: The connection was closed before the end of the answer.
+            ConnectionError: The connection was closed before the end of the response.
             RedirectError: As for `request`.
             TimeoutError: The head, or a piece, did not come in `timeout` seconds.
             TypeError: As for `request`.
-            ValueError: The answer breaks HTTP.
+            ValueError: The response breaks HTTP.
         """
         message = self._write(method, path, data, **options)
         await self.start()

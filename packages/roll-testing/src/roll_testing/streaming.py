@@ -1,4 +1,4 @@
-"""StreamedResponse: an answer whose content is read as it comes."""
+"""StreamedResponse: a response whose content is read as it comes."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ from .wire import Wire
 
 
 class StreamedResponse(ResponseHead):
-    """An answer whose head was received, and whose content is still to be read.
+    """A response whose head was received, and whose content is still to be read.
 
     `async for` gives the content in pieces: a chunked answer chunk by chunk.
     """
@@ -28,16 +28,16 @@ class StreamedResponse(ResponseHead):
 
     @property
     def complete(self) -> bool:
-        """Whether the end of the answer was received."""
+        """Whether the end of the response was received."""
         return self._reader.complete
 
     async def read(self) -> bytes:
         """Read the content that is left, up to its end.
 
         Raises:
-            ConnectionError: The connection was closed before the end of the answer.
+            ConnectionError: The connection was closed before the end of the response.
             TimeoutError: Nothing came for as many seconds as the client's `timeout`.
-            ValueError: The answer breaks HTTP.
+            ValueError: The response breaks HTTP.
         """
         return b"".join([piece async for piece in self])
 
@@ -80,7 +80,7 @@ class StreamedResponse(ResponseHead):
 async def open_stream(
     wire: Wire, message: Message, timeout: float
 ) -> AsyncIterator[StreamedResponse]:
-    """Send a request, and give the answer once its head was received.
+    """Send a request, and give the response once its head was received.
 
     Args:
         wire: A new connection; it is closed in the end.
@@ -96,7 +96,7 @@ async def open_stream(
         sending.cancel()
         await asyncio.wait([sending])
         await wire.close(response.complete, timeout / 2)
-        # A body that fails tells more than the answer that is missing for it.
+        # A body that fails tells more than the response that is missing for it.
         if not sending.cancelled() and (error := sending.exception()):
             raise error
 
@@ -109,5 +109,5 @@ async def _send(wire: Wire, message: Message) -> None:
             if not await wire.drain():
                 return  # what the server has answered says why
     except Exception:
-        wire.leave()  # so that nobody waits for the answer
+        wire.leave()  # so that nobody waits for the response
         raise

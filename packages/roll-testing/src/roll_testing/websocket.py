@@ -57,7 +57,7 @@ class WebSocketSession:
         self._leaving = False
         self._ended = False
         self._news = asyncio.Event()
-        self._take_events()  # what came with the response
+        self._take_events()  # frames received with the response
         self._reading = asyncio.create_task(self._read())
 
     @property
@@ -286,7 +286,7 @@ def _check(
     protocol: ClientProtocol,
     received: bytes,
 ) -> None:
-    """Check the response (RFC 6455, section 4.1), and read what came after it."""
+    """Check the response (RFC 6455, section 4.1), and read the frames after it."""
     if response.status != 101:
         raise HandshakeError(
             f"{message} is answered with {response.status:d} {response.reason}, not "

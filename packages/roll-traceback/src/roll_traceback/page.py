@@ -66,7 +66,7 @@ _HEADERS = {
 def write_page(
     app: Roll, request: Request, response: Response, error: HttpError
 ) -> None:
-    """Make the page the answer to a request."""
+    """Make the page the response to a request."""
     fields = [*request.headers.items()]
     hide = make_hider(value for name, value in fields if name not in _SHOWN)
     cause = find_cause(error)

@@ -140,7 +140,7 @@ class Connection(FrameReader, asyncio.Protocol):
         self._transport.set_write_buffer_limits(self.WRITE_LIMIT)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came."""
+        """Read the bytes received."""
         self._heard = True
         self._read(data)
 
@@ -322,7 +322,7 @@ class Connection(FrameReader, asyncio.Protocol):
         elif now - self._mark >= (self.PING_TIMEOUT if self._pinged else interval):
             self._mark = now
             if self._pinged and not self._paused:  # else its pong may be unread
-                self._protocol.fail(CloseCode.INTERNAL_ERROR, "no answer to a ping")
+                self._protocol.fail(CloseCode.INTERNAL_ERROR, "no response to a ping")
             else:
                 self._pinged = True
                 self._protocol.send_ping(KEEP_ALIVE)

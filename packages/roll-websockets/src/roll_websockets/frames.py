@@ -99,7 +99,7 @@ class FrameReader(ABC):
         self._plain = not protocol.extensions  # and no extension
         self._starts = STARTS if self._plain else DEFLATED_STARTS
         self._longest = min(125, protocol.max_message_size or 0)  # that is short
-        self._held: bytearray | None = None  # what came, and is not read yet
+        self._held: bytearray | None = None  # received, and not read yet
         self._owed = 0  # bytes that are still to come of a frame that has begun
         self._skips = False  # whether nobody wants them
         self._paused = False
@@ -143,7 +143,7 @@ class FrameReader(ABC):
     # From bytes to frames
 
     def _read(self, data: bytes) -> None:
-        """Read the frames in what came, and hold what is incomplete or has to wait."""
+        """Read the frames received; hold what is incomplete or has to wait."""
         held = self._held
         if held is not None:
             held += data
@@ -196,7 +196,7 @@ class FrameReader(ABC):
         is not such a message, or not right, is left to `_read_frame`.
 
         Args:
-            data: What came.
+            data: The bytes received.
             position: Where a frame begins in it.
             end: Where it ends.
             most: How many messages are kept then.

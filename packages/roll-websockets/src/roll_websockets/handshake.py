@@ -27,7 +27,7 @@ FIELDS = (
     "Sec-WebSocket-Protocol",
     "Sec-WebSocket-Extensions",
 )
-"""What the client says of the WebSocket."""
+"""What the client asks of the WebSocket."""
 
 _PORTS = {"http": ":80", "https": ":443"}
 
@@ -64,7 +64,7 @@ def check_compression(value: Any) -> None:
     """Check the name of a compression.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: No compression has that name.
     """
     if value not in COMPRESSIONS:
         raise ValueError(f"compression={value!r}: give 'deflate', or None for none")
@@ -89,7 +89,7 @@ def accept(
 
     Args:
         request: The handshake; that it asks for `websocket` is known.
-        response: Gets the fields of the answer.
+        response: Gets the fields of the response.
         extras: What the route says.
         max_size: Bytes of a message.
         compression: What to agree to where the route does not say it.

@@ -109,7 +109,7 @@ class WSProtocol(Connection):
 
     @property
     def close_reason(self) -> str | None:
-        """What the client said to it; None before the end."""
+        """The reason that the client sent with it; None before the end."""
         return self._protocol.close_reason
 
     def recv(self) -> Coroutine[Any, Any, str | bytes]:
@@ -162,7 +162,7 @@ class WSProtocol(Connection):
 
         Raises:
             ConnectionClosed: The connection has ended.
-            TypeError: The message is none of these.
+            TypeError: The message has another type.
         """
         if isinstance(message, str):
             text, data = True, message.encode()
@@ -294,7 +294,7 @@ class WSProtocol(Connection):
             await asyncio.shield(waits)
 
     def abort(self) -> None:
-        """End now; the client may have no answer."""
+        """End now; the client may have no response."""
         self._transport.abort()
 
     async def _drain(self) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 BUFFER = 1024
-"""Bytes that a file reads at once for who asks for less; a form may have a thousand."""
+"""Bytes that a file reads at once when fewer are asked for; a form may have 1000."""
 
 
 class Disk:
@@ -54,7 +54,7 @@ class Disk:
         """Write *data* behind what is there.
 
         Raises:
-            OSError: The disk is full, for one.
+            OSError: The disk is full, for example.
         """
         file: io.FileIO = self._file  # type: ignore[assignment]  # who joined opened it
         with self._lock, memoryview(data) as rest:
@@ -95,10 +95,10 @@ class Content(io.RawIOBase):
         return self._start is not None
 
     def add(self, data: bytes) -> None:
-        """Put *data* behind what came before.
+        """Put *data* behind the bytes before.
 
         Raises:
-            OSError: The disk is full, for one.
+            OSError: The disk is full, for example.
         """
         self._size += len(data)
         if self._start is None:

@@ -25,8 +25,8 @@ from .files import Content, Disk, File
 from .framing import Framing
 
 # What a field may be in, beside UTF-8, by the names that browsers know. A table, since
-# Python's other codecs have no bounds, or are none of text, and it keeps each name that
-# it is asked for. US-ASCII is UTF-8, too.
+# Python's other codecs have no bounds or are not for text, and Python keeps each name
+# that it is asked for. US-ASCII is UTF-8, too.
 CHARSETS = frozenset(
     {f"iso-8859-{number}" for number in range(1, 17) if number != 12}
     | {f"windows-{number}" for number in range(1250, 1259)}
@@ -83,7 +83,7 @@ class Multipart:
     """Parse a `multipart/form-data` body, in pieces as they come.
 
     Call `initialize`, then `feed_data` for each piece, then `finish`; `close` when the
-    body does not come to its end. No call waits, but for the disk that files go to.
+    body does not come to its end. No call waits, except for the disk that files go to.
 
     Args:
         app: Whose `Form`, `Files` and `limits` to use; None for Roll's own.

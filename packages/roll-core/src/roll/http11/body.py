@@ -135,13 +135,13 @@ class Body:
         self._wake()
 
     def fail(self, error: HttpError) -> None:
-        """Let the reader fail as *error* says once it has read what came before."""
+        """Let the reader fail as *error* says once it has read the bytes before."""
         if not self.complete and self._error is None:
             self._error = error
             self._wake()
 
     def discard(self) -> None:
-        """Drop what came and what comes: nobody will read it."""
+        """Drop the bytes received and to come: nobody will read them."""
         self.discarding = True
         self._chunks.clear()
         self._size = 0

@@ -75,7 +75,7 @@ class Chunks:
         """Read some chunks, and nothing that is behind the body.
 
         Args:
-            data: What came.
+            data: The bytes received.
             at: Where to begin in it.
 
         Returns:
@@ -117,7 +117,7 @@ class Chunks:
         return b"".join(pieces), at
 
     def _require_part(self, data: bytes, at: int) -> None:
-        """Refuse what cannot become the line of a chunk, or is too long for one."""
+        """Refuse what cannot become the line of a chunk, or is too long."""
         start = data[at : at + _START]
         if not self._part.fullmatch(start) or data.find(b"\n", at + 2) >= 0:
             raise HttpError(HTTPStatus.BAD_REQUEST)

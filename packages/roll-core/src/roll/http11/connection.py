@@ -147,7 +147,7 @@ class HttpProtocol(asyncio.Protocol):
         return self.half_close()
 
     def half_close(self) -> bool:
-        """Answer what came, and close then (RFC 9112, section 9.6).
+        """Answer the requests received, then close (RFC 9112, section 9.6).
 
         A client that is gone looks the same until something is written: `check` sees to
         it that no request is served for long.
@@ -167,7 +167,7 @@ class HttpProtocol(asyncio.Protocol):
         return True
 
     def _end_of_tls(self) -> None:
-        """Half close, once what came before is handed over.
+        """Half close, once the bytes before are handed over.
 
         The end of TCP may be here, too, at which the transport drops what waits.
         """
@@ -219,7 +219,7 @@ class HttpProtocol(asyncio.Protocol):
     # What comes in
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, and serve what is complete enough."""
+        """Read the bytes received, and serve what is complete enough."""
         self.parser.receive_data(data)
         if self.parser.ignored:
             self._limit_ignored()
@@ -331,7 +331,7 @@ class HttpProtocol(asyncio.Protocol):
     def _limit_ignored(self) -> None:
         """Bound what comes after the last message."""
         if self.parser.ignored > self.parser.limits.unread:
-            # A close would be a reset, by which the client may lose the answer.
+            # A close would be a reset, by which the client may lose the response.
             self._pause(True)
 
     def _begin(self, head: Head) -> None:
@@ -382,7 +382,7 @@ class HttpProtocol(asyncio.Protocol):
         if body is None:
             exchange.refuse(self, refusal)
         elif self.request is not None:
-            body.fail(refusal.error)  # its reader answers, so there is one answer
+            body.fail(refusal.error)  # its reader answers, so there is one response
         else:
             self.end(linger=True)
 
@@ -425,7 +425,7 @@ class HttpProtocol(asyncio.Protocol):
 
         Args:
             linger: End our side alone and wait, for a while, until the client ends its
-                own: a close with input unread would make its system drop the answer
+                own: a close with input unread would make its system drop the response
                 (RFC 9112, section 9.6).
             abort: End now, whatever is not sent yet.
         """
@@ -454,7 +454,7 @@ class HttpProtocol(asyncio.Protocol):
     def stop(self) -> None:
         """End as soon as the running request is answered, soon when there is none.
 
-        A client that was not told may have sent a request: without an answer it could
+        A client that was not told may have sent a request: without a response it could
         not tell whether that was served (RFC 9112, section 9.3.1).
         """
         self.remaining = -1 if self.busy else min(self.remaining, 0)

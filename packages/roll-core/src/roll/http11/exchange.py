@@ -1,4 +1,4 @@
-"""One exchange: a request is served, and its answer is sent (RFC 9110, section 3.4).
+"""One exchange: a request is served, and its response is sent (RFC 9110, section 3.4).
 
 All of this runs in the task of the request. It reads nothing: what comes in meanwhile
 is the business of the connection.
@@ -117,7 +117,7 @@ async def _serve(
         _finish_served(connection)
         if request.version == "1.0":  # the end of the connection may be the body's
             return connection.end(abort=True)
-        connection.remaining = -1  # the answers before it are sent
+        connection.remaining = -1  # the responses before it are sent
     finally:
         request = connection.request  # type: ignore[assignment]
         response = connection.response  # type: ignore[assignment]
@@ -210,7 +210,7 @@ def _write_usual(
 
 
 async def write(connection: HttpConnection) -> None:
-    """Send the answer of the message being served.
+    """Send the response of the message being served.
 
     One that would break HTTP, for example by a line feed in a header, becomes a 500.
     """
@@ -218,7 +218,7 @@ async def write(connection: HttpConnection) -> None:
     response: Response = connection.response  # type: ignore[assignment]
     content = request.content
     if content is not None and content.expected and _may_read(response):
-        content.ask()  # not later, in the middle of the answer
+        content.ask()  # not later, in the middle of the response
     try:
         framed = _frame(connection, request, response)
     except Exception as error:
@@ -228,7 +228,7 @@ async def write(connection: HttpConnection) -> None:
         attempt = partial(_frame, connection, request, response)
         framed = await frame_error(request, response, error, attempt)
     if content is not None:
-        content.expected = False  # the client has its answer
+        content.expected = False  # the client has its response
     if isinstance(framed, bytes):
         if connection.send(framed):
             response.written = framed
@@ -238,7 +238,7 @@ async def write(connection: HttpConnection) -> None:
 
 
 def _may_read(response: Response) -> bool:
-    """Whether an answer may go on to read the body of its request."""
+    """Whether a response may go on to read the body of its request."""
     return response.status < HTTPStatus.MULTIPLE_CHOICES and hasattr(
         response.body, "__aiter__"
     )
@@ -287,9 +287,9 @@ async def frame_error(
 
     Args:
         request: What is answered.
-        response: The answer, which becomes the 500.
+        response: The response, which becomes the 500.
         error: What says why it cannot be sent.
-        attempt: Frames the answer.
+        attempt: Frames the response.
     """
     _name_view(error, request)
     await close_body(response.body)

@@ -1,4 +1,4 @@
-"""What the head of a request says of its framing: checks that llhttp leaves to us."""
+"""The framing in the head of a request: checks that llhttp leaves to us."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -9,7 +9,7 @@ from ..logs import logger
 from .body import LARGE
 
 HOLD_SECONDS = 0.001
-"""Seconds after which what is held goes with the next answer, before the round ends."""
+"""Seconds after which the next response takes along what is held, amid a round."""
 
 FEW = 8
 """Answers meanwhile, below which views are so slow that holding them gains nothing."""
@@ -25,13 +25,13 @@ waited for."""
 class Outbox:
     """Sends answers, and pieces of them, of all connections that a loop serves.
 
-    A round of the loop reads what came on all connections. With a write after each
-    read every client is woken up for its answer alone, and that takes the system longer
-    than the write: a quarter of all that a request costs. So the first answer of a
-    round goes at once, as a client that is alone should not wait, and the others when
-    the round ends. What one connection asked for in a row goes in one write, and so do
-    the pieces of a stream that come without a wait. Where views block the loop, all go
-    at once, as they would wait for the next view.
+    A round of the loop reads from all connections. With a write after each
+    read every client is woken up for its response alone, and that takes the system
+    longer than the write: a quarter of all that a request costs. So the first response
+    of a round goes at once, as a client that is alone should not wait, and the others
+    when the round ends. What one connection asked for in a row goes in one write, and
+    so do the pieces of a stream that come without a wait. Where views block the loop,
+    all go at once, as they would wait for the next view.
 
     Who writes to a transport or ends it, otherwise than by `send`, flushes before.
 
@@ -55,7 +55,7 @@ class Outbox:
         self._context = copy_context()  # a copy for each round would be for nothing
         # Most have said one thing: no list is made for it.
         self._held: dict[asyncio.Transport, bytes | list[bytes]] = {}
-        self._within = False  # a round that had an answer
+        self._within = False  # a round that had a response
         self._since = 0.0  # when the round began to answer, or was flushed
         self._count = 0  # of what is held since then
         self._size = 0  # likewise, in bytes
@@ -114,7 +114,7 @@ class Outbox:
         self.flush()
 
     def flush(self) -> None:
-        """Write what is held, but for those who have left."""
+        """Write what is held, except for clients that have left."""
         if self._held:
             held, self._held = self._held, {}
             self._count = self._size = 0
@@ -125,8 +125,8 @@ class Outbox:
                         _write(transport, pieces)
                     else:
                         _write_pieces(transport, pieces)
-                except Exception:  # the answers of others are not to be lost
-                    logger.exception("An answer could not be written")
+                except Exception:  # the responses of others are not to be lost
+                    logger.exception("A response could not be written")
                     transport.abort()
 
     def _begin(self) -> None:
@@ -154,7 +154,7 @@ def _write_pieces(transport: asyncio.Transport, pieces: Sequence[bytes]) -> None
 
 
 def _gathers(transport: asyncio.Transport) -> bool:
-    """Whether `writelines` sends pieces without a copy, and pauses who writes.
+    """Whether `writelines` sends pieces without a copy, and pauses the writer.
 
     asyncio's own copies them (3.11), or does not pause (3.12 before 3.12.9, 3.13 before
     3.13.2), and is not quicker; with TLS each of them would be a record.

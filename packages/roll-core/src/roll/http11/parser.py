@@ -10,7 +10,7 @@ for the connection. Feed it with `receive_data`, and take what it has read with
 - `PAUSED`: behind a head that offers to switch protocols. `resume` to read HTTP, or
   `take_rest` for the other protocol.
 - `NEED_DATA`: there is nothing to be read yet.
-- `Refusal`: what came is not a request that can be served, and nothing after it is
+- `Refusal`: the bytes are not a request that can be served, and nothing after it is
   read.
 
 llhttp, by httptools, says whether a head is one; what it holds is then cut from its
@@ -53,7 +53,7 @@ NEED_DATA, END, PAUSED = Signal
 
 
 class Head:
-    """The head of a request: the request line, and what its header says of framing."""
+    """The head of a request: the request line, and the framing."""
 
     __slots__ = (
         "encoded",
@@ -176,7 +176,7 @@ class Parser:
         self.paused = False
         """Whether it waits for `resume` or `take_rest`."""
         self.held = b""
-        """What came, if it is not read to its end."""
+        """The bytes received that are not read to their end."""
         self._llhttp = HttpRequestParser(None)
         self._at = 0  # where the rest of it begins
         self._seen = 0  # bytes of the rest that are a part of a head
@@ -193,7 +193,7 @@ class Parser:
     # What the connection asks
 
     def receive_data(self, data: bytes) -> None:
-        """Take what came."""
+        """Take the bytes received."""
         if self._state == _NOTHING:
             self.ignored += len(data)
         elif self.held:
@@ -290,21 +290,21 @@ class Parser:
         self._await_body(self._head)  # type: ignore[arg-type]  # there is one
 
     def take_rest(self) -> bytes:
-        """Give what came and is not read; nothing is read from now on."""
+        """Give the bytes received and not read; nothing is read from now on."""
         rest = self.held[self._at :]
         self.stop()
         self.ignored = 0
         return rest
 
     def stop(self) -> None:
-        """Ignore what came and what comes."""
+        """Ignore the bytes received and those to come."""
         self.ignored += self.unread
         self._state = _NOTHING
         self.held, self._at, self._seen = b"", 0, 0
         self._head = self._chunks = None
 
     def refuse(self, status: HTTPStatus) -> Refusal:
-        """Give up: what has come of a message is all that counts of it."""
+        """Give up: no more of the message will be read."""
         return self._refuse(HttpError(status), self.held[self._at :])
 
     # Heads
@@ -326,7 +326,7 @@ class Parser:
         return self._take(raw) if raw else None
 
     def _check(self, raw: bytes, seen: int) -> None:
-        """Let llhttp read what came of a head behind what it has *seen*.
+        """Let llhttp read the bytes of a head behind those it has *seen*.
 
         Raises:
             HttpError: It is not the beginning of a head.
@@ -385,7 +385,7 @@ class Parser:
     def _skip_lines(self, raw: bytes) -> bytes:
         """Drop empty lines before a request line (section 2.2).
 
-        llhttp also takes CR or LF alone for one.
+        llhttp also takes CR or LF alone as an empty line.
         """
         while raw.startswith(b"\r\n"):
             self._count_waste(2)
@@ -411,7 +411,7 @@ class Parser:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _read_header(self, head: Head, header: bytes) -> Mapping[bytes, bytes]:
-        """Fill in what the header says of the message's framing.
+        """Fill in the message's framing, as its header has it.
 
         Args:
             head: Its other attributes are known.
@@ -524,7 +524,7 @@ class Parser:
             self.stop()
 
     def _refuse(self, error: HttpError, raw: bytes) -> Refusal:
-        """Read nothing more; *raw* is what came of the message."""
+        """Read nothing more; *raw* is the part of the message received."""
         head = raw if self._head is None else self._head.raw
         self.stop()
         is_head = head.lstrip(b"\r\n").startswith(b"HEAD ")
@@ -589,7 +589,7 @@ def _judge_line(raw: bytes) -> HTTPStatus | None:
     return None if _LINE_PART.fullmatch(line) else HTTPStatus.BAD_REQUEST
 
 
-# What llhttp says, where the answer is another than 400.
+# What llhttp says, where the response is another than 400.
 _PARSER_STATUSES = {
     "Invalid method encountered": HTTPStatus.NOT_IMPLEMENTED,
     "Expected space after method": HTTPStatus.NOT_IMPLEMENTED,

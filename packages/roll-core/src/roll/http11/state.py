@@ -60,7 +60,7 @@ class HttpConnection(Connection, Protocol):
     parser: Parser
     """What reads the messages."""
     outbox: Outbox
-    """What sends the answers of all connections."""
+    """What sends the responses of all connections."""
     context: Context
     """Each message is served in a copy of it."""
     transport: asyncio.Transport
@@ -70,7 +70,7 @@ class HttpConnection(Connection, Protocol):
     request: Request | None
     """The message being served."""
     response: Response | None
-    """The answer to it."""
+    """The response to it."""
     task: asyncio.Task[None] | None
     """The task that serves it."""
     switch: Switch | None
@@ -78,7 +78,7 @@ class HttpConnection(Connection, Protocol):
     body: Body | None
     """The body that is still coming."""
     advancing: bool
-    """Whether it reads on and serves what came, further up the stack."""
+    """Whether it reads on and serves requests, further up the stack."""
     paused: bool
     """Whether nothing is read from the transport."""
     half_closed: bool
@@ -92,13 +92,13 @@ class HttpConnection(Connection, Protocol):
     """What `timeouts` saw last, as in `UNSEEN`."""
 
     async def write(self) -> None:
-        """Send the answer of the message being served."""
+        """Send the response of the message being served."""
 
     def enter(self, state: State) -> None:
         """Change the state."""
 
     def advance(self) -> None:
-        """Read on, and serve what came."""
+        """Read on, and serve the requests received."""
 
     def send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> bool:
         """Write, within this round of the loop, unless the client is gone."""

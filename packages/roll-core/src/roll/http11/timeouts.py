@@ -10,7 +10,7 @@ from . import sockets
 from .state import BODY, HEAD, IDLE, LINGERING, VIEW, WRITING, HttpConnection, State
 
 LINGER = 2.0
-"""Seconds for a client to read the last answer and close (RFC 9112, section 9.6); and
+"""Seconds for a client to read the last response and close (RFC 9112, section 9.6); and
 for what it has sent to be read, when it has left."""
 
 ALERT = 80

@@ -14,7 +14,7 @@ class HalfClosing(ssl.SSLObject):
     """
 
     ended: Callable[[], object] | None = None
-    """Called, once, when the client has ended its side, before what came with that is
+    """Called, once, when the client has ended its side, before its last bytes are
     handed over; without it the connection is closed then."""
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:

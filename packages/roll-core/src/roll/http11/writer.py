@@ -58,7 +58,7 @@ _LINK = re.compile("<([^<>]*+)>")
 
 
 def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, bool]:
-    """Write the fields of an answer, except its cookies.
+    """Write the fields of a response, except its cookies.
 
     Args:
         status: A key of `STATUS_LINES`.
@@ -113,7 +113,7 @@ def line(name: str, value: object) -> str:
 
 @lru_cache(maxsize=256)  # an application has few: a tenth of the time
 def content_type(value: str) -> bytes:
-    """Write the one field that most answers have; otherwise as `fields` does."""
+    """Write the one field that most responses have; otherwise as `fields` does."""
     return fields(200, {"Content-Type": value})[0]
 
 
@@ -285,11 +285,11 @@ def frame(
     extra: bytes = b"",
     switches: bool = False,
 ) -> bytes | Framed:
-    """Settle head and framing of an answer (RFC 9112, sections 6 and 9.3).
+    """Settle head and framing of a response (RFC 9112, sections 6 and 9.3).
 
     Args:
         response: What the view left.
-        method: Of the request: an answer to HEAD has no body.
+        method: Of the request: a response to HEAD has no body.
         version: Of the request: HTTP/1.0 knows no chunks, and closes unless told.
         close: Whether the connection has to close in any case.
         extra: Lines of the server, such as `Date`, each with its CRLF.
@@ -300,7 +300,7 @@ def frame(
 
     Raises:
         ValueError: The response would break HTTP: `fields` refuses a field, the
-            Content-Length is not the body's, or the status only announces an answer.
+            Content-Length is not the body's, or the status only announces a response.
         TypeError: A name or a value of a field is not text.
     """
     status = response._status
@@ -351,7 +351,7 @@ def frame(
     if status in BODILESS or (method == "CONNECT" and status < 300):
         body = None  # a tunnel has no length (RFC 9110, section 9.3.6)
         if status in INTERIM and not (switches and status == 101):
-            raise ValueError(f"{status} is not the status of a whole answer")
+            raise ValueError(f"{status} is not the status of a whole response")
         if status == HTTPStatus.RESET_CONTENT:  # RFC 9110, section 15.3.6
             framing = b"Content-Length: 0\r\n"
     elif streams:

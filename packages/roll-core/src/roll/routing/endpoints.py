@@ -134,8 +134,8 @@ class Endpoint:
         run: What answers the request, when something stands before the view.
         lazy_body: Whether the view reads the body itself.
         limits: Of this route alone.
-        found: False for the endpoints that answer 404 and 405.
-        switches: Whether an answer hands the connection over to another protocol.
+        found: False for the endpoints that respond with 404 and 405.
+        switches: Whether a response hands the connection over to another protocol.
         finishes: Whether the view goes on when the client leaves.
     """
 
@@ -351,7 +351,7 @@ def bounded(view: Runner, seconds: float, name: str) -> Runner:
 def refuse_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
     """Make the endpoint that answers 405 on a path that has only *endpoints*.
 
-    The answer lists their methods in `Allow` (RFC 9110, section 15.5.6).
+    The response lists their methods in `Allow` (RFC 9110, section 15.5.6).
     """
     methods = set(endpoints)
     if "GET" in methods:

@@ -61,7 +61,7 @@ def check(expression: str) -> None:
     if compiled.groups:
         raise ValueError("has a group: write (?:...) instead")
     if compiled.flags & ~re.UNICODE:
-        raise ValueError("sets flags for all of a path: write (?i:...), for one")
+        raise ValueError("sets flags for all of a path: write (?i:...), for example")
     longest([expression])
 
 

@@ -1,7 +1,7 @@
 """Routes: the default matcher. A route that fits is found, one that does not is not.
 
-Static paths are in a dict. Other patterns are in tables: one for all patterns that are
-the same but for their static segments, which find a pattern in it: `/users/{id}/posts`
+Static paths are in a dict. Other patterns are in tables: one for all patterns that
+differ only in their static segments, which find a pattern in it: `/users/{id}/posts`
 and `/boxes/{key}/lids` are in one, by `("users", "posts")`. A path is looked up in the
 tables for its length, and for its word at the place that tells most patterns apart, the
 most specific first: the time depends on these few, not on the number of routes.
@@ -36,7 +36,7 @@ class UnreachableRouteError(ValueError):
 
 
 class Table:
-    """The patterns that are the same but for their static segments.
+    """The patterns that differ only in their static segments.
 
     Args:
         pattern: The first of them.

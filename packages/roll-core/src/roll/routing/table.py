@@ -24,7 +24,7 @@ def check_path(path: Any) -> None:
     """Require a string: a view is given when the parentheses are left out.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is something else.
     """
     if not isinstance(path, str):
         raise TypeError(f"route({path!r}): give a path, as in @app.route('/')")
