@@ -861,6 +861,17 @@ async def test_only_the_context_of_trusted_peers_goes_on(
         assert seen == {}
 
 
+@pytest.mark.parametrize("trust", [False, ["10.0.0.0/8"]])
+async def test_malformed_baggage_of_strangers_is_not_logged(
+    app, client, spans, caplog, trust
+):
+    tracing(app, tracer_provider=spans.provider, trust=trust)
+    fields = {**CALLER, "baggage": "a,b,c"}
+    await client.get("/users/7", headers=fields)
+    assert spans.only.links
+    assert caplog.records == []
+
+
 async def test_strangers_do_not_force_sampling(app, client):
     spans = Spans(sampler=ParentBased(ALWAYS_OFF))
     tracing(app, tracer_provider=spans.provider, trust=False)

@@ -37,15 +37,27 @@ class Fields(Getter[Request]):
         return [name.lower() for name in carrier.headers]
 
 
-_FIELDS = Fields()
+class FieldsOfStrangers(Fields):
+    """Gives no baggage, of which OpenTelemetry logs each entry that is malformed."""
+
+    def get(self, carrier: Request, key: str) -> list[str] | None:
+        """Give the value of a field, unless it is baggage."""
+        return None if key == "baggage" else super().get(carrier, key)
 
 
-def extract(request: Request) -> Context:
-    """Read the context of the caller: `NOTHING` where there is none."""
-    propagator = propagate.get_global_textmap()
-    if _is_usual(propagator) and _GIVEN.search(request.head) is None:
-        return NOTHING
-    return propagator.extract(request, NOTHING, _FIELDS)
+FIELDS = Fields()
+FIELDS_OF_STRANGERS = FieldsOfStrangers()
+
+
+def may_have_context(request: Request) -> bool:
+    """Tell whether there is something to extract."""
+    usual = _is_usual(propagate.get_global_textmap())
+    return not usual or _GIVEN.search(request.head) is not None
+
+
+def extract(request: Request, fields: Fields) -> Context:
+    """Read the context of the caller."""
+    return propagate.get_global_textmap().extract(request, NOTHING, fields)
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector as BaseCollector
 
-from .gauges import PROMETHEUS, SCHEMES, LoopLag, Open
+from .gauges import SCHEMES, LoopLag, Open
 from .measuring import Measuring
 from .series import Bound, Histogram
 
@@ -72,7 +72,7 @@ class Collector(BaseCollector):
         """Read all metrics."""
         if not _WITHOUT_HISTOGRAMS.get():
             yield from map(_family, self._measuring.histograms)
-        yield from _gauges(self._count_open(), self._lag.take(PROMETHEUS))
+        yield from _gauges(self._count_open(), self._lag.read())
         yield from _counters(self._measuring.refused, self._bound.overflow)
 
 
@@ -151,7 +151,7 @@ def _gauges(found: Open, late: float) -> Iterator[Metric]:
         yield family
     yield GaugeMetricFamily(
         "event_loop_lag_seconds",
-        "Seconds that the event loop was late at most, since the last scrape.",
+        "Seconds that the event loop was late at most, in the last minute or two.",
         late,
     )
 

@@ -9,6 +9,9 @@ from roll import HttpProtocol, Roll
 PERIOD = 0.5
 """Seconds between two looks at the event loop."""
 
+WINDOW = 60
+"""Seconds after which the worst lag is counted anew."""
+
 
 class Open(NamedTuple):
     """What an app has open, by scheme."""
@@ -19,10 +22,6 @@ class Open(NamedTuple):
 
 
 SCHEMES = ("http", "https")
-
-PROMETHEUS = "prometheus"
-OPENTELEMETRY = "opentelemetry"
-"""The readers of the lag of the event loop."""
 
 
 def count_open(app: Roll) -> Open:
@@ -52,11 +51,14 @@ def count_open(app: Roll) -> Open:
 class LoopLag:
     """How late the event loop comes to what is due.
 
-    Each reader gets the worst that there was since it asked last.
+    Reading changes nothing: scrapes that were given up while the loop was blocked are
+    answered first, to nobody.
     """
 
     def __init__(self) -> None:
-        self._worst = {PROMETHEUS: 0.0, OPENTELEMETRY: 0.0}
+        self._worst = self._before = 0.0
+        """In this window and in the one before."""
+        self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -69,17 +71,17 @@ class LoopLag:
             self._timer.cancel()
             self._timer = None
 
-    def take(self, reader: str) -> float:
-        """Give the worst since the last time, in seconds."""
-        worst, self._worst[reader] = self._worst[reader], 0.0
-        return worst
+    def read(self) -> float:
+        """Give the worst of the last one or two windows, in seconds."""
+        return max(self._before, self._worst)
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + PERIOD
         self._timer = loop.call_at(due, self._look, loop, due)
 
     def _look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        late = max(0.0, loop.time() - due)
-        for reader, worst in self._worst.items():
-            self._worst[reader] = max(worst, late)
+        now = loop.time()
+        if now - self._began >= WINDOW:
+            self._before, self._worst, self._began = self._worst, 0.0, now
+        self._worst = max(self._worst, now - due)
         self._wait(loop)

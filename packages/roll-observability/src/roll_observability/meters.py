@@ -6,7 +6,7 @@ from functools import partial
 from opentelemetry import metrics as api
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from .gauges import OPENTELEMETRY, SCHEMES, LoopLag, Open
+from .gauges import SCHEMES, LoopLag, Open
 from .measuring import Measuring
 
 NAME = "roll_observability"
@@ -47,7 +47,7 @@ def measure(measuring: Measuring, lag: LoopLag, count_open: Callable[[], Open]) 
     meter.create_observable_counter("http.server.refused", [observe_refused])
 
     def observe_lag(options: CallbackOptions) -> Iterable[Observation]:
-        yield Observation(lag.take(OPENTELEMETRY))
+        yield Observation(lag.read())
 
     meter.create_observable_gauge("event_loop.lag", [observe_lag], unit="s")
 

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ class Scraping:
         self._app = app
         self._exposition = exposition
         self._workers: Workers | None = None
+        self._writing = _make_thread()
         if directory is not None:
             from . import workers  # it needs the locks of Unix
 
@@ -61,6 +63,8 @@ class Scraping:
 
     async def stop(self) -> None:
         """Leave them."""
+        self._writing.shutdown(wait=False, cancel_futures=True)
+        self._writing = _make_thread()  # the app may start again
         if self._workers is not None:
             await self._workers.close()
 
@@ -81,7 +85,7 @@ class Scraping:
 
     async def _read(self, format: str) -> list[Piece]:
         if self._workers is None or not self._workers.number:
-            return [await asyncio.to_thread(self._exposition.write, format)]
+            return [await self._write(format)]
         number = self._workers.number
         own, (others, missing) = await asyncio.gather(
             self._write(format, number), self._workers.ask(format)
@@ -89,8 +93,16 @@ class Scraping:
         told = MISSING.format(number=number, missing=missing).encode()
         return await asyncio.to_thread(merge, [own, *others, told])
 
-    async def _write(self, format: str, worker: int) -> bytes:
-        return await asyncio.to_thread(self._exposition.write, format, worker)
+    async def _write(self, format: str, worker: int | None = None) -> bytes:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._writing, self._exposition.write, format, worker
+        )
+
+
+def _make_thread() -> ThreadPoolExecutor:
+    """Make a thread: a collector that hangs takes none of those that views need."""
+    return ThreadPoolExecutor(1, "roll-metrics")
 
 
 def _compress(pieces: Iterable[Piece]) -> bytes:

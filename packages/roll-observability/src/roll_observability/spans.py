@@ -31,7 +31,13 @@ from .attributes import (
     path_of,
     route_of,
 )
-from .callers import NOTHING, extract
+from .callers import (
+    FIELDS,
+    FIELDS_OF_STRANGERS,
+    NOTHING,
+    extract,
+    may_have_context,
+)
 from .errors import find_cause, listen_in_mounted_apps
 from .tracing import KEY
 
@@ -207,12 +213,12 @@ class Tracing:
 
     def _parent(self, request: Request) -> tuple[Context, Sequence[Link]]:
         """Choose the context of a span, and what it is linked to."""
-        given = extract(request)
+        if not may_have_context(request):
+            return NOTHING, ()
         trusts = self._trusts
-        if trusts is True or given is NOTHING:
-            return given, ()
-        if trusts is not False and trusts(request):
-            return given, ()
+        if trusts is True or (trusts is not False and trusts(request)):
+            return extract(request, FIELDS), ()
+        given = extract(request, FIELDS_OF_STRANGERS)
         theirs = trace.get_current_span(given).get_span_context()
         return NOTHING, [Link(theirs)] if theirs.is_valid else ()
 
