@@ -36,8 +36,10 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 COVERAGE = ROOT / ".nox" / "coverage"
 
 # Waiting is most of what the tests do. A file stays in one process: its tests may share
-# a server, or a browser.
+# a server, or a browser. Files run in the order of `testpaths`, where those that take
+# long come first, so that no process waits for one at the end.
 PARALLEL = ["--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+PARALLEL += ["--no-loadscope-reorder"]
 
 # Tests that look at the files of the repository, or run a browser: they see the same on
 # each Python, and run on the newest alone.
@@ -309,7 +311,7 @@ def run_alone(
     tested_with = local(project(package).get("dependency-groups", {}).get("tests", []))
     packages = closure(package, "roll-testing", *tested_with)
     wheels = [f"packages/{name}" for name in packages]
-    tools = [*own_tests(package), "coverage>=7.10", "pytest-xdist>=3.6"]
+    tools = [*own_tests(package), "coverage>=7.10", "pytest-xdist>=3.7"]
     if not install(session, *wheels, *tools, target=target):
         # The settings are the same, the code may not be.
         session.install(
