@@ -26,58 +26,66 @@ RATIOS = {"rate": "Roll's rate by that of", "cpu": "CPU time by Roll's, of"}
 INTRODUCTION = """\
 # Benchmarks
 
-Roll beside other frameworks, and beside two limits: a protocol on uvloop that writes a
-fixed answer, and one that also runs httptools. `nox -s bench -- frameworks --write`
-measures, and writes this page; what is served is in `benchmarks/frameworks`.
+This page compares Roll with other frameworks, and with two lower limits: a protocol on
+uvloop that writes a fixed response, and one that also runs httptools. `nox -s bench --
+frameworks --write` measures, and writes this page. The applications that are served are
+in `benchmarks/frameworks`.
 
-Each has an environment of its own with what PyPI gave on that day, one worker, no
-access log, and its default settings otherwise; aiohttp runs on uvloop, and Sanic's
-largest body is raised for the upload. Roll is installed as wheels, with its limits on.
-Answers are checked to agree before anything is timed. Roll's cold start is that of
-`roll run`, the others' that of the same server as elsewhere.
+Each framework has its own environment with the newest packages from PyPI on that day.
+It runs with one worker, without an access log, and otherwise with its default settings.
+There are two exceptions: aiohttp runs on uvloop, and Sanic's limit for a body is raised
+for the upload. Roll is installed from wheels, and its limits are on. Before anything is
+timed, the suite checks that all frameworks send the same responses. The cold start is
+that of `roll run` for Roll. For the others, it is that of the server which is used for
+the other rows, too.
 
-Views are coroutines. socketify's may also be plain functions, which are quicker and can
-wait for nothing: it is measured with both. Bare granian has no framework: JSON, queries
-and cookies are the standard library's there, and "by hand" the one cookie is cut out
-of its field, and a constant is sent as the other.
+Views are coroutine functions. Views of socketify may also be plain functions, which are
+faster but cannot wait for anything, so it is measured with both. Bare granian has no
+framework: it uses the standard library for JSON, queries and cookies. The rows of
+"granian, by hand" cut the one cookie out of its field, and send a constant as the other
+cookie.
 
-**A browser's head** has 13 fields in 800 bytes, and a referrer, a cookie and a request
-id that differ from one request to the next. The other rows have the head that wrk
-sends: one field, always the same. Roll remembers the header of the last request on a
-connection, and does not read the same one again. That helps health checks, proxies and
-other programs that ask for one thing again and again, and it makes the rows with wrk's
-head quicker than those with a browser's, where Roll compares line by line.
+**A browser's head** has 13 fields in 800 bytes. The referrer, a cookie and a request id
+differ from one request to the next. The other rows have the head that wrk sends: one
+field, which is always the same. Roll remembers the header of the last request on a
+connection, and does not parse the same header again. This helps health checks, proxies
+and other programs that repeat a request. It also makes the rows with wrk's head faster
+than those with a browser's head, where Roll compares line by line.
 
-The rows at half of its own rate have a client that asks at that rate however late the
-responses are, so that a stall counts for all that it delays.
+For the rows at half of a server's own rate, the client sends requests at this rate even
+if responses are late. So a stall counts for every request that it delays.
 
-The server has a CPU, and wrk, with 64 connections, another: those that had least to do
-when it began; for static files of 1 MiB wrk has two, if there are. All servers are
-started for a round, and asked in turn for one row after another; those that are not
-asked are stopped (SIGSTOP). Figures are medians of the rounds. wrk, too, has one CPU,
-which is what bounds the rates of the two limits.
+The server has one CPU, and wrk, with 64 connections, has another: the two CPUs that
+were least busy when the measurement began. For static files of 1 MiB, wrk has two CPUs,
+if the machine has enough. In each round, all servers are started, and are measured in
+turn, one row after another. Meanwhile the other servers are stopped (SIGSTOP). Figures
+are medians of the rounds. The rates of the two limits are bounded by the one CPU of
+wrk.
 
-All connections are on a loopback, of the suite's own where it may make one, under the
-congestion control that is named below: bbr would send at a pace of its own. An upload
-is sent from a file by `sendfile`, as a client that copied it would take longer than
-some servers. The bare protocol counts what comes.
+All connections use a loopback interface, which belongs only to the suite where it may
+create one. The congestion control is named below, because bbr would send at its own
+pace. An upload is sent from a file with `sendfile`, because a client that copies the
+file would take longer than some servers. The bare protocol counts the bytes of the
+upload.
 
-The WebSocket echo has 64 connections, and a message of 64 bytes in flight on each; its
-client is Python, on uvloop, which bounds the rates.
+The WebSocket echo has 64 connections, with one message of 64 bytes in flight on each.
+Its client is written in Python, on uvloop, and bounds the rates.
 
-CPU is what all processes of a server take for a request, by `/proc`, in ticks of 10 ms;
-RSS is what they hold after a row, and after the rows above it. Idle connections are
-what 3,000 of them add to it, after one request each: 0.0 where they fit into what a
-server held before. What bounds their number is raised for them.
+CPU is the time that all processes of a server take for a request, from `/proc`, in
+ticks of 10 ms. RSS is the memory that they hold after a row, and after the rows above
+it. The figure for idle connections is what 3,000 of them add to the RSS, after one
+request on each. It is 0.0 if they fit into memory that the server already held. For
+this row, the limits on the number of connections are raised.
 
-**A ratio tells how many times as good Roll is**: of rates, Roll's by the other's; of
-CPU, p99 and RSS, the other's by Roll's. Above 1, Roll is better. A dash is what could
-not be measured: why is told at the end.
+**A ratio tells how many times better Roll is.** For rates, it is Roll's figure divided
+by the other's. For CPU, p99 and RSS, it is the other's figure divided by Roll's. Above
+1, Roll is better. A dash means that something could not be measured; the last section
+says why.
 """
 
 TARGETS_NOTE = """\
-CPU time decides where the client bounds the rates. Python peers are Python frameworks
-under servers written in Python.
+Where the client bounds the rates, CPU time decides. Python peers are Python frameworks
+on servers that are written in Python.
 """
 
 
@@ -305,7 +313,7 @@ def write_page(results, rows, problems, about, imported):
         "## Rows",
         tables(results, rows),
         "## What could not be measured",
-        "\n".join(f"- {problem}" for problem in problems) or "All was measured.",
+        "\n".join(f"- {problem}" for problem in problems) or "Everything was measured.",
     ]
     PAGE.write_text("\n\n".join(part.strip() for part in parts if part) + "\n")
     if plot:
