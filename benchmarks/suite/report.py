@@ -26,10 +26,10 @@ RATIOS = {"rate": "Roll's rate by that of", "cpu": "CPU time by Roll's, of"}
 INTRODUCTION = """\
 # Benchmarks
 
-This page compares Roll with other frameworks, and with two lower limits: a protocol on
-uvloop that writes a fixed response, and one that also runs httptools. `nox -s bench --
-frameworks --write` measures, and writes this page. The applications that are served are
-in `benchmarks/frameworks`.
+This page compares Roll with other frameworks, and with two bare servers that show the
+limit: a protocol on uvloop that writes a fixed response, and one that also runs
+httptools. `nox -s bench -- frameworks --write` measures, and writes this page. The
+applications that are served are in `benchmarks/frameworks`.
 
 Each framework has its own environment with the newest packages from PyPI on that day.
 It runs with one worker, without an access log, and otherwise with its default settings.
@@ -59,8 +59,8 @@ The server has one CPU, and wrk, with 64 connections, has another: the two CPUs 
 were least busy when the measurement began. For static files of 1 MiB, wrk has two CPUs,
 if the machine has enough. In each round, all servers are started, and are measured in
 turn, one row after another. Meanwhile the other servers are stopped (SIGSTOP). Figures
-are medians of the rounds. The rates of the two limits are bounded by the one CPU of
-wrk.
+are medians of the rounds. The rates of the two bare servers are bounded by the one
+CPU of wrk.
 
 All connections use a loopback interface, which belongs only to the suite where it may
 create one. The congestion control is named below, because bbr would send at its own
