@@ -32,7 +32,7 @@ FAMILIES = {
     "text/plain": text_string_to_metric_families,
     "application/openmetrics-text; version=1.0.0": openmetrics_families,
 }
-"""What reads the formats, by the `Accept` that asks for one."""
+"""The parser of each format, by the `Accept` field that requests it."""
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 

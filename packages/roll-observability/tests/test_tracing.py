@@ -10,15 +10,14 @@ from contextlib import suppress
 
 import pytest
 from opentelemetry import baggage, propagate, trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 from roll import Endpoint, HttpError, Request, Response, Roll
 from roll.extensions import proxy_headers, tracing
 from roll_testing import connect, exchange, settle, turns, until
 from websockets.exceptions import ConnectionClosedOK
+
+from .traced import Spans, make_app
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
@@ -28,30 +27,6 @@ BEFORE = ("*", "observability")
 """Of a listener that runs before those of `tracing`."""
 
 
-class Spans(InMemorySpanExporter):
-    """A provider, and the spans that have ended."""
-
-    def __init__(self, **options):
-        super().__init__()
-        self.provider = TracerProvider(shutdown_on_exit=False, **options)
-        self.provider.add_span_processor(SimpleSpanProcessor(self))
-
-    def __len__(self):
-        return len(self.get_finished_spans())
-
-    def __iter__(self):
-        return iter(self.get_finished_spans())
-
-    @property
-    def only(self):
-        (span,) = self
-        return span
-
-    @property
-    def names(self):
-        return [span.name for span in self]
-
-
 @pytest.fixture
 def spans():
     return Spans()
@@ -59,17 +34,7 @@ def spans():
 
 @pytest.fixture
 def app():
-    app = Roll()
-
-    @app.route("/users/{id:int}")
-    async def user(request, response, id):
-        response.body = f"user {id}"
-
-    @app.route("/broken")
-    async def broken(request, response):
-        raise ValueError("no")
-
-    return app
+    return make_app()
 
 
 def request_bytes(target, *fields, method="GET", version="1.1"):

@@ -21,20 +21,9 @@ from roll import Roll
 from roll.extensions import asgi, logger, mount, mount_asgi, mount_wsgi, tracing
 from roll_testing import Client, LiveClient
 
+from .traced import Spans, make_app
+
 CALLER = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-
-
-class Spans(InMemorySpanExporter):
-    """A provider, and the spans that have ended."""
-
-    def __init__(self):
-        super().__init__()
-        self.provider = TracerProvider(shutdown_on_exit=False)
-        self.provider.add_span_processor(SimpleSpanProcessor(self))
-
-    @property
-    def names(self):
-        return [span.name for span in self.get_finished_spans()]
 
 
 @pytest.fixture
@@ -44,17 +33,7 @@ def spans():
 
 @pytest.fixture
 def app():
-    app = Roll()
-
-    @app.route("/users/{id:int}")
-    async def user(request, response, id):
-        response.body = f"user {id}"
-
-    @app.route("/broken")
-    async def broken(request, response):
-        raise ValueError("no")
-
-    return app
+    return make_app()
 
 
 def current():
@@ -228,10 +207,10 @@ async def test_an_app_below_an_asgi_server_is_traced(app, spans, fails):
         "http_version": "2",
         "method": "GET",
         "scheme": "https",
-        "path": "/root/stream",
-        "raw_path": b"/root/stream",
+        "path": "/below/stream",
+        "raw_path": b"/below/stream",
         "query_string": b"a=b",
-        "root_path": "/root",
+        "root_path": "/below",
         "headers": [(b"host", b"example.org"), (b"traceparent", b"-")],
         "client": ("testclient", None),
         "server": ("127.0.0.1", None),
@@ -241,7 +220,7 @@ async def test_an_app_below_an_asgi_server_is_traced(app, spans, fails):
         await asgi(app)(scope, receive, send)
     await app.shutdown()
     (span,) = spans.get_finished_spans()
-    assert span.name == "GET /root/stream"
+    assert span.name == "GET /below/stream"
     assert span.attributes["client.address"] == "testclient"
     assert "network.peer.port" not in span.attributes
     assert span.attributes["network.protocol.version"] == "2"
