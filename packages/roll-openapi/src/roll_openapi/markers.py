@@ -30,10 +30,15 @@ class Marker:
     ) -> None:
         if alias is not None and not isinstance(alias, str):
             raise TypeError(f"alias={alias!r}: give a string")
+        if alias is not None:
+            self._check(alias)
         self.alias = alias
         self.description = description
         self.examples = tuple(examples)
         self.deprecated = deprecated
+
+    def _check(self, alias: str) -> None:
+        """Refuse an alias that cannot be a name on the wire."""
 
     def name(self, parameter: str) -> str:
         """Give the name on the wire."""
@@ -61,15 +66,8 @@ class Header(Marker):
 
     SOURCE = "header"
 
-    def __init__(
-        self,
-        alias: str | None = None,
-        description: str | None = None,
-        examples: Sequence[Any] = (),
-        deprecated: bool = False,
-    ) -> None:
-        super().__init__(alias, description, examples, deprecated)
-        if alias is not None and not _TOKEN.fullmatch(alias):
+    def _check(self, alias: str) -> None:
+        if not _TOKEN.fullmatch(alias):
             raise ValueError(
                 f"Header({alias!r}): a header name has letters, digits and hyphens, "
                 "as in X-Key"
