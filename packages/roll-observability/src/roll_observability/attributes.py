@@ -72,7 +72,7 @@ def describe_further(
 ) -> Attributes:
     """Tell the rest of what is known of a request that ends.
 
-    By then, listeners have told who asks, for a proxy, and by which scheme.
+    By then, listeners have set the scheme, and the address of a client behind a proxy.
 
     Args:
         request: The request.

@@ -40,7 +40,7 @@ class Names:
         self._known: set[str] = set()
 
     def bound(self, name: str) -> str:
-        """Give a name, or what stands for one more."""
+        """Return the name, or `_OTHER` for a new one past the limit."""
         if name not in self._known:
             if len(self._known) >= self._most:
                 return OTHER
