@@ -60,7 +60,7 @@ class Preset:
                 f"Preset({sorted(fields)}): give a Content-Type, and set "
                 f"{', '.join(sorted(_DECIDED))} in each response"
             )
-        self.fields = fields
+        self.fields = {**fields}  # what is written once does not change
         length = known.get("content-length")
         self.length = None if length is None else read_length(length)
         """The bytes of the body, if it is known."""
