@@ -12,8 +12,8 @@ Then the import of roll_openapi, after that of Roll, and the document of 500 rou
 
 Needs Linux, and wrk for the servers. It takes two minutes.
 
-On 2026-11-30, with 2 CPUs, Python 3.13.0, blacksheep 2.6.4, fastapi 0.165.0, litestar
-2.25.0, msgspec 0.23.0, pydantic 2.14.4 and uvicorn 0.54.0:
+On 2026-11-30, with 2 CPUs that also ran tests, Python 3.13.0, blacksheep 2.6.4, fastapi
+0.165.0, litestar 2.25.0, msgspec 0.23.0, pydantic 2.14.4 and uvicorn 0.54.0:
 
     requests a second of CPU        POST   ratio       GET   ratio
     roll                          71,042    1.00    73,260    1.00
