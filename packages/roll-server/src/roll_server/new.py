@@ -172,8 +172,8 @@ def check_name(name: str) -> None:
     if name in dir(extensions):
         owner = getattr(extensions, name).__module__.partition(".")[0]
         raise _refuse(
-            f"the installed package {owner} gives an extension {name!r}: take another "
-            "name, or uninstall it"
+            f"the installed package {owner} provides an extension {name!r}: take "
+            "another name, or uninstall it"
         )
     if _is_installed(distribution) or find_spec(words["module"]):
         raise _refuse(
