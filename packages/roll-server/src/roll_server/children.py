@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
 
 from .exits import StartError
+from .signals import ignore
 from .sockets import adopt
 
 VARIABLE = "_ROLL_CHILD"
@@ -84,11 +85,11 @@ def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
         return
     channel, *sockets = [int(number) for number in descriptors.split(",")]
     os.set_inheritable(channel, False)
-    # A terminal also sends these to the parent, which then decides. Not SIG_IGN:
-    # processes that the application starts would inherit it, and only nohup wants that.
+    # A terminal also sends these to the parent, which then decides. Not SIG_IGN, which
+    # only nohup wants.
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _do_nothing)
+            signal.signal(number, ignore)
     with ExitStack() as stack:
         link = stack.enter_context(closing(Link(socket.socket(fileno=channel))))
         found = [stack.enter_context(adopt(number)) for number in sockets]
@@ -97,10 +98,6 @@ def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
         except StartError as error:
             link.failed(error)
             raise
-
-
-def _do_nothing(number: int, frame: object) -> None:
-    pass
 
 
 class Ready(NamedTuple):

@@ -22,7 +22,9 @@ class Familiar:
     A client repeats most of its fields in each request. A header section is familiar if
     its lines about framing are the same, in the same order, and each other line is
     known, or has a known name and another value of plain text. Such a line does not
-    affect framing, and is valid in any place (RFC 9112, section 5).
+    affect framing, and is valid in any place (RFC 9112, section 5). The first lines of
+    a client are nearly always the same: they are compared together, the others one by
+    one.
 
     Args:
         header: An accepted header section, from the version on. Of the fields about
@@ -30,18 +32,28 @@ class Familiar:
         limits: The limits of the app.
     """
 
-    __slots__ = ("_begin", "_framing", "_known", "_lines", "_most", "_names", "_room")
+    __slots__ = (
+        "_begin",
+        "_behind",
+        "_framing",
+        "_known",
+        "_limits",
+        "_lines",
+        "_most",
+        "_names",
+        "_room",
+    )
 
     def __init__(self, header: bytes, limits: Limits) -> None:
-        lines = header.split(b"\r\n")
-        count = 1
-        while _tells(lines[count]):
-            count += 1
-        self._begin = b"".join(line + b"\r\n" for line in lines[:count])
-        """The first lines, as most clients send `Host` and `Connection` first."""
-        self._framing = [line for line in lines[count:] if _tells(line)]
+        self._limits = limits
         self._most = min(limits.field, limits.head, 2 * KEPT)
-        self._lines = limits.fields - count + 3  # including two empty lines
+        self._framing = list(filter(_tells, header.split(b"\r\n")))
+        self._begin = header[:-2]
+        """The first lines, which all learnt headers share."""
+        self._behind: list[bytes] = []
+        """The lines about framing after these."""
+        self._lines = 0
+        """The most lines after these, including two empty ones."""
         self._room = KEPT
         self._known = {b""}
         self._names: set[bytes] = set()
@@ -53,10 +65,19 @@ class Familiar:
         Returns:
             Whether its framing is the same; if not, nothing was learnt.
         """
-        lines = header[len(self._begin) :].split(b"\r\n")
+        lines = header.split(b"\r\n")
         framing = list(filter(_tells, lines))
-        if not header.startswith(self._begin) or framing != self._framing:
+        if framing != self._framing:
             return False
+        first = []
+        begin = self._begin.split(b"\r\n")
+        for line, before in zip(lines[:-2], begin, strict=False):
+            if line != before:
+                break
+            first.append(line)
+        self._begin = b"".join(line + b"\r\n" for line in first)
+        self._behind = framing[sum(map(_tells, first)) :]
+        self._lines = self._limits.fields - len(first) + 3
         for line in lines:
             name, colon, _ = line.partition(b":")
             if (
@@ -82,7 +103,7 @@ class Familiar:
         others = list(filterfalse(self._known.__contains__, lines))
         return (
             [line for line in others if line[: line.find(b":") + 1] not in names]
-            == self._framing
+            == self._behind
             and len(lines) <= self._lines
             and not b"".join(others).translate(None, _TEXT)
         )
