@@ -339,7 +339,7 @@ async def inflate_bomb(coding, body, size):
 
     await send(make_bomb(coding, 2**20), 2**20)  # the process has what it needs then
     gc.collect()
-    (PROCESS / "clear_refs").write_text("5")  # the peak begins anew
+    (PROCESS / "clear_refs").write_text("5")  # the peak starts again
     before = resident("VmRSS")
     began = time.perf_counter()
     await send(body, size)

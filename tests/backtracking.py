@@ -476,7 +476,7 @@ def attacks(matcher: Matcher) -> list[Attack]:
         for start in {"": None, **dict.fromkeys(repeat.before)}:
             for pump, end in product(repeat.pumps, ends):
                 found[Attack(start, pump, end)] = None
-        for start in repeat.before:  # a search begins anew at each of these
+        for start in repeat.before:  # a search starts at each of these
             for pump, end in product(["", *repeat.pumps], ["", ends[-1]]):
                 found[Attack("", start + pump, end)] = None
     for one, end in product(whole, ends):

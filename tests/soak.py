@@ -209,7 +209,7 @@ MAKERS = [make_plain, make_echo, make_stream, make_lazy, make_form, make_static]
 
 COMPLETE = ["all", "all", "all", "stall"]
 CUT = ["reset while sending", "end while sending", "half close while sending"]
-# Whoever ends its own side may have left: its responses may be missing, never wrong.
+# One that ends its own side may have left: its responses may be missing, never wrong.
 LEAVING = ["reset while reading", "end while reading", "half close"]
 
 

@@ -48,6 +48,14 @@ IDIOMS = {
         r"\b(browser|client|header|peer|request|server)s? (say|says|said)\b",
         "what the client says",
     ),
+    "forever": (r"\bfor ever\b", "It waits for ever."),
+    "again": (r"\banew\b", "The search begins anew."),
+    "a client that": (r"\bwhoever\b", "Whoever ends its side gets a response."),
+    "in a thread": (r"\boff the loop\b", "The file is written off the loop."),
+    "before others run": (
+        r"\b(has|have|had) (its|their) turn\b",
+        "before others have their turn",
+    ),
     "the response": (
         r"\b(an|each|every|its|the|whole) answer\b(?! to (a|the) question)"
         r"|\b(its|the) answers\b",

@@ -102,7 +102,7 @@ async def test_each_error_is_logged_with_its_traceback(app, event, path, caplog)
             await ask(app, path)
             await until(lambda: not app.connections)
     except Boom:
-        assert event == "shutdown"  # whoever ends the app is told, too
+        assert event == "shutdown"  # the caller gets the error, too
     (record,) = failures(caplog)
     assert record.exc_info[0] is Boom
     assert "raise Boom" in caplog.text

@@ -139,7 +139,7 @@ def repack(distribution, folder):
     record = []
     with ZipFile(target, "w") as wheel:
         for path in distribution.files:
-            # Those outside are scripts, which are made anew.
+            # Those outside are scripts, which are made again.
             if ".." in path.parts or path.suffix == ".pyc" or path.name in written:
                 continue
             content = path.locate().read_bytes()

@@ -13,7 +13,7 @@ def isolate():
     """Leave the network of the system, for this process and all that it starts.
 
     bbr, which some systems have by default, sends at a pace that it has measured: on a
-    loopback uploads would take half as long again, whoever receives them, and downloads
+    loopback uploads would take half as long again, by any server, and downloads
     have two speeds. To choose another one for servers that do not ask for any takes a
     network of one's own. Who may not make one, by being root, measures with what the
     system has: the page tells.

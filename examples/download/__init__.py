@@ -1,4 +1,4 @@
-"""A file sent in pieces, read off the loop with aiofile."""
+"""A file sent in pieces, read with aiofile."""
 
 from pathlib import Path
 

@@ -173,5 +173,5 @@ async def blocks(count, seconds):
     """Make blocks of 64 KiB; the next one is asked for when there is room to send."""
     for _ in range(count):
         yield BLOCK
-        # Also with 0 seconds: it lets other requests have their turn.
+        # Also with 0 seconds: it lets other requests continue.
         await asyncio.sleep(seconds / count)

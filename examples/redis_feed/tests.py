@@ -43,7 +43,7 @@ async def subscribed(app, name, count):
     await until(is_so, f"{count} on {name}", interval=0.01)
 
 
-async def test_clients_hear_each_other_and_whoever_else_publishes(
+async def test_clients_hear_each_other_and_other_publishers(
     app, liveclient, redis_server
 ):
     await liveclient.start()

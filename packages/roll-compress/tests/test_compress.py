@@ -648,7 +648,7 @@ async def test_a_response_of_no_app_is_compressed(app):
     assert response.headers["Content-Encoding"] == "gzip"
 
 
-# Off the loop
+# In a thread
 
 
 @pytest.fixture

@@ -428,7 +428,7 @@ async def test_no_request_is_kept_in_a_circle(app, leftovers, coding, kind, leav
     await until(lambda: not leftovers())
 
 
-# Off the loop
+# In a thread
 
 
 @each_coding

@@ -250,7 +250,7 @@ def test_a_field_that_is_updated_by_keyword_is_found_in_any_case():
         lambda headers: headers.clear(),
     ],
 )
-def test_a_field_that_was_removed_is_spelled_anew(remove):
+def test_a_field_that_was_removed_takes_its_next_spelling(remove):
     headers = Headers({"X-NAME": "x"})
     remove(headers)
     assert not headers

@@ -9,7 +9,7 @@ import pytest
 PATIENCE = 60
 """Seconds that nothing takes, on the slowest machine."""
 
-# What each process below begins with: threads that wait for ever, as that of a database
+# What each process below begins with: threads that wait forever, as that of a database
 # does, and one that ends soon.
 BEGIN = """
 import sys, threading, time

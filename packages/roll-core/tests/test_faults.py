@@ -688,7 +688,7 @@ async def test_204_and_304_have_no_body_and_the_next_answer_is_found(
     assert found == (bare * 2 + OK, False)
 
 
-# A client that expects a 100 waits for ever, or gets one that it does not know
+# A client that expects a 100 waits forever, or gets one that it does not know
 # (RFC 9110, 10.1.1)
 
 

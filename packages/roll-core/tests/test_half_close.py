@@ -235,7 +235,7 @@ def test_it_is_so_on_sockets(run, app, family, tmp_path):
             return data
 
         data = run(main())
-    assert data.count(b"HTTP/1.1 200 OK\r\n") == 3  # the last one waits for ever
+    assert data.count(b"HTTP/1.1 200 OK\r\n") == 3  # the last one waits forever
     assert app["seen"] == ["cancelled"]
 
 

@@ -113,7 +113,7 @@ async def test_what_is_held_is_bounded(box, clients):
     assert not two.data
     box.send(one, b"y")
     assert (one.data, len(two.data)) == (b"xy", HOLD_BYTES - 1)
-    box.send(two, bytes(HOLD_BYTES - 1))  # counted anew
+    box.send(two, bytes(HOLD_BYTES - 1))  # counted from zero
     assert len(two.data) == HOLD_BYTES - 1
 
 

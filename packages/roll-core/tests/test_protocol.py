@@ -1293,7 +1293,7 @@ async def test_thousands_of_messages_in_one_read_do_not_hold_the_loop(app):
     while transport.data.count(b"200 OK") < 5000:
         turns += 1
         await asyncio.sleep(0)
-    assert turns > 10  # each time others had their turn
+    assert turns > 10  # each time, others ran
     assert transport.data == OK * 5000
     await finish(transport)
 
@@ -1317,7 +1317,7 @@ async def test_a_large_body_in_one_read_does_not_hold_the_loop():
     protocol = transport.get_protocol()
     protocol.data_received(post_chunks(*[b"x"] * (size // 6), path="/ignore"))
     left = protocol.parser.unread
-    assert left > size / 4  # others have their turn
+    assert left > size / 4  # others run
     while protocol.parser.unread > len(b"\r\n"):  # which ends the last chunk
         await asyncio.sleep(0)
     transport.feed(b"0\r\n\r\n" + get())

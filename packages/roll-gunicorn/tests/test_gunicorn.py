@@ -666,7 +666,7 @@ def test_a_client_that_leaves_is_logged(gunicorn):
     slow.connection.close()
     server.says("<</slow 499 0 no>>")
     finish = Slow(server, path="/finish")
-    # It resets the connection: whoever only ends it is answered, and may have left.
+    # It resets the connection: one that only ends it gets a response, or has left.
     linger = struct.pack("ii", 1, 0)
     finish.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     finish.connection.close()

@@ -503,7 +503,7 @@ async def test_a_scrape_does_not_count_itself(app, client):
     assert requests(read(app)) == {}
 
 
-async def test_the_worst_lag_of_the_loop_is_kept_whoever_reads_it(app, monkeypatch):
+async def test_the_worst_lag_of_the_loop_is_kept_for_all_readers(app, monkeypatch):
     monkeypatch.setattr("roll_observability.gauges.PERIOD", 0.001)
     name = "event_loop_lag_seconds"
     assert value(read(app), name) == 0

@@ -69,7 +69,7 @@ def count(samples):
     }
 
 
-async def test_whoever_is_scraped_answers_for_all(directory):
+async def test_any_worker_answers_for_all(directory):
     async with serving(directory, directory, directory) as clients:
         for number, client in enumerate(clients, 1):
             for _ in range(number):

@@ -256,7 +256,7 @@ async def test_all_end_together_before_any_resource_closes(app):
 
 
 async def test_one_that_goes_on_is_named_and_left(app, caplog):
-    """aiorun#79, AzureTRE#4924: the end does not wait for it for ever."""
+    """aiorun#79, AzureTRE#4924: the end does not wait for it forever."""
     go_on = asyncio.Event()
     closed = []
 

@@ -221,7 +221,7 @@ async def test_one_that_fails_to_open_closes_those_before_it(app, make, seen, er
     }
     seen.clear()
     error = None
-    async with Client(app):  # a second start begins anew
+    async with Client(app):  # a second start starts from scratch
         assert app["broken"] == "mended"
         await until(lambda: "work" in seen)
     assert seen[:3] == ["open a", "open b", "open c"]

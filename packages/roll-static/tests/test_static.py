@@ -54,7 +54,7 @@ def app():
 
 @pytest.fixture
 def served(app, root):
-    """Serve the folder, each request anew."""
+    """Serve the folder without a cache."""
     static(app, root=root, ttl=0)
     return root
 
@@ -1205,7 +1205,7 @@ async def test_a_slow_read_leaves_nothing_to_the_file_that_came_after(
     assert (answer.status, answer.body) == (200, content)
 
 
-async def test_who_waits_for_a_read_that_fails_reads_anew(app, root, client):
+async def test_who_waits_for_a_read_that_fails_reads_again(app, root, client):
     static(app, root=root, ttl=60)
     assert (await client.head("/static/a.txt")).status == 200
     (root / "a.txt").unlink()

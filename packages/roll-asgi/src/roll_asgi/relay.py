@@ -126,7 +126,7 @@ class Relay:
             self._timer.cancel()
         self._news.set()
         if not self._over.is_set() or self._task is None:
-            return  # whoever sends the response gets the error
+            return  # the sender of the response gets the error
         self._task = None
         if task.cancelled():
             return

@@ -135,7 +135,7 @@ class BackendContract:
     async def test_every_subscriber_sees_the_same_order(
         self, channels: Channels
     ) -> None:
-        """The order of the offsets, whoever publishes."""
+        """The order of the offsets, for all publishers."""
         channel = channels["a"]
         async with (
             channel.subscribe() as first,

@@ -105,7 +105,7 @@ def _count(parsed: Any) -> Freedom:
 def _count_repeat(least: int, most: int, repeated: Any) -> Freedom:
     inner = _count(repeated)
     if most > _FEW and inner:
-        raise ValueError("repeats a repeat, which may take for ever: write it without")
+        raise ValueError("repeats a repeat, which may take forever: write it without")
     if most - least > _FEW:
         return Freedom(repeats=1)
     return Freedom(choices=most - least + 1).then(inner, most if inner else 0)
