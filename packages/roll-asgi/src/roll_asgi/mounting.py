@@ -63,7 +63,7 @@ def check_prefix(prefix: object) -> str:
 
     Raises:
         TypeError: It is not a string.
-        ValueError: It is something else.
+        ValueError: It has a placeholder, or slashes at the wrong ends.
     """
     if not isinstance(prefix, str):
         raise TypeError(f"prefix={prefix!r}: give a path, such as '/api'")

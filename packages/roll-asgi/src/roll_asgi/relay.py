@@ -106,7 +106,7 @@ class Relay:
             response.headers[text] = values if len(values) > 1 else values[0]
 
     def leave(self) -> None:
-        """Note that the client has left, or is refused; the application may go on."""
+        """Note that the client left or was rejected; the application may continue."""
         if self._over.is_set():
             return
         self._left = True

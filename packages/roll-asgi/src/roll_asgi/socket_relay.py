@@ -81,7 +81,7 @@ class SocketRelay(Relay):
         self._returned.set()
 
     def leave(self) -> None:
-        """Note that the client has left; the application may go on for a while."""
+        """Note that the client has left; the application may continue for a while."""
         super().leave()
         self._open.set()
 

@@ -274,7 +274,7 @@ class Socket(asyncio.Transport):
         return self._size
 
     def can_write_eof(self) -> bool:
-        """Tell that one side cannot be closed alone."""
+        """Report that a single side cannot be closed."""
         return False
 
     # The end

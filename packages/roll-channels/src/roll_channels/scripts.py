@@ -142,7 +142,7 @@ end
 return changed
 """
 )
-"""Renews the epoch of channels whose offset has gone back, and tells what is new.
+"""Renews the epoch of channels whose offset has gone back, and gives the new ones.
 
 Its keys: hash and stream of each. Its arguments: the epoch and the offset that are
 known of each.

@@ -104,7 +104,7 @@ class Parser:
 
 
 def _is_plain(data: bytes, boundary: bytes) -> bool:
-    """Tell whether *data* is a whole body that multifruits reads correctly."""
+    """Whether *data* is a whole body that multifruits reads correctly."""
     if data.count(b"\r") > _CRS + len(data) // _BYTES_FOR_CR:
         return False
     start, *parts, end = data.split(b"\r\n--" + boundary)

@@ -108,7 +108,7 @@ def _read_shape(path: str) -> Shape | None:
 
 
 def _meets(shape: Shape, taken: set[Shape], towards: set[Shape]) -> bool:
-    """Tell whether a pattern may take a path of one that is not plain.
+    """Whether a pattern may match a path of one that is not plain.
 
     Args:
         shape: The shape of the pattern.

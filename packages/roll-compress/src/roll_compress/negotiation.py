@@ -74,7 +74,7 @@ def choose_coding(field: str, names: Iterable[str]) -> Choice:
 
 
 def type_matcher(types: Sequence[str]) -> Callable[[str], bool]:
-    """Make the function that tells whether a `Content-Type` is among *types*.
+    """Make the function that checks whether a `Content-Type` is among *types*.
 
     Raises:
         ValueError: One is neither a media type nor a pattern such as `text/*` or

@@ -497,7 +497,7 @@ class Roll(_Parts, IdentityDict):
             task: A task, a future, or a coroutine, which becomes a task.
 
         Raises:
-            TypeError: It is something else.
+            TypeError: *task* is something else.
         """
         return self.lifecycle.keep(task)
 

@@ -53,7 +53,7 @@ THOROUGH = frozenset({"shutdown", "finish", "refused"})
 """The events whose listeners all run, whatever one of them raises, which is logged."""
 
 UNAWAITED = frozenset({"finish", "refused"})
-"""Those of them that raise nothing at the end."""
+"""The events among these that raise nothing at the end."""
 
 
 _FOREIGN = {
@@ -232,7 +232,7 @@ def names(wish: str | Sequence[str]) -> tuple[str, ...]:
     """Read `before=` or `after=`: one name, or several.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: *wish* is something else.
     """
     several = isinstance(wish, Iterable) and not isinstance(wish, str)
     read: tuple[Any, ...] = tuple(wish) if several else (wish,)

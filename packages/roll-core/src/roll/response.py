@@ -398,7 +398,7 @@ def as_http_error(request: Any, error: BaseException) -> HttpError:
     """Make the HttpError to respond with when a view or a listener raises *error*.
 
     Any exception but an HttpError is logged and becomes a 500, or a 503 if file
-    descriptors run out. So does an HttpError that is also a RuntimeError: it is a
+    descriptors run out. The same holds for an HttpError that is also a RuntimeError: a
     mistake of the application.
     """
     if isinstance(error, HttpError) and not isinstance(error, RuntimeError):

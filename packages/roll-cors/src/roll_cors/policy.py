@@ -117,7 +117,7 @@ def _check_answer(origin: str) -> str:
 def _check_origins(
     origin: Iterable[str] | Callable[[str], object],
 ) -> Callable[[str], object]:
-    """Make the function that tells whether an origin is allowed."""
+    """Make the function that checks whether an origin is allowed."""
     if callable(origin):
         return origin
     if not isinstance(origin, Iterable):

@@ -44,8 +44,8 @@ def logger(
     From startup to shutdown, *handler* prints what this logger gets: these lines, and
     Roll's own, which have the tracebacks of errors when the level is DEBUG. Control
     characters, non-ASCII characters, and quotes inside of quotes are escaped: a request
-    is one line. So is a message that the protocol refuses before it becomes a request.
-    Routes with `logger=False` are left out.
+    is one line. A message that the protocol rejects before it becomes a request also
+    gets one. Routes with `logger=False` are left out.
 
     `"short"` is `GET /path?query`, and logged when the head is read. The others include
     the response, and are logged when it is sent: `"common"` and `"combined"` as in

@@ -50,7 +50,7 @@ FIELDS_OF_STRANGERS = FieldsOfStrangers()
 
 
 def may_have_context(request: Request) -> bool:
-    """Tell whether there is something to extract."""
+    """Whether there is something to extract."""
     usual = _is_usual(propagate.get_global_textmap())
     return not usual or _GIVEN.search(request.head) is not None
 

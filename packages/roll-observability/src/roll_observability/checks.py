@@ -1,4 +1,4 @@
-"""Checks: functions that tell whether what an application needs is available."""
+"""Checks: functions that check whether what an application needs is available."""
 
 import asyncio
 import contextvars

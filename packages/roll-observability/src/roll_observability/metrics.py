@@ -52,7 +52,7 @@ def metrics(
     Args:
         app: The application.
         path: Where they are served; None if you serve the registry elsewhere. Everyone
-            who has access to the path can read them.
+            anybody with access to the path can read them.
         registry: A registry to add them to; by default a new one, with metrics of the
             process and the garbage collector.
         buckets: The upper bounds of the buckets of all durations, in seconds.

@@ -173,7 +173,7 @@ def _make_raw_reader(parameter: Parameter, media: str) -> Read:
 
 
 def _make_check(media: str) -> Callable[[str], bool]:
-    """Make the function that tells whether a media type is in the range *media*."""
+    """Make the function that checks whether a media type is in the range *media*."""
     wanted = get_essence(media)
     if wanted == ANY:
         return lambda sent: True

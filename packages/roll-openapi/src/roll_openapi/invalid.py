@@ -23,7 +23,7 @@ class Misfit(NamedTuple):
 
 
 class Invalid(HttpError):
-    """422: what a client has sent does not fit the annotations of the view.
+    """422: the data of a client does not match the annotations of the view.
 
     Args:
         errors: `in`, `name`, `pointer` and `detail` of each.

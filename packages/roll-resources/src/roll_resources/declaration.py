@@ -82,7 +82,7 @@ def check_generator(function: object) -> None:
     """Check that a function is an async generator function.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: *function* is something else.
     """
     if not inspect.isasyncgenfunction(function):
         raise TypeError(
@@ -95,7 +95,7 @@ def check_coroutine(function: object) -> None:
     """Check that a function is a coroutine function.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: *function* is something else.
     """
     if not inspect.iscoroutinefunction(function):
         raise TypeError(

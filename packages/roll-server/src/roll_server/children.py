@@ -53,7 +53,7 @@ class Link:
         self._tell(READY + str(seconds).encode())
 
     def stopping(self) -> bool:
-        """Tell whether no other process serves; the parent knows, or is gone."""
+        """Whether no other process serves: the parent knows, or is gone."""
         return not self._replaced
 
     def failed(self, error: StartError) -> None:
@@ -182,7 +182,7 @@ class Child:
         return status
 
     def stop(self, replaced: bool) -> None:
-        """Tell it to end, as soon as running requests have ended.
+        """Tell it to shut down once running requests have ended.
 
         Args:
             replaced: Whether another child serves in its place.
@@ -206,7 +206,7 @@ class Child:
         return asyncio.get_running_loop().time() - self.started
 
     async def end(self, seconds: float, replaced: bool = False) -> None:
-        """Tell it to end, and kill it if it still runs after some *seconds*."""
+        """Tell it to shut down, and kill it if it still runs after some *seconds*."""
         self.stop(replaced)
         try:
             async with asyncio.timeout(seconds):

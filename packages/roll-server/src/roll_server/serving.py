@@ -32,7 +32,7 @@ DRAIN = 5.0
 
 
 class Keeper(Protocol):
-    """What has started a server: it follows the server, and tells it to stop."""
+    """The starter of a server: it watches the server, and tells it to stop."""
 
     def watch(self, stop: asyncio.Event) -> None:
         """Set *stop* when the server has to end; called in its loop."""
@@ -41,7 +41,7 @@ class Keeper(Protocol):
         """Note that it serves, and how many seconds its shutdown may take."""
 
     def stopping(self) -> bool:
-        """Note that it ends, and tell whether no other process serves its sockets."""
+        """Note that it ends; give whether no other process serves its sockets."""
 
 
 def serve(
@@ -103,7 +103,7 @@ async def _serve(
 
 
 async def _drain(app: Roll, seconds: float) -> None:
-    """Tell the application that the server ends, and serve for some more *seconds*."""
+    """Tell the application that the server is ending, and serve for *seconds* more."""
     pause = asyncio.ensure_future(asyncio.sleep(seconds))
     try:
         async with asyncio.timeout(max(seconds, app.limits.shutdown)):

@@ -246,7 +246,7 @@ class Mounts(dict[str, Roll]):
             self._running.push_async_callback(place.subapp.close)
 
     async def drain(self) -> None:
-        """Tell the apps that the server is about to end."""
+        """Tell the apps that the server is ending."""
         for place in self._places:
             await place.subapp.hook("drain")
 

@@ -38,7 +38,7 @@ def content_type(name: str) -> str:
 
 
 def is_escaped(name: str | None) -> bool:
-    """Tell whether a template is escaped; a string without a name is."""
+    """Whether a template is escaped; a string without a name is."""
     return name is None or _ending(name) not in _UNESCAPED
 
 
@@ -157,7 +157,7 @@ class Finder(BaseLoader):
 
 
 def _is_plain(name: str) -> bool:
-    """Tell whether a name stays in its folder, and is the only name of its template."""
+    """Whether a name stays in its folder, and is the only name of its template."""
     segments = name.split("/")
     return {"", ".", ".."}.isdisjoint(segments) and {"\\", "\0"}.isdisjoint(name)
 

@@ -78,7 +78,7 @@ def _describe(response: Response, error: HttpError) -> dict[str, Any]:
 
 
 def prefers_html(accept: str) -> bool:
-    """Tell whether a client prefers HTML to JSON and plain text.
+    """Whether a client prefers HTML to JSON and plain text.
 
     Args:
         accept: The value of `Accept`, empty when there is none.

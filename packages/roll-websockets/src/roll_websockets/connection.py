@@ -267,7 +267,7 @@ class Connection(FrameReader, asyncio.Protocol):
         transport = self._transport
         if transport.is_closing():
             # The client has left, and `connection_lost` comes soon. The transport would
-            # log each write and never pause: a view could go on forever.
+            # log each write and never pause: a view could run forever.
             self._open = self._plain = False
         elif data:
             transport.write(data)

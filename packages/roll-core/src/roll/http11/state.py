@@ -18,7 +18,7 @@ class State(IntEnum):
     """The state of a connection; timeouts and shutdown depend on it.
 
     ========= ============================================ ========================
-    state     what goes on                                 ended after
+    state     what happens                                 ended after
     ========= ============================================ ========================
     IDLE      nothing, between two messages                `Limits.keep_alive`
     HEAD      a head has begun to come                     `Limits.head_timeout`
@@ -28,7 +28,7 @@ class State(IntEnum):
     WRITING   the client is behind with reading            `Limits.write_timeout`
     LINGERING our side has ended                           `LINGER`
     SWITCHED  another protocol has the transport           by that protocol
-    CLOSED    the client is gone; its view may go on       never
+    CLOSED    the client is gone; its view may continue     never
     ========= ============================================ ========================
     """
 
