@@ -110,14 +110,16 @@ def _encode_special(value: object) -> Any:
 
 
 def _advise(value: object) -> str:
-    """Say what to do with a value that JSON cannot hold, if that is usual."""
+    """Say what to do with a value that JSON cannot hold."""
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()  # nobody awaits it, which would be a warning
         return ": await it"
     if isinstance(value, (bytes, bytearray)):
         return ": decode it"
-    return ": make it a list" if isinstance(value, Iterable) else ""
+    if isinstance(value, Iterable):
+        return ": make it a list"
+    return ": override json_encode of the app"
 
 
 _STYLE: dict[str, Any] = {
