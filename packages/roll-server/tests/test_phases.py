@@ -1,5 +1,6 @@
 """The command ends in every phase: when a start fails, and when a signal comes."""
 
+import os
 import re
 import signal
 import socket
@@ -194,6 +195,18 @@ def test_one_signal_ends_a_start_that_waits_for_ever(
     assert running.stop(number) == 0
     if source is not IMPORT_DEAF:  # which may have served for a moment
         assert running.output == f"waits\n{output}"
+
+
+def test_a_worker_that_ends_is_not_cut_short_by_sigterm(start):
+    """Its parent's may come late, and systemd sends one to each process."""
+    pid = 'print("worker", os.getpid(), flush=True)\n'
+    running = start(pid + THREAD + HANG, 2, "--graceful-timeout", 2)
+    running.wait_for("waits\n")
+    running.send(signal.SIGTERM)
+    running.wait_for(CLOSED)
+    os.kill(int(re.search(r"worker (\d+)", running.output)[1]), signal.SIGTERM)
+    assert running.wait() == 0
+    assert running.output.endswith(f"waits\n{CLOSED}{LEFT}database\n")
 
 
 def test_one_signal_ends_workers_whose_successors_wait_for_ever(start, folder):

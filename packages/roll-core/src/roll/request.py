@@ -345,10 +345,10 @@ class Request(IdentityDict):
     def headers(self) -> Headers:
         """The header fields: names in upper case, found in any case."""
         if self._headers is None:
-            fields = self._fields
-            if fields is None:  # nor are they kept: one of the two is enough
-                fields = read_fields(self.message.raw)
-            self._headers = Headers.decode(fields)
+            if self._fields is None:  # nor are they kept: one of the two is enough
+                self._headers = Headers.read(self.message.raw)
+            else:
+                self._headers = Headers.decode(self._fields)
         return self._headers
 
     @property

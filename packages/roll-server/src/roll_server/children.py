@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import NamedTuple
 
 from .exits import StartError
+from .signals import ignore
 from .sockets import adopt
 
 VARIABLE = "_ROLL_CHILD"
@@ -85,11 +86,11 @@ def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
         return
     channel, *sockets = [int(number) for number in descriptors.split(",")]
     os.set_inheritable(channel, False)
-    # A terminal sends them to the parent, too, which then says what to do. Not SIG_IGN:
-    # what the application runs would inherit that, which only nohup asks for.
+    # A terminal sends them to the parent, too, which then says what to do. Not SIG_IGN,
+    # which only nohup asks for.
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _do_nothing)
+            signal.signal(number, ignore)
     with ExitStack() as stack:
         link = stack.enter_context(closing(Link(socket.socket(fileno=channel))))
         found = [stack.enter_context(adopt(number)) for number in sockets]
@@ -98,10 +99,6 @@ def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
         except StartError as error:
             link.failed(error)
             raise
-
-
-def _do_nothing(number: int, frame: object) -> None:
-    pass
 
 
 class Ready(NamedTuple):

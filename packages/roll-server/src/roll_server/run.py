@@ -55,7 +55,7 @@ def run(parent: Parent | None, /, **values: Any) -> None:
 
 
 def _run_child(settings: Settings, parent: Parent) -> int:
-    with Signals([signal.SIGTERM]) as signals:
+    with Signals([signal.SIGTERM], once=True) as signals:
         app = load(settings.app, settings.factory)
         app.workers = settings.workers
         certificate = _certificate(settings)

@@ -12,6 +12,13 @@ class Stopped(BaseException):
     """A signal came while nothing was open yet."""
 
 
+def ignore(number: int, frame: FrameType | None) -> None:
+    """Handle a signal by doing nothing.
+
+    Unlike `signal.SIG_IGN`, it is not inherited by what this process runs.
+    """
+
+
 class Signals:
     """Heeds the first signal; a second one of the same kind ends the process at once.
 
@@ -21,15 +28,19 @@ class Signals:
 
     Args:
         numbers: The signals.
+        once: Whether later ones do nothing, until the process has ended: its parent
+            decides how long that may take.
     """
 
     def __init__(
         self,
         numbers: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
+        once: bool = False,
     ) -> None:
         self.came = False
         """Whether a signal has come."""
         self._numbers = tuple(numbers)
+        self._once = once
         self._former: dict[signal.Signals, Any] = {}
         self._react: Callable[[], object] = _raise
 
@@ -42,6 +53,8 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         for number, former in self._former.items():
+            if self._once:
+                former = ignore
             signal.signal(number, signal.SIG_DFL if former is None else former)
 
     def watch(self, react: Callable[[], object]) -> None:
@@ -52,7 +65,8 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.came = True
-        signal.signal(number, signal.SIG_DFL)  # so that a second one ends at once
+        # A second one ends the process at once, or does nothing.
+        signal.signal(number, ignore if self._once else signal.SIG_DFL)
         self._react()
 
 
