@@ -198,7 +198,7 @@ class Endpoint:
             TypeError: It is not None.
         """
         kind = f"a value of type {type(result).__name__}"
-        advice = "set response.body or response.json instead, and return nothing"
+        advice = "set response.text or response.json instead, and return nothing"
         if inspect.iscoroutine(result):
             result.close()  # nobody awaits it, which would be a warning
             kind, advice = "a coroutine", "await it first"
