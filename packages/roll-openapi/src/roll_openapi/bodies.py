@@ -141,9 +141,13 @@ def _unparsable() -> HttpError:
     return HttpError(HTTPStatus.BAD_REQUEST, "Unparsable JSON body")
 
 
-def _unsupported(accepted: str) -> HttpError:
-    """Make the error that names what is taken (RFC 9110, section 15.5.16)."""
-    return HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers={"Accept": accepted})
+def _unsupported(*accepted: str) -> HttpError:
+    """Make the error that names what is accepted (RFC 9110, section 15.5.16)."""
+    return HttpError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"Send {' or '.join(accepted)}",
+        headers={"Accept": ", ".join(accepted)},
+    )
 
 
 def _make_raw_reader(parameter: Parameter, media: str) -> Read:
@@ -188,4 +192,4 @@ def check_form(request: Request, values: Any, errors: Errors) -> None:
         HttpError: 415, when it is something else.
     """
     if request.content is not None and get_essence(request.content_type) not in FORMS:
-        raise _unsupported(", ".join(FORMS))
+        raise _unsupported(*FORMS)
