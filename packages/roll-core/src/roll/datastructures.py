@@ -204,14 +204,38 @@ class Headers(dict[str, Any]):
         )
         headers._upper = True
         if len(headers) != len(fields):
-            headers._join(fields)
+            headers._join(
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in fields
+            )
         return headers
 
-    def _join(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+    @classmethod
+    def read(cls, head: bytes) -> Self:
+        """Read the fields of a message from its head, as `decode` does otherwise.
+
+        Args:
+            head: From the request line to the empty line; it is known to be good.
+        """
+        lines = head.decode("latin-1").split("\r\n")[1:-2]
+        headers = cls.empty()
+        fields = {}
+        for line in lines:  # quicker than a list of pairs
+            name, _, value = line.partition(":")
+            fields[name.upper()] = value.strip(" \t")
+        dict.update(headers, fields)
+        headers._upper = True
+        if len(fields) != len(lines):
+            pairs = (line.partition(":") for line in lines)
+            headers._join(
+                (name.upper(), value.strip(" \t")) for name, _, value in pairs
+            )
+        return headers
+
+    def _join(self, fields: Iterable[tuple[str, str]]) -> None:
         lines: dict[str, _Values] = {}
-        for name, value in fields:
-            key = name.decode("latin-1")
-            lines.setdefault(key, []).append(value.decode("latin-1"))
+        for key, value in fields:
+            lines.setdefault(key, []).append(value)
         self._repeated = {}
         for key, values in lines.items():
             if len(values) > 1:

@@ -57,6 +57,8 @@ async def _find_again(request: "Request", response: Any) -> None:
     await endpoint.run(request, response, **variables)
 
 
+_UNKNOWN = "an address that nobody has asked for yet"
+
 _UNRESOLVED = Endpoint(_find_again, lazy_body=True, found=False)
 """The endpoint of a request whose look-up raises."""
 
@@ -136,8 +138,6 @@ class Request(IdentityDict):
     _host: str
     _json: Any
     _query_string: str
-    _remote_addr: str | None
-    _scheme: str
     _early: bool
     """Whether `headers` listeners run; only set, and true, while they do."""
     variables: dict[str, Any]
@@ -169,6 +169,8 @@ class Request(IdentityDict):
         self._headers: Headers | None = None
         self._cookies: Cookies | None = None
         self._query: Query | None = None
+        self._remote_addr: str | None = _UNKNOWN
+        self._scheme: str | None = None
 
     # Other apps
 
@@ -345,10 +347,10 @@ class Request(IdentityDict):
     def headers(self) -> Headers:
         """The header fields: names in upper case, found in any case."""
         if self._headers is None:
-            fields = self._fields
-            if fields is None:  # nor are they kept: one of the two is enough
-                fields = read_fields(self.message.raw)
-            self._headers = Headers.decode(fields)
+            if self._fields is None:  # nor are they kept: one of the two is enough
+                self._headers = Headers.read(self.message.raw)
+            else:
+                self._headers = Headers.decode(self._fields)
         return self._headers
 
     @property
@@ -409,12 +411,10 @@ class Request(IdentityDict):
     @property
     def remote_addr(self) -> str | None:
         """The client's address; None on a unix socket or without a connection."""
-        try:
-            return self._remote_addr
-        except AttributeError:
+        if self._remote_addr is _UNKNOWN:
             source = self.parent or self.protocol  # a parent may know better
             self._remote_addr = None if source is None else source.remote_addr
-            return self._remote_addr
+        return self._remote_addr
 
     @remote_addr.setter
     def remote_addr(self, address: str | None) -> None:
@@ -432,15 +432,13 @@ class Request(IdentityDict):
     @property
     def scheme(self) -> str:
         """`https` on a connection with TLS, else `http`."""
-        scheme: str | None = getattr(self, "_scheme", None)  # `except` takes longer
-        if scheme is None:
+        if self._scheme is None:
             if self.parent is not None:
-                scheme = self.parent.scheme
+                self._scheme = self.parent.scheme
             else:
                 secure = self.protocol is not None and self.protocol.secure
-                scheme = "https" if secure else "http"
-            self._scheme = scheme
-        return scheme
+                self._scheme = "https" if secure else "http"
+        return self._scheme
 
     @scheme.setter
     def scheme(self, scheme: str) -> None:

@@ -135,7 +135,10 @@ class Measuring:
 
     def measure_first_bytes(self, request: Request, response: Response) -> None:
         """Measure how long a stream took to begin."""
-        if hasattr(response.body, "__aiter__") and _is_measured(request):
+        body = response.body
+        if type(body) is bytes:  # as most are; to look for a method takes longer
+            return
+        if hasattr(body, "__aiter__") and _is_measured(request):
             now = perf_counter()
             key = (_method(request), self._route(request))
             self.first_bytes.observe(key, now - request.get(STARTED, now))

@@ -1,7 +1,7 @@
 """proxy_headers: who asks, and for what, when proxies stand in between."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import (
@@ -73,6 +73,25 @@ _PAIR = re.compile(
 )
 
 
+Fields = tuple[tuple[str, ...], ...]
+"""The lines of each field that is read, as received."""
+
+KEPT = 1024
+"""What is known of as many clients, and as many peers, is not read again."""
+
+SHORT = 512
+"""Characters of the fields of a client of which that is known."""
+
+
+class Said(NamedTuple):
+    """What all proxies together say of a request."""
+
+    remote_addr: str | None
+    """The client's address."""
+    scheme: str | None
+    host: str | None
+
+
 class Hop(NamedTuple):
     """What one proxy says of the request that it got, as it is sent."""
 
@@ -117,7 +136,9 @@ def proxy_headers(
     entries = _list("trusted", trusted, "the addresses of your proxies")
     networks = [_parse_network(entry) for entry in entries if entry != UNIX]
     trusts_unix = UNIX in entries
-    read_hops = _reader(_list("headers", headers, "the fields that your proxy sets"))
+    names, read_hops = _reader(
+        _list("headers", headers, "the fields that your proxy sets")
+    )
     if KEY in app:
         raise ValueError(
             "this app has proxy_headers: call `proxy_headers` once, with all that is "
@@ -128,27 +149,44 @@ def proxy_headers(
     def is_trusted(address: Address | None) -> bool:
         return address is not None and any(address in network for network in networks)
 
+    @lru_cache(maxsize=KEPT)
+    def is_trusted_peer(peer: str) -> bool:
+        return is_trusted(_parse_address(peer))
+
+    def resolve(peer: str | None, fields: Fields) -> Said:
+        return _resolve(peer, read_hops(fields), is_trusted)
+
+    resolve_again = lru_cache(maxsize=KEPT)(resolve)  # clients ask more than once
+
     @app.listen("headers", before="*")
-    async def read_proxy_headers(request: Request, response: Response) -> None:
-        if request.remote_addr is None:
+    def read_proxy_headers(request: Request, response: Response) -> None:
+        peer = request.remote_addr
+        if peer is None:
             # A peer of TCP that has left at once has no address either.
             is_unix = isinstance(request.local_address, (str, bytes))
             if not (trusts_unix and is_unix):
                 return
-        elif not is_trusted(_parse_address(request.remote_addr)):
+        elif not is_trusted_peer(peer):
             return
-        _apply(request, read_hops(request), is_trusted)
+        fields = tuple([tuple(request.headers.list(name)) for name in names])
+        short = sum([len(line) for lines in fields for line in lines]) < SHORT
+        said = (resolve_again if short else resolve)(peer, fields)
+        request.remote_addr = said.remote_addr
+        if said.scheme:
+            request.scheme = said.scheme
+        if said.host:
+            request.host = said.host
 
 
-def _apply(
-    request: Request, hops: Iterator[Hop], is_trusted: Callable[[Address | None], bool]
-) -> None:
-    """Walk from the nearest hop to the first that is not trusted, and tell *request*.
+def _resolve(
+    peer: str | None, hops: Iterator[Hop], is_trusted: Callable[[Address | None], bool]
+) -> Said:
+    """Walk from the nearest hop to the first that is not trusted.
 
     Raises:
-        HttpError: 400, when what decides is malformed; nothing has changed then.
+        HttpError: 400, when what decides is malformed.
     """
-    remote_addr = request.remote_addr
+    remote_addr = peer
     proto = host = None
     for hop in hops:
         proto = hop.proto or proto
@@ -163,11 +201,7 @@ def _apply(
         raise _malformed("scheme")
     if host and not _is_host(host):
         raise _malformed("host")
-    request.remote_addr = remote_addr
-    if proto:
-        request.scheme = SCHEMES[proto.lower()]
-    if host:
-        request.host = host
+    return Said(remote_addr, SCHEMES[proto.lower()] if proto else None, host)
 
 
 def _is_host(text: str) -> bool:
@@ -225,58 +259,59 @@ def _parse_network(entry: str) -> Network:
     return network
 
 
-def _reader(names: list[str]) -> Callable[[Request], Iterator[Hop]]:
-    """Choose what reads the fields of these names."""
+def _reader(
+    names: list[str],
+) -> tuple[tuple[str, ...], Callable[[Fields], Iterator[Hop]]]:
+    """Choose the fields of these names, and what reads them."""
     known = {name.lower(): name for name in (*X_FORWARDED, FORWARDED)}
     for name in names:
         if name.lower() not in known:
             raise ValueError(f"headers: {name!r}: give some of {list(known.values())}")
     found = {known[name.lower()] for name in names}
     if found == {FORWARDED}:
-        return _read_forwarded
+        return (FORWARDED,), _read_forwarded
     if FORWARDED in found:
         raise ValueError(
             f"headers={names!r}: give {FORWARDED!r} or the others, whichever your "
             "proxy sets: where they disagree, one of them was sent by a client"
         )
+    asked = tuple(name for name in X_FORWARDED if name in found)
 
-    def read_x_forwarded(request: Request) -> Iterator[Hop]:
-        nodes, protos, hosts = (
-            _read_list(request, name) if name in found else [] for name in X_FORWARDED
-        )
+    def read_x_forwarded(fields: Fields) -> Iterator[Hop]:
+        read = dict(zip(asked, map(_read_list, asked, fields), strict=True))
+        nodes, protos, hosts = (read.get(name, []) for name in X_FORWARDED)
         # Further from us than the last address, a client may have written the others.
         hops = zip_longest(nodes, protos, hosts)
         return islice((Hop(*hop) for hop in hops), max(1, len(nodes)))
 
-    return read_x_forwarded
+    return asked, read_x_forwarded
 
 
 # What the fields say
 
 
-def _read_lines(request: Request, name: str) -> list[str]:
-    """Give the lines of a field.
+def _check_length(name: str, lines: Sequence[str]) -> None:
+    """Refuse lines that are longer together than one may be.
 
     Raises:
-        HttpError: 400, when they are longer together than one may be.
+        HttpError: 400.
     """
-    lines: list[str] = request.headers.list(name)
     if sum(map(len, lines)) > LONGEST:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"{name} is too long")
-    return lines
 
 
-def _read_list(request: Request, name: str) -> list[str]:
+def _read_list(name: str, lines: Sequence[str]) -> list[str]:
     """Give the elements of a field, nearest first, without the empty ones.
 
     They may be empty, and on several lines: RFC 9110, sections 5.3 and 5.6.1.
     """
-    elements = ",".join(_read_lines(request, name)).split(",")
+    _check_length(name, lines)
+    elements = ",".join(lines).split(",")
     elements.reverse()
     return [found for element in elements if (found := element.strip(" \t"))]
 
 
-def _read_forwarded(request: Request) -> Iterator[Hop]:
+def _read_forwarded(fields: Fields) -> Iterator[Hop]:
     """Give what `Forwarded` says, nearest first; an address not told is unknown.
 
     Raises:
@@ -284,8 +319,9 @@ def _read_forwarded(request: Request) -> Iterator[Hop]:
             quote that it opens would hide what a proxy has added.
     """
     elements: list[dict[str, str]] = []
+    _check_length(FORWARDED, fields[0])
     # No element goes over the end of a line, so no quote does.
-    for line in _read_lines(request, FORWARDED):
+    for line in fields[0]:
         elements += _parse_forwarded(line)
     for element in reversed(elements):
         node = element.get("for", "unknown")

@@ -25,7 +25,11 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     absent: list[OSError] = []
     try:
         found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            # Python would import the codec of IDNA to encode a name.
+            (host.encode("ascii") if host.isascii() else host) or None,
+            port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
         )
         for family, _, _, _, address in dict.fromkeys(found):  # a resolver may repeat
             name = (address[0], port or _port(sockets), *address[2:])

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -194,7 +193,7 @@ class File(io.BufferedReader):
         await asyncio.to_thread(self._save, os.fspath(path))
 
     def _save(self, path: str) -> None:
-        part = f"{path}.{secrets.token_hex(8)}.part"
+        part = f"{path}.{os.urandom(8).hex()}.part"
         try:
             with open(part, "xb") as file:
                 self.seek(0)

@@ -23,7 +23,6 @@ from .state import (
     UNSEEN,
     VIEW,
     WRITING,
-    State,
 )
 from .upgrade import Switch
 
@@ -90,10 +89,6 @@ class HttpProtocol(asyncio.Protocol):
         self.seen = UNSEEN
         self._disconnected: asyncio.Future[None] | None = None
 
-    def enter(self, state: State) -> None:
-        """Change the state."""
-        self.state = state
-
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,7 +122,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def lose(self) -> None:
         """Note that the client is gone, and wake up what waits for that."""
-        self.enter(CLOSED)
+        self.state = CLOSED
         for waiter in (self.writable, self._disconnected):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
@@ -261,7 +256,7 @@ class HttpProtocol(asyncio.Protocol):
                         turn -= 1
                         if self._read() is NEED_DATA:
                             break
-                    self.enter(VIEW if body is None else BODY)
+                    self.state = VIEW if body is None else BODY
                     exchange.start(self)
                 elif event is NEED_DATA:
                     starved = True
@@ -296,7 +291,7 @@ class HttpProtocol(asyncio.Protocol):
             if self.half_closed:
                 return self.end()
             if self.parser.held and self.state is IDLE:
-                self.enter(HEAD)
+                self.state = HEAD
         self._pause(self._is_full(starved))
 
     def _fail(self) -> None:
@@ -372,7 +367,7 @@ class HttpProtocol(asyncio.Protocol):
         body: Body = self.body  # type: ignore[assignment]  # there is one
         self.body = None
         if self.state is BODY:  # else it is still to be served
-            self.enter(IDLE if self.request is None else VIEW)
+            self.state = IDLE if self.request is None else VIEW
         body.finish()
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -432,7 +427,7 @@ class HttpProtocol(asyncio.Protocol):
         self.parser.stop()
         if self.state >= SWITCHED:
             return
-        self.enter(LINGERING)
+        self.state = LINGERING
         transport = self.transport
         self.outbox.flush()
         if abort:

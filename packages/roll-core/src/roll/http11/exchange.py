@@ -135,9 +135,9 @@ async def _serve(
         connection.outbox.flush()
         connection.end(linger=_more_comes(connection, content))
     elif content is None or content.complete:
-        connection.enter(IDLE)
+        connection.state = IDLE
     else:
-        connection.enter(BODY)
+        connection.state = BODY
         content.discard()
     if not connection.advancing:  # else this was served at once, from within
         connection.advance()
@@ -381,10 +381,10 @@ async def _wait_for_client(connection: HttpConnection) -> None:
     waiter: asyncio.Future[None] = connection.writable  # type: ignore[assignment]
     before = connection.state
     if before < LINGERING:
-        connection.enter(WRITING)
+        connection.state = WRITING
     await waiter
     if connection.state is WRITING:
-        connection.enter(before if before is not BODY or connection.body else VIEW)
+        connection.state = before if before is not BODY or connection.body else VIEW
 
 
 async def _hand_over(connection: HttpConnection, switch: Switch) -> None:
@@ -398,7 +398,7 @@ async def _hand_over(connection: HttpConnection, switch: Switch) -> None:
         return connection.end()
     app, transport, protocol = connection.app, connection.transport, switch.protocol
     rest = connection.parser.take_rest()
-    connection.enter(SWITCHED)
+    connection.state = SWITCHED
     app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
     app.connections.add(protocol)
     app.connections.discard(connection)

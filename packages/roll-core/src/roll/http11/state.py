@@ -94,9 +94,6 @@ class HttpConnection(Connection, Protocol):
     async def write(self) -> None:
         """Send the response of the message being served."""
 
-    def enter(self, state: State) -> None:
-        """Change the state."""
-
     def advance(self) -> None:
         """Read on, and serve the requests received."""
 
