@@ -252,7 +252,7 @@ def test_methods_with_a_class_are_an_attribute_error(app):
     class View:
         async def on_get(self, request, response): ...
 
-    with pytest.raises(AttributeError, match="goes with a function"):
+    with pytest.raises(AttributeError, match="leave out methods="):
         app.route("/", methods=["GET"])(View)
 
 

@@ -413,8 +413,8 @@ def _class_handlers(
 ) -> dict[str, View]:
     if methods is not None:
         raise AttributeError(
-            f"{named(view)}: methods={methods!r} goes with a function; "
-            "a class says it by its on_* functions"
+            f"{named(view)}: leave out methods={methods!r}: the on_* functions of a "
+            "class are its methods"
         )
     instance = view()
     found = {
