@@ -49,7 +49,7 @@ ONCE = [
     *("tests/test_figures.py", "tests/test_layers.py", "tests/test_new_with_pip.py"),
     *("tests/test_packaging.py", "tests/test_sleeps.py", "tests/test_tutorials.py"),
     *("examples/ticker/tests.py", "examples/test_documents.py", "*browser.py"),
-    "examples/api/test_api_tools.py",
+    *("examples/api/test_api_tools.py", "tests/test_units.py"),
 ]
 
 # Caches of nox, uv and pip stay inside the checkout.
