@@ -27,6 +27,13 @@ IMPORTS = {
     for name, package in PACKAGES.items()
     for source in package.glob("src/*/py.typed")
 }
+# The schemas that come with check-jsonschema, and the files that have to match them.
+GITHUB = {
+    "dependabot": "dependabot.yml",
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "github-workflows": "workflows/*.yml",
+}
 # What of the npm package swagger-ui-dist is in packages/roll-openapi-ui.
 SWAGGER_UI = [
     *("LICENSE", "NOTICE", "favicon-32x32.png", "swagger-ui-bundle.js"),
@@ -192,11 +199,15 @@ def format(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check the code's rules, its format, and the spelling."""
+    """Check the code's rules, its format, the spelling, and what GitHub reads."""
     install(session, *groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", "--diff", ".")
     session.run("codespell")
+    for schema, pattern in GITHUB.items():
+        files = [str(path) for path in sorted(ROOT.glob(f".github/{pattern}"))]
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    session.run("zizmor", "--offline", "--quiet", ".")
 
 
 @nox.session
