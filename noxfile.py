@@ -53,9 +53,9 @@ PARALLEL += ["--no-loadscope-reorder"]
 ONCE = [
     *("tests/test_alone.py", "tests/test_architecture.py", "tests/test_caddy.py"),
     *("tests/test_container.py", "tests/test_docs.py", "tests/test_english.py"),
-    *("tests/test_figures.py", "tests/test_haproxy.py", "tests/test_layers.py"),
+    *("tests/test_figures.py", "tests/test_haproxy.py", "tests/test_kubernetes.py"),
     *("tests/test_new_with_pip.py", "tests/test_packaging.py", "tests/test_sleeps.py"),
-    "tests/test_tutorials.py",
+    *("tests/test_layers.py", "tests/test_tutorials.py"),
     *("examples/ticker/tests.py", "examples/test_documents.py", "*browser.py"),
     *("examples/api/test_api_tools.py", "tests/test_units.py"),
 ]
