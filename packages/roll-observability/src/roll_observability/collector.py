@@ -1,4 +1,4 @@
-"""Collector: what was measured, as prometheus_client wants to have it."""
+"""Collector: the measurements, in the form that prometheus_client needs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,7 @@ _WITHOUT_HISTOGRAMS = ContextVar("roll_metrics", default=False)
 
 
 def make_registry() -> CollectorRegistry:
-    """Make the registry of an app, with what prometheus_client tells of a process."""
+    """Make the registry of an app, with prometheus_client's metrics of the process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
@@ -41,9 +41,9 @@ class Collector(BaseCollector):
     """Gives the metrics of an app to a registry.
 
     Args:
-        measuring: What was measured.
+        measuring: The measurements.
         bound: How many sets of labels there may be.
-        lag: Of the event loop.
+        lag: The lag of the event loop.
         count_open: Counts what is open.
     """
 
@@ -60,7 +60,7 @@ class Collector(BaseCollector):
         self._count_open = count_open
 
     def describe(self) -> Iterable[Metric]:
-        """Name the metrics, so that another collector of the same ones is refused."""
+        """Name the metrics, so that a second collector of the same ones is refused."""
         histograms = self._measuring.histograms
         return [
             *(
@@ -81,7 +81,7 @@ class Collector(BaseCollector):
 
 @contextmanager
 def without_histograms() -> Iterator[None]:
-    """Leave out the histograms, which `write_histogram` writes in less time."""
+    """Leave out the histograms, which `write_histogram` writes faster."""
     token = _WITHOUT_HISTOGRAMS.set(True)
     try:
         yield
@@ -90,12 +90,11 @@ def without_histograms() -> Iterator[None]:
 
 
 def write_histogram(histogram: Histogram, worker: str) -> str:
-    """Write a histogram, in a way that both formats have in common.
+    """Write a histogram in a form that is valid in both formats.
 
     Args:
         histogram: What to write.
-        worker: The label that is the first of each series, such as `worker="1",`, or
-            nothing.
+        worker: The first label of each series, such as `worker="1",`, or nothing.
     """
     name = histogram.name
     lines = [
