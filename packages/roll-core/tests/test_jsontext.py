@@ -99,7 +99,7 @@ def test_a_lone_surrogate_is_refused(decoder, text):
     ],
 )
 def test_a_float_that_would_be_infinite_is_refused(decoder, text):
-    with pytest.raises(ValueError, match=r"infin|beyond what a float can be"):
+    with pytest.raises(ValueError, match=r"infin|too large for a float"):
         decode_json(text.encode())
 
 
