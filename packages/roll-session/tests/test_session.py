@@ -414,7 +414,7 @@ async def test_the_cookie_has_what_the_options_say(options, line, clock):
         ({"lifetime": float("inf")}, "lifetime=inf: give seconds above 0"),
         ({"store": MemoryStore()}, "give it a secret, or a store: one of them"),
         ({"secret": None}, "give it a secret, or a store: one of them"),
-        ({"secret": "short"}, "a key has 5 bytes: give 32 or more, such as a value of "),
+        ({"secret": "short"}, "a key has 5 bytes: give 32 or more, such as a "),
         ({"secret": b"x" * 31}, "a key has 31 bytes: give 32 or more"),
         ({"secret": []}, "give at least one key"),
         ({"secret": [KEY, KEY.encode()]}, "a key is there twice"),
