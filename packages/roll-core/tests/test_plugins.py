@@ -110,7 +110,7 @@ def test_a_hook_that_fails_is_named_with_its_distribution(install, body):
 def test_a_name_that_two_plugins_give_is_an_error(install):
     install("roll-shout", source=EXTENSION, name="one")
     install("roll-shout-too", source=EXTENSION, name="two")
-    with pytest.raises(PluginError, match="'shout' is given by two plugins"):
+    with pytest.raises(PluginError, match="'shout' comes from two plugins"):
         _ = extensions.shout
 
 

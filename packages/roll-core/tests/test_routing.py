@@ -125,12 +125,12 @@ def test_a_view_takes_the_variables_of_its_route(app):
         (
             "/",
             "(request, response)",
-            "'page'; a query is read by request.query.int('page')",
+            "'page'; for a query, use request.query.int('page')",
         ),
         (
             "/{page}",
             "(request, response, page)",
-            "'name'; a query is read by request.query.get('name')",
+            "'name'; for a query, use request.query.get('name')",
         ),
     ],
 )

@@ -109,7 +109,7 @@ def test_a_name_that_two_plugins_give_is_wrong(check, tmp_path):
     distribution(tmp_path, "two", "1.0", plugin)
     status, output, errors = check()
     assert (status, errors) == (1, "")
-    assert output.startswith("'beam' is given by two plugins, ")
+    assert output.startswith("'beam' comes from two plugins, ")
     assert output.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""Familiar: header sections that say nothing new, known without reading them again."""
+"""Familiar: header sections with nothing new, which need no parsing."""
 
 from itertools import filterfalse
 from string import ascii_letters, digits
@@ -6,30 +6,30 @@ from string import ascii_letters, digits
 from ..limits import Limits
 
 FRAMING = frozenset((b"HOST", b"CONNECTION", b"CONTENT-LENGTH"))
-"""The fields that say where a message ends, and whether another one follows, and that
-nearly every client sends."""
+"""The usual fields that determine where a message ends, and whether another one
+follows."""
 
 KEPT = 2048
-"""Bytes of lines that are kept of a connection."""
+"""The most bytes of lines to keep for a connection."""
 
 _TEXT = bytes(range(ord(" "), ord("~") + 1)) + b"\t"
 _TOKEN = b"!#$%&'*+-.^_`|~" + (ascii_letters + digits).encode()
 
 
 class Familiar:
-    """The header sections of a connection that differ in plain fields alone.
+    """The header sections of a connection that differ only in plain fields.
 
-    A client repeats most of its fields in each request. A header section is familiar
-    when the lines that tell of framing are the same ones, in the same order, and each
-    of the others is a known line, or has a known name and another value of plain text.
-    Such a line says nothing of framing, and is good wherever it stands (RFC 9112,
-    section 5). The first lines of a client are nearly always the same: they are
-    compared at once, and the others one by one.
+    A client repeats most of its fields in each request. A header section is familiar if
+    its lines about framing are the same, in the same order, and each other line is
+    known, or has a known name and another value of plain text. Such a line does not
+    affect framing, and is valid in any place (RFC 9112, section 5). The first lines of
+    a client are nearly always the same: they are compared at once, and the others one
+    by one.
 
     Args:
-        header: A header section that was accepted, from the version on. Of the fields
-            that tell of framing, it has those of `FRAMING` alone.
-        limits: What one client may send.
+        header: An accepted header section, from the version on. Of the fields about
+            framing, it has only those of `FRAMING`.
+        limits: The limits of the app.
     """
 
     __slots__ = (
@@ -49,21 +49,21 @@ class Familiar:
         self._most = min(limits.field, limits.head, 2 * KEPT)
         self._framing = list(filter(_tells, header.split(b"\r\n")))
         self._begin = header[:-2]
-        """The first lines, which are the same in all that were learnt."""
+        """The first lines, which are the same in all learnt sections."""
         self._behind: list[bytes] = []
-        """The lines that tell of framing behind these."""
+        """The lines about framing after these."""
         self._lines = 0
-        """The most lines behind these, with two empty ones."""
+        """The limit of lines after these, including two empty lines."""
         self._room = KEPT
         self._known = {b""}
         self._names: set[bytes] = set()
         self.learn(header)
 
     def learn(self, header: bytes) -> bool:
-        """Take the lines of another header section that was accepted.
+        """Learn the lines of another accepted header section.
 
         Returns:
-            Whether it tells the same of framing; if not, nothing was learnt.
+            Whether its framing is the same; if not, nothing was learnt.
         """
         lines = header.split(b"\r\n")
         framing = list(filter(_tells, lines))
