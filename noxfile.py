@@ -27,6 +27,13 @@ IMPORTS = {
     for name, package in PACKAGES.items()
     for source in package.glob("src/*/py.typed")
 }
+# The schemas that come with check-jsonschema, and the files that have to match them.
+GITHUB = {
+    "dependabot": "dependabot.yml",
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "github-workflows": "workflows/*.yml",
+}
 # What of the npm package swagger-ui-dist is in packages/roll-openapi-ui.
 SWAGGER_UI = [
     *("LICENSE", "NOTICE", "favicon-32x32.png", "swagger-ui-bundle.js"),
@@ -46,10 +53,11 @@ PARALLEL += ["--no-loadscope-reorder"]
 ONCE = [
     *("tests/test_alone.py", "tests/test_architecture.py", "tests/test_caddy.py"),
     *("tests/test_container.py", "tests/test_docs.py", "tests/test_english.py"),
-    *("tests/test_figures.py", "tests/test_layers.py", "tests/test_new_with_pip.py"),
-    *("tests/test_packaging.py", "tests/test_sleeps.py", "tests/test_tutorials.py"),
+    *("tests/test_figures.py", "tests/test_haproxy.py", "tests/test_kubernetes.py"),
+    *("tests/test_new_with_pip.py", "tests/test_packaging.py", "tests/test_sleeps.py"),
+    *("tests/test_layers.py", "tests/test_tutorials.py"),
     *("examples/ticker/tests.py", "examples/test_documents.py", "*browser.py"),
-    "examples/api/test_api_tools.py",
+    *("examples/api/test_api_tools.py", "tests/test_units.py"),
 ]
 
 # Caches of nox, uv and pip stay inside the checkout.
@@ -192,11 +200,15 @@ def format(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check the code's rules, its format, and the spelling."""
+    """Check the code's rules, its format, the spelling, and what GitHub reads."""
     install(session, *groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", "--diff", ".")
     session.run("codespell")
+    for schema, pattern in GITHUB.items():
+        files = [str(path) for path in sorted(ROOT.glob(f".github/{pattern}"))]
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    session.run("zizmor", "--offline", "--quiet", ".")
 
 
 @nox.session

@@ -10,7 +10,8 @@ from roll_server.exits import Exit
 from roll_server.options import OPTIONS
 from roll_server.run import run
 
-PAGE = (Path(__file__).parent.parent / "docs/reference/command.md").read_text()
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs/reference/command.md").read_text()
 
 
 def rows(heading):
@@ -63,3 +64,29 @@ def test_there_are_no_other_subcommands():
     assert names == sorted([*OWN, *ADDED])
     for name in ADDED:
         assert any(f"`roll {name} APP`" in row[0] for row in rows("# The command"))
+
+
+SHOWN = re.compile(
+    r"^\$ (?:\S+/)?roll run(.*)\nRolling on http://[\d.]+:\d+(.*)$", re.M
+)
+"""A command of a page, and the line that follows it."""
+
+
+def shown():
+    pages = [
+        *ROOT.glob("docs/**/*.md"),
+        ROOT / "README.md",
+        *ROOT.glob("packages/*/README.md"),
+    ]
+    return [
+        found for page in sorted(pages) for found in SHOWN.findall(page.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("options", "rest"), shown())
+def test_a_page_shows_what_the_command_prints(options, rest):
+    workers = re.search(r"--workers (\d+)", options)
+    wanted = f" with {workers[1]} workers" if workers else ""
+    if "--reload" in options:
+        wanted = ", restarting when a file changes"
+    assert rest == wanted

@@ -93,8 +93,15 @@ def image(tmp_path, context, wheels):
     return folder, environment
 
 
+def variables():
+    """Give the settings of the page, with which the image has to start, too."""
+    return dict(re.findall(r"\b(ROLL_(?:LOG|TRUSTED)\w+)=([\w./]+)", PAGE.read_text()))
+
+
 def test_the_image_serves_is_healthy_and_ends_when_it_is_told(image, tmp_path):
     folder, environment = image
+    assert variables().keys() == {"ROLL_LOG_FORMAT", "ROLL_TRUSTED_PROXIES"}
+    environment |= variables()
     # Port 8000 may be taken here, and nobody waits for the drain.
     here = {**environment, "ROLL_PORT": "0", "ROLL_DRAIN": "0.1"}
     log = tmp_path / "log"
@@ -113,11 +120,13 @@ def test_the_image_serves_is_healthy_and_ends_when_it_is_told(image, tmp_path):
         process.terminate()
         process.wait(patience(60))
     assert process.returncode == 0, log.read_text()
+    assert '"status": 200' in log.read_text()
 
 
-def test_it_runs_as_a_user_without_rights():
+def test_it_runs_as_a_user_and_a_group_without_rights():
     (user,) = (rest for name, rest in instructions() if name == "USER")
-    assert int(user) >= 1000
+    assert all(int(number) >= 1000 for number in user.split(":"))
+    assert ":" in user, "its group would be root"
     names = [name for name, _ in instructions()]
     assert names.index("USER") > max(i for i, name in enumerate(names) if name == "RUN")
 

@@ -100,9 +100,9 @@ class Load:
 
 
 @contextmanager
-def running(folder, version, port):
+def running(folder, version, port, drain="3"):
     """Run a version, and give its process."""
-    command = ("run", "deployed:app", "--workers", "2", "--drain", "3")
+    command = ("run", "deployed:app", "--workers", "2", "--drain", drain)
     process = subprocess.Popen(
         [sys.executable, "-m", "roll_server", *command, "--port", str(port)],
         cwd=folder,

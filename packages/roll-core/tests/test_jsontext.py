@@ -271,7 +271,7 @@ def test_json_refuses_the_same_with_and_without_orjson(encoder, value):
         (lambda: give(), "coroutine is not JSON serializable: await it"),
         (lambda: Awaitable(), "Awaitable is not JSON serializable: await it"),
         (lambda: b"a", "bytes is not JSON serializable: decode it"),
-        (object, "object is not JSON serializable"),
+        (object, "object is not JSON serializable: override json_encode"),
     ],
 )
 def test_json_says_what_to_do_with_what_it_refuses(wrap, make, advice):

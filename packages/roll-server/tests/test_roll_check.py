@@ -71,7 +71,9 @@ def test_an_original_roll_beside_the_core_is_wrong(check, tmp_path):
     status, output, errors = check()
     assert (status, output) == (1, "")
     assert errors.startswith("roll: roll 0.13.0 and roll-core ")
-    assert errors.endswith(" Run: pip uninstall -y roll && pip install roll\n")
+    assert errors.endswith(
+        " Run: pip uninstall -y roll roll-core && pip install roll\n"
+    )
 
 
 def test_ranges_that_do_not_fit_are_wrong(check, tmp_path):

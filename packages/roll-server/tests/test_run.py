@@ -330,7 +330,8 @@ def test_proxies_are_read_first_whatever_listens_later(options, settings):
         (
             "logger",
             ("--log-format", "short"),
-            "this app has a logger: call `logger` once, or lines are twice",
+            "this app has a logger already: call `logger` once, and leave out "
+            "--access-log and --log-format of `roll run`",
         ),
     ],
 )
@@ -423,7 +424,7 @@ def test_a_port_that_is_taken_is_a_status_3(run, options):
         assert running.wait() == Exit.ADDRESS
     assert running.output == (
         f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; "
-        "end what listens there, or take another address\n"
+        "stop what listens there, or choose another address\n"
     )
 
 

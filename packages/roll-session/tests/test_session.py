@@ -414,7 +414,10 @@ async def test_the_cookie_has_what_the_options_say(options, line, clock):
         ({"lifetime": float("inf")}, "lifetime=inf: give seconds above 0"),
         ({"store": MemoryStore()}, "give either a secret or a store"),
         ({"secret": None}, "give either a secret or a store"),
-        ({"secret": "short"}, "a key has 5 bytes: give 32 or more"),
+        (
+            {"secret": "short"},
+            "a key has 5 bytes: give 32 or more, such as a value of ",
+        ),
         ({"secret": b"x" * 31}, "a key has 31 bytes: give 32 or more"),
         ({"secret": []}, "give at least one key"),
         ({"secret": [KEY, KEY.encode()]}, "a key is repeated"),

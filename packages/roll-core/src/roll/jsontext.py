@@ -106,18 +106,18 @@ def _encode_special(value: object) -> Any:
 
     if isinstance(value, (Decimal, UUID)):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is not JSON serializable{_advise(value)}")
+    raise TypeError(f"{type(value).__name__} is not JSON serializable: {_guide(value)}")
 
 
-def _advise(value: object) -> str:
-    """Explain what to do with a common value that JSON does not know."""
+def _guide(value: object) -> str:
+    """Explain what to do with a value that JSON does not know."""
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()  # otherwise Python warns that it was not awaited
-        return ": await it"
+        return "await it"
     if isinstance(value, (bytes, bytearray)):
-        return ": decode it"
-    return ": make it a list" if isinstance(value, Iterable) else ""
+        return "decode it"
+    return "make it a list" if isinstance(value, Iterable) else "override json_encode"
 
 
 _STYLE: dict[str, Any] = {

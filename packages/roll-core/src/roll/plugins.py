@@ -186,7 +186,7 @@ def refuse_original() -> None:
         raise PluginError(
             f"roll {version} and roll-core {core} are installed together, and share "
             "the files of the package `roll`. "
-            "Run: pip uninstall -y roll && pip install roll"
+            "Run: pip uninstall -y roll roll-core && pip install roll"
         )
 
 

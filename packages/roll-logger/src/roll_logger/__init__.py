@@ -78,7 +78,8 @@ def logger(
     )
     if KEY in app:
         raise ValueError(
-            "this app has a logger: call `logger` once, or lines are twice"
+            "this app has a logger already: call `logger` once, and leave out "
+            "--access-log and --log-format of `roll run`"
         )
     app[KEY] = True
     app.extras("logger", check=require_boolean)

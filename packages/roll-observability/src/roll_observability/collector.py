@@ -23,6 +23,9 @@ from .gauges import SCHEMES, LoopLag, Open
 from .measuring import Measuring
 from .series import Bound, Histogram
 
+LABELS = "\0"
+"""Stands for the labels of a series until they are known."""
+
 _WITHOUT_HISTOGRAMS = ContextVar("roll_metrics", default=False)
 
 
@@ -94,25 +97,28 @@ def write_histogram(histogram: Histogram, worker: str) -> str:
         worker: The first label of each series, such as `worker="1",`, or nothing.
     """
     name = histogram.name
-    ends = [*map(_write_bound, histogram.bounds), '+Inf"}']
-    lines = [f"# HELP {name} {histogram.documentation}\n# TYPE {name} histogram\n"]
+    lines = [
+        *(
+            f"{name}_bucket{{{LABELS},le={_write_bound(bound)} %d"
+            for bound in histogram.bounds
+        ),
+        f'{name}_bucket{{{LABELS},le="+Inf"}} %d',
+        f"{name}_count{{{LABELS}}} %d",
+        f"{name}_sum{{{LABELS}}} %s\n",
+    ]
+    series = "\n".join(lines)  # one format of it takes a third of the time of its lines
+    written = [f"# HELP {name} {histogram.documentation}\n# TYPE {name} histogram\n"]
     for labels, counts, total in histogram.snapshots():
         named = zip(histogram.labels, labels, strict=True)
-        pairs = worker + ",".join(f'{key}="{_escape(label)}"' for key, label in named)
-        start = f'{name}_bucket{{{pairs},le="'
-        numbers = [*accumulate(counts)]
-        lines += [
-            f"{start}{end} {number}\n"
-            for end, number in zip(ends, numbers, strict=True)
-        ]
-        lines.append(
-            f"{name}_count{{{pairs}}} {numbers[-1]}\n{name}_sum{{{pairs}}} {total}\n"
-        )
-    return "".join(lines)
+        pairs = worker + ",".join([f'{key}="{_escape(label)}"' for key, label in named])
+        numbers = (*accumulate(counts),)
+        text = series % (*numbers, numbers[-1], total)
+        written.append(text.replace(LABELS, pairs))
+    return "".join(written)
 
 
 def _write_bound(bound: float) -> str:
-    return f'{float(bound)}"}}'
+    return f'"{float(bound)}"}}'
 
 
 def _escape(label: str) -> str:

@@ -142,9 +142,13 @@ def _unparsable() -> HttpError:
     return HttpError(HTTPStatus.BAD_REQUEST, "Unparsable JSON body")
 
 
-def _unsupported(accepted: str) -> HttpError:
-    """Make the error that names the accepted types (RFC 9110, section 15.5.16)."""
-    return HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers={"Accept": accepted})
+def _unsupported(*accepted: str) -> HttpError:
+    """Make the error that names what is accepted (RFC 9110, section 15.5.16)."""
+    return HttpError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"Send {' or '.join(accepted)}",
+        headers={"Accept": ", ".join(accepted)},
+    )
 
 
 def _make_raw_reader(parameter: Parameter, media: str) -> Read:
@@ -189,4 +193,4 @@ def check_form(request: Request, values: Any, errors: Errors) -> None:
         HttpError: 415, when it is not a form.
     """
     if request.content is not None and get_essence(request.content_type) not in FORMS:
-        raise _unsupported(", ".join(FORMS))
+        raise _unsupported(*FORMS)

@@ -101,10 +101,7 @@ def app(name: str, directory: Path, full: bool) -> None:
     words = name_words(name) | {"secret": secrets.token_urlsafe(32)}
     target = directory / words["entry"]
     _begin(target, words, FULL if full else APP)
-    click.echo(
-        "  roll run --reload\n"
-        f"Then write in {words['name']}/__init__.py what it answers."
-    )
+    click.echo(f"  roll run --reload\nThen write your views in {words['name']}/.")
 
 
 @new.command()
@@ -117,8 +114,8 @@ def extension(name: str, directory: Path) -> None:
     target = directory / words["distribution"]
     _begin(target, words, EXTENSION)
     click.echo(
-        f"Then say in src/{words['module']}/__init__.py what it does, and in "
-        "pyproject.toml\nand LICENSE who you are."
+        f"Then write your extension in src/{words['module']}/__init__.py, and your\n"
+        "name in pyproject.toml and LICENSE."
     )
 
 

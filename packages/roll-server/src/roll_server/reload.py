@@ -51,7 +51,7 @@ async def reload(
             group.create_task(_follow_changes(changes, wake))
             for changes in _watch(settings)
         ]
-        announce(sockets, context is not None, ", and again when a file changes")
+        announce(sockets, context is not None, ", reloading when a file changes")
         while not stop.is_set():
             wake.clear()
             await _run(sockets, context, environment, wake)

@@ -131,7 +131,7 @@ def read_keys(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:
         if len(key) < KEY_SIZE:
             raise ValueError(
                 f"secret: a key has {len(key)} bytes: give {KEY_SIZE} or more, such as "
-                "one from `secrets.token_urlsafe(32)`"
+                "a value of `secrets.token_urlsafe(32)` that you keep"
             )
     if len(set(keys)) != len(keys):
         raise ValueError("secret: a key is repeated: leave one out")

@@ -197,7 +197,7 @@ class Endpoint:
             TypeError: Always.
         """
         kind = f"a value of type {type(result).__name__}"
-        advice = "set response.body or response.json instead, and return nothing"
+        advice = "set response.text or response.json instead, and return nothing"
         if inspect.iscoroutine(result):
             result.close()  # otherwise Python warns that it was not awaited
             kind, advice = "a coroutine", "await it first"
@@ -411,8 +411,8 @@ def _class_handlers(
 ) -> dict[str, View]:
     if methods is not None:
         raise AttributeError(
-            f"{named(view)}: methods={methods!r} is for functions; "
-            "a class has a method for each, such as on_get"
+            f"{named(view)}: leave out methods={methods!r}: the on_* functions of a "
+            "class are its methods"
         )
     instance = view()
     found = {
