@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 ABOVE = {
     "lines of the largest class": 630,
     "changes of file on the way of one GET": 25,
-    "lines of code of roll-core": 6508,
+    "lines of code of roll-core": 6541,
 }
 
 

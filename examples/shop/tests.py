@@ -405,7 +405,7 @@ async def test_redis_may_stop_and_start_under_load(
         await until(are_right(80), "sessions that work again", timeout=30)
         is_over.set()
     errors = [each for each in caplog.records if each.levelname == "ERROR"]
-    assert {each.msg for each in errors} == {"The store of the sessions fails: %r"}
+    assert {each.msg for each in errors} == {"The session store fails: %r"}
     await client.post("/basket/cup", form={"quantity": 1})
     assert "Basket (1)" in await read(client, "/")
 

@@ -657,7 +657,7 @@ async def test_what_listeners_make_unsendable_again_is_a_plain_500(app):
     ("length", "text"),
     [
         (None, "a mistake"),
-        ("2", "the body passes its 2 bytes"),
+        ("2", "the body is longer than its 2 bytes"),
         ("9", "the body lacks 6 of its 9 bytes"),
     ],
 )

@@ -37,9 +37,9 @@ async def found():
         ({"ttl": "1"}, TypeError, "ttl='1': give seconds, a number"),
         ({"timeout": -1}, ValueError, "timeout=-1: give seconds above 0"),
         ({"timeout": True}, TypeError, "timeout=True: give seconds, a number"),
-        ({"prefix": 1}, TypeError, "prefix=1: give a text"),
-        ({"prefix": ""}, ValueError, "prefix='': give a text, without a '}'"),
-        ({"prefix": "a}"}, ValueError, "prefix='a}': give a text, without a '}'"),
+        ({"prefix": 1}, TypeError, "prefix=1: give a string"),
+        ({"prefix": ""}, ValueError, "prefix='': give text without '}'"),
+        ({"prefix": "a}"}, ValueError, "prefix='a}': give text without '}'"),
     ],
 )
 def test_wrong_options_are_refused_at_the_call(options, error, message):
@@ -75,7 +75,7 @@ async def test_a_name_may_be_any_text_and_is_no_pattern(found):
 
 
 async def test_a_name_has_to_be_a_text(found):
-    with pytest.raises(TypeError, match="channel 1: give a text"):
+    with pytest.raises(TypeError, match="channel 1: give a string"):
         found[1]
 
 
@@ -87,14 +87,19 @@ async def test_a_name_leaves_room_for_that_of_its_presence(found):
 @pytest.mark.parametrize(
     ("arguments", "keywords", "error", "message"),
     [
-        ((), {}, TypeError, "give it data, or json=: one of them"),
-        (("a",), {"json": 1}, TypeError, "give it data, or json=: one of them"),
+        ((), {}, TypeError, "give either data or json="),
+        (("a",), {"json": 1}, TypeError, "give either data or json="),
         ((1,), {}, TypeError, r"publish\(int\): give text or bytes"),
         (("\ud800",), {}, ValueError, "surrogates not allowed"),
-        (("é" * 32769,), {}, ValueError, "a message of 65538 bytes: max_message is"),
-        ((b"x" * 65536,), {"event": "e"}, ValueError, "a message of 65537 bytes"),
-        (("a",), {"event": "reset"}, ValueError, "it says that messages are missing"),
-        (("a",), {"event": 1}, TypeError, "event 1: give a text"),
+        (("é" * 32769,), {}, ValueError, "the message has 65538 bytes: max_message is"),
+        ((b"x" * 65536,), {"event": "e"}, ValueError, "the message has 65537 bytes"),
+        (
+            ("a",),
+            {"event": "reset"},
+            ValueError,
+            "'reset' is reserved for missing messages",
+        ),
+        (("a",), {"event": 1}, TypeError, "event 1: give a string"),
     ],
 )
 async def test_what_cannot_be_published_is_refused(
@@ -347,8 +352,8 @@ async def test_a_lag_is_logged_once_a_minute(found, caplog, monkeypatch):
         for messages in (first, second):
             assert (await anext(messages)).event == "reset"
         assert caplog.messages == [
-            "A subscriber of the channel 'a' was behind its history, and got a reset; "
-            "for others, this is not logged in the next 60 s"
+            "A subscriber of the channel 'a' fell behind its history, and got a reset; "
+            "this is not logged again for 60 s"
         ]
         monkeypatch.setattr(hubs, "QUIET", 0.0)
         assert (await anext(third)).event == "reset"

@@ -627,7 +627,7 @@ async def test_a_malformed_entry_is_a_gap(redis_server, prefix, client, fields, 
         assert whole[1].event == "reset"
         assert await found["a"].poll(first) == whole[1:]
         assert whole[2].id == last
-    assert "of a stream of Redis is malformed: " in lines(caplog)[0]
+    assert "of a Redis stream is malformed: " in lines(caplog)[0]
 
 
 async def test_an_entry_with_another_id_is_skipped(
@@ -640,7 +640,7 @@ async def test_an_entry_with_another_id_is_skipped(
         await found["a"].publish("0")
         await client.xadd(f"{{{prefix}}}:s:a", {"x": "y"})
         await until(lambda: lines(caplog))
-        assert "of a stream of Redis is malformed: " in lines(caplog)[0]
+        assert "of a Redis stream is malformed: " in lines(caplog)[0]
         # Its id is above those that are ours: another epoch begins.
         assert (await found["a"].publish("1")).endswith("-1")
         assert (await anext(messages)).data == "0"

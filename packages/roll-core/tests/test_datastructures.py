@@ -168,11 +168,30 @@ def test_a_header_beside_one_sent_twice_is_listed():
     assert Headers.decode([(b"A", b"1"), (b"A", b"2"), (b"B", b"3")]).list("B") == ["3"]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        FIELDS,
+        [(b"A", b"1"), (b"COOKIE", b"a=1"), (b"A", b""), (b"COOKIE", b"b:2")],
+    ],
+)
+def test_headers_are_read_from_a_head_as_from_its_fields(fields):
+    lines = b"".join(b"%b:\t %b \r\n" % (name.lower(), text) for name, text in fields)
+    read = Headers.read(b"GET / HTTP/1.1\r\n" + lines + b"\r\n")
+    decoded = Headers.decode(fields)
+    assert spelled(read) == spelled(decoded)
+    assert [read.list(name) for name in read] == [
+        decoded.list(name) for name in decoded
+    ]
+
+
 def test_subclasses_of_headers_decode_to_themselves():
     class Mine(Headers):
         pass
 
     assert type(Mine.decode(FIELDS)) is Mine
+    assert type(Mine.read(b"GET / HTTP/1.1\r\n\r\n")) is Mine
 
 
 def spelled(headers):

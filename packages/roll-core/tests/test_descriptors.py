@@ -55,8 +55,8 @@ async def test_a_view_that_can_open_nothing_is_503_and_logged_once(client, caplo
             assert (response.status, response.body) == UNAVAILABLE
     assert (await client.get("/open")).status == 200
     assert caplog.messages == [
-        "Too many open files: a request is answered with 503 or cut short, and so is "
-        "any other that cannot open a file, now or later"
+        "Too many open files: a request got a 503 or was cut short, and so will any "
+        "other that cannot open a file"
     ]
 
 
@@ -77,7 +77,7 @@ async def test_streams_that_can_open_nothing_are_cut_short_and_logged_once(
                 await client.get("/stream")
         assert (await client.get("/open")).status == 503
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("Too many open files: a request is answered")
+    assert caplog.messages[0].startswith("Too many open files: a request got a 503")
 
 
 @pytest.mark.parametrize(

@@ -304,7 +304,7 @@ async def test_a_path_that_does_not_decode_is_of_no_such_route(app):
         (
             {"view": 1},
             TypeError,
-            "an extra cannot be called view: listeners are given it",
+            "an extra cannot be called view: listeners get the view so",
         ),
         ({"method": "POST"}, TypeError, "method= is unknown; did you mean methods="),
         ({"Methods": "POST"}, TypeError, "Methods= is unknown; did you mean methods="),
@@ -321,7 +321,7 @@ async def test_a_path_that_does_not_decode_is_of_no_such_route(app):
         (
             {"limits": Limits(body=1, upload=1)},
             ValueError,
-            "limits= of a route sets `body` alone",
+            "limits= of a route can only set `body`",
         ),
         ({"timeout": "1"}, TypeError, "timeout='1': give seconds, a number"),
         ({"timeout": True}, TypeError, "timeout=True: give seconds, a number"),
@@ -364,7 +364,7 @@ def test_routes_that_switch_protocols_have_no_such_extras(app, install, extras):
 
     async def view(request, protocol): ...
 
-    with pytest.raises(ValueError, match="are for views that answer requests"):
+    with pytest.raises(ValueError, match="are only for HTTP views"):
         app.route("/x", protocol="echo", **extras)(view)
 
 

@@ -99,7 +99,7 @@ def test_a_lone_surrogate_is_refused(decoder, text):
     ],
 )
 def test_a_float_that_would_be_infinite_is_refused(decoder, text):
-    with pytest.raises(ValueError, match=r"infin|beyond what a float can be"):
+    with pytest.raises(ValueError, match=r"infin|too large for a float"):
         decode_json(text.encode())
 
 
@@ -271,7 +271,7 @@ def test_json_refuses_the_same_with_and_without_orjson(encoder, value):
         (lambda: give(), "coroutine is not JSON serializable: await it"),
         (lambda: Awaitable(), "Awaitable is not JSON serializable: await it"),
         (lambda: b"a", "bytes is not JSON serializable: decode it"),
-        (object, "object is not JSON serializable"),
+        (object, "object is not JSON serializable: override json_encode"),
     ],
 )
 def test_json_says_what_to_do_with_what_it_refuses(wrap, make, advice):

@@ -73,10 +73,10 @@ async def test_nothing_is_known_where_the_system_does_not_tell(monkeypatch):
 # Who is a browser on this machine
 
 V4, V6 = ("127.0.0.1", 80), ("::1", 80, 0, 0)
-NOT_OURS = "the request did not come to an address of this machine alone"
+NOT_OURS = "the request did not come to a loopback address"
 ELSEWHERE = "the client is on another machine"
 NO_HOST = "its Host is not localhost, 127.0.0.1 or [::1]"
-FOREIGN = "a page of another machine has sent it (Origin)"
+FOREIGN = "a page of another site has sent it (Origin)"
 OLD = "the request is HTTP/1.0, which proxies speak and browsers do not"
 
 

@@ -110,7 +110,7 @@ def test_a_hook_that_fails_is_named_with_its_distribution(install, body):
 def test_a_name_that_two_plugins_give_is_an_error(install):
     install("roll-shout", source=EXTENSION, name="one")
     install("roll-shout-too", source=EXTENSION, name="two")
-    with pytest.raises(PluginError, match="'shout' is given by two plugins"):
+    with pytest.raises(PluginError, match="'shout' comes from two plugins"):
         _ = extensions.shout
 
 
@@ -229,7 +229,7 @@ def test_an_original_roll_beside_roll_core_is_an_error_with_the_command(install)
         _ = extensions.cors
     message = str(caught.value)
     assert message.startswith("roll 0.13.0 and roll-core 1.")
-    assert message.endswith("Run: pip uninstall -y roll && pip install roll")
+    assert message.endswith("Run: pip uninstall -y roll roll-core && pip install roll")
 
 
 def test_a_newer_roll_is_none(install):

@@ -152,5 +152,5 @@ def test_an_app_may_have_a_class_of_its_own_for_any_protocol():
     with pytest.raises(TypeError, match=r"its route gives \(request, chat, name\): "):
         app.route("/roomy/{name}", protocol="chat")(roomy)
 
-    with pytest.raises(ValueError, match="no installed package gives the protocol"):
+    with pytest.raises(ValueError, match="no installed package provides the protocol"):
         Roll().route("/chat", protocol="chat")(view)

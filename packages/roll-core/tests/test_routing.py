@@ -125,12 +125,12 @@ def test_a_view_takes_the_variables_of_its_route(app):
         (
             "/",
             "(request, response)",
-            "'page'; a query is read by request.query.int('page')",
+            "'page'; for a query, use request.query.int('page')",
         ),
         (
             "/{page}",
             "(request, response, page)",
-            "'name'; a query is read by request.query.get('name')",
+            "'name'; for a query, use request.query.get('name')",
         ),
     ],
 )
@@ -252,7 +252,7 @@ def test_methods_with_a_class_are_an_attribute_error(app):
     class View:
         async def on_get(self, request, response): ...
 
-    with pytest.raises(AttributeError, match="goes with a function"):
+    with pytest.raises(AttributeError, match="leave out methods="):
         app.route("/", methods=["GET"])(View)
 
 

@@ -1117,7 +1117,7 @@ def test_a_mistake_in_an_option_says_what_to_do(app, options, kind, message):
 
 def test_a_second_logger_of_an_app_is_refused(app):
     logger(app)
-    with pytest.raises(ValueError, match="this app has a logger: call `logger` once"):
+    with pytest.raises(ValueError, match="this app has a logger already: call"):
         logger(app, format="json")
 
 

@@ -194,10 +194,10 @@ def test_a_field_that_says_nothing_takes_anything(field):
         (["*"], "'*' is not a media type: name one, such as 'text/html' or 'text/*'"),
         (["*/html"], "'*/html' is not a media type: "),
         (["text/*;level=1"], "'text/*;level=1' is not a media type: "),
-        (["text/*", "Text/*"], "'Text/*' is there twice: list it once"),
+        (["text/*", "Text/*"], "'Text/*' is repeated: list it once"),
         (["a/b;q=0.5"], "'a/b;q=0.5' has a weight: list first what you prefer"),
-        (["a/b", "c/d", "A/B"], "'A/B' is there twice: list it once"),
-        (["a/b;c=d", 'a/b; C="d"'], "is there twice: list it once"),
+        (["a/b", "c/d", "A/B"], "'A/B' is repeated: list it once"),
+        (["a/b;c=d", 'a/b; C="d"'], "is repeated: list it once"),
     ],
 )
 def test_mistakes_in_types_are_errors(served, message):
@@ -360,7 +360,7 @@ def test_a_language_is_chosen(field, served, chosen):
         (["*"], "'*' is not a language tag"),
         ([""], "'' is not a language tag"),
         (["en;q=1"], "'en;q=1' is not a language tag"),
-        (["en", "EN"], "'EN' is there twice: list it once"),
+        (["en", "EN"], "'EN' is repeated: list it once"),
     ],
 )
 def test_mistakes_in_languages_are_errors(served, message):
@@ -449,7 +449,7 @@ def test_identity_has_the_place_where_it_is_listed():
         (["*"], "'*' is not a content coding: name one, such as 'gzip'"),
         (["gzip, br"], "'gzip, br' is not a content coding"),
         ([""], "'' is not a content coding"),
-        (["gzip", "br", "X-GZip"], "'X-GZip' is there twice: list it once"),
+        (["gzip", "br", "X-GZip"], "'X-GZip' is repeated: list it once"),
     ],
 )
 def test_mistakes_in_content_codings_are_errors(served, message):

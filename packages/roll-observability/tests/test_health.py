@@ -171,7 +171,7 @@ async def test_a_check_that_blocks_its_thread_runs_once(app, client, caplog):
     try:
         assert await output() == "it took longer than 0.01 s"
         for _ in range(3):
-            assert await output() == "the run before has not ended"
+            assert await output() == "the previous run has not ended"
         assert len(started) == 1
     finally:
         release.set()
@@ -345,7 +345,7 @@ async def test_a_path_may_be_another_one_or_left_out(app, client):
 
 def test_a_second_call_is_refused(app):
     health(app)
-    with pytest.raises(ValueError, match="call `health` once"):
+    with pytest.raises(ValueError, match="already has `health`: call it once"):
         health(app, live="/a", ready="/b")
 
 

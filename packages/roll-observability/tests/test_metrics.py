@@ -806,7 +806,7 @@ def test_several_workers_without_a_directory_are_warned_of(app, caplog):
             pass
 
     asyncio.run(start())
-    assert "each of 4 workers answers for itself alone" in caplog.text
+    assert "each of 4 workers responds only for itself" in caplog.text
 
 
 PROMETHEUS = (

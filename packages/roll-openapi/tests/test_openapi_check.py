@@ -80,7 +80,8 @@ async def test_another_type(client, app, caplog):
     status, [said] = await ask(client, app, caplog, view)
     assert status == 500
     assert (
-        said == "GET /x: 200 has the type 'text/plain', and is to have application/json"
+        said
+        == "GET /x: 200 has the type 'text/plain', but should have application/json"
     )
 
 
@@ -88,7 +89,7 @@ async def test_an_empty_body_where_there_is_to_be_one(client, app, caplog):
     async def view(request, response) -> Item: ...
 
     _, [said] = await ask(client, app, caplog, view)
-    assert said == "GET /x: 200 has the type '', and is to have application/json"
+    assert said == "GET /x: 200 has the type '', but should have application/json"
 
 
 @pytest.mark.parametrize("annotation", [bytes, Annotated[bytes, "image/png"]])

@@ -259,9 +259,7 @@ def test_a_placeholder_that_spans_has_a_note():
     async def view(request, response, x: Annotated[str, InPath(description="It.")]): ...
 
     [parameter] = operation(view, "/{x:path}")["parameters"]
-    assert parameter["description"] == (
-        "It. May contain slashes, which are not to be escaped."
-    )
+    assert parameter["description"] == ("It. May contain slashes. Do not escape them.")
     assert parameter["schema"] == {"type": "string"}
 
 

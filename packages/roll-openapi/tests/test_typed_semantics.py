@@ -278,6 +278,7 @@ async def test_another_type_is_415_and_names_json(client, app, content_type):
     declare(app, Item)
     response = await client.post("/", b'{"name": "a"}', content_type=content_type)
     assert (response.status, response.headers["Accept"]) == (415, "application/json")
+    assert response.body == b"Send application/json"
 
 
 async def test_a_body_without_a_type_is_taken_for_json(client, app):

@@ -510,6 +510,8 @@ async def test_a_form_of_another_type_is_415(client, app):
         415,
         "application/x-www-form-urlencoded, multipart/form-data",
     )
+    expected = b"Send application/x-www-form-urlencoded or multipart/form-data"
+    assert response.body == expected
     assert (await client.post("/")).body == b"d"
 
 

@@ -58,7 +58,7 @@ def test_workers_that_are_replaced_never_say_503(run):
     former = set()
     wait_until(lambda: former.add(running.get("/pid")) or len(former) == 2)
     running.send(signal.SIGHUP)
-    while "the workers are replaced" not in running.output:
+    while "the workers were replaced" not in running.output:
         assert status(running) == 200
     for _ in range(20):
         assert status(running) == 200

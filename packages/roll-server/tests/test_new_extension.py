@@ -270,7 +270,9 @@ def test_a_name_of_an_installed_extension_is_refused(tmp_path):
         text=True,
     )
     assert done.returncode == 2
-    assert "the installed package beams gives an extension 'beam': take" in done.stderr
+    assert (
+        "the installed package beams provides an extension 'beam': take" in done.stderr
+    )
     assert not (tmp_path / "roll-beam").exists()
 
 

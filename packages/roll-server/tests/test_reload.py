@@ -39,7 +39,7 @@ def edit(folder):
 def reloading(run):
     def start(*options, **keywords):
         running = run("shop", "--port", 0, "--reload", *options, **keywords)
-        running.wait_for(", restarting when a file changes\n")
+        running.wait_for(", reloading when a file changes\n")
         # The folder is watched by the time that the application answers.
         assert running.get() == "first"
         return running

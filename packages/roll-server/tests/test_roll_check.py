@@ -71,7 +71,9 @@ def test_an_original_roll_beside_the_core_is_wrong(check, tmp_path):
     status, output, errors = check()
     assert (status, output) == (1, "")
     assert errors.startswith("roll: roll 0.13.0 and roll-core ")
-    assert errors.endswith(" Run: pip uninstall -y roll && pip install roll\n")
+    assert errors.endswith(
+        " Run: pip uninstall -y roll roll-core && pip install roll\n"
+    )
 
 
 def test_ranges_that_do_not_fit_are_wrong(check, tmp_path):
@@ -107,7 +109,7 @@ def test_a_name_that_two_plugins_give_is_wrong(check, tmp_path):
     distribution(tmp_path, "two", "1.0", plugin)
     status, output, errors = check()
     assert (status, errors) == (1, "")
-    assert output.startswith("'beam' is given by two plugins, ")
+    assert output.startswith("'beam' comes from two plugins, ")
     assert output.count("\n") == 1
 
 

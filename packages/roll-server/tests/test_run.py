@@ -330,7 +330,8 @@ def test_proxies_are_read_first_whatever_listens_later(options, settings):
         (
             "logger",
             ("--log-format", "short"),
-            "this app has a logger: call `logger` once, or lines are twice",
+            "this app has a logger already: call `logger` once, and leave out "
+            "--access-log and --log-format of `roll run`",
         ),
     ],
 )

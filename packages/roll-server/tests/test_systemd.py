@@ -112,7 +112,7 @@ def test_a_manager_that_is_gone_is_reported(capsys, tmp_path):
     path = tmp_path / "nobody.sock"
     Notifier({"NOTIFY_SOCKET": str(path)}).ready()
     wanted = (
-        "roll: systemd is not told 'READY=1': [Errno 2] No such file or directory\n"
+        "roll: cannot send 'READY=1' to systemd: [Errno 2] No such file or directory\n"
     )
     assert capsys.readouterr().err == wanted
 

@@ -158,7 +158,7 @@ def test_a_certificate_is_read_again_at_sighup(run, files, authority, connect, w
         first = serial(before)
         write(authority, *files)
         running.send(signal.SIGHUP)
-        done = ("the certificate is read again", "the workers are replaced")
+        done = ("the certificate was read again", "the workers were replaced")
         running.wait_for(done[workers - 1])
         with connect(running) as after:
             assert serial(after) != first
@@ -179,8 +179,10 @@ def test_the_former_certificate_stays_when_the_new_one_cannot_be_loaded(
     other = authority.issue_cert("127.0.0.1")
     files[0].write_bytes(other.cert_chain_pems[0].bytes())  # without its key
     running.send(signal.SIGHUP)
-    running.wait_for("the key is of another certificate")
-    running.wait_for(("; the former one stays", "the former ones go on")[workers - 1])
+    running.wait_for("the key belongs to another certificate")
+    running.wait_for(
+        ("; the previous one stays", "the previous ones stay")[workers - 1]
+    )
     for _ in range(5):
         with connect(running) as client:
             assert serial(client) == first
@@ -194,8 +196,8 @@ def test_the_former_certificate_stays_when_the_new_one_cannot_be_loaded(
         (None, "there is no file {key}"),
         ("", "they are not a certificate and key in PEM"),
         ("nonsense", "they are not a certificate and key in PEM"),
-        ("other", "the key is of another certificate"),
-        ("password", "the key has a password, which nobody would be there to type"),
+        ("other", "the key belongs to another certificate"),
+        ("password", "the key has a password: nobody could type it, so remove it"),
     ],
 )
 @pytest.mark.parametrize("options", [[], ["--workers=2"], ["--reload"]])
@@ -223,7 +225,7 @@ def test_a_key_in_another_file_has_to_be_named(run, files):
     cert, _ = files
     running = run("shop", "--port", 0, "--tls-cert", cert)
     assert running.wait() == Exit.CERTIFICATE
-    assert "name the file of the key by tls-key" in running.output
+    assert "name the file of the key with tls-key" in running.output
 
 
 def encrypt(key):

@@ -214,9 +214,9 @@ def test_a_successor_that_hangs_is_killed_and_another_one_starts(impatient, fold
     running.wait_for("hangs")
     (folder / "hang").unlink()
     running.send(signal.SIGHUP)
-    running.wait_for(" does not answer after ")
+    running.wait_for(" is not ready after ")
     running.wait_for("has no successor: that was ended by SIGKILL; another starts in")
-    running.wait_for("the workers are replaced")
+    running.wait_for("the workers were replaced")
     wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
     assert len(pids(running, 2)) == 2
     assert running.stop() == 0
@@ -227,7 +227,7 @@ def test_successors_have_time_where_the_first_ones_took_it(impatient, folder):
         shop.write("app.listen('startup')(lambda: asyncio.sleep(1))\n")
     running = impatient(0.1)
     running.send(signal.SIGHUP)
-    running.wait_for("the workers are replaced")
+    running.wait_for("the workers were replaced")
     assert running.stop() == 0
 
 
@@ -241,7 +241,7 @@ def test_a_crash_while_all_are_replaced_has_one_successor(workers):
     os.kill(pids(running, 2).pop(), signal.SIGKILL)
     running.wait_for("another starts in 0.5 s")
     running.send(signal.SIGHUP)
-    running.wait_for("the workers are replaced")
+    running.wait_for("the workers were replaced")
     time.sleep(1)  # for one that would be too many
     assert running.stop() == 0
     # One of the former two was killed; the other one, and both new ones, have ended.
@@ -271,7 +271,7 @@ def test_sighup_replaces_all_of_them_with_new_code(workers, folder):
         client.sendall(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
         running.wait_for("gate waits")
         running.send(signal.SIGHUP)
-        running.wait_for("the workers are replaced")
+        running.wait_for("the workers were replaced")
         # A former one may have accepted a connection just before it heard of it.
         wait_until(lambda: running.get() == "second", "the new code")
         (folder / "open").touch()
@@ -348,7 +348,7 @@ def test_sighup_replaces_the_successor_of_a_crashed_worker_too(workers, folder):
     running.send(signal.SIGHUP)
     time.sleep(0.5)  # where that is too short, it is replaced as any other
     (folder / "hold").unlink()
-    running.wait_for("the workers are replaced")
+    running.wait_for("the workers were replaced")
     wait_until(lambda: not any(map(is_running, former)), "the end of the former ones")
 
     def all_are_new():
@@ -377,7 +377,7 @@ def test_former_workers_go_on_when_new_ones_cannot_start(workers, folder):
     former = pids(running, 2)
     (folder / "shop.py").write_text("raise OSError('no disk')")
     running.send(signal.SIGHUP)
-    running.wait_for("a new worker cannot start; the former ones go on")
+    running.wait_for("a new worker cannot start; the previous ones stay")
     assert "Error: shop cannot be imported: OSError: no disk\n" in running.output
     assert pids(running, 2) == former
 
@@ -388,7 +388,7 @@ def test_sighup_loses_no_request(workers, keep):
     with Load(running.address, keep) as load:
         for times in range(1, 4):
             running.send(signal.SIGHUP)
-            running.wait_for("the workers are replaced", times)
+            running.wait_for("the workers were replaced", times)
             wait_until(lambda wanted=load.answers + 100: load.answers >= wanted)
     assert load.failures == []
     print(f"{load.answers} answers, none lost, while 2 workers were replaced 3 times")
@@ -406,7 +406,7 @@ def test_sighup_loses_no_request_of_wrk(workers):
     )
     for times in range(1, 4):
         running.send(signal.SIGHUP)
-        running.wait_for("the workers are replaced", times)
+        running.wait_for("the workers were replaced", times)
     load.send_signal(signal.SIGINT)
     report, _ = load.communicate(timeout=patience(60))
     assert "Socket errors" not in report, report

@@ -72,7 +72,7 @@ async def test_the_last_twenty_are_kept(app, client):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["a" * 1001], "ValueError: flash: 1001 characters, and 1000 are the most"),
+        (["a" * 1001], "ValueError: flash: 1001 characters are more than 1000"),
         (["a", "b" * 1001], "ValueError: flash: 1001 characters"),
         ([7], "TypeError: flash(7): give a string"),
         (["a", None], "TypeError: flash(None): give a string"),

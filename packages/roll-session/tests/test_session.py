@@ -412,12 +412,15 @@ async def test_the_cookie_has_what_the_options_say(options, line, clock):
         ({"path": "a"}, "path='a': give a path"),
         ({"max_age": 0}, "max_age=0: give seconds above 0"),
         ({"lifetime": float("inf")}, "lifetime=inf: give seconds above 0"),
-        ({"store": MemoryStore()}, "give it a secret, or a store: one of them"),
-        ({"secret": None}, "give it a secret, or a store: one of them"),
-        ({"secret": "short"}, "a key has 5 bytes: give 32 or more"),
+        ({"store": MemoryStore()}, "give either a secret or a store"),
+        ({"secret": None}, "give either a secret or a store"),
+        (
+            {"secret": "short"},
+            "a key has 5 bytes: give 32 or more, such as a value of ",
+        ),
         ({"secret": b"x" * 31}, "a key has 31 bytes: give 32 or more"),
         ({"secret": []}, "give at least one key"),
-        ({"secret": [KEY, KEY.encode()]}, "a key is there twice"),
+        ({"secret": [KEY, KEY.encode()]}, "a key is repeated"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
@@ -559,7 +562,7 @@ async def test_a_cookie_of_4096_bytes_is_the_largest(caplog):
         assert 4090 < largest <= 4096
         assert (refused.status, lines(refused)) == (500, [])
         assert client.cookies[NAME] == before
-        sizes = re.findall(r"makes a cookie of (\d+) bytes", caplog.text)
+        sizes = re.findall(r"cookie of the session has (\d+) bytes", caplog.text)
         assert 4096 < int(sizes[0]) <= 4100
         assert "its largest value is session['a']" in caplog.text
         assert (await client.get("/read")).json["a"] == "x" * (size - 1)
@@ -1028,7 +1031,7 @@ async def test_after_the_head_only_a_store_is_written(
     assert body.startswith("{'user': 'Ann'}")
     data = (await client.get("/read")).json
     if not kept:
-        assert "the head of the response is sent: do it before the view" in body
+        assert "the head of the response was sent: do it before the view" in body
         assert data == {"user": "Ann"}
     elif what == "save":
         assert (body, data) == ("{'user': 'Ann'}", {"user": "Ann", "late": 1})
@@ -1043,7 +1046,7 @@ async def test_after_the_head_only_a_store_is_written(
 async def test_a_new_session_cannot_begin_after_the_head(app, client, streaming):
     body = (await client.get("/stream/save")).text
     assert body.startswith("{}")
-    assert "the head of the response is sent" in body
+    assert "the head of the response was sent" in body
     assert (await client.get("/read")).json == {}
 
 
@@ -1097,7 +1100,7 @@ async def test_a_websocket_reads_and_with_a_store_writes(app, client, kept):
             assert data == {"user": "Ann"}
         await client.get("/do")
         await ws.send("go")
-        assert "the head of the response is sent" in await ws.recv()
+        assert "the head of the response was sent" in await ws.recv()
 
 
 async def test_save_in_a_view_writes_at_once(app, client, kept, caplog):

@@ -297,7 +297,7 @@ async def test_without_redis_only_those_who_need_it_get_503(
         response = await client.post("/set", {"user": "Bob"})  # a failed save
         assert (response.status, response.headers.list("Set-Cookie")) == (503, [])
         assert len(errors(caplog)) == 1
-        assert "The store of the sessions fails" in caplog.text
+        assert "The session store fails" in caplog.text
         if how == "hangs":
             own_redis.signal(signal.SIGCONT)
             store._timeout = patience(5)
@@ -335,7 +335,7 @@ async def test_the_start_does_not_wait_for_redis_and_warns(own_redis, caplog):
     finally:
         own_redis.signal(signal.SIGCONT)
     assert [one.levelname for one in caplog.records] == ["WARNING"]
-    assert "answered with 503 until it works" in caplog.text
+    assert "get a 503 until it works" in caplog.text
 
 
 async def test_a_store_without_connections_needs_no_aclose(caplog):

@@ -258,7 +258,7 @@ async def test_hosts_nest_with_prefixes(app, ask, labelled):
         ("/a", {"host": "http://a"}, "host='http://a': give a name without a port"),
         ("/a", {"name": ""}, "name='': give one without a colon, or leave it out"),
         ("/a", {"name": "a:b"}, "name='a:b': give one without a colon"),
-        ("/a", {"name": "admin"}, "name='admin' is that of another mounted app"),
+        ("/a", {"name": "admin"}, "name='admin' names another mounted app"),
     ],
 )
 def test_a_wrong_value_is_refused(app, admin, prefix, options, message):

@@ -457,7 +457,7 @@ async def later(value):
 async def test_an_awaitable_is_awaited_in_the_view(app):
     pages = make(app, {"page.html": "{{ a }}"})
     message = (
-        r"^a, b would have to be awaited: await it in the view, or call "
+        r"^a, b needs to be awaited: do that in the view, or call "
         r"templates\(app, enable_async=True\)$"
     )
     loop_future = app.loop.create_future()
@@ -470,7 +470,7 @@ async def test_an_awaitable_of_a_processor_is_one_too(app, client, caplog):
     pages.context(lambda request: {"user": later(1)})
     show(app, "page.html")
     assert (await client.get("/")).status == 500
-    assert "user would have to be awaited" in caplog.text
+    assert "user needs to be awaited" in caplog.text
 
 
 async def test_templates_may_await_where_they_are_asked_to(app):

@@ -217,10 +217,10 @@ def test_an_empty_multipart_body_is_its_end():
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"data": {"a": 1}, "body": "a"}, "data= and body= are given.*give only one"),
-        ({"json": 0, "form": {}}, "json= and form= are given.*give only one"),
+        ({"data": {"a": 1}, "body": "a"}, "data= and body= would each.*give only one"),
+        ({"json": 0, "form": {}}, "json= and form= would each.*give only one"),
         ({"files": {"a": "1"}, "body": "a"}, "give the fields in a dict, not in a str"),
-        ({"files": {"a": "1"}, "json": {}}, "files= and json= are given.*give form="),
+        ({"files": {"a": "1"}, "json": {}}, "files= and json= would each.*give form="),
         ({"data": {}, "content_type": "text/csv"}, "cannot be written as 'text/csv'"),
         ({"form": {}, "content_type": "text/csv"}, "cannot be written as 'text/csv'"),
         ({"files": {"a": 1}}, "int is neither bytes nor a string"),

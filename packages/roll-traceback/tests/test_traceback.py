@@ -594,11 +594,11 @@ def print_nothing(count, request, response):
         ({"X-Real-IP": "127.0.0.1"}, "the request came through a proxy"),
         (
             {"Origin": "http://evil.test"},
-            "a page of another machine has sent it (Origin)",
+            "a page of another site has sent it (Origin)",
         ),
-        ({"Origin": "null"}, "a page of another machine"),
-        ({"Origin": "http://[bad"}, "a page of another machine"),
-        ({"Origin": "http://localhost@evil.test"}, "a page of another machine"),
+        ({"Origin": "null"}, "a page of another site"),
+        ({"Origin": "http://[bad"}, "a page of another site"),
+        ({"Origin": "http://localhost@evil.test"}, "a page of another site"),
     ],
 )
 async def test_a_request_that_may_not_be_local_gets_no_page(
@@ -672,7 +672,7 @@ async def test_a_request_made_by_hand_gets_no_page(app, client, caplog):
     request.fields = [(b"HOST", b"localhost"), (b"ACCEPT", b"text/html")]
     await app(request, response)
     assert response.body == "Internal Server Error"
-    assert "did not come to an address of this machine alone" in caplog.text
+    assert "did not come to a loopback address" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["/run/app.sock", b"", None, ("app",)])

@@ -525,7 +525,7 @@ async def test_views_that_can_open_no_file_are_logged_once(
         await peer.leave()
         await app.ended()
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("Too many open files: a request is answered")
+    assert caplog.messages[0].startswith("Too many open files: a request got a 503")
     assert "secret" not in caplog.text
 
 

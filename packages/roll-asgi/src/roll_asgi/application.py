@@ -16,9 +16,9 @@ from .typing import ASGIApplication, Message, Receive, Scope, Send
 from .websocket import WebSocketExchange
 
 KEY = "roll_asgi"
-"""Under it the app keeps what `asgi` has made of it."""
+"""The key under which an app keeps its ASGI application."""
 
-# All others are for the connections, which are the server's.
+# Limits that apply here; the others are for connections, and the server has its own.
 OWN_LIMITS = {
     *("body", "boundary", "buffer", "form", "part_field", "part_fields", "parts"),
     *("query", "shutdown", "spool", "upload"),
@@ -35,9 +35,8 @@ def asgi(app: Roll, *, signals: bool = False) -> ASGIApplication:
     Args:
         app: It starts and ends with the server; without the lifespan protocol, it
             starts with the first request.
-        signals: Whether SIGTERM and SIGINT tell the app at once that it ends, before
-            the server's own handler runs. Most servers wait for open streams first,
-            and tell it only then.
+        signals: Whether SIGTERM and SIGINT stop the app at once, before the server's
+            own handler runs. Most servers first wait until open streams end.
 
     Returns:
         The application, the same each time.
@@ -60,7 +59,7 @@ class Application:
     def __init__(self, app: Roll) -> None:
         self.app = app
         self.signals = False
-        """Whether signals tell the app that it ends."""
+        """Whether signals stop the app."""
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,15 +112,15 @@ class Application:
         ]
         if unused:
             logger.warning(
-                "The ASGI server has limits of its own: these have no effect: %s",
+                "The ASGI server has limits of its own, so these have no effect: %s",
                 ", ".join(unused),
             )
 
     def _watch_signals(self) -> Callable[[], None]:
-        """Stop the app when a signal comes, before the server does what it does then.
+        """Stop the app on a signal, before the server handles it.
 
         Returns:
-            What undoes it.
+            A function that restores the handlers.
         """
         main = threading.current_thread() is threading.main_thread()
         loop = asyncio.get_running_loop()

@@ -27,31 +27,30 @@ DROPPED = {
     *(b"connection", b"date", b"keep-alive", b"proxy-connection", b"server"),
     *(b"transfer-encoding", b"upgrade"),
 }
-"""Fields that are the server's."""
+"""Fields that the server sets."""
 
 TURN = 2**20
-"""Bytes of a stream that are sent before others have their turn, where neither its view
-nor its client lets it wait."""
+"""Bytes of a stream to send before other tasks get a turn, if nothing makes it wait."""
 
 PIECE = 4096
-"""Bytes that a piece counts for beside its own, as it takes time, however small."""
+"""Bytes to count for each piece besides its own, as even a small one takes time."""
 
 
 USUAL = 256
-"""Bytes of a head up to which its fields are remembered: others have cookies."""
+"""The longest head, in bytes, whose fields are cached: longer ones have cookies."""
 
 
 class ClientLeftError(Exception):
-    """Nothing more can be sent."""
+    """The client has left: nothing more can be sent."""
 
 
 class Exchange:
-    """A request, and what it asks of its connection (`roll.typing.Connection`).
+    """A request, and its connection (`roll.typing.Connection`).
 
     Args:
-        app: The app that answers.
-        scope: Of the request, as the three of ASGI are.
-        receive: Gives its body, and tells when the client has left.
+        app: The app that responds.
+        scope: The scope of the request.
+        receive: Gives the body, and reports when the client has left.
         send: Takes the response.
     """
 
@@ -73,12 +72,12 @@ class Exchange:
     )
 
     kind = "http.response"
-    """What the types of messages of a response begin with."""
+    """The prefix of the types of response messages."""
 
     transport = None
 
     _room: asyncio.Event
-    """Set when there is room for more of what comes; made with `_reading`."""
+    """Set when there is room for more data; made with `_reading`."""
 
     def __init__(self, app: Roll, scope: Scope, receive: Receive, send: Send) -> None:
         self.app = app
@@ -106,7 +105,7 @@ class Exchange:
         fill(request, scope, head, known)
         request.content = make_body(head, self, self.app.limits.buffer)
 
-    # What a request asks of its connection
+    # The connection of the request
 
     @property
     def remote_addr(self) -> str | None:
@@ -135,17 +134,17 @@ class Exchange:
             self._gone = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._gone)
 
-    # What comes in
+    # Receiving
 
     def continue_body(self) -> None:
-        """Receive the body, as somebody reads it."""
+        """Receive the body, now that it is read."""
         self._read_on()
 
     def pause_body(self) -> None:
         """Do nothing: `_read` sees that the body is full."""
 
     def resume_body(self) -> None:
-        """Read on."""
+        """Continue reading."""
         self._room.set()
 
     def _read_on(self) -> None:
@@ -154,11 +153,11 @@ class Exchange:
             self._reading = asyncio.get_running_loop().create_task(self._read())
 
     async def _read(self) -> None:
-        """Take what comes, until the client leaves, or the server fails."""
+        """Take messages until the client leaves, or the server fails."""
         try:
             await self._take_all()
         except Exception as error:
-            report(error, "The server has failed to give what it receives")
+            report(error, "The ASGI server has failed to pass on a message")
             self._lose()
 
     async def _take_all(self) -> None:
@@ -180,7 +179,7 @@ class Exchange:
                 await self._room.wait()
 
     def _lose(self) -> None:
-        """Note that the client has left, and end what works for it."""
+        """Note that the client has left, and cancel the task that serves it."""
         if self._ended:
             return
         self.leave()
@@ -188,7 +187,7 @@ class Exchange:
             self._task.cancel()
 
     def leave(self) -> None:
-        """Note that the client has left: nothing more is sent, and nothing comes."""
+        """Note that the client has left: nothing more is sent or received."""
         self._left = True
         content = self.request.content
         if content is not None:
@@ -200,7 +199,7 @@ class Exchange:
 
     async def run(self) -> None:
         """Serve the request, in a task and a context of its own."""
-        # What is raised knows its frames: a task that they knew would make a cycle.
+        # An exception keeps its frames: a task that they refer to would make a cycle.
         self._task = asyncio.Task(
             self._serve(),
             loop=asyncio.get_running_loop(),
@@ -222,8 +221,8 @@ class Exchange:
                 self._reading.cancel()
                 await asyncio.wait([self._reading])
                 self._reading = None
-            self.leave()  # for tasks that go on
-            del self.request, self.response  # which know this, too
+            self.leave()  # for tasks that still run
+            del self.request, self.response  # they refer to this, too
 
     async def _serve(self) -> None:
         request = self.request
@@ -245,7 +244,7 @@ class Exchange:
             if request.parent is not None or "finish" in self.app.hooks:
                 finish(request, self.response)
 
-    # What goes out
+    # Sending
 
     async def put(self, message: Message) -> None:
         """Send a message.
@@ -297,7 +296,7 @@ class Exchange:
         await close_body(response.body)
 
     async def _end(self, body: bytes = b"") -> None:
-        self._ended = True  # a server may say then that the client has left
+        self._ended = True  # a server may then report that the client has left
         await self.put({"type": f"{self.kind}.body", "body": body})
 
     async def _write_stream(self, body: AsyncIterable[Any], length: int | None) -> None:
@@ -314,7 +313,7 @@ class Exchange:
                 data = encode_body(piece, True)
                 left -= len(data)
                 if left < 0:
-                    raise ValueError(f"the body passes its {length} bytes")
+                    raise ValueError(f"the body is longer than its {length} bytes")
                 if data:
                     await self.put({**more, "body": bytes(data)})
                 sent += len(data)
@@ -333,14 +332,14 @@ class Exchange:
 
 
 def cut(framed: bytes | Framed) -> tuple[bytes, bytes]:
-    """Give the head of a response, and what stands behind it."""
+    """Split a response into its head and what follows."""
     whole = framed if isinstance(framed, bytes) else framed.head
     head, _, body = whole.partition(b"\r\n\r\n")
     return head, body
 
 
 def pairs(head: bytes) -> list[tuple[bytes, bytes]]:
-    """Cut a head into fields as ASGI has them, without those that are the server's."""
+    """Give the fields of a head as ASGI pairs, without those that the server sets."""
     return [*(_usual_pairs(head) if len(head) <= USUAL else _pairs(head))]
 
 
@@ -354,4 +353,4 @@ def _pairs(head: bytes) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-_usual_pairs = lru_cache(maxsize=256)(_pairs)  # most responses of a route have one head
+_usual_pairs = lru_cache(maxsize=256)(_pairs)  # heads of a route are mostly the same

@@ -10,25 +10,25 @@ from roll.http11.parser import Head
 from .typing import Scope
 
 _PATH_SAFE = "/~!$&'()*+,;=:@"
-"""What stands in a path beside letters and digits (RFC 3986, section 3.3)."""
+"""Characters of a path besides letters and digits (RFC 3986, section 3.3)."""
 
 _BODILESS = frozenset({"GET", "HEAD"})
-"""Methods of which HTTP/1 has to announce a body."""
+"""Methods without a body, unless HTTP/1 announces one."""
 
 _DIGITS = len(str(2**64))
-"""Digits of a length, at most."""
+"""The most digits of a length."""
 
 Fields = Sequence[tuple[bytes, bytes]]
 
 
 class ScopeHead(Head):
-    """The head of a scope: its bytes are put together when somebody reads them."""
+    """The head of a scope: its bytes are built when they are read."""
 
     __slots__ = ("_raw", "fields")
 
     _raw: bytes
     fields: Fields
-    """What the scope has as headers."""
+    """The headers of the scope."""
 
     @property
     def raw(self) -> bytes:
@@ -52,9 +52,9 @@ def read_head(
 
     Args:
         scope: Of type `http` or `websocket`.
-        fields: Its headers, or what stands for them.
+        fields: Its headers, or others in their place.
         method: The method.
-        upgrade: What the client offers to switch to.
+        upgrade: The protocols that the client offers to switch to.
 
     Returns:
         The head, and its fields by name, in lower case.
@@ -65,7 +65,7 @@ def read_head(
         target = b"%b?%b" % (target, query)
     version = scope.get("http_version", "1.1")
     known = dict(fields)
-    if not b"".join(known).islower():  # as servers should have them
+    if not b"".join(known).islower():  # servers should have done this
         known = {name.lower(): value for name, value in fields}
     length: int | None = None
     declared = known.get(b"content-length", b"")
@@ -95,7 +95,7 @@ def read_head(
 def fill(
     request: Request, scope: Scope, head: Head, known: Mapping[bytes, bytes]
 ) -> None:
-    """Make a request of its head, and of what the scope says beside it."""
+    """Fill a request from its head, and from the rest of the scope."""
     request.message = head
     request["asgi"] = scope
     server = scope.get("server")
@@ -110,10 +110,10 @@ def fill(
 
 
 def make_body(head: Head, source: Source, buffer: int) -> Body | None:
-    """Make what the body of a message comes through; None without one.
+    """Make the body of a message; None without one.
 
-    It asks for the body when it is read first: until then, the server may not have told
-    its client to send it.
+    It is asked for on the first read: until then, the server may not have told its
+    client to send it.
     """
     if head.length == 0:
         return None
@@ -121,7 +121,7 @@ def make_body(head: Head, source: Source, buffer: int) -> Body | None:
 
 
 def _decodes(target: bytes, path: str) -> bool:
-    """Whether a path is UTF-8; U+FFFD stands for what is not, or for itself."""
+    """Whether a path is UTF-8: U+FFFD may replace other bytes, or be in the path."""
     if "\ufffd" not in path:
         return True
     try:

@@ -8,11 +8,11 @@ from .typing import VERSIONS, ASGIApplication, Message
 SCOPE = {"type": "lifespan", "asgi": {**VERSIONS, "spec_version": "2.0"}}
 
 RETURN = 1.0
-"""Seconds in which an application returns once it has ended."""
+"""Seconds that an application has to return after its shutdown."""
 
 
 class LifespanError(RuntimeError):
-    """The application says that it has not started, or not ended, well."""
+    """The application reports that its startup or shutdown has failed."""
 
 
 class Lifespan:
@@ -20,12 +20,13 @@ class Lifespan:
 
     Args:
         application: The application.
-        required: Whether it has to have one; None where it may refuse it by raising.
+        required: Whether it must have one; otherwise it may refuse by raising an
+            exception.
     """
 
     def __init__(self, application: ASGIApplication, required: bool | None) -> None:
         self.state: dict[str, Any] = {}
-        """What it keeps for its requests."""
+        """The state that it shares with its requests."""
         self._application = application
         self._required = required
         self._task: asyncio.Future[None] | None = None
@@ -36,8 +37,8 @@ class Lifespan:
         """Start the application.
 
         Raises:
-            LifespanError: It says that it has not started.
-            Exception: What it raises, where a lifespan is required.
+            LifespanError: It reports that its startup has failed.
+            Exception: What it raises, if a lifespan is required.
         """
         self.state.clear()
         self._events = asyncio.Queue()
@@ -58,7 +59,7 @@ class Lifespan:
         """End the application, if it has started.
 
         Raises:
-            LifespanError: It says that it has not ended well.
+            LifespanError: It reports that its shutdown has failed.
             Exception: What it raises.
         """
         task, self._task = self._task, None
@@ -91,4 +92,4 @@ async def _drop(task: "asyncio.Future[None]") -> None:
     task.cancel()
     await asyncio.wait([task])
     if not task.cancelled():
-        task.exception()  # it was raised, or said, before
+        task.exception()  # raised or reported before

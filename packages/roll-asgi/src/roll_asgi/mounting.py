@@ -15,7 +15,7 @@ from .socket_relay import SocketRelay
 from .typing import ASGIApplication
 
 REST = "/{path:path}"
-"""What stands behind the prefix in the pattern of its route."""
+"""What follows the prefix in the pattern of its route."""
 
 
 def mount_asgi(
@@ -30,20 +30,20 @@ def mount_asgi(
 ) -> None:
     """Let an ASGI application, such as Starlette's, respond below a prefix.
 
-    The listeners of *app* run around it, and more specific routes of *app* go before
-    it. It starts and ends with *app*.
+    The listeners of *app* run around it, and more specific routes of *app* take
+    precedence. It starts and ends with *app*.
 
     Args:
         app: The app.
         prefix: Static segments without a slash at the end, such as `"/api"`.
         application: `async def application(scope, receive, send)` (ASGI 3.0).
-        origins: Whose pages may open its WebSockets, as of a route: those of the own
-            host by default, a list of origins, or `"*"` for all.
-        lifespan: False for an application without one; True where it has to have one;
-            by default it may refuse it.
+        origins: Which origins may open its WebSockets, as for a route: only the app's
+            own host by default, a list of origins, or `"*"` for all.
+        lifespan: False for an application without a lifespan, True to require one; by
+            default, the application may refuse it.
         timeout: Seconds for the application to return after its client has left; then
             it is cancelled.
-        extras: Those of its route.
+        extras: The extras of its route.
 
     Raises:
         TypeError: An argument has another type.
@@ -59,7 +59,7 @@ def mount_asgi(
 
 
 def check_prefix(prefix: object) -> str:
-    """Require static segments.
+    """Check that a prefix has static segments only.
 
     Raises:
         TypeError: It is not a string.
@@ -81,9 +81,9 @@ class Mount:
 
     Args:
         app: The app.
-        prefix: Of the paths of the application.
+        prefix: The prefix of the application's paths.
         application: The application.
-        origins: Whose pages may open its WebSockets.
+        origins: Which origins may open its WebSockets.
         timeout: For the application to return after its client has left, in seconds.
     """
 
@@ -101,20 +101,20 @@ class Mount:
         self.origins = origins
         self.timeout = timeout
         self.state: Mapping[str, Any] = {}
-        """What the application keeps since its lifespan has started."""
+        """The state of the application's lifespan."""
         self._patterns = (prefix, prefix + REST)
 
     def declare(self, extras: dict[str, Any]) -> None:
-        """Declare the routes, and find them for WebSockets and rare methods, too."""
+        """Declare the routes, and also find them for WebSockets and rare methods."""
 
         async def answer(request: Request, response: Response, path: str = "") -> None:
-            """Let the application answer."""
+            """Let the application respond."""
             await self._run(Relay(request, self.timeout), request, response, False)
 
         async def switch(request: Request, response: Response, path: str = "") -> None:
             await self._handshake(request, response)
 
-        answer.__name__ = ""  # `named_url` has names for the views of the app alone
+        answer.__name__ = ""  # `named_url` names only the views of the app
         frame = sys._getframe(2)
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         for pattern in self._patterns:
@@ -144,7 +144,7 @@ class Mount:
                 return None
             found, _ = self.app.router.find(path, request.method)
             if found.path not in self._patterns:
-                return None  # of the app's routes, or of another mount
+                return None  # a route of the app, or of another mount
             return (upgrade, {}) if offers else (plain, {})
 
     def live(self, required: bool | None) -> None:
@@ -162,7 +162,7 @@ class Mount:
 
     async def _handshake(self, request: Request, response: Response) -> None:
         app: Any = request.app
-        # A page that may not, is refused before the application is asked.
+        # A page of another origin is refused before the application is called.
         scratch = app.Response(app, request.protocol)
         app.WebsocketProtocol(request, scratch, {"origins": self.origins})
         relay = SocketRelay(request, self.timeout)

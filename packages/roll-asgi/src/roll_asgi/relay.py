@@ -14,24 +14,24 @@ from roll.tasks import EAGER
 from .typing import ASGIApplication, Message, Scope
 
 GONE = "the client has left"
-"""What `send` raises then."""
+"""The text of the error that `send` raises then."""
 
 OVER = "roll.over"
-"""The key of the scope of an event: the response is complete, or the client left."""
+"""The scope's key for an event: the response is complete, or the client has left."""
 
 
 class Relay:
-    """What the application receives, and what becomes of what it sends.
+    """Passes a request to the application, and takes its response.
 
-    It is the body of a response that comes in pieces.
+    It is also the body of a response that comes in pieces.
 
     Args:
-        request: What is asked for.
+        request: The request.
         timeout: Seconds for the application to return after the client has left.
     """
 
     kind = "http.response"
-    """What the types of messages of a response begin with."""
+    """The prefix of the types of response messages."""
 
     def __init__(self, request: Request, timeout: float) -> None:
         self._request = request
@@ -43,15 +43,15 @@ class Relay:
         self._start: Message | None = None
         self._piece: bytes | None = None  # what waits to be sent
         self._news = asyncio.Event()  # for the task that sends it
-        self._room = asyncio.Event()  # for another one
+        self._room = asyncio.Event()  # for the next piece
         self._room.set()
         self._complete = False
         self._left = False
-        self._refusal: HttpError | None = None  # of the body, such as one too long
+        self._refusal: HttpError | None = None  # why the body is refused
         self._skips = False  # whether the response has no body
         self._over = asyncio.Event()  # the response is complete, or the client has left
 
-    # What the view does with it
+    # For the view
 
     def run(self, app: Roll, application: ASGIApplication, scope: Scope) -> None:
         """Let the application run, in a task that the app keeps."""
@@ -70,11 +70,11 @@ class Relay:
             task.add_done_callback(self._end)
 
     async def decide(self) -> None:
-        """Wait until it is known what is answered.
+        """Wait for the response to begin.
 
         Raises:
-            Exception: What the application has raised instead.
-            HttpError: The body is refused, or the client has left within it.
+            Exception: The application has raised it instead.
+            HttpError: The body is refused, or the client has left before its end.
         """
         await self._news.wait()
         if not self._is_decided:
@@ -95,7 +95,7 @@ class Relay:
         response.body = self._piece if self._complete else self
 
     def _set_fields(self, response: Response, message: Message) -> None:
-        # Names may be in any case, as those of Django are; the first one's is sent.
+        # Names may be in any case, as Django's are; the first spelling is sent.
         fields: dict[str, tuple[str, list[str]]] = {}
         for name, value in message.get("headers") or ():
             text = bytes(name).decode("latin-1")
@@ -126,7 +126,7 @@ class Relay:
             self._timer.cancel()
         self._news.set()
         if not self._over.is_set() or self._task is None:
-            return  # who sends the response is told
+            return  # whoever sends the response gets the error
         self._task = None
         if task.cancelled():
             return
@@ -136,8 +136,8 @@ class Relay:
             report(error, "%s %s, after its end", request.method, request.url)
 
     def _take_result(self) -> None:
-        """Raise what the application has, if it has."""
-        # What is raised knows its frames: one that knew the task would make a cycle.
+        """Raise the application's exception, if there is one."""
+        # An exception keeps its frames: one that refers to the task would make a cycle.
         task: Any = self._task
         self._task = None
         try:
@@ -146,7 +146,7 @@ class Relay:
             del task
 
     def _raise(self) -> None:
-        """Raise what the application has, or that it has not answered."""
+        """Raise the application's exception, or that there is no response."""
         self._take_result()
         raise RuntimeError("the ASGI application returned before its response was sent")
 
@@ -161,7 +161,7 @@ class Relay:
                 raise StopAsyncIteration
             if self._refusal:
                 raise self._refusal
-            if self._left:  # in the middle of a body: it is about to be gone
+            if self._left:  # in the middle of a body: this task is about to end
                 await self._request.disconnected()
                 raise StopAsyncIteration
             if self._task is None or self._task.done():
@@ -179,7 +179,7 @@ class Relay:
             self._room.set()
         self.leave()
 
-    # What the application calls
+    # For the application
 
     async def receive(self) -> Message:
         """Wait for the next piece of the body, or for the end."""
@@ -187,7 +187,7 @@ class Relay:
             try:
                 return await self._receive_body()
             except HttpError as error:
-                # What is wrong with the body is answered by the app, as ever.
+                # As ever, the app responds to a body that is wrong.
                 self._refusal = None if error.message == CLIENT_LEFT else error
                 self._received = True
                 self.leave()
@@ -196,7 +196,7 @@ class Relay:
 
     async def _receive_body(self) -> Message:
         if self._pieces is None:
-            if self._request.message.encoded:  # which is the application's to decode
+            if self._request.message.encoded:  # the application decodes it
                 self._request.decoder = _pass
             self._pieces = aiter(self._request)
         async for piece in self._pieces:
@@ -205,11 +205,11 @@ class Relay:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(self, message: Message) -> None:
-        """Take what is answered, and wait while the client is behind.
+        """Take a message of the response, and wait while the client is slow.
 
         Raises:
             OSError: The client has left.
-            RuntimeError: The message does not fit.
+            RuntimeError: The message is unexpected.
         """
         kind = message["type"]
         if self._left:
@@ -235,7 +235,7 @@ class Relay:
 
 
 def is_of_the_end(error: BaseException | None) -> bool:
-    """Whether an error only says that the client has left, maybe in other words."""
+    """Whether an error only means that the client has left, maybe wrapped in others."""
     while error is not None and not isinstance(error, OSError):
         error = error.__cause__ or error.__context__
     return error is not None

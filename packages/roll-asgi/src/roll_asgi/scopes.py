@@ -1,4 +1,4 @@
-"""Scopes: a request as an ASGI application is told of it."""
+"""Scopes: a request as an ASGI application gets it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from roll import Request
 
 from .typing import VERSIONS, Scope
 
-# What stands in a query; the rest is encoded, for those who expect ASCII.
+# Characters kept in a query; others are encoded, as applications expect ASCII.
 _SAFE = "".join(map(chr, range(33, 127)))
 
 
@@ -18,9 +18,9 @@ def make_scope(
     """Make the scope of a request, or of a handshake (HTTP and WebSocket 2.5).
 
     Args:
-        request: What is asked for.
-        prefix: Of the application, within the app of the request.
-        state: What the application keeps since its lifespan has started.
+        request: The request.
+        prefix: The application's prefix, within the app of the request.
+        state: The state of the application's lifespan.
         websocket: Whether it is a handshake.
     """
     app: Any = request.app
@@ -28,7 +28,7 @@ def make_scope(
     address = request.remote_addr
     client = None
     if address is not None:
-        # A proxy tells no port.
+        # A proxy does not pass on the port.
         known = isinstance(peer, tuple) and peer[0] == address
         client = (address, peer[1] if known else 0)
     server = request.local_address
@@ -72,5 +72,5 @@ def make_scope(
 
 
 def _encode(query: str) -> bytes:
-    """Encode a query as ASCII, as a listener may have set it."""
+    """Encode a query as ASCII: a listener may have set any text."""
     return (query if query.isascii() else quote(query, safe=_SAFE)).encode()

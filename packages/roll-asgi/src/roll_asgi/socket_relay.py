@@ -11,14 +11,14 @@ from .relay import GONE, Relay, is_of_the_end
 from .typing import Message
 
 ANY = "*"
-"""Stands in `origins` for all of them."""
+"""In `origins`, it allows all of them."""
 
 ABNORMAL = 1006
 """The code of a WebSocket that has ended without a Close (RFC 6455, section 7.4.1)."""
 
 
 class SocketRelay(Relay):
-    """What the application receives of a WebSocket, and what becomes of what it sends.
+    """Passes a WebSocket to the application, and takes what it sends.
 
     Args:
         request: The handshake.
@@ -57,12 +57,12 @@ class SocketRelay(Relay):
         fields = tuple(name for name in response.headers if name not in before)
         connection: Any = request.protocol
         connection.switch = Switch(protocol, self._serve, {}, fields)
-        # A listener may refuse it still.
+        # A listener may still refuse it.
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._timeout, self.leave)
 
     async def _serve(self, request: Request, ws: Any) -> None:
-        """Let the application go on, once the WebSocket is open."""
+        """Let the application continue, once the WebSocket is open."""
         timer: Any = self._timer
         timer.cancel()
         self._ws = ws
@@ -105,11 +105,11 @@ class SocketRelay(Relay):
         return {"type": "websocket.receive", kind: message}
 
     async def send(self, message: Message) -> None:
-        """Take what the application sends, and wait while the client is behind.
+        """Take what the application sends, and wait while the client is slow.
 
         Raises:
             OSError: The client has left.
-            RuntimeError: The message does not fit.
+            RuntimeError: The message is unexpected.
         """
         kind, ws = message["type"], self._ws
         undecided = not (self._is_decided or self._left)

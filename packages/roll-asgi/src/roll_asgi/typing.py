@@ -1,19 +1,19 @@
-"""Names for what ASGI calls by them (ASGI 3.0)."""
+"""The types of ASGI 3.0."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
-"""What a connection is."""
+"""Describes a connection."""
 
 Message = MutableMapping[str, Any]
-"""What comes, or goes out."""
+"""An event that is received or sent."""
 
 Receive = Callable[[], Awaitable[Message]]
-"""Waits for what comes."""
+"""Waits for the next message."""
 
 Send = Callable[[Message], Awaitable[None]]
-"""Takes what goes out."""
+"""Sends a message."""
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 """`async def application(scope, receive, send)`."""
@@ -22,4 +22,4 @@ WSGIApplication = Callable[[Any, Any], Iterable[bytes]]
 """`def application(environ, start_response)` (PEP 3333)."""
 
 VERSIONS = {"version": "3.0", "spec_version": "2.5"}
-"""What a scope says of ASGI."""
+"""The versions of ASGI, as a scope has them."""

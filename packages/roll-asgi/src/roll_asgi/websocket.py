@@ -24,16 +24,16 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 """Opcodes (RFC 6455, section 5.2)."""
 
 NO_KEY = bytes(4)
-"""Masks nothing, as nothing is masked in memory."""
+"""A masking key that changes nothing: frames in memory need no mask."""
 
 NO_STATUS, ABNORMAL = 1005, 1006
-"""What stands for a Close without a code, and for the lack of one (section 7.4.1)."""
+"""The codes for a Close without a code, and for no Close at all (section 7.4.1)."""
 
 VERSION = b"13"
 
 
 class WebSocketExchange(Exchange):
-    """A handshake, and the WebSocket behind it."""
+    """A handshake, and the WebSocket after it."""
 
     __slots__ = ("_socket",)
 
@@ -77,7 +77,7 @@ class WebSocketExchange(Exchange):
                     return self._lose()
                 code = message.get("code") or NO_STATUS
                 return socket.leave(code, message.get("reason") or "")
-            if socket is not None:  # else it is not a message of a client
+            if socket is not None:  # otherwise it is not a client's message
                 socket.take(message)
                 while socket.paused:
                     self._room.clear()
@@ -129,7 +129,7 @@ class WebSocketExchange(Exchange):
 
 
 class Socket(asyncio.Transport):
-    """The transport of a WebSocket in memory: it makes messages of frames, and back.
+    """The transport of a WebSocket in memory: it turns frames into messages, and back.
 
     Args:
         exchange: Sends the messages.
@@ -140,7 +140,7 @@ class Socket(asyncio.Transport):
         names = {"peername": exchange.peer, "sockname": exchange.local_address}
         super().__init__(names)
         self.paused = False
-        """Whether the view is behind with receiving."""
+        """Whether the view is slow to receive."""
         self._exchange = exchange
         self._protocol: Any = protocol
         self._loop = asyncio.get_running_loop()
@@ -153,7 +153,7 @@ class Socket(asyncio.Transport):
         self._text = False
         self._closing = False
 
-    # What comes in
+    # Receiving
 
     def take(self, message: Message) -> None:
         """Give the protocol a message of the client."""
@@ -188,11 +188,11 @@ class Socket(asyncio.Transport):
         self.paused = True
 
     def resume_reading(self) -> None:
-        """Go on to receive."""
+        """Receive again."""
         self.paused = False
         self._exchange.resume_body()
 
-    # What goes out
+    # Sending
 
     def write(self, data: Any) -> None:
         """Take frames of the protocol, which are not masked."""
@@ -266,15 +266,15 @@ class Socket(asyncio.Transport):
     def set_write_buffer_limits(
         self, high: int | None = None, low: int | None = None
     ) -> None:
-        """Set how many bytes may wait for the client before the view does."""
+        """Set how many bytes may be unsent before the view has to wait."""
         self._limit = high or self._limit
 
     def get_write_buffer_size(self) -> int:
-        """Count the bytes that wait for the client."""
+        """Count the bytes that are not sent yet."""
         return self._size
 
     def can_write_eof(self) -> bool:
-        """Tell that there is no end of one side."""
+        """Tell that one side cannot be closed alone."""
         return False
 
     # The end
@@ -290,7 +290,7 @@ class Socket(asyncio.Transport):
             self._loop.call_soon(self._protocol.connection_lost, None)
 
     def abort(self) -> None:
-        """End it, whatever is not sent yet."""
+        """End it without sending the rest."""
         if self._sender is not None:
             self._sender.cancel()
         self.close()

@@ -14,7 +14,7 @@ from .relay import GONE, OVER
 from .typing import Message, Receive, Scope, Send, WSGIApplication
 
 LEFT = "roll.left"
-"""The key of the scope of what is set once the client has left."""
+"""The scope's key for the event that is set once the client has left."""
 
 
 def mount_wsgi(
@@ -29,15 +29,15 @@ def mount_wsgi(
     """Let a WSGI application, such as Django's, respond below a prefix.
 
     It runs in threads. The listeners of *app* run around it, and more specific routes
-    of *app* go before it.
+    of *app* take precedence.
 
     Args:
         app: The app.
         prefix: Static segments without a slash at the end, such as `"/admin"`.
         application: `def application(environ, start_response)` (PEP 3333).
         threads: How many requests may run at once.
-        timeout: Seconds for the others to wait; then they are answered with 503.
-        extras: Those of its route.
+        timeout: Seconds that the others may wait; then the response is a 503.
+        extras: The extras of its route.
 
     Raises:
         ImportError: a2wsgi is not installed.
@@ -59,11 +59,11 @@ class Adapter:
     Args:
         application: The application.
         threads: How many requests may run at once.
-        timeout: Seconds for the others to wait.
+        timeout: Seconds that the others may wait.
     """
 
     asks_for_over = True
-    """Whether a scope has `OVER`."""
+    """Whether it needs `OVER` in its scope."""
 
     def __init__(
         self, application: WSGIApplication, threads: int, timeout: float
@@ -85,7 +85,7 @@ class Adapter:
         """Serve a request, once a thread is free.
 
         Raises:
-            HttpError: 503, when none was for too long; 501 for a WebSocket.
+            HttpError: 503, when no thread is free in time; 501 for a WebSocket.
         """
         if scope["type"] == "lifespan":
             return await self._live(receive, send)
@@ -100,14 +100,14 @@ class Adapter:
         except TimeoutError:
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from None
         try:
-            if not scope[OVER].is_set():  # else it would keep a thread from others
+            if not scope[OVER].is_set():  # otherwise it would take a thread from others
                 await self._serve(scope, receive, send)
         finally:
             self._free.release()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         left = scope[LEFT] = threading.Event()
-        # With `_` for `-`, one name could pass for the other in the environment.
+        # In the environment, a name with `_` could pass for one with `-`.
         scope["headers"] = [each for each in scope["headers"] if b"_" not in each[0]]
 
         async def receive_on() -> Message:
@@ -118,7 +118,7 @@ class Adapter:
             return message
 
         async def send_on(message: Message) -> None:
-            """Send, as long as the client is there: the thread is never to hang."""
+            """Send while the client is there: the thread must never hang."""
             try:
                 await send(message)
             except OSError:
@@ -139,15 +139,15 @@ class Adapter:
     def _run(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """Run the application in a thread."""
         if "CONTENT_LENGTH" not in environ:
-            # It ends where the body does. With a length, Werkzeug reads that much, and
-            # makes a 400 of an OSError.
+            # The input ends with the body. With a length, Werkzeug reads that many
+            # bytes, and turns an OSError into a 400.
             environ["wsgi.input_terminated"] = True
         left = environ["asgi.scope"][LEFT]
         return Pieces(self._application(environ, start_response), left)
 
 
 class Pieces:
-    """What a WSGI application gives, as long as somebody takes it.
+    """The pieces of a WSGI application's response, until the client leaves.
 
     Args:
         pieces: From the application.
@@ -165,5 +165,5 @@ class Pieces:
             yield piece
 
     def close(self) -> None:
-        """Close what the application gave, as PEP 3333 asks."""
+        """Close the application's response, as PEP 3333 requires."""
         getattr(self._pieces, "close", lambda: None)()

@@ -51,15 +51,15 @@ def channels(
         app: The application.
         backend: "memory" for a single process, else the address of a Redis, such
             as "redis://localhost", "rediss://host" or "unix:///path"; or a `Backend`.
-        history: How many messages of a channel are kept, at least.
-        history_bytes: How many bytes of them, at most.
+        history: The least number of messages to keep for each channel.
+        history_bytes: The most bytes to keep for each channel.
         ttl: Seconds after the last message until they are forgotten; None keeps them.
         max_message: Bytes of the largest message.
-        prefix: What the keys in Redis begin with.
-        timeout: Seconds that Redis may take.
+        prefix: The prefix of the keys in Redis.
+        timeout: Seconds that Redis may take to respond.
 
     Returns:
-        What is also `app["channels"]`.
+        The same as `app["channels"]`.
 
     Raises:
         ImportError: The library redis is not installed.

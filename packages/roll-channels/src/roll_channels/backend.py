@@ -1,4 +1,4 @@
-"""Backend: where the logs of channels are kept, and who publishes to whom."""
+"""Backend: keeps the logs of channels, and passes on what is published."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,29 +11,29 @@ class Page(NamedTuple):
     """A part of the history of a channel."""
 
     position: Position
-    """That of the last message published, whether it is kept or not."""
+    """The position of the last message published, kept or not."""
     messages: list[Message]
-    """The oldest of those that were asked for, without a gap between them."""
+    """The oldest of the messages asked for, without a gap between them."""
 
 
 Deliver = Callable[[str, Position, list[Message]], None]
-"""Takes messages of a channel that is followed, and the position before the first one.
+"""Takes messages of a followed channel, and the position before the first one.
 
-Without messages, it says where the channel is now. A position that does not go on from
-the last one says that there is a gap, or another epoch.
+Without messages, it is the channel's current position. A position that does not
+continue from the last one means a gap, or another epoch.
 """
 
 
 class Backend(ABC):
-    """Keeps the log of each channel, gives offsets, and tells who is there.
+    """Keeps the log of each channel, assigns offsets, and knows the members.
 
-    A channel begins, when it is first asked for, with a random epoch and the offset 0.
+    A channel begins, when it is first used, with a random epoch and the offset 0.
     `roll_channels.testing` has the tests that every back-end passes.
     """
 
     @property
     def connected(self) -> bool:
-        """Whether it can be reached, as far as is known."""
+        """Whether it can be reached, as far as this process knows."""
         return True
 
     @abstractmethod
@@ -41,7 +41,7 @@ class Backend(ABC):
         """Connect.
 
         Args:
-            deliver: Called with what is published on the channels that are followed.
+            deliver: Called with the messages of the channels that are followed.
 
         Raises:
             Unavailable: It cannot be reached.
@@ -54,7 +54,8 @@ class Backend(ABC):
         Args:
             name: The channel.
             entry: The message.
-            key: Random; the same one again gives the first position, and adds nothing.
+            key: Random; publishing with it again adds nothing, and gives the first
+                position.
 
         Returns:
             The position.
@@ -65,17 +66,17 @@ class Backend(ABC):
 
     @abstractmethod
     async def read(self, name: str, after: int, limit: int) -> Page:
-        """Read messages that are kept; waits until that is possible.
+        """Read messages that are kept; wait until that is possible.
 
         Args:
             name: The channel.
             after: The offset that comes before them.
-            limit: How many at most.
+            limit: The most messages to read.
         """
 
     @abstractmethod
     async def follow(self, name: str) -> Position:
-        """Deliver what is published from now on; waits until that is possible.
+        """Deliver new messages from now on; wait until that is possible.
 
         Returns:
             The position after which messages are delivered.
@@ -83,17 +84,17 @@ class Backend(ABC):
 
     @abstractmethod
     def unfollow(self, name: str) -> None:
-        """Deliver no more of a channel."""
+        """Stop delivering messages of a channel."""
 
     @abstractmethod
     async def join(self, name: str, key: str, member: str, info: str) -> None:
-        """Add a member, and tell so on the channel for presence if it is new.
+        """Add a member; if it is new, publish that on the presence channel.
 
         Args:
             name: The channel.
-            key: Random, of 16 characters: names this one of the member's joins.
+            key: Random, of 16 characters; identifies this join of the member.
             member: Its id.
-            info: What `members` gives, a JSON text.
+            info: What `members` gives for it, as JSON.
 
         Raises:
             Unavailable: It is not known whether it was added.
@@ -101,7 +102,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def leave(self, name: str, key: str) -> None:
-        """End a join; the last one of a member tells so."""
+        """End a join; publish it if it was the member's last one."""
 
     @abstractmethod
     async def members(self, name: str) -> dict[str, str]:
@@ -113,4 +114,4 @@ class Backend(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """End what `open` began, also when that failed; own members leave."""
+        """Undo `open`, even if that failed; the members of this process leave."""

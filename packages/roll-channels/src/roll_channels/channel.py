@@ -21,7 +21,7 @@ class Channels:
     """The channels of an app, by name: `app["channels"]["news"]`.
 
     Args:
-        hub: What they share.
+        hub: What the channels of an app share.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -31,14 +31,14 @@ class Channels:
         """Give a channel; it need not exist.
 
         Raises:
-            TypeError: The name is not a text.
-            ValueError: It has not 1 to 200 printable characters.
+            TypeError: The name is not a string.
+            ValueError: It does not have 1 to 200 printable characters.
         """
         return Channel(self._hub, check_name("channel", name))
 
     @property
     def connected(self) -> bool:
-        """Whether the back-end can be reached, as far as is known."""
+        """Whether the back-end can be reached, as far as this process knows."""
         return self._hub.connected
 
 
@@ -68,18 +68,18 @@ class Channel:
 
         Args:
             data: What subscribers get.
-            json: The same as `response.json` would write it, in place of data.
-            event: A kind of message, 1 to 200 printable characters.
+            json: In place of data, a value to encode as `response.json` does.
+            event: The kind of message, 1 to 200 printable characters.
 
         Returns:
             The position of the message.
 
         Raises:
-            Unavailable: Whether it was added is not known after `timeout` seconds.
+            Unavailable: After `timeout` seconds, it is not known whether it was added.
             ValueError: It is larger than `max_message`.
         """
         if (data is _MISSING) == (json is _MISSING):
-            raise TypeError("publish: give it data, or json=: one of them")
+            raise TypeError("publish: give either data or json=")
         if data is _MISSING:
             data = self._hub.app.json_encode(json).decode()
         return await self._hub.publish(self.name, self._entry(data, event))
@@ -88,11 +88,11 @@ class Channel:
         if not isinstance(data, str | bytes):
             raise TypeError(f"publish({type(data).__name__}): give text or bytes")
         if event is not None and check_name("event", event) == RESET:
-            raise ValueError("event 'reset': it says that messages are missing")
+            raise ValueError("event 'reset' is reserved for missing messages")
         entry = Entry(data, event)
         if entry.size > self._hub.options.max_message:
             raise ValueError(
-                f"a message of {entry.size} bytes: max_message is "
+                f"the message has {entry.size} bytes: max_message is "
                 f"{self._hub.options.max_message}"
             )
         return entry
@@ -100,13 +100,13 @@ class Channel:
     def subscribe(
         self, since: str | None = None, *, lag: Literal["reset", "close"] = "reset"
     ) -> Subscription:
-        """Give the messages after a position, then those that are published.
+        """Give the messages after a position, then new ones.
 
         Args:
             since: The id of a message; None for what is published from now on. When
                 messages after it are missing, the first one has the event "reset".
-            lag: What a subscription gets that is behind the history: a reset, too, or
-                with "close" the exception Lagging.
+            lag: What a subscription that falls behind the history gets: a reset, too,
+                or with "close" the exception Lagging.
         """
         if lag not in ("reset", "close"):
             raise ValueError(f"lag={lag!r}: give 'reset' or 'close'")
@@ -115,15 +115,15 @@ class Channel:
     async def poll(
         self, since: str | None = None, timeout: float = 25.0, limit: int = 100
     ) -> list[Message]:
-        """Give the messages after a position; wait when there is none.
+        """Give the messages after a position; wait if there are none.
 
         Args:
             since: As in `subscribe`.
             timeout: Seconds to wait at most.
-            limit: How many messages at most.
+            limit: The most messages to give.
 
         Returns:
-            The messages; none when the time is over, or the app shuts down.
+            The messages; an empty list after the timeout, or when the app shuts down.
         """
         require_seconds("timeout", timeout)
         messages: list[Message] = []
@@ -143,11 +143,11 @@ class Channel:
         """Be a member of the channel, in an `async with`.
 
         Args:
-            member: Its id; it leaves when all that have joined with it have left.
-            info: What `members` tells of it: any JSON.
+            member: Its id; the member leaves when its last join ends.
+            info: What `members` gives for it: any JSON value.
 
         Raises:
-            Unavailable: Whether it has joined is not known after `timeout` seconds.
+            Unavailable: After `timeout` seconds, it is not known whether it has joined.
         """
         check_name("channel", self.name + PRESENCE)
         check_name("member", member)
@@ -161,7 +161,7 @@ class Channel:
             await backend.leave(self.name, key)
 
     async def members(self) -> dict[str, Any]:
-        """Give the members, and the info that each gave when it joined last.
+        """Give the members, and the info of each one's last join.
 
         Raises:
             Unavailable: They cannot be read within `timeout` seconds.

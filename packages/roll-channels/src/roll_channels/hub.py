@@ -1,4 +1,4 @@
-"""Hub: the channels that somebody in this process follows."""
+"""Hub: the channels that are followed in this process."""
 
 import asyncio
 import secrets
@@ -14,14 +14,14 @@ from .messages import NOWHERE, Entry, Message, Position
 from .options import Options
 
 UNDER_WAY = 1000
-"""Messages that are being published at once; others wait."""
+"""Messages that may be published at once; others wait."""
 
 QUIET = 60.0
-"""Seconds between two lines of the log that say the same."""
+"""Seconds before the same warning is logged again."""
 
 
 class Hub:
-    """Has one copy of the log of each channel that is followed here.
+    """Keeps one copy of the log of each channel that is followed here.
 
     Args:
         app: The application; subscriptions end when it shuts down.
@@ -39,14 +39,14 @@ class Hub:
         self._reported = -QUIET
         self._is_open = False
         self.is_closing = False
-        """Whether subscriptions end."""
+        """Whether subscriptions are ending."""
 
     @property
     def backend(self) -> Backend:
         """The back-end, while the app runs.
 
         Raises:
-            RuntimeError: It does not.
+            RuntimeError: The app does not run.
         """
         if not self._is_open:
             raise RuntimeError(
@@ -57,7 +57,7 @@ class Hub:
 
     @property
     def connected(self) -> bool:
-        """Whether the back-end can be reached, as far as is known."""
+        """Whether the back-end can be reached, as far as this process knows."""
         return self._is_open and self._backend.connected
 
     async def open(self) -> None:
@@ -101,13 +101,13 @@ class Hub:
             log.wake()
 
     async def publish(self, name: str, entry: Entry) -> str:
-        """Publish, when it is its turn."""
+        """Publish a message when its turn comes."""
         backend = self.backend
         async with self._turns:
             return await backend.publish(name, entry, secrets.token_hex(8))
 
     def enter(self, name: str) -> Log:
-        """Give the log of a channel, which is followed until all have left."""
+        """Give the log of a channel, and follow it until all have left."""
         log = self._logs.get(name)
         if log is None:
             log = self._logs[name] = Log(NOWHERE)
@@ -118,7 +118,7 @@ class Hub:
         return log
 
     def leave(self, name: str, log: Log) -> None:
-        """Follow a channel no more, unless others do."""
+        """Stop following a channel, unless others still do."""
         log.users -= 1
         if not log.users:
             del self._logs[name]
@@ -133,7 +133,7 @@ class Hub:
         """Wait until a log has a position, or the app ends.
 
         Returns:
-            Where whoever has called this begins.
+            The position where the caller begins.
         """
         position = log.position
         while log.opening is not None and not self.is_closing:
@@ -146,7 +146,7 @@ class Hub:
     async def _follow(self, name: str, log: Log) -> None:
         try:
             log.start = await self.backend.follow(name)
-            if log.epoch != log.start.epoch:  # else messages have come already
+            if log.epoch != log.start.epoch:  # otherwise messages have come already
                 log.restart(log.start)
         except Exception as error:
             log.error = error
@@ -175,13 +175,13 @@ class Hub:
         log.wake()
 
     def report_lag(self, name: str) -> None:
-        """Log that a subscriber was too slow, unless another one was lately."""
+        """Log that a subscriber was too slow, unless that was logged lately."""
         now = asyncio.get_running_loop().time()
         if now - self._reported >= QUIET:
             self._reported = now
             logger.warning(
-                "A subscriber of the channel %r was behind its history, and got a "
-                "reset; for others, this is not logged in the next %d s",
+                "A subscriber of the channel %r fell behind its history, and got a "
+                "reset; this is not logged again for %d s",
                 name,
                 QUIET,
             )

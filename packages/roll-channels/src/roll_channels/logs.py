@@ -1,4 +1,4 @@
-"""Log: the last messages of a channel, and those who wait for the next one."""
+"""Log: the last messages of a channel, and the subscribers that wait for more."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from .messages import Message, Position, size_of
 from .options import Options
 
 SLACK = 128
-"""Messages above `history` that may be kept, so that few calls have to trim."""
+"""Messages that may be kept beyond `history`, so that few calls have to trim."""
 
 
 class Log:
@@ -38,23 +38,23 @@ class Log:
         self.messages: list[Message] = []
         self.size = 0
         self.former = ""
-        """The epoch before, if it has changed."""
+        """The previous epoch, if it has changed."""
         self.users = 0
         """How many subscriptions there are."""
         self.opening: asyncio.Task[None] | None = None
         self.start = position
-        """Where it was opened."""
+        """The position where it was opened."""
         self.error: BaseException | None = None
         """Why it could not be opened."""
         self.waiters: set[asyncio.Future[None]] = set()
 
     @property
     def position(self) -> Position:
-        """That of the last message."""
+        """The position of the last message."""
         return Position(self.epoch, self.end)
 
     def restart(self, position: Position) -> None:
-        """Go on elsewhere, without what was kept."""
+        """Continue at another position, without the messages kept."""
         if position.epoch != self.epoch:
             self.former = self.epoch
         self.epoch, self.end = position
@@ -82,21 +82,21 @@ class Log:
         self.restart(self.position)
 
     def wake(self) -> None:
-        """Let all go on who wait for news."""
+        """Wake all that wait."""
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self.waiters.clear()
 
     def waiter(self) -> "asyncio.Future[None]":
-        """Give what is done when there are messages, or another position."""
+        """Give a future that is done when there are messages, or another position."""
         waiter = asyncio.get_running_loop().create_future()
         self.waiters.add(waiter)
         return waiter
 
 
 class Aging:
-    """Lets logs forget what they have, `ttl` seconds after their last message.
+    """Empties logs `ttl` seconds after their last message.
 
     Args:
         ttl: Seconds; None for never.
@@ -104,11 +104,11 @@ class Aging:
 
     def __init__(self, ttl: float | None) -> None:
         self._ttl = ttl
-        self._due: dict[Log, float] = {}  # the next one is the first
+        self._due: dict[Log, float] = {}  # in the order of time
         self._timer: asyncio.TimerHandle | None = None
 
     def renew(self, log: Log) -> None:
-        """Count from now."""
+        """Restart the time of a log."""
         if self._ttl is not None:
             loop = asyncio.get_running_loop()
             self._due.pop(log, None)
@@ -117,11 +117,11 @@ class Aging:
                 self._timer = loop.call_later(self._ttl, self._forget)
 
     def drop(self, log: Log) -> None:
-        """Count no more."""
+        """Stop the time of a log."""
         self._due.pop(log, None)
 
     def close(self) -> None:
-        """Forget about all."""
+        """Stop the time of all logs."""
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()

@@ -10,10 +10,11 @@ from .messages import Entry, Message, Position
 from .options import PRESENCE, Options
 
 MOST = 10_000
-"""Channels, and keys of messages, that are remembered; followed channels all are."""
+"""The most channels, and keys of messages, to keep; followed channels are always
+kept."""
 
 TURN = 64
-"""Messages that are published before others have their turn."""
+"""Messages to publish before other tasks get a turn."""
 
 
 class MemoryBackend(Backend):

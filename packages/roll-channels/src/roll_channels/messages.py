@@ -1,10 +1,10 @@
-"""Messages, the positions that they have, and what may go wrong with them."""
+"""Messages, their positions, and their errors."""
 
 import re
 from typing import NamedTuple
 
 RESET = "reset"
-"""The event of a message that says that others are missing."""
+"""The event of a message that means that others are missing."""
 
 _POSITION = re.compile(r"([0-9a-z]{1,20})-(0|[1-9][0-9]{0,17})", re.ASCII)
 
@@ -13,7 +13,7 @@ class Message(NamedTuple):
     """A message, as subscribers get it."""
 
     id: str
-    """Its position: what `since` takes to go on after it."""
+    """Its position: pass it as `since` to continue after it."""
     data: str | bytes | None
     """As it was published; None in a reset."""
     event: str | None = None
@@ -21,14 +21,14 @@ class Message(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What is published: a message that has no position yet."""
+    """A message to publish: it has no position yet."""
 
     data: str | bytes
     event: str | None = None
 
     @property
     def size(self) -> int:
-        """The bytes that count for `history_bytes`."""
+        """Its bytes, as `history_bytes` counts them."""
         return _length(self.data) + _length(self.event or "")
 
 
@@ -36,7 +36,7 @@ class Position(NamedTuple):
     """A place in the log of a channel."""
 
     epoch: str
-    """Names the log: another one has begun when it changes."""
+    """Identifies the log: a new log has another epoch."""
     offset: int
     """How many messages were published in this epoch, up to here."""
 
@@ -45,17 +45,17 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Position":
-        """Read a position; what is malformed gives `NOWHERE`."""
+        """Read a position; a malformed one gives `NOWHERE`."""
         found = _POSITION.fullmatch(text)
         return cls(found[1], int(found[2])) if found else NOWHERE
 
 
 NOWHERE = Position("0", 0)
-"""A position of no log: whoever goes on from there gets a reset."""
+"""A position in no log: a subscription from there gets a reset."""
 
 
 class Unavailable(Exception):
-    """Whether something was published, or somebody has joined, is not known."""
+    """The back-end cannot be reached, or has not confirmed in time."""
 
 
 class Lagging(Exception):
@@ -63,7 +63,7 @@ class Lagging(Exception):
 
 
 def size_of(message: Message) -> int:
-    """Count the bytes that a message takes of `history_bytes`."""
+    """Count the bytes of a message, as `history_bytes` does."""
     return Entry(message.data or "", message.event).size
 
 

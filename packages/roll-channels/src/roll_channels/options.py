@@ -1,19 +1,19 @@
-"""The options of `channels`, and the names of what is in them, checked when given."""
+"""The options of `channels`, and a check of names."""
 
 from dataclasses import dataclass
 
 from roll.plugins import require_seconds
 
 LONGEST_NAME = 200
-"""Characters of the name of a channel, of an event and of a member."""
+"""The most characters of the name of a channel, an event or a member."""
 
 PRESENCE = ":presence"
-"""What follows the name of a channel in the name of that which tells who is there."""
+"""What the name of a channel ends with in the name of its presence channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is kept of channels, and for how long; `channels` describes each.
+    """What is kept of channels, and how long; `channels` describes each option.
 
     Raises:
         TypeError: An option has another type.
@@ -43,20 +43,20 @@ class Options:
         if self.ttl is not None:
             require_seconds("ttl", self.ttl)
         if not isinstance(self.prefix, str):
-            raise TypeError(f"prefix={self.prefix!r}: give a text")
+            raise TypeError(f"prefix={self.prefix!r}: give a string")
         if not self.prefix.isprintable() or not self.prefix or "}" in self.prefix:
-            raise ValueError(f"prefix={self.prefix!r}: give a text, without a '}}'")
+            raise ValueError(f"prefix={self.prefix!r}: give text without '}}'")
 
 
 def check_name(what: str, name: object) -> str:
-    """Require a name, of a channel for example.
+    """Check a name, for example of a channel.
 
     Raises:
-        TypeError: It is not a text.
+        TypeError: It is not a string.
         ValueError: It is empty or too long, or cannot be printed.
     """
     if not isinstance(name, str):
-        raise TypeError(f"{what} {name!r}: give a text")
+        raise TypeError(f"{what} {name!r}: give a string")
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise ValueError(
             f"{what} {name[:LONGEST_NAME]!r}: give 1 to {LONGEST_NAME} printable "

@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WINDOW = 60.0
-"""Seconds for which the key of a message is known."""
+"""Seconds for which the key of a message is remembered."""
 
 DAY = 86400.0
 """Seconds for which a channel keeps its epoch when its history is forgotten."""
 
 LEASE = 60.0
-"""Seconds after which a member has left whose process does not renew its lease."""
+"""Seconds after which a member leaves if its process does not renew its lease."""
 
 BATCH = 500
-"""Channels, or joins, of one call of a script: Redis does nothing else meanwhile."""
+"""Channels or joins in one call of a script: Redis does nothing else meanwhile."""
 
 
 class RedisBackend(Backend):
     """Keeps the logs in Redis, for any number of processes.
 
     Args:
-        address: Such as "redis://localhost"; or a `redis.asyncio.Redis` that is yours,
-            which you close.
+        address: Such as "redis://localhost"; or a `redis.asyncio.Redis`, which you
+            close yourself.
         options: How much is kept, and for how long.
 
     Raises:
@@ -56,7 +56,7 @@ class RedisBackend(Backend):
 
     @property
     def connected(self) -> bool:
-        """Whether Redis can be reached, as far as is known."""
+        """Whether Redis can be reached, as far as this process knows."""
         return self._link.online.is_set()
 
     async def open(self, deliver: Deliver) -> None:
@@ -78,7 +78,7 @@ class RedisBackend(Backend):
         """See `Backend.close`."""
         for task in self._tasks:
             # In Python 3.11, `asyncio.wait_for` may lose a cancellation, and a client
-            # that is given may use it.
+            # that was passed in may use it.
             while not task.done():
                 task.cancel()
                 await asyncio.wait([task], timeout=0.1)
@@ -187,7 +187,7 @@ class RedisBackend(Backend):
             await asyncio.sleep(LEASE / 3)
             for name, joins in list(self._joins.items()):
                 for some in _batches(joins.values()):
-                    with suppress(Unavailable):  # the reader says so
+                    with suppress(Unavailable):  # the reader logs it
                         await self._lease(name, some)
 
     async def members(self, name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Link: the way to Redis, and what is done while it is interrupted."""
+"""Link: the connections to Redis, and what happens while they are lost."""
 
 import asyncio
 import random
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECTIONS = 16
-"""Connections of a process, beside the one that waits for messages."""
+"""Connections of a process, besides the one that waits for messages."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between two attempts to connect: they double from one to the other."""
+"""Seconds between attempts to connect: each pause is twice the one before."""
 
 
 class Backoff:
@@ -30,7 +30,7 @@ class Backoff:
         self._pause = 0.0
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start again without a pause."""
         self._pause = 0.0
 
     async def wait(self) -> None:
@@ -88,10 +88,10 @@ class Link:
                     timeout=self.timeout,
                     socket_timeout=None,  # `call` has one
                     socket_connect_timeout=self.timeout,
-                    retry=Retry(NoBackoff(), 0),  # it is ours to try again
+                    retry=Retry(NoBackoff(), 0),  # `insist` tries again
                 )
             except ValueError:
-                # Its text may have a part of the password.
+                # Its text may contain a part of the password.
                 raise ValueError(
                     "channels: the address is neither 'memory' nor one of Redis, such "
                     "as 'redis://localhost', 'rediss://host:6379/0' or 'unix:///path'; "
@@ -121,7 +121,7 @@ class Link:
 
     @property
     def reason(self) -> str:
-        """What went wrong last; what does not answer gives an error without text."""
+        """What went wrong last; the error of a timeout has no text."""
         return str(self.error or "") or "no response"
 
     # Commands
@@ -129,7 +129,7 @@ class Link:
     async def call(
         self, script: Script, keys: Iterable[str], arguments: Iterable[Any]
     ) -> Any:
-        """Run a script, once; what it returns is not decoded."""
+        """Run a script once, and give its result without decoding it."""
         keys = [*keys]
         rest = (len(keys), *keys, *arguments)
         run = self.client.execute_command
@@ -140,7 +140,7 @@ class Link:
                 return await run("EVAL", script.text, *rest, NEVER_DECODE=True)
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call something until it can be done."""
+        """Call something until it succeeds."""
         backoff = Backoff()
         while True:
             try:
@@ -150,7 +150,7 @@ class Link:
             await backoff.wait()
 
     async def confirm(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
-        """Call something, again if need be.
+        """Call something, again if it fails.
 
         Raises:
             Unavailable: It was not done within the timeout, or Redis refused.
@@ -166,13 +166,13 @@ class Link:
         except self._error as error:
             raise Unavailable(f"{what}: Redis at {self.address}: {error}") from error
 
-    # What the reader says of the connection
+    # What the reader reports
 
     async def lost(self, error: Exception) -> None:
-        """Log that there is no connection any more."""
+        """Log that the connection is lost."""
         self.error = error
         with suppress(Exception):
-            # Others that are idle may hang, as this one may have.
+            # Idle connections may hang, too.
             await self.client.connection_pool.disconnect(inuse_connections=False)
         if self.online.is_set():
             self.online.clear()
@@ -184,7 +184,7 @@ class Link:
             )
 
     def back(self) -> None:
-        """Log that there is one again."""
+        """Log that the connection is back."""
         self.online.set()
         if self._lost_at is not None:
             seconds = asyncio.get_running_loop().time() - self._lost_at

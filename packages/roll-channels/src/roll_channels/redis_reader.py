@@ -20,7 +20,7 @@ COUNT = 100
 """Messages of a channel that are read at once."""
 
 Check = Callable[[dict[str, Position]], Awaitable[list[tuple[str, Position]]]]
-"""Tells which of the channels have another epoch than the one that is known."""
+"""Gives the channels whose epoch has changed, with their new positions."""
 
 
 class Reader:
@@ -28,9 +28,9 @@ class Reader:
 
     Args:
         link: The way to Redis.
-        prefix: What the key of a channel's stream has before the name.
+        prefix: What the key of a channel's stream begins with.
         deliver: Takes the messages.
-        check: Looks after the epochs.
+        check: Finds the epochs that have changed.
     """
 
     def __init__(self, link: Link, prefix: str, deliver: Deliver, check: Check) -> None:
@@ -39,8 +39,8 @@ class Reader:
         self._deliver = deliver
         self._check = check
         self._positions: dict[str, Position] = {}
-        # By key, packed: what is sent again and again. The first one never exists: a
-        # command needs a stream to wait for.
+        # Ids by key, packed once for many commands. The first stream never exists: a
+        # command needs one to wait for.
         self._ids = {self._prefix: _pack(b"0")}
         self._keys = b""
         self._id: int | None = None  # of the connection
@@ -49,14 +49,14 @@ class Reader:
         self._interrupting: asyncio.Task[None] | None = None
 
     def add(self, name: str, position: Position) -> None:
-        """Deliver what follows a position."""
+        """Deliver the messages after a position."""
         self._move(name, position)
         self._version += 1
         if self._interrupting is None or self._interrupting.done():
             self._interrupting = asyncio.create_task(self._interrupt())
 
     def discard(self, name: str) -> None:
-        """Deliver no more of a channel."""
+        """Stop delivering messages of a channel."""
         if self._positions.pop(name, None):
             del self._ids[self._prefix + name.encode()]
             self._version += 1
@@ -67,14 +67,14 @@ class Reader:
         self._ids[key] = _pack(b"%d-0" % position.offset)
 
     async def _interrupt(self) -> None:
-        """Let the command that waits end, so that the next one has all channels."""
+        """End the command that waits, so that the next one has all channels."""
         while self._id is not None and self._waits_for != self._version:
             with suppress(Exception):  # the reader notices when Redis is gone
                 await self._link.client.execute_command("CLIENT", "UNBLOCK", self._id)
             await asyncio.sleep(0.001)
 
     async def run(self) -> None:
-        """Read for ever, on one connection after the other."""
+        """Read forever, on one connection after the other."""
         backoff = Backoff()
         try:
             while True:
@@ -91,8 +91,8 @@ class Reader:
 
     @asynccontextmanager
     async def _connect(self) -> "AsyncIterator[AbstractConnection]":
-        # Not one of the pool, as nobody else can use it while it waits, nor after that
-        # was cancelled.
+        # Not from the pool: nobody else can use it while it waits, or after a
+        # cancellation.
         connection = self._link.client.connection_pool.make_connection()
         try:
             async with asyncio.timeout(self._link.timeout):
@@ -129,7 +129,7 @@ class Reader:
         limit = BLOCK + self._link.timeout
         async with asyncio.timeout(limit):
             await connection.send_packed_command(self._command(), check_health=False)
-            # A timeout of its own gives None, as if there were no messages.
+            # Its own timeout would give None, as if there were no messages.
             reply = await connection.read_response(
                 disable_decoding=True, timeout=2 * limit
             )

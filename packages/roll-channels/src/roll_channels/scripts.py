@@ -11,7 +11,7 @@ from hashlib import sha1
 
 # What more than one script does. A script that begins with it has these arguments
 # first: a new epoch, history, history_bytes, and the milliseconds that the history and
-# the hash live; 0 for ever.
+# the hash live; 0 means forever.
 _PUBLISH = """
 local fresh, history, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 

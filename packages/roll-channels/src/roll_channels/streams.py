@@ -1,4 +1,4 @@
-"""Entries of a stream of Redis, read as messages: whatever is in them is data."""
+"""Reads entries of a Redis stream as messages, whatever they contain."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from roll.logs import logger
 from .messages import NOWHERE, RESET, Message, Position
 
 Entries = list[tuple[bytes, list[bytes]]]
-"""Ids, each with its fields: names and values in turns."""
+"""Ids, each with its fields: a list of names and values in turn."""
 
 _ID = re.compile(rb"([1-9][0-9]{0,17})-0")
 _NAMES = [b"epoch", b"before", b"kind", b"event", b"data"]
@@ -19,7 +19,7 @@ def runs(
 ) -> Iterator[tuple[Position, list[Message]]]:
     """Read entries that follow a position, in runs of messages without a gap.
 
-    In place of a malformed entry there is a reset, if it is the next one, else nothing.
+    A malformed entry becomes a reset if it is the next one; others are skipped.
 
     Yields:
         The position before the messages, and the messages.
@@ -31,7 +31,7 @@ def runs(
         try:
             at, message = _decode(entry, fields)
         except ValueError as error:
-            logger.error("Entry %r of a stream of Redis is malformed: %s", entry, error)
+            logger.error("Entry %r of a Redis stream is malformed: %s", entry, error)
             if entry != b"%d-0" % following.offset:
                 continue
             at, message = following, Message(str(following), None, RESET)

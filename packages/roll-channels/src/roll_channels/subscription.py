@@ -18,8 +18,8 @@ PAGE = 100
 class Subscription(AsyncIterator[Message]):
     """The messages of a channel, from a position on: `channel.subscribe()` gives it.
 
-    Its position is fixed when `async with` is entered, or the first message asked for.
-    It ends when the app shuts down, and when it is closed.
+    Its position is fixed when `async with` is entered, or when the first message is
+    asked for. It ends when the app shuts down, and when it is closed.
 
     Raises:
         Lagging: With `lag="close"`, it is behind the history.
@@ -54,7 +54,7 @@ class Subscription(AsyncIterator[Message]):
 
     @property
     def position(self) -> str:
-        """The id of the last message, or where it began: `since` for the next one."""
+        """The id of the last message, or of its start: the `since` to continue with."""
         return str(Position(self._epoch, self._offset))
 
     async def __aenter__(self) -> Self:
@@ -70,7 +70,7 @@ class Subscription(AsyncIterator[Message]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End it; whoever waits for a message gets the end."""
+        """End it, also for a task that waits for a message."""
         self._close()
 
     def __del__(self) -> None:
@@ -98,7 +98,7 @@ class Subscription(AsyncIterator[Message]):
         return self
 
     async def __anext__(self) -> Message:
-        # Most of what a delivery costs is here.
+        # Most of the cost of a delivery is here.
         while not (self._closed or self._hub.is_closing):
             log = self._log
             if log is None:
@@ -147,7 +147,7 @@ class Subscription(AsyncIterator[Message]):
             raise
 
     async def _read(self) -> bool:
-        """Read what the log here has no more, or not yet, from the back-end."""
+        """Read from the back-end what the log here no longer has, or not yet."""
         page = await self._hub.read(self._name, self._offset, PAGE)
         if page is None or self._closed:
             return True  # it ends

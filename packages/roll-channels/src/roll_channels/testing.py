@@ -1,6 +1,6 @@
-"""BackendContract: what every back-end keeps, as tests to inherit.
+"""BackendContract: tests that every back-end passes, to inherit.
 
-They need pytest to collect them, and no plugin of it: each runs a loop of its own.
+They need pytest, but no plugin: each runs an event loop of its own.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ async def _run(
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait for something that nothing tells of."""
+    """Check a condition until it is true."""
     while True:
         found = condition()
         if isawaitable(found):
@@ -64,7 +64,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
 
 
 async def take(subscription: Subscription, count: int) -> list[Message]:
-    """Wait for so many messages."""
+    """Wait for a number of messages."""
     return [await anext(subscription) for _ in range(count)]
 
 
@@ -79,7 +79,7 @@ def numbers(messages: list[Message]) -> list[int]:
 
 
 def reset_at(position: str) -> Message:
-    """Make the message that says that others are missing."""
+    """Make the message that means that others are missing."""
     return Message(position, None, "reset")
 
 
@@ -90,7 +90,7 @@ async def oldest(channels: Channels, name: str) -> Position:
 
 
 class BackendContract:
-    """Tests that a back-end passes; a subclass says how it is made.
+    """Tests that a back-end passes; a subclass makes the back-end.
 
     ```python
     class TestNats(BackendContract):
@@ -99,7 +99,7 @@ class BackendContract:
             return lambda options: NatsBackend("nats://localhost", options)
     ```
 
-    It has no channels that other tests have used.
+    Each test gets a back-end without the channels of other tests.
     """
 
     @_with()
@@ -135,7 +135,7 @@ class BackendContract:
     async def test_every_subscriber_sees_the_same_order(
         self, channels: Channels
     ) -> None:
-        """That of the offsets, whoever publishes."""
+        """The order of the offsets, whoever publishes."""
         channel = channels["a"]
         async with (
             channel.subscribe() as first,
@@ -200,7 +200,7 @@ class BackendContract:
 
     @_with(history=20)
     async def test_a_gap_is_told_exactly(self, channels: Channels) -> None:
-        """If and only if the oldest message kept is not the next one."""
+        """There is one if and only if the oldest message kept is not the next one."""
         channel = channels["a"]
         last = (await publish(channel, 0, 20 + 2 * SLACK))[-1]
         kept = await oldest(channels, "a")
@@ -212,7 +212,7 @@ class BackendContract:
 
     @_with(history=20)
     async def test_the_history_has_its_length(self, channels: Channels) -> None:
-        """At least that of the option, at most 128 more."""
+        """At least `history`, at most 128 more."""
         for rounds in range(1, 12):
             await publish(channels["a"], 0, 37)
             count = 37 * rounds + 1 - (await oldest(channels, "a")).offset
@@ -220,7 +220,7 @@ class BackendContract:
 
     @_with(history_bytes=1000, max_message=400)
     async def test_the_history_has_a_size(self, channels: Channels) -> None:
-        """In bytes, of the events and in UTF-8, too."""
+        """In bytes of UTF-8, with the events."""
         channel = channels["a"]
         texts = ["é" * 150, "x" * 390, "", "y" * 10]
         for index in range(40):
@@ -234,7 +234,7 @@ class BackendContract:
     async def test_the_history_is_forgotten_after_the_last_message(
         self, channels: Channels
     ) -> None:
-        """The position stays, so that those who have all miss nothing."""
+        """The position stays, so subscribers that have all messages miss nothing."""
         channel = channels["a"]
         first, last = await publish(channel, 0, 2)
 
@@ -250,7 +250,7 @@ class BackendContract:
 
     @_with(ttl=None)
     async def test_without_a_ttl_the_history_stays(self, channels: Channels) -> None:
-        """It is limited by its length alone."""
+        """Only its length limits it."""
         first, last = await publish(channels["a"], 0, 2)
         assert [m.id for m in await channels["a"].poll(first)] == [last]
 
@@ -299,7 +299,7 @@ class BackendContract:
 
     @_with(history=5000)
     async def test_many_publish_at_once(self, channels: Channels) -> None:
-        """More than may be under way: all are published."""
+        """More than may be published at once: all are published."""
         channel = channels["a"]
         async with channel.subscribe() as messages:
             jobs = [channel.publish(str(number)) for number in range(1500)]
@@ -357,7 +357,7 @@ class BackendContract:
 
     @_with()
     async def test_poll_waits_for_a_message(self, channels: Channels) -> None:
-        """For one that comes, at most until the time is over."""
+        """Until one comes, or the timeout is over."""
         channel = channels["a"]
         since = None
         logs = channels._hub._logs

@@ -1,4 +1,4 @@
-"""Cookies on biscuits: plain pairs are read by it, and plain cookies written."""
+"""Cookies on biscuits: it reads plain pairs, and writes plain cookies."""
 
 import re
 from typing import Any, Self
@@ -7,7 +7,7 @@ import biscuits
 from roll import Cookie as CoreCookie
 from roll import Cookies as CoreCookies
 
-# biscuits stops reading there.
+# biscuits stops reading after so many characters.
 _LONGEST = 4096
 
 # It ends a value at a comma, leaves the quotes around a value, and drops a cookie whose
@@ -19,7 +19,7 @@ _MAX_AGES = range(1, 2**32)
 
 
 class Cookie(CoreCookie):
-    """A cookie to set; biscuits writes it, where it writes it right."""
+    """A cookie to set; biscuits writes it where it does so correctly."""
 
     __slots__ = ()
 
@@ -28,7 +28,7 @@ class Cookie(CoreCookie):
         if (
             part  # biscuits does not know of it
             or not (max_age is None or max_age in _MAX_AGES)
-            or "%" in value  # kept as it is, which would be decoded when it comes back
+            or "%" in value  # not encoded, so it would be decoded when it comes back
             or not value.isascii()  # sent as octal latin-1, or not at all
         ):
             return super().__str__()
@@ -48,15 +48,15 @@ class Cookie(CoreCookie):
 
 
 class Cookies(CoreCookies):
-    """Cookies by name, read and written by biscuits where it is right."""
+    """Cookies by name, read and written by biscuits where it is correct."""
 
     @classmethod
     def parse(cls, header: str) -> Self:
         """Read a `Cookie` field, as the core does."""
         if len(header) <= _LONGEST and not _NOT_PLAIN.search(header):
             cookies: dict[str, str] = biscuits.parse(header)
-            # Otherwise a name came twice, of which biscuits keeps the last, or a pair
-            # has none.
+            # Otherwise a name came twice, and biscuits kept the last, or a pair has no
+            # name.
             if len(cookies) == header.count(";") + 1:
                 return cls(cookies)
         return super().parse(header)

@@ -1,9 +1,9 @@
-"""Multipart on multifruits: a plain body that comes whole is read by it.
+"""Multipart on multifruits: it reads a plain body that comes whole.
 
-multifruits tells neither where an empty header ends and the next name begins, nor that
-a body is truncated, and calls back for each CR of a body. None of this can be seen from
-what it calls, so a body is looked at before: one that is not plain, or comes in pieces,
-is read by the core's parser.
+multifruits does not report where an empty header ends and the next name begins, nor
+that a body is truncated, and it calls back for each CR of a body. Its callbacks show
+none of this, so a body is checked first: the core's parser reads one that is not plain,
+or comes in pieces.
 """
 
 import re
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import multifruits
 from roll import Multipart as CoreMultipart
 
-# RFC 2046, section 5.1.1, without the blank, and the `=`, which multifruits cannot be
-# told.
+# RFC 2046, section 5.1.1, without the space, and the `=`, which multifruits cannot
+# take.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:?-]+")
 
-# What comes before the content of a part that a browser sends.
+# What a browser sends before the content of a part.
 _HEAD = re.compile(
     rb"""
     \r\nContent-Disposition:[ ]form-data
@@ -31,7 +31,7 @@ _HEAD = re.compile(
 _LONGEST_FIELD = 1100
 _MOST_FIELDS = 2
 
-# CRs that a body may have, beside one for so many bytes: each costs a call.
+# CRs that a body may have, besides one for so many bytes: each costs a call.
 _CRS = 1000
 _BYTES_FOR_CR = 32
 
@@ -43,7 +43,7 @@ class Head(NamedTuple):
 
 
 class Handler:
-    """Collects what multifruits calls back with, as the core's parser gives it."""
+    """Collects the callbacks of multifruits as events of the core's parser."""
 
     def __init__(self) -> None:
         self.events: list[Head | bytes | None] = []
@@ -73,11 +73,11 @@ class Handler:
 
 
 class Parser:
-    """Reads a body by multifruits, or by the core's parser.
+    """Reads a body with multifruits, or with the core's parser.
 
     Args:
-        parser: The core's.
-        boundary: What is between the parts; None to use the core's parser alone.
+        parser: The core's parser.
+        boundary: What is between the parts; None to use only the core's parser.
     """
 
     def __init__(self, parser: Any, boundary: str | None) -> None:
@@ -104,7 +104,7 @@ class Parser:
 
 
 def _is_plain(data: bytes, boundary: bytes) -> bool:
-    """Tell whether *data* is a whole body that multifruits reads right."""
+    """Tell whether *data* is a whole body that multifruits reads correctly."""
     if data.count(b"\r") > _CRS + len(data) // _BYTES_FOR_CR:
         return False
     start, *parts, end = data.split(b"\r\n--" + boundary)
@@ -117,10 +117,10 @@ def _is_plain(data: bytes, boundary: bytes) -> bool:
 
 
 class Multipart(CoreMultipart):
-    """Parse a `multipart/form-data` body, by multifruits where it is right."""
+    """Parse a `multipart/form-data` body, with multifruits where it is correct."""
 
     def make_parser(self, boundary: str) -> Parser:
-        """Make what reads the framing."""
+        """Make the parser of the framing."""
         parser = super().make_parser(boundary)
         if (
             not _BOUNDARY.fullmatch(boundary)

@@ -1,10 +1,10 @@
-"""Routes on autoroutes: patterns that share no path with others are found by it.
+"""Routes on autoroutes: it finds the patterns that share no path with others.
 
-autoroutes goes down one branch and never back, so that it misses a pattern, or finds
-another, where two of them take the same path. It knows no types that convert, takes an
-empty value, other digits than those of ASCII, and some expressions for what they are
-not. So it is given the patterns that it finds right, and the core answers for all
-others: what autoroutes finds is final, what it does not find is looked up again.
+autoroutes goes down one branch and never back, so where two patterns take the same
+path, it may find the wrong one or none. It does not know types that convert, accepts
+empty values and digits beyond ASCII, and misreads some expressions. So it only gets the
+patterns that it finds correctly. What autoroutes finds is final; the core looks up
+everything else.
 """
 
 import re
@@ -17,7 +17,8 @@ import autoroutes
 from roll import Routes as CoreRoutes
 
 LARGEST = 500
-"""Patterns given to autoroutes, which takes the longer to add one the more it has."""
+"""The most patterns given to autoroutes: the more it has, the longer it takes to add
+one."""
 
 _PLACEHOLDER = re.compile(r"\{[^\W\d]\w*(?::(string|digit|alpha|alnum))?\}")
 
@@ -30,16 +31,17 @@ Shape = tuple[str, ...]
 
 
 class Routes(CoreRoutes):
-    """A matcher that asks autoroutes first, and gives what the core's would."""
+    """A matcher that tries autoroutes first, with the same results as the core's."""
 
     def __init__(self) -> None:
         super().__init__()
         self._payloads: dict[str, dict[str, Any]] = {}
         self._engine: Any = None
-        """What autoroutes has; None when a pattern was added since."""
+        """The matcher of autoroutes; None when a pattern was added since it was
+        made."""
 
     def add(self, path: str, **payload: Any) -> None:
-        """Add *payload* to what is known of *path*, with the errors of the core."""
+        """Add *payload* to that of *path*, with the errors of the core."""
         super().add(path, **payload)
         self._payloads.setdefault(path, {}).update(payload)
         self._engine = None
@@ -61,11 +63,11 @@ class Routes(CoreRoutes):
 
 
 def _find_alone(paths: Iterable[str]) -> Iterator[str]:
-    """Find the plain patterns that take no path that another one takes."""
+    """Find the plain patterns that share no path with another one."""
     shapes: dict[str, Shape] = {}
     others: dict[Shape, bool] = {}
-    """What is static before the first placeholder of patterns that are not plain, and
-    whether one of them may come before plain patterns with the same static segments."""
+    """The static segments before the first placeholder of patterns that are not plain,
+    and whether one of these may come before plain patterns with the same segments."""
     for path in paths:
         shape = _read_shape(path)
         if shape is not None:
@@ -75,7 +77,7 @@ def _find_alone(paths: Iterable[str]) -> Iterator[str]:
             others[static] = others.get(static, False) or not _REST.fullmatch(path)
     taken = {static for static, first in others.items() if first}
     towards = {static[:length] for static in others for length in range(len(static))}
-    # What may follow, by the number of segments and those before.
+    # The segments that may follow, by the number of segments and those before.
     following: defaultdict[tuple[int, Shape], set[str]] = defaultdict(set)
     for shape in shapes.values():
         for place, segment in enumerate(shape):
@@ -106,12 +108,12 @@ def _read_shape(path: str) -> Shape | None:
 
 
 def _meets(shape: Shape, taken: set[Shape], towards: set[Shape]) -> bool:
-    """Tell whether a pattern may take a path that belongs to one that is not plain.
+    """Tell whether a pattern may take a path of one that is not plain.
 
     Args:
-        shape: Of the pattern.
-        taken: What is static before places where any path may belong to another one.
-        towards: What is before static segments of another one, which are more specific
+        shape: The shape of the pattern.
+        taken: Static segments after which any path may belong to another pattern.
+        towards: Segments before static ones of another pattern, which are more specific
             than a placeholder.
     """
     for place, segment in enumerate(shape):

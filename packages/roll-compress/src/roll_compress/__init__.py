@@ -19,7 +19,7 @@ from .responses import Compressor, weaken_like_client
 __all__ = ["TYPES", "compress", "decompress"]
 
 UNTOUCHED = frozenset({*range(100, 200), 204, 205, 206, 304})
-"""Statuses of responses that have no body, or a part of one."""
+"""Statuses of responses that have no body, or only a part of it."""
 
 
 def compress(
@@ -32,18 +32,19 @@ def compress(
 ) -> None:
     """Compress the responses of *app* as clients prefer (RFC 9110, section 12.5.3).
 
-    Whole bodies and streams are compressed, also those of errors and of mounted apps.
-    A route with `compress=False` is left alone: use it for a page that has a secret and
-    repeats what a client sends, as the size of the response would tell the secret. One
-    with `compress=True` may have any type.
+    Whole bodies and streams are compressed, also those of errors and of mounted apps. A
+    route with `compress=False` is left alone: use it for a page that has a secret and
+    repeats what a client sends, as the size of the response would reveal the secret.
+    With `compress=True`, a response is compressed whatever its type.
 
     Args:
         app: The application.
-        codings: Some of `"zstd"`, `"br"` and `"gzip"`; of two that a client likes as
-            much, the first is taken. None for all that are installed.
+        codings: Some of `"zstd"`, `"br"` and `"gzip"`; the first is used if a client
+            prefers neither. None for all that are installed.
         minimum: Bytes of the smallest body that is compressed.
         types: Media types, such as `"application/json"`, `"text/*"` or `"*+json"`.
-        levels: By coding: 1 to 19 for zstd, 0 to 9 for br, 1 to 9 for gzip.
+        levels: The level of each coding: 1 to 19 for zstd, 0 to 9 for br, 1 to 9 for
+            gzip.
 
     Raises:
         TypeError: `compress=` of a route is neither True nor False.
@@ -82,15 +83,15 @@ def decompress(
     """Inflate the bodies of requests that have a `Content-Encoding`.
 
     They are inflated while they are read, as `request.decoder` does. The coding is in
-    `request["content_encoding"]`, and no longer in the header. What is loaded is bound
-    by `Limits.body`, or the route's, as sent and as inflated. A route with
+    `request["content_encoding"]`, and no longer in the header. `Limits.body`, or the
+    route's limit, applies to loaded bodies, both as sent and as inflated. A route with
     `decompress=False` gets its bodies as they are sent.
 
     Args:
         app: The application.
         codings: Some of `"zstd"`, `"br"` and `"gzip"`; None for all that are installed.
-        limit: Bytes that a body may become in a route that reads it piece by piece, or
-            by `load_form`.
+        limit: The most bytes of an inflated body in a route that reads it piece by
+            piece, or with `load_form`.
 
     Raises:
         TypeError: `decompress=` of a route is neither True nor False.
@@ -123,7 +124,7 @@ def decompress(
             raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers=accepted)
         request["content_encoding"] = name
         request.headers.pop("Content-Encoding")
-        # It must not hold on to the request, which holds on to it.
+        # It must not refer to the request, which refers to it.
         request.decoder = partial(inflate, name, chosen[name], _bound(request, limit))
 
 
@@ -132,9 +133,9 @@ def _as_sent(received: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _bound(request: Request, limit: int) -> int:
-    """Tell how large a body may become.
+    """Give the most bytes that a body may have once inflated.
 
-    What is loaded before the view has a bound of the core, which may be above *limit*.
+    The core has its own limit for a body loaded before the view, maybe above *limit*.
     """
     endpoint = request.endpoint
     if endpoint.lazy_body:
@@ -144,10 +145,10 @@ def _bound(request: Request, limit: int) -> int:
 
 
 def _claim(app: Roll, name: str) -> None:
-    """Take the extra *name* of routes, and the key of the app; once.
+    """Reserve the extra *name* of routes, and the key of the app.
 
     Raises:
-        ValueError: It is taken.
+        ValueError: They are taken.
     """
     if name in app:
         raise ValueError(f"{name} was called for this app before: call it once")

@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 PIECE = 64 * 1024
-"""Bytes that are inflated at once; brotli gives half as many again."""
+"""Bytes that are inflated at once; brotli gives up to half as many more."""
 
 WINDOW_LOG = 18
 """Binary logarithm of the window of a stream, 256 KiB: each one has its own."""
 
 _MOST_WINDOW_LOG = 23
-"""The same of zstd's largest window, 8 MiB (RFC 9659)."""
+"""The same for zstd's largest window, 8 MiB (RFC 9659)."""
 
 _GZIP = 16
-"""Added to the logarithm of a window: zlib reads and writes the format of gzip."""
+"""Added to the logarithm of a window, it makes zlib read and write gzip."""
 
 _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
@@ -27,9 +27,9 @@ class Deflater(NamedTuple):
     """Compresses a stream."""
 
     process: Callable[[Data], bytes]
-    """Gives a piece compressed; a client can inflate all of it."""
+    """Compresses a piece, and flushes it: a client can inflate all of it."""
     finish: Callable[[], bytes]
-    """Gives what ends the stream."""
+    """Gives the end of the stream."""
 
 
 class Inflater(Protocol):
@@ -40,21 +40,21 @@ class Inflater(Protocol):
         """Whether the body may end here."""
 
     def inflate(self, data: bytes) -> Iterator[bytes]:
-        """Inflate the bytes received, at most about `PIECE` bytes a time."""
+        """Inflate the bytes received, at most about `PIECE` bytes at a time."""
 
 
 class Coding(Protocol):
     """A content coding, at a level.
 
     Raises:
-        ImportError: What it needs is not installed.
+        ImportError: A library that it needs is not installed.
     """
 
     LEVELS: ClassVar[range]
     USUAL: ClassVar[int]
-    """The level that is fast, and good enough."""
+    """The usual level: fast, and good enough."""
     error: type[Exception]
-    """What inflating raises."""
+    """The exception that inflating raises."""
 
     def __init__(self, level: int) -> None: ...
 
@@ -153,7 +153,7 @@ class _Unbrotli:
         body = self._body
         piece = body.process(data, output_buffer_limit=PIECE)
         yield piece
-        # A piece of the whole size may have more behind it, which nothing else tells.
+        # After a piece of full size there may be more, which nothing else shows.
         while not body.is_finished() and (
             len(piece) >= PIECE or not body.can_accept_more_data()
         ):
@@ -228,7 +228,7 @@ def _import_any(*names: str) -> Any:
 
 
 CODINGS: Mapping[str, type[Coding]] = {"zstd": Zstd, "br": Brotli, "gzip": Gzip}
-"""The codings by their names: of equal weights, the first one is taken."""
+"""The codings by name, the preferred ones first."""
 
 
 def find_codings(
@@ -238,10 +238,10 @@ def find_codings(
 
     Args:
         names: Those asked for; None for all that are installed.
-        levels: Levels by name, for those that are not to have the usual one.
+        levels: Levels by name, for codings that do not use the usual one.
 
     Raises:
-        ValueError: A coding is unknown or not installed, or has no such level.
+        ValueError: A coding is unknown or not installed, or does not have such a level.
     """
     if isinstance(names, str):
         raise ValueError(f"codings={names!r}: give a list, such as ['gzip']")

@@ -9,23 +9,23 @@ from .codings import PIECE, Coding, Inflater
 from .threads import in_thread
 
 SLICE = 16 * 1024
-"""Bytes that an inflater is given at once: it copies, time and again, what is left."""
+"""Bytes given to an inflater at once: it copies the rest again and again."""
 
 
 async def inflate(
     name: str, coding: Coding, limit: int, received: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    """Inflate a body: a piece each time that one is asked for.
+    """Inflate a body, one piece on each request for one.
 
     Args:
-        name: Of the coding.
+        name: The name of the coding.
         coding: Inflates it.
-        limit: The most bytes that it may become.
+        limit: The most bytes of the inflated body.
         received: Its pieces, as they were sent.
 
     Raises:
-        HttpError: 413, when it becomes larger, or wants too much memory; 400, when it
-            is not whole, or not of the coding.
+        HttpError: 413, when it becomes larger, or needs too much memory; 400, when it
+            is truncated, or not in this coding.
     """
     inflater = coding.inflater()
     size = 0
@@ -38,7 +38,7 @@ async def inflate(
                     raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                 yield piece
         except coding.error as error:
-            if "too much memory" in str(error):  # zstd's word for a large window
+            if "too much memory" in str(error):  # zstd's text for a large window
                 raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from error
             raise _unparsable(name) from error
     if not inflater.complete:
@@ -50,7 +50,7 @@ def _unparsable(name: str) -> HttpError:
 
 
 def _inflate_pieces(inflater: Inflater, data: bytes) -> Iterator[bytes]:
-    """Inflate *data*, and join small pieces: a thread costs more than they do."""
+    """Inflate *data*, and join small pieces: a call in a thread costs more."""
     joined = bytearray()
     for start in range(0, len(data), SLICE):
         for piece in inflater.inflate(data[start : start + SLICE]):

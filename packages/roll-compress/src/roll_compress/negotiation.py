@@ -26,18 +26,18 @@ TYPES: tuple[str, ...] = (
 
 _TYPE = re.compile(r"([\w!#$&^.+-]+)/(\*|[\w!#$&^.+-]+)|\*\+[\w.-]+", re.ASCII)
 
-# Fields that forbid compression, and two more that may.
+# Fields that forbid compression, and two more that may forbid it.
 _FORBIDDING = frozenset({"content-digest", "content-range", "digest", "repr-digest"})
 _TELLING = _FORBIDDING | {"cache-control", "content-encoding"}
 
 
 class Choice(NamedTuple):
-    """What a client takes."""
+    """What a client accepts."""
 
     coding: str | None
-    """The coding that it likes best; None for none."""
+    """The coding that it prefers; None for no coding."""
     forced: bool
-    """Whether it refuses a body without one."""
+    """Whether it refuses a body without a coding."""
 
 
 IDENTITY = Choice(None, False)
@@ -46,16 +46,16 @@ _ZERO_WEIGHT = re.compile(rb"\naccept-encoding:[^\r\n0]*+0", re.IGNORECASE)
 
 
 def may_refuse_identity(request: Request) -> bool:
-    """Whether a client may want no body as it is: it needs a weight of 0 to say so.
+    """Whether a client may refuse a body without a coding: this takes a weight of 0.
 
-    To look into the head as received takes a tenth of the time to parse it.
+    Searching the head as received takes a tenth of the time of parsing it.
     """
     head = request.head
     return head.find(b"=0") >= 0 and _ZERO_WEIGHT.search(head) is not None
 
 
 def choose_coding(field: str, names: Iterable[str]) -> Choice:
-    """Choose a coding by a client's weights.
+    """Choose a coding by the weights that a client gives.
 
     Args:
         field: `Accept-Encoding`, empty when there is none.
@@ -77,7 +77,8 @@ def type_matcher(types: Sequence[str]) -> Callable[[str], bool]:
     """Make the function that tells whether a `Content-Type` is among *types*.
 
     Raises:
-        ValueError: One is neither a media type, nor like `text/*` or `*+json`.
+        ValueError: One is neither a media type nor a pattern such as `text/*` or
+            `*+json`.
     """
     if isinstance(types, str):
         raise ValueError(f"types={types!r}: give a list, such as ['text/*']")
@@ -101,7 +102,7 @@ def type_matcher(types: Sequence[str]) -> Callable[[str], bool]:
 
 
 def media_type(content_type: str) -> str:
-    """Give what stands before the parameters, in lower case."""
+    """Give a media type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip(" \t").lower()
 
 
@@ -113,7 +114,7 @@ def may_change(headers: Any, names: set[str]) -> bool:
         names: Their names, in lower case.
     """
     telling = names & _TELLING
-    if not telling:  # as of most
+    if not telling:  # as in most responses
         return True
     return (
         telling.isdisjoint(_FORBIDDING)
@@ -123,7 +124,7 @@ def may_change(headers: Any, names: set[str]) -> bool:
 
 
 def members(headers: Any, name: str) -> list[str]:
-    """List the members of a field, in lower case, on however many lines they are."""
+    """List the members of a field, in lower case, from all its lines."""
     lines = map(str, headers.list(name))
     found = (each.strip(" \t").lower() for each in ",".join(lines).split(","))
     return [each for each in found if each]

@@ -23,9 +23,9 @@ class Compressor:
     """Compresses the responses of an app.
 
     Args:
-        codings: By name; of two that a client likes as much, the first is taken.
-        minimum: Bytes of the smallest body that is compressed, unless a client wants no
-            other.
+        codings: The codings by name, the preferred ones first.
+        minimum: Bytes of the smallest body that is compressed, unless a client refuses
+            bodies without a coding.
     """
 
     def __init__(self, codings: Mapping[str, Coding], minimum: int) -> None:
@@ -40,15 +40,16 @@ class Compressor:
         """Compress a response, unless its client, its fields or its size forbid it.
 
         Args:
-            request: What it answers.
-            response: What may be compressed, by its type.
+            request: Its request.
+            response: A response of a type that may be compressed.
             kind: Its type.
 
         Returns:
-            What compresses a large body in a thread; None when all is done.
+            An awaitable that compresses a large body in a thread; None when all is
+            done.
         """
         headers, body = response.headers, response.body
-        names = {*map(str.lower, headers)}  # to look each up takes longer
+        names = {*map(str.lower, headers)}  # looking each one up takes longer
         if not may_change(headers, names):
             return None
         response.vary("Accept-Encoding")
@@ -63,14 +64,14 @@ class Compressor:
         if choice.coding is None:
             return None
         coding = self._codings[choice.coding]
-        # To HEAD, `static` gives a length and no body. So what has a length becomes a
-        # stream: then HEAD and GET have the same head.
+        # For HEAD, `static` gives a length and no body. So a response with a length
+        # becomes a stream: then HEAD and GET have the same head.
         if declared or hasattr(body, "__aiter__"):
             self._compress_stream(response, choice, coding, events)
             return None
         try:
             data = encode_body(body)
-        except (TypeError, ValueError):  # the core tells what is wrong with it
+        except (TypeError, ValueError):  # the core reports what is wrong with it
             return None
         if self._is_small(len(data), choice):
             return None
@@ -121,21 +122,22 @@ def mark(response: Response, choice: Choice) -> None:
     """Set the fields of a response whose body is compressed."""
     headers = response.headers
     headers["Content-Encoding"] = choice.coding
-    # Ranges are of the body as it is, and so are strong tags (RFC 9110, section 8.8.1).
+    # Ranges and strong tags are those of the uncompressed body (RFC 9110, section
+    # 8.8.1).
     headers.pop("Accept-Ranges", None)
     if etag := weaken(headers.get("ETag")):
         headers["ETag"] = etag
 
 
 def weaken(etag: object) -> str | None:
-    """Make a strong entity tag a weak one; None when it is not strong."""
+    """Turn a strong entity tag into a weak one; None when it is not strong."""
     if isinstance(etag, str) and etag.startswith('"'):
         return f"W/{etag}"
     return None
 
 
 def weaken_like_client(request: Request, response: Response) -> None:
-    """Name in a 304 the weak tag of the compressed body that a client has."""
+    """Give a 304 the weak tag of the compressed body that a client has."""
     weak = weaken(response.headers.get("ETag"))
     if weak and weak in request.headers.get("IF-NONE-MATCH", ""):
         response.headers["ETag"] = weak

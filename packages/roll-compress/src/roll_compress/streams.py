@@ -9,18 +9,18 @@ from .codings import Data, Deflater
 from .threads import in_thread
 
 LARGE = 64 * 1024
-"""Bytes from which on data is compressed in a thread; less takes a millisecond."""
+"""From so many bytes on, data is compressed in a thread; less takes a millisecond."""
 
 
 class Compressed:
-    """An async body, compressed piece by piece; each is flushed.
+    """An async body, compressed and flushed piece by piece.
 
-    It is not a generator: one that was never started would not close the body.
+    It is not a generator: a generator that was never started would not close the body.
 
     Args:
         body: An async iterable, as views set it.
-        deflater: What compresses it.
-        length: The bytes that the body has promised; None when it has not.
+        deflater: Compresses it.
+        length: The declared bytes of the body; None if there is no such length.
     """
 
     def __init__(self, body: Any, deflater: Deflater, length: int | None) -> None:
@@ -41,7 +41,7 @@ class Compressed:
             self._pieces = aiter(self._body)
         async for piece in self._pieces:
             data = encode_body(piece, True)
-            if data:  # else the client would get bytes that say nothing
+            if data:  # otherwise the client would get useless bytes
                 self._size += len(data)
                 return await _process(deflater, data)
         if self._length not in (None, self._size):
@@ -50,7 +50,7 @@ class Compressed:
         return deflater.finish()
 
     async def aclose(self) -> None:
-        """Close the body, and free what compresses it."""
+        """Close the body, and free the deflater."""
         self._deflater = None
         if self._pieces is not None:
             await close_body(self._pieces)
@@ -65,5 +65,5 @@ async def _process(deflater: Deflater, data: Data) -> bytes:
 
 
 async def give(data: Data) -> AsyncIterator[Data]:
-    """Make a stream of a body that is known."""
+    """Make a stream of a whole body."""
     yield data

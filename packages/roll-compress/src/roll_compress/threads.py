@@ -16,6 +16,6 @@ def _threads() -> ThreadPoolExecutor:
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:
-    """Run a function off the loop: at most as many at once as there are CPUs."""
+    """Run a function in a thread: at most as many at once as there are CPUs."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_threads(), function, *arguments)

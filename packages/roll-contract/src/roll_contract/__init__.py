@@ -1,8 +1,7 @@
 """The contract of Roll's extensions, as tests that a class inherits.
 
 Read `contract.py` first, then `installed.py`, whose tests do not call the extension;
-`site.py` is the application that it is tried on, and `probe.py` what a new process
-sees of it.
+`site.py` has the application that it is tried on, and `probe.py` runs in a new process.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ __all__ = ["ExtensionContract"]
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # On demand: the probe, a module of this package, tells what an extension
-        # loads, and must not have loaded pytest before.
+        # On demand: the probe, a module of this package, reports what an extension
+        # loads, so it must not load pytest itself.
         if name != "ExtensionContract":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .contract import ExtensionContract

@@ -1,4 +1,4 @@
-"""ExtensionContract: what every extension of Roll keeps, as tests to inherit."""
+"""ExtensionContract: tests that every extension of Roll passes, to inherit."""
 
 import re
 from collections import Counter
@@ -22,7 +22,7 @@ from .site import (
 )
 
 MALFORMED = ("", ',;="', "\xe9\xff", "-1", "bytes=9-0", "q=;q=x", "9" * 1000)
-"""Values that no field should have, and any client can send."""
+"""Values that no field should have, but any client can send."""
 
 FIELDS = (
     *("Accept", "Accept-Encoding", "Accept-Language", "Authorization"),
@@ -42,9 +42,9 @@ class ExtensionContract(InstalledContract):
         extension = staticmethod(teleport)
     ```
 
-    They need the package to be installed, in place (`pip install -e .`) or not, and
-    no plugin of pytest: each runs the loops that it needs. The attributes that say more
-    about an extension are those of `InstalledContract`.
+    They need the package to be installed, in place (`pip install -e .`) or not, but no
+    plugin of pytest: each runs the loops that it needs. `InstalledContract` has the
+    attributes that describe an extension further.
     """
 
     def test_it_acts_on_no_other_app(self) -> None:
@@ -92,7 +92,7 @@ class ExtensionContract(InstalledContract):
         places = ("before", "after")
         site = self._site([record("before")], [record("after")])
         _ask(site, [Ask("GET", path)])
-        # It may answer for the view; then some listeners do not run.
+        # It may respond before the view; then some listeners do not run.
         owed = {"startup", "response", "shutdown"}
         if path in site.ran:
             owed |= {"headers", "request"}
@@ -110,7 +110,7 @@ class ExtensionContract(InstalledContract):
 
     @pytest.mark.parametrize("place", ["before", "after"])
     def test_it_survives_errors(self, place: str) -> None:
-        """It does its work for 404, 405 and 500, and what listeners raise."""
+        """It does its work for 404, 405 and 500, and for exceptions of listeners."""
         paths = ("/nowhere", "/refused", "/raised/headers", "/raised/request")
         requests = [Ask("GET", path) for path in (*paths, "/raised/response")]
         broken = Ask("GET", "/broken")
@@ -119,7 +119,7 @@ class ExtensionContract(InstalledContract):
 
     @pytest.mark.parametrize("place", ["before", "after"])
     def test_it_survives_shortcuts(self, place: str) -> None:
-        """It does its work when a listener answers, and others have not run."""
+        """It does its work when a listener responds, and others have not run."""
         paths = ("/answered/headers", "/answered/request")
         site = self._site_with(answer_in_listeners, place)
         self._check(site, [Ask("GET", path) for path in paths])
@@ -137,7 +137,7 @@ class ExtensionContract(InstalledContract):
                 )
 
     def test_it_survives_what_clients_send(self) -> None:
-        """Fields that make no sense never are a 500."""
+        """Fields that make no sense never cause a 500."""
         fields = [dict.fromkeys(FIELDS, value) for value in MALFORMED]
         methods = ("GET", "HEAD", "OPTIONS", "POST")
         self._check(
@@ -146,7 +146,7 @@ class ExtensionContract(InstalledContract):
         )
 
     def test_it_starts_again_after_a_shutdown(self) -> None:
-        """The app starts, stops, and starts in another loop, as tests make it do."""
+        """The app starts, stops, and starts again in another loop, as in tests."""
         site = self._site()
         requests = [Ask("GET", "/"), Ask("GET", "/nowhere")]
         first, second = (self._check(site, requests) for _ in range(2))
@@ -165,7 +165,7 @@ class ExtensionContract(InstalledContract):
         before: Iterable[Callable[[Site], None]] = (),
         after: Iterable[Callable[[Site], None]] = (),
     ) -> Site:
-        """Make an app on which the extension was called, amid what it declares."""
+        """Make an app, and call the extension on it between its declarations."""
         self._skip_what_serves()
         site = Site()
         for declare in before:
@@ -177,7 +177,7 @@ class ExtensionContract(InstalledContract):
         return site
 
     def _skip_what_serves(self) -> None:
-        # A server does not return: there is no app to look at after the call.
+        # A server does not return, so nothing can be checked after the call.
         if self.serves:
             pytest.skip(f"`serves = True`: to call {self._name} would block")
 
@@ -187,7 +187,7 @@ class ExtensionContract(InstalledContract):
     def _check(
         self, site: Site, requests: list[Ask], but: Ask | None = None
     ) -> list[ClientResponse]:
-        """Ask, and accept no 500, *but* for one request."""
+        """Send requests, and accept no 500, except for the request *but*."""
         answers = _ask(site, requests)
         for request, answer in zip(requests, answers, strict=True):
             if answer.status == 500 and request is not but:
@@ -198,7 +198,7 @@ class ExtensionContract(InstalledContract):
 def _ask(
     site: Site, requests: list[Ask], when: str = "it was called once"
 ) -> list[ClientResponse]:
-    """Ask, and accept no exception of a listener."""
+    """Send requests, and accept no exception of a listener."""
     answers, fault = [], ""
     try:
         answers = ask(site, requests)
@@ -216,7 +216,7 @@ def _ask(
 
 
 def _outline(answer: ClientResponse) -> dict[str, str]:
-    """Describe a response without what may be counted, measured, or drawn by lot."""
+    """Describe a response without counts, times and random values."""
     numbers = re.compile(r"[\w.-]*\d[\w.-]*")
     found = {name: numbers.sub("#", str(has)) for name, has in describe(answer).items()}
     return {**found, "status": str(int(answer.status))}

@@ -1,4 +1,4 @@
-"""What every extension keeps by being installed, as tests; see contract.py."""
+"""Tests that every extension passes once it is installed; see contract.py."""
 
 import importlib
 import importlib.util
@@ -26,7 +26,7 @@ GROUP = "roll.plugins"
 """The entry points that lead Roll to a package."""
 
 SECONDS = 2.0
-"""How long an import may take: many times what one without heavy libraries does."""
+"""How long an import may take: many times as long as one without heavy libraries."""
 
 POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
@@ -40,13 +40,14 @@ class InstalledContract:
     extension: ClassVar[Extension]
     """The function, as a `staticmethod`."""
     distribution: ClassVar[str | None] = None
-    """What installs it, such as `roll-teleport`; by default what has its module."""
+    """The distribution, such as `roll-teleport`; by default the one that has its
+    module."""
     options: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """What it is called with, beside the app."""
+    """The options to call it with, besides the app."""
     imports: ClassVar[Collection[str]] = ()
-    """Modules of others, beside those of roll-core, that importing it may load."""
+    """Third-party modules, besides those of roll-core, that importing it may load."""
     serves: ClassVar[bool] = False
-    """Whether it blocks when it is called, as servers do; then it is not called."""
+    """Whether a call blocks, as a server's does; then it is not called."""
 
     # What is installed
 
@@ -115,7 +116,7 @@ class InstalledContract:
             fail(f"requires-python = {str(pythons)!r} leaves out this Python, {this}")
 
     def test_it_is_marked_as_typed(self) -> None:
-        """The package has `py.typed`, without which its types count for nobody."""
+        """The package has `py.typed`; without it, type checkers ignore its types."""
         package = importlib.import_module(self._package)
         if not hasattr(package, "__path__"):
             fail(f"{self._package} is one file: make it a package, with py.typed")
@@ -149,10 +150,10 @@ class InstalledContract:
                 f"{page.read_text()}\n{done.stdout}{done.stderr}"
             )
 
-    # What it does by being there
+    # What importing and installing it does
 
     def test_importing_it_does_nothing(self) -> None:
-        """The import opens nothing, starts nothing, says nothing, and takes no time."""
+        """The import opens, starts and prints nothing, and takes no time."""
         found, printed = self._probe("imports")
         if printed:
             fail(f"importing {self._module} prints {printed!r}: drop it")
@@ -169,7 +170,7 @@ class InstalledContract:
             )
 
     def test_importing_it_loads_no_heavy_library(self) -> None:
-        """The import loads nothing from other packages but what `imports` names."""
+        """The import loads nothing from other packages except what `imports` names."""
         found, _ = self._probe("imports")
         if others := set(found["loaded"]) - set(self.imports):
             fail(
@@ -179,7 +180,7 @@ class InstalledContract:
             )
 
     def test_installing_it_changes_no_app(self) -> None:
-        """Apps that it was not called with are what they are without it."""
+        """Apps that it was not called with stay as they are without it."""
         found, _ = self._probe("apps")
         if found["changes"]:
             changes = "\n- ".join(found["changes"])
@@ -192,7 +193,7 @@ class InstalledContract:
 
     @property
     def _extension(self) -> Extension:
-        # Without `staticmethod`, a function would come as a method of the test.
+        # Without `staticmethod`, a function would become a method of the test.
         found = inspect.getattr_static(type(self), "extension", None)
         if isinstance(found, staticmethod):
             found = found.__func__
@@ -238,7 +239,7 @@ class InstalledContract:
         )
 
     def _probe(self, what: str) -> tuple[dict[str, Any], str]:
-        """Run a probe in a new process: what it found, and what was printed."""
+        """Run a probe in a new process, and give what it found and printed."""
         done = _run("-B", "-P", "-m", "roll_contract.probe", what, self._module)
         if done.returncode:
             fail(f"{self._module} cannot be imported alone:\n{done.stderr}")
@@ -260,7 +261,7 @@ def _top(module: str) -> str:
 def _run(
     *arguments: str, cwd: Path | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run Python, with the modules that are found here."""
+    """Run Python with the import path of this process."""
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     return subprocess.run(
         [sys.executable, *arguments],
@@ -273,5 +274,5 @@ def _run(
 
 
 def fail(message: str) -> NoReturn:
-    """Fail with a message alone: a traceback would lead into the contract."""
+    """Fail with only a message: a traceback would lead into the contract."""
     pytest.fail(message, pytrace=False)

@@ -1,7 +1,7 @@
-"""What a new process sees of a module; the contract of extensions runs this.
+"""Inspects a module in a new process; the contract of extensions runs this.
 
-`python -m roll_contract.probe imports roll_x` prints what importing it does, and
-`... apps roll_x` what has changed for apps, as JSON on the last line.
+`python -m roll_contract.probe imports roll_x` prints what importing it does, and `...
+apps roll_x` what changes for apps, as JSON on the last line.
 """
 
 import importlib
@@ -33,14 +33,14 @@ ACTS = {
     "subprocess.Popen": "starts a process",
     "time.sleep": "sleeps",  # an event from Python 3.13 on
 }
-"""What a module does not do when it is imported, by the audit event of Python."""
+"""What a module must not do when it is imported, by the audit event of Python."""
 
 CODE = tuple(all_suffixes())
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 def describe_act(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """Say what an audit event tells, if a module should not do it."""
+    """Describe an audit event, if a module should not cause it."""
     if event != "open":
         return ACTS.get(event)
     path, _, flags = arguments
@@ -49,7 +49,7 @@ def describe_act(event: str, arguments: tuple[Any, ...]) -> str | None:
 
 
 def watch_import(module: str) -> dict[str, Any]:
-    """Import *module*, and tell what that does, loads and costs."""
+    """Import *module*, and report what that does, loads and costs."""
     # What Roll loads is not the module's.
     import roll.extensions
     import roll.typing  # noqa: F401
@@ -62,7 +62,7 @@ def watch_import(module: str) -> dict[str, Any]:
     importlib.import_module(module)
     seconds = time.perf_counter() - start
     acts = [act for event in events.copy() if (act := describe_act(*event))]
-    if threading.active_count() > 1:  # before Python 3.12 there is no event of it
+    if threading.active_count() > 1:  # without an event before Python 3.12
         acts.append(STARTS_THREAD)
     loaded = sorted({_top(name) for name in sys.modules} - known)
     return {"acts": acts, "loaded": loaded, "seconds": seconds}
@@ -73,7 +73,7 @@ def _top(module: str) -> str:
 
 
 def watch_apps(module: str) -> dict[str, Any]:
-    """Import *module*, ask it for its extensions, and tell what apps notice."""
+    """Import *module*, ask it for its extensions, and report what changes for apps."""
     parts = list(_parts())
     before = _answers()
     plugin = importlib.import_module(module)
@@ -92,7 +92,7 @@ def watch_apps(module: str) -> dict[str, Any]:
 
 
 def _parts() -> Iterator[tuple[str, type, dict[str, Any]]]:
-    """Give the public classes of Roll, and what they have."""
+    """Give the public classes of Roll, and their attributes."""
     roll = importlib.import_module("roll")
     for name in roll.__all__:
         part = getattr(roll, name)

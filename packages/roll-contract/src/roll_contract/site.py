@@ -1,4 +1,4 @@
-"""The application that an extension is tried on, and what is seen of it."""
+"""The application that an extension is tried on, and what it shows."""
 
 import asyncio
 import functools
@@ -22,7 +22,7 @@ class BrokenViewError(Exception):
 
 
 class FaultError(Exception):
-    """Something that a test does not accept; the message is for who wrote the code."""
+    """Something that a test does not accept; the message is for its author."""
 
 
 class Ask(NamedTuple):
@@ -64,7 +64,7 @@ class Site(Roll):
     def __init__(self) -> None:
         super().__init__()
         self.raised: list[str] = []
-        """What listeners have raised, except HttpError: for a message."""
+        """What listeners have raised, except HttpError, as text."""
         self.ran: list[object] = []
         """Paths of the views, and listeners of `record`, in the order they ran."""
         self.route("/")(self.greet)
@@ -72,17 +72,17 @@ class Site(Roll):
         self.route("/broken")(self.fail)
 
     async def greet(self, request: Request, response: Response) -> None:
-        """Answer."""
+        """Respond."""
         self.ran.append(request.path)
         response.headers["Content-Type"] = "text/plain; charset=utf-8"
         response.body = "Hello"
 
     async def greet_late(self, request: Request, response: Response) -> None:
-        """Answer, on a route that is declared after the extension was called."""
+        """Respond, on a route that is declared after the extension was called."""
         await self.greet(request, response)
 
     async def refuse(self, request: Request, response: Response) -> None:
-        """Answer with an error."""
+        """Respond with an error."""
         self.ran.append(request.path)
         raise HttpError(403)
 
@@ -102,7 +102,7 @@ class Site(Roll):
         declare = super().listen(name, before=before, after=after)
 
         def add(listener: L) -> L:
-            # What other events raise may be meant for those who call them.
+            # Exceptions of other events may be meant for the code that calls them.
             declare(watched(self, name, listener) if name in EVENTS else listener)
             return listener
 
@@ -138,11 +138,11 @@ def watched(site: Site, event: str, listener: Listener) -> Listener:
     return run
 
 
-# What an application may declare beside an extension
+# What an application may declare besides an extension
 
 
 def answer_in_listeners(site: Site) -> None:
-    """Answer some paths before there is a view: a shortcut."""
+    """Respond to some paths before the view: a shortcut."""
 
     @site.listen("headers")
     async def answer_at_headers(request: Request, response: Response) -> bool:
@@ -196,16 +196,16 @@ def _coroutine(site: Site, listening: Listening) -> Listener:
     return note
 
 
-# What it answers
+# Requests and responses
 
 
 def ask(app: Roll, requests: Iterable[Ask]) -> list[ClientResponse]:
-    """Start *app*, send requests, stop it, all in a loop of its own.
+    """Start *app*, send requests and stop it, in an event loop of its own.
 
     Raises:
         FaultError: A response is missing, or breaks HTTP, or a task is left.
     """
-    # With a factory, the loop that others have set stays as it is.
+    # With a factory, the current event loop stays as it is.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         return runner.run(_ask(app, requests))
 
@@ -240,7 +240,7 @@ async def _send(client: Client, request: Ask) -> ClientResponse:
 
 
 def describe(answer: ClientResponse) -> dict[str, object]:
-    """Map what a response has, field by field, to be compared."""
+    """Give a response as a dict, field by field, to compare it."""
     fields: dict[str, object] = {
         name: answer.headers.list(name) for name in answer.headers
     }

@@ -1,4 +1,4 @@
-"""Roll: an app; what it is made of, and the life of one request."""
+"""Roll: an app, its parts, and the life of one request."""
 
 import asyncio
 import warnings
@@ -68,21 +68,21 @@ def _refuse_shortcut(name: str) -> Callable[..., NoReturn]:
 
 
 class _Parts(Parts):
-    """What an app is made of, beside what its requests are parsed into."""
+    """The parts of an app, besides the classes that its requests are parsed into."""
 
     HttpProtocol: ClassVar[type[HttpProtocol]] = HttpProtocol
     Protocol: ClassVar[type[Any]] = HttpProtocol
     """The older name of `HttpProtocol`."""
     WebsocketProtocol: ClassVar[Any] = plugins.ProtocolClass("websocket")
-    """The class that the installed roll-websockets gives."""
+    """The class of the installed roll-websockets."""
     Request: ClassVar[type[Request]] = Request
     Response: ClassVar[type[Response]] = Response
     Routes: ClassVar[type[Any]] = Routes
     """The matcher: any class with `add(path, **payload)` and `match(path)`."""
     default_content_type: ClassVar[str | None] = None
-    """The `Content-Type` of a body for which a view sets none; None sends none."""
+    """The `Content-Type` of a body if its view sets none; None for no field."""
     server_header: ClassVar[str | None] = None
-    """What the `Server` field says; None sends none."""
+    """The value of the `Server` field; None for no field."""
 
 
 class Roll(_Parts, IdentityDict):
@@ -92,11 +92,11 @@ class Roll(_Parts, IdentityDict):
     compare by identity and are always true.
     """
 
-    # What each request asks for: of a dict with attributes they are the faster ones.
+    # What each request needs: in a dict subclass, slots are faster than attributes.
     __slots__ = ("__dict__", "__weakref__", "date", "hooks", "router")
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Accept the older ways to say what an app is made of."""
+        """Accept the older ways to set the parts of an app."""
         super().__init_subclass__(**options)
         given = vars(cls)
         if "Protocol" in given and "HttpProtocol" not in given:
@@ -115,36 +115,37 @@ class Roll(_Parts, IdentityDict):
         self.router = Router(self.Routes(), partial(_find_protocol, self))
         """Declares the routes, and looks them up."""
         self.routes = self.router.matcher
-        """What finds the route of a path; see `Roll.Routes`."""
+        """The matcher, which finds the route of a path; see `Roll.Routes`."""
         self.declarations = self.router.declarations
         """Every route as it was declared, in order."""
         self.hooks: dict[str, tuple[Listener, ...]] = {}
         """The listeners of each event, in the order in which they run."""
         self.listeners: dict[str, list[Entry]] = {}
-        """The same as they were added, with the module of each and what it asks for."""
+        """The same in the order added, each with its module and the order that it asks
+        for."""
         self.lifecycle = Lifecycle(self)
         """The connections and tasks, and how they start and end."""
         self.connections = self.lifecycle.connections
         """The open connections."""
         self.addresses: list[Any] = []
-        """The names of the sockets that Servers accept on, from `startup` on."""
+        """The addresses that Servers listen on, from `startup` on."""
         self.workers = 1
-        """How many processes serve this app, as far as its server knows."""
+        """The number of processes that serve this app, if its server sets it."""
         self.date = b""
         """Lines that end every head: `Date` and `Server`, while a Server runs."""
         self.parent: Roll | None = None
         """The app that this one is mounted in."""
         self.prefix = ""
-        """What stands before the paths of this app in those of its parent, or of the
-        proxy before it."""
+        """The prefix of this app's paths in its parent, or at the proxy in front of
+        it."""
         self.host = ""
-        """The host at which its parent has it; empty when the host does not matter."""
+        """The host that it is mounted at; empty for any host."""
         self.mounted: list[Roll] = []
-        """The apps that are mounted in this one, in order."""
+        """The apps mounted in this one, in order."""
         self.absent: dict[str, str] = {}
-        """What the KeyError of `app[key]` says while the key is not there."""
+        """The message of the KeyError of `app[key]` while the key is missing."""
         self.inventory: dict[tuple[str, str], str] = {}
-        """Where each thing was declared that an extension has, by its kind and name."""
+        """Where the things of extensions were declared, by kind and name."""
 
     def __missing__(self, key: Any) -> Any:
         raise KeyError(self.absent.get(key, key))
@@ -155,7 +156,7 @@ class Roll(_Parts, IdentityDict):
         """Set the limits of this app only; call this before it starts.
 
         Args:
-            limits: In place of `Roll.limits`.
+            limits: The limits in place of `Roll.limits`.
 
         Raises:
             TypeError: *limits* is not a `Limits`.
@@ -178,18 +179,18 @@ class Roll(_Parts, IdentityDict):
 
         Args:
             path: A pattern, such as `/hello/{name}`.
-            methods: Names, or `"*"` for all; GET alone by default. A class says it by
-                its functions `on_get`, `on_post` and so on.
+            methods: Names, or `"*"` for all; only GET by default. A class declares them
+                by its functions `on_get`, `on_post` and so on.
             protocol: `"http"`, or the name of an installed protocol to switch to.
             lazy_body: Whether the view reads the body itself.
-            extras: Kept for listeners and extensions in `request.route.payload`.
+            extras: Values for listeners and extensions, in `request.route.payload`.
 
         Returns:
             A decorator that gives back the view unchanged.
 
         Raises:
-            ValueError: The path is malformed, or has a view for the method already;
-                the protocol is unknown; a class has no `on_*`.
+            ValueError: The path is malformed, or already has a view for the method; the
+                protocol is unknown; a class has no `on_*`.
             AttributeError: `methods` is given with a class.
             TypeError: The view cannot take a request and a response.
         """
@@ -218,13 +219,13 @@ class Roll(_Parts, IdentityDict):
 
     @_on_an_app("app.include")
     def include(self, routes: RouteTable, prefix: str = "") -> None:
-        """Declare all routes of a table, their paths behind *prefix*.
+        """Declare all routes of a table, with *prefix* before their paths.
 
-        The table takes no more routes from then on; other apps may include it, too.
+        From then on, the table takes no more routes; other apps may include it, too.
 
         Raises:
             TypeError: It is not a table.
-            ValueError: As `route` does.
+            ValueError: As for `route`.
         """
         if not isinstance(routes, RouteTable):
             raise TypeError(f"include({routes!r}): give a RouteTable")
@@ -256,8 +257,8 @@ class Roll(_Parts, IdentityDict):
 
         Args:
             name: One of Roll's events, or your own.
-            before: Names of extensions whose listeners run later, if there are any.
-            after: Names of extensions whose listeners run earlier, if there are any.
+            before: Names of extensions whose listeners run after this one.
+            after: Names of extensions whose listeners run before this one.
 
         Returns:
             A decorator that gives back the function unchanged.
@@ -265,7 +266,7 @@ class Roll(_Parts, IdentityDict):
         Raises:
             TypeError: The function cannot take the arguments of the event, or a name
                 is not a string.
-            ValueError: `before` and `after` go in circles.
+            ValueError: `before` and `after` contradict each other.
         """
         if not isinstance(name, str):
             raise TypeError(f"listen({name!r}): name an event, as in listen('startup')")
@@ -278,7 +279,7 @@ class Roll(_Parts, IdentityDict):
                 events.names(after),
             )
             self.listeners[name] = [*self._entries(name), entry]
-            # A new tuple: a request that runs never sees its listeners change.
+            # A new tuple: the listeners of a running request never change.
             self.hooks[name] = events.solve(name, self.listeners[name], plugins.owner)
             return listener
 
@@ -287,19 +288,19 @@ class Roll(_Parts, IdentityDict):
     def extras(self, *names: str, check: Check | None = None) -> None:
         """Register the extras of routes that an extension reads.
 
-        An extra of a route that has nearly one of these names, such as `compressed=`,
-        keeps the app from starting, and so does a value that *check* refuses. Both hold
-        for the routes of mounted apps, too. Other names are free.
+        A route's extra with nearly one of these names, such as `compressed=`, keeps the
+        app from starting, and so does a value that *check* refuses. This applies to the
+        routes of mounted apps, too. Other names are free.
 
         Args:
             names: The extras.
-            check: Is called with each value when the app starts; it raises TypeError or
+            check: Called with each value when the app starts. It raises TypeError or
                 ValueError, with a message that says what to write.
         """
         self.router.register(names, check)
 
     def find_mistakes(self) -> list[str]:
-        """Tell what is likely to be a mistake, such as a listener of `"reqest"`.
+        """Find what is likely to be a mistake, such as a listener of `"reqest"`.
 
         When the app starts, each of these is logged as a warning, and a misspelled
         or wrong extra of a route is a TypeError.
@@ -311,7 +312,7 @@ class Roll(_Parts, IdentityDict):
     def _entries(self, name: str) -> list[Entry]:
         """List the listeners of an event as they were added.
 
-        An application may have put others into `hooks`.
+        An application may have put more into `hooks`.
         """
         entries = self.listeners.get(name, [])
         calls = self.hooks.get(name, ())
@@ -332,14 +333,14 @@ class Roll(_Parts, IdentityDict):
         """Run one request: listeners and view, errors included.
 
         Returns:
-            What is to be sent: *response*, or that of an app which it was handed to.
+            The response to send: *response*, or that of a mounted app.
         """
         hooks = self.hooks
         try:
             endpoint: Endpoint | None
             if "headers" in hooks or "request" in hooks:
                 endpoint = await self._prepare(request, response)
-            else:  # a coroutine less for most
+            else:  # saves a coroutine for most requests
                 endpoint = request.endpoint
                 if request.content is not None and not endpoint.lazy_body:
                     await request.load_body()
@@ -360,7 +361,7 @@ class Roll(_Parts, IdentityDict):
             await self.answer_error(request, response, error)
         if "response" in hooks:
             try:
-                for listener in hooks["response"]:  # half the time of a function more
+                for listener in hooks["response"]:  # faster than a function
                     result = listener(request, response)
                     if result is not None and isawaitable(result):
                         await result
@@ -371,10 +372,10 @@ class Roll(_Parts, IdentityDict):
         return response
 
     async def _prepare(self, request: Request, response: Response) -> Endpoint | None:
-        """Load the body, and run what listens before the view.
+        """Load the body, and run the listeners before the view.
 
         Returns:
-            What answers the request; None when a listener has answered it.
+            The endpoint that responds; None if a listener has responded.
         """
         listeners = self.hooks.get("headers", ())
         if listeners:
@@ -409,7 +410,7 @@ class Roll(_Parts, IdentityDict):
         """Turn an error into the response, and run the `error` listeners.
 
         Raises:
-            CancelledError: This task was cancelled meanwhile.
+            CancelledError: This task was cancelled.
         """
         try:
             await close_body(response.body)
@@ -423,16 +424,16 @@ class Roll(_Parts, IdentityDict):
             set_error(response, as_http_error(request, failure))
 
     def hook(self, name: str, /, *arguments: Any, **keywords: Any) -> Awaitable[Any]:
-        """Run the listeners of an event, any name; the call alone starts them.
+        """Run the listeners of an event of any name; the call itself starts them.
 
-        Plain listeners run in place. From the first coroutine listener on, the rest
-        runs as one task, awaited or not; `shutdown` waits for it.
+        Plain listeners run at once. From the first coroutine listener on, the rest runs
+        in one task, awaited or not; `shutdown` waits for it.
 
         Returns:
             An awaitable of the first true result, which stops the chain, or None.
 
         Raises:
-            RuntimeError: A coroutine listener, and no loop is running.
+            RuntimeError: There is a coroutine listener, but no running loop.
             Exception: What a plain listener raises.
         """
         listeners = self.hooks.get(name, ())
@@ -441,42 +442,41 @@ class Roll(_Parts, IdentityDict):
     # From startup to shutdown
 
     async def startup(self) -> None:
-        """Run the `startup` listeners, once, and begin to watch the connections.
+        """Run the `startup` listeners, once, and start watching the connections.
 
-        When one of them raises, the app has not started: it may be tried again, and
-        `shutdown` does nothing. Who calls this meanwhile, for another server, waits for
-        them: no `startup` listener may.
+        If one of them raises, the app has not started: you may try again, and
+        `shutdown` does nothing. Another call meanwhile, for another server, waits for
+        them, so no `startup` listener may call this.
 
         Raises:
             RuntimeError: The app is mounted: its parent starts it.
-            TypeError: An extra of a route has nearly the name of one that is read, or
-                a wrong value.
+            TypeError: An extra of a route nearly has a registered name, or has a wrong
+                value.
         """
         if self.parent is not None:
             raise RuntimeError("this app is mounted in another: start that one")
         await self.lifecycle.startup()
 
     def stop(self) -> None:
-        """Tell views and connections that the app ends: set `closing`.
+        """Tell views and connections that the app is ending: set `closing`.
 
-        Idle connections close, and others after their response. `shutdown` does this,
-        too; a second call does nothing.
+        Idle connections close, others after their response. `shutdown` also does this;
+        a second call does nothing.
         """
         self.lifecycle.stop()
 
     async def shutdown(self) -> None:
         """End connections, run the `shutdown` listeners, close the exit stack; once.
 
-        Idle connections close, running requests end, what takes longer than
-        `Limits.shutdown` is cut.
+        Idle connections close at once; running requests may take `Limits.shutdown`
+        seconds, and are then cancelled.
         """
         await self.lifecycle.shutdown()
 
     async def open(self, parent: "Roll | None" = None) -> None:
-        """Start an app without connections of its own, such as a mounted one.
+        """Start an app without its own connections, such as a mounted one.
 
-        The `startup` listeners run. When one of them raises, what is in the exit stack
-        closes.
+        The `startup` listeners run. If one of them raises, the exit stack closes.
 
         Args:
             parent: The app that has the connections.
@@ -485,7 +485,7 @@ class Roll(_Parts, IdentityDict):
         await self.lifecycle.open(None if parent is None else parent.lifecycle)
 
     async def close(self) -> None:
-        """End what `open` has started: `shutdown` listeners, then the exit stack."""
+        """End what `open` started: run `shutdown` listeners, close the exit stack."""
         await self.lifecycle.close()
 
     def keep(
@@ -494,7 +494,7 @@ class Roll(_Parts, IdentityDict):
         """Keep a task until it is done; `shutdown` waits for it.
 
         Args:
-            task: A task or a future; a coroutine is made one.
+            task: A task, a future, or a coroutine, which becomes a task.
 
         Raises:
             TypeError: It is something else.
@@ -503,7 +503,7 @@ class Roll(_Parts, IdentityDict):
 
     @property
     def exit_stack(self) -> AsyncExitStack:
-        """Closes its contents when all else has ended, also when a start fails."""
+        """Closed when everything else has ended, also after a failed start."""
         return self.lifecycle.exit_stack
 
     @property
@@ -522,29 +522,29 @@ class Roll(_Parts, IdentityDict):
 
     @property
     def root_path(self) -> str:
-        """The text before the paths of this app: its parents' prefixes and its own."""
+        """The full prefix of this app's paths: its parents' prefixes and its own."""
         above = "" if self.parent is None else self.parent.root_path
         return above + self.prefix
 
 
 def _find_protocol(app: Roll, name: str) -> type[Upgrade]:
     """Find the class of a protocol: the app's own, or an installed one."""
-    # `capitalize` would take "WebSocket" for "websocket".
+    # `capitalize` would turn "WebSocket" into "Websocket".
     own = name.islower() and getattr(app, f"{name.capitalize()}Protocol", None)
     return own or plugins.protocol_class(name)
 
 
 def _cancels(error: BaseException) -> bool:
-    """Whether this task is to end; not so where it met the end of a cancelled one.
+    """Whether this task was cancelled, not another one that it waited for.
 
-    Such an error is raised again where it was caught. In a function that was given it,
-    the traceback would hold on to the error, and that to the traceback.
+    The caller raises such an error again itself: if a function that gets it did, error
+    and traceback would refer to each other.
     """
     return isinstance(error, asyncio.CancelledError) and is_cancelled()
 
 
 _PARTS = ("Query", "Form", "Files", "Request", "Response", "Cookies", "Multipart")
-"""What older code may hang on its protocol class."""
+"""What older code may set on its protocol class."""
 
 
 def _deprecate(old: str, new: str) -> None:

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(r'\\(["\\]|[0-3][0-7]{2})')
 
-# RFC 6265, section 4.1.1. Names are taken a little wider than `token`, as `a[0]`
-# and `a:b` are in use and come back.
+# RFC 6265, section 4.1.1. Names may be a little wider than `token`: `a[0]` and `a:b`
+# are in use, and browsers return them.
 _NAME = re.compile("[!-~]+")
 _NOT_IN_NAME = frozenset('=;,"\\')
 _ATTRIBUTE = re.compile(r"[ -:<-~]*")
@@ -19,15 +19,15 @@ _SAME_SITE = {"strict": "Strict", "lax": "Lax", "none": "None"}
 
 # cookie-octet (RFC 6265, section 4.1.1) without `%`, which `parse` decodes.
 _VALUE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
-# What is sent without quotes: a token (RFC 9110, section 5.6.2) without `%`, or with a
-# colon.
+# Values sent without quotes: a token (RFC 9110, section 5.6.2), without `%` but maybe
+# with colons.
 _UNQUOTED = re.compile(r"[!#$&'*+.0-9:A-Z^_`a-z|~-]+")
-# What cannot stand in quotes as it is, and the escape that `parse` reads.
+# Characters that have to be escaped in quotes, and the escape that `parse` reads.
 _ESCAPED = {ord(char): f"\\{char}" for char in '"\\'} | {
     code: f"\\{code:03o}" for code in (*range(32), *b",;", 127)
 }
 
-# Not those of strftime, which speaks the language of the process.
+# Not from strftime, which uses the locale of the process.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
@@ -50,9 +50,9 @@ class Cookie(NamedTuple):
     partitioned: bool = False
 
     def __str__(self) -> str:
-        # Unpacked at once, as most of them are not set: half the time of ten names.
+        # Unpacked at once: half the time of ten attribute look-ups.
         name, value, max_age, expires, secure, httponly, path, domain, site, part = self
-        # Most values need no more than a look.
+        # Most values need no encoding.
         text = (
             f"{name}={value if value.isalnum() and value.isascii() else _encode(value)}"
         )
@@ -80,19 +80,19 @@ class Cookies(dict[str, Any]):
 
     @classmethod
     def parse(cls, header: str) -> Self:
-        r"""Read a `Cookie` field; in linear time, and nothing is refused.
+        r"""Read a `Cookie` field, in linear time, without refusing anything.
 
         Pairs end at `;`, also inside of quotes: no browser sends one in a value
-        (RFC 6265, section 5.2). Of two pairs with one name the first wins: user
-        agents send the more specific path first (section 5.4). A pair without a `=`
-        is a cookie with an empty name, as browsers mean it.
+        (RFC 6265, section 5.2). Of two pairs with the same name, the first wins:
+        user agents send the more specific path first (section 5.4). A pair without a
+        `=` is a cookie with an empty name, as in browsers.
 
-        A value in double quotes is taken out of them, with its `\"`, `\\` and octal
-        escapes. Percent-encoded UTF-8 is decoded; a value with any sequence that is
-        not (`100%`, `%zz`, `%E9`) is kept as it came, percent signs and all.
+        Double quotes around a value are removed, and its `\"`, `\\` and octal escapes
+        decoded. Percent-encoded UTF-8 is decoded; a value with any invalid sequence
+        (`100%`, `%zz`, `%E9`) is kept as it is.
 
         Args:
-            header: The field's value, several already joined by `; `.
+            header: The value of the field; several are already joined with `; `.
 
         Returns:
             The value of each name.
@@ -109,10 +109,10 @@ class Cookies(dict[str, Any]):
         return cookies
 
     def delete(self, name: str, path: str | None = None, domain: str = "") -> None:
-        """Delete a cookie from the client, which was set with this path and domain.
+        """Delete a cookie of the client that was set with this path and domain.
 
         Raises:
-            ValueError: As `set` does.
+            ValueError: As for `set`.
         """
         past = datetime(1970, 1, 1, tzinfo=UTC)
         self.set(name, "", max_age=0, expires=past, path=path, domain=domain)
@@ -133,24 +133,25 @@ class Cookies(dict[str, Any]):
     ) -> None:
         """Set a cookie.
 
-        The value may be any text: characters that cannot be sent as they are, are
-        quoted or percent-encoded, and `parse` restores them.
+        The value may be any text: characters that cannot be sent are quoted or
+        percent-encoded, and `parse` restores them.
 
         Args:
             name: Visible ASCII without any of `=;,"` and the backslash.
             value: Text.
-            max_age: Seconds to live; 0, or less, to remove it.
-            expires: When it ends; taken as UTC without a time zone.
-            secure: Send it back over TLS only.
+            max_age: Seconds to live; 0 or less to remove it.
+            expires: When it expires; UTC if there is no time zone.
+            secure: Send it back only over TLS.
             httponly: Hide it from scripts.
-            path: Where to send it back; `/` unless given, an empty string for the
+            path: Where to send it back; by default `/`, and an empty string for the
                 directory of the request's path (RFC 6265, section 5.1.4).
-            domain: The domain to send it back to, with those below; else the host.
+            domain: The domain to send it back to, with its subdomains; by default only
+                the host.
             samesite: `Strict`, `Lax` or `None`, in any case (RFC 6265bis).
             partitioned: Keep one for each top-level site (CHIPS).
 
         Raises:
-            ValueError: An argument cannot be sent, and the message says which.
+            ValueError: An argument cannot be sent; the message says which one.
             TypeError: The value is not a string, or *expires* is not a datetime.
         """
         if not isinstance(value, str):
@@ -226,8 +227,8 @@ def _read_expires(name: str, expires: Any) -> datetime:
             raise ValueError(
                 f"cookie {name!r}: its expires has no year in UTC"
             ) from error
-    # Browsers ignore dates before 1601 (RFC 6265, section 5.1.1), and would keep what
-    # is to be deleted. Any date that has passed deletes it.
+    # Browsers ignore dates before 1601 (RFC 6265, section 5.1.1), and would keep the
+    # cookie. Any past date deletes it.
     return max(date, datetime(1970, 1, 1, tzinfo=date.tzinfo))
 
 
@@ -240,7 +241,7 @@ def _write_date(date: datetime) -> str:
 
 
 def _encode(value: str) -> str:
-    """Write a value so that `_decode` reads it, in ASCII without `;` and controls."""
+    """Write a value for `_decode`, in ASCII without `;` and control characters."""
     if _UNQUOTED.fullmatch(value):
         return value
     if "%" in value or not value.isascii():
@@ -252,7 +253,7 @@ def _decode(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
         if "\\" in value:
-            # In one pass: `\045` is a percent sign, no escape.
+            # In one pass: `\045` is a percent sign, which starts no escape.
             pieces = _ESCAPE.split(value)  # text, escape, text, escape, ..., text
             pieces[::2] = map(_percent_decode, pieces[::2])
             pieces[1::2] = map(_unescape, pieces[1::2])

@@ -1,4 +1,4 @@
-"""Descriptors: what a request may open, and how Roll sees that none is left."""
+"""Descriptors: what a request may open, and how to notice that none is left."""
 
 import errno
 from contextlib import suppress
@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE)
 
-# Modules that Roll, or the standard library for it, imports when they are first needed.
+# Modules that Roll, or the standard library, imports on first use.
 _LAZY = (
     "concurrent.futures.thread",  # by the loop, for its first thread
     "encodings.unicode_escape",  # to quote in logs
@@ -18,19 +18,19 @@ _LAZY = (
 
 
 def are_exhausted(error: BaseException) -> TypeGuard[OSError]:
-    """Whether *error* says that the process, or the system, has no descriptor left."""
+    """Whether *error* means that the process, or the system, has no descriptor left."""
     return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
 def prepare() -> None:
-    """Do now what would need a descriptor in the first request that asks for it.
+    """Do now what would need a descriptor in the first request.
 
-    Modules are imported, and the folder of temporary files is found: Python tries it
-    out with a file, and takes it for unusable where no descriptor is left.
+    Modules are imported, and the folder for temporary files is chosen: Python tests it
+    with a file, and considers it unusable if no descriptor is left.
     """
-    import tempfile  # with the modules below, half of what `import roll` would take
+    import tempfile  # these would make `import roll` half as slow again
 
     for name in _LAZY:
         import_module(name)
-    with suppress(OSError):  # an app that takes no uploads may do without
+    with suppress(OSError):  # an app without uploads does not need it
         tempfile.gettempdir()

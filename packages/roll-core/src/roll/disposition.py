@@ -1,4 +1,4 @@
-"""Content-Disposition: whether to show or to save a body, and its name (RFC 6266)."""
+"""Content-Disposition: whether to show or save a body, and its name (RFC 6266)."""
 
 import re
 from urllib.parse import quote
@@ -9,19 +9,19 @@ _UNQUOTABLE = re.compile(r"[^ !#$&-~]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _ATTR_CHAR = "!#$&+-.^_`|~"
-"""What is not percent-encoded, beside letters and digits (RFC 8187, section 3.2.1)."""
+"""Not percent-encoded, besides letters and digits (RFC 8187, section 3.2.1)."""
 
 
 def content_disposition(filename: str = "", attachment: bool = True) -> str:
     """Write a value of `Content-Disposition`.
 
-    Any text is a good name. A name that is not plain ASCII is sent twice: in UTF-8, and
-    with `_` for what older clients cannot read.
+    Any text may be a name. A name that is not plain ASCII is sent twice: in UTF-8, and
+    with `_` for characters that older clients cannot read.
 
     Args:
-        filename: What a client is to save the body as. Directories before it, with
-            slashes or backslashes, are dropped; an empty name is not sent.
-        attachment: Whether the body is to be saved; else a browser shows it if it can.
+        filename: The name to save the body under. Directories before it, with slashes
+            or backslashes, are dropped; an empty name is not sent.
+        attachment: Whether to save the body; otherwise a browser shows it if it can.
     """
     kind = "attachment" if attachment else "inline"
     name = _CONTROL.sub("_", filename.replace("\\", "/").rpartition("/")[2])

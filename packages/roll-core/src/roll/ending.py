@@ -1,4 +1,4 @@
-"""Ending: a process ends in time, whatever still runs in it."""
+"""Ending: ends a process in time, whatever still runs in it."""
 
 import _thread
 import logging
@@ -11,35 +11,35 @@ from contextlib import suppress
 from typing import NoReturn
 
 GRACE = 1.0
-"""Seconds for threads to end when all is closed, and for output to be flushed."""
+"""Seconds for threads to end once all is closed, and to flush output."""
 
 LONGEST = 1e6
-"""Seconds that are waited at most: systems limit how long a thread may sleep."""
+"""The most seconds to wait: systems limit how long a thread may sleep."""
 
 
 class Ending:
     """Ends this process, with `os._exit`, if something takes too long.
 
     Args:
-        status: What the process exits with.
+        status: The exit status of the process.
     """
 
     def __init__(self, status: int) -> None:
         self.status = status
-        """What the process exits with; may be changed until it does."""
+        """The exit status; may be changed until the process ends."""
         self.last_words = ""
-        """What to print before."""
+        """Text to print before the end."""
         self.active = True
-        """Whether it ends anything."""
+        """Whether it may end the process."""
 
     def arm(self, seconds: float) -> None:
         """End the process after some *seconds*; the earliest of all calls counts."""
-        # To start a `threading.Thread` takes locks, and the main thread may hold one of
-        # them when a handler of a signal calls this.
+        # Starting a `threading.Thread` takes locks, and the main thread may hold one of
+        # them when a signal handler calls this.
         _thread.start_new_thread(self._watch, (min(seconds, LONGEST),))
 
     def disarm(self) -> None:
-        """Let the process go on."""
+        """Let the process continue."""
         self.active = False
 
     def _watch(self, seconds: float) -> None:
@@ -50,13 +50,13 @@ class Ending:
 
 
 def leave_threads(status: int, seconds: float = GRACE) -> None:
-    """Exit without the threads that have not ended some *seconds* after the main one.
+    """Exit without threads that still run some *seconds* after the main one has ended.
 
-    Python waits for all that are not daemons, for ever when one of them never ends.
+    Python would wait for all non-daemon threads, maybe forever.
 
     Args:
-        status: What the process exits with, if it has to be ended.
-        seconds: For them to end, from when the main thread has ended.
+        status: The exit status of the process, if it has to be ended.
+        seconds: Time for them to end, after the end of the main thread.
     """
     threading.Thread(
         target=_leave_threads,
@@ -76,7 +76,7 @@ def _leave_threads(status: int, seconds: float) -> None:
 
 
 def staying() -> list[threading.Thread]:
-    """List the threads that Python waits for when it exits."""
+    """List the threads that Python waits for at exit."""
     main = threading.main_thread()
     return [
         each for each in threading.enumerate() if each is not main and not each.daemon
@@ -86,14 +86,14 @@ def staying() -> list[threading.Thread]:
 def leave(
     status: int, threads: Iterable[threading.Thread], last_words: str = ""
 ) -> NoReturn:
-    """Name the *threads* that are left, flush what was written, and end the process."""
+    """Name the *threads* that are left, flush all output, and end the process."""
     names = ", ".join(thread.name for thread in threads)
     line = f"roll: the process ends without waiting for these threads: {names}\n"
     flushed = threading.Event()
-    # A thread that hangs may hold the lock of a handler, or nobody reads a pipe.
+    # A hanging thread may hold the lock of a handler, or a pipe may be full.
     try:
         _thread.start_new_thread(_flush, (last_words + line, flushed))
-    except RuntimeError:  # Python 3.12 starts none once the main thread has ended
+    except RuntimeError:  # Python 3.12 cannot start one once the main thread has ended
         _flush(last_words + line, flushed)
     flushed.wait(GRACE)
     os._exit(status)

@@ -1,4 +1,4 @@
-"""HttpError: the one way to answer a request with an error."""
+"""HttpError: the way to respond to a request with an error."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from typing import Any
 
 PHRASES: dict[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus},
-    # Python says these as RFC 9110 does from 3.13 on; so does Roll, on any Python.
+    # Python has these phrases of RFC 9110 only from 3.13 on; Roll has them everywhere.
     413: "Content Too Large",
     414: "URI Too Long",
     416: "Range Not Satisfiable",
@@ -21,17 +21,17 @@ class HttpError(Exception):
 
     Args:
         status: An `HTTPStatus`, or its number.
-        message: The body of the response; the status' phrase when it is not given.
-        context: Anything that `error` listeners want to know; never sent. An exception
-            becomes the `__context__`, too.
+        message: The body of the response; by default the phrase of the status.
+        context: Anything for `error` listeners; never sent. An exception also becomes
+            the `__context__`.
         headers: Fields of the response, such as `{"Retry-After": "60"}`.
 
     Raises:
         ValueError: The number is not a registered HTTP status.
     """
 
-    # Defaults on the class, so that a subclass which skips `super().__init__`
-    # and sets what it likes still is a complete error.
+    # Defaults on the class, so that a subclass that skips `super().__init__` still is a
+    # complete error.
     status: HTTPStatus = HTTPStatus.INTERNAL_SERVER_ERROR
     message: str | bytes | None = None
     context: Any = None

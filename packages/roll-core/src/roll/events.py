@@ -35,11 +35,11 @@ EVENTS: dict[str, tuple[str, ...]] = {
 }
 """The arguments of Roll's own events, in the order in which they arrive.
 
-`route:add` has the extras of the route as keywords, too.
+`route:add` also has the extras of the route, as keywords.
 """
 
 PLAIN = frozenset({"route:add", "route:find", "refused"})
-"""The events whose listeners are plain functions: nothing waits for them."""
+"""The events whose listeners must be plain functions: nothing awaits them."""
 
 UNSTOPPABLE = frozenset(
     {
@@ -50,10 +50,10 @@ UNSTOPPABLE = frozenset(
 """The events whose listeners all run, whatever one of them returns."""
 
 THOROUGH = frozenset({"shutdown", "finish", "refused"})
-"""The events whose listeners all run, whatever one of them raises; that is logged."""
+"""The events whose listeners all run, whatever one of them raises, which is logged."""
 
 UNAWAITED = frozenset({"finish", "refused"})
-"""Those of them from which nothing is raised in the end."""
+"""Those of them that raise nothing at the end."""
 
 
 _FOREIGN = {
@@ -67,18 +67,18 @@ _FOREIGN = {
     "connect": "websocket_connect",
     "disconnect": "websocket_disconnect",
 }
-"""What other frameworks call an event, and Roll's name of it."""
+"""Names of events in other frameworks, and Roll's names for them."""
 
 
 def near_misses(names: Iterable[str]) -> Iterator[str]:
-    """Tell which names of events are nearly, but not quite, those of Roll's own.
+    """Find names of events that are nearly, but not quite, those of Roll.
 
-    Those of other frameworks count, too, also with `on_` before them.
+    Names in other frameworks count, too, also with `on_` before them.
     """
     for name in names:
         if name in EVENTS:
             continue
-        import difflib  # for an app with events of its own
+        import difflib  # only for an app with its own events
 
         bare = name.lower().removeprefix("on_")
         bare = _FOREIGN.get(bare, bare)
@@ -87,15 +87,15 @@ def near_misses(names: Iterable[str]) -> Iterator[str]:
 
 
 def bind(event: str, listener: Listener) -> Listener:
-    """Make *listener* ready to be called with the event's arguments in their order.
+    """Prepare *listener* for the arguments of the event, in their order.
 
-    A listener whose parameter names are the documented ones in another order gets
-    them by name. Any other gets them by position, whatever its names.
+    A listener with the documented parameter names in another order gets them by name.
+    Any other gets them by position, whatever its names.
 
     Raises:
         TypeError: The listener cannot be called, or not with the arguments of a
-            documented event, or is a coroutine function where nobody could await it,
-            or a generator function, which nobody iterates over.
+            documented event; or it is a coroutine function that nobody could await, or
+            a generator function, which nobody iterates over.
     """
     if not callable(listener):
         raise _cannot_listen(listener, event, "give a function")
@@ -131,7 +131,7 @@ def _cannot_listen(listener: Any, event: str, problem: str) -> TypeError:
 def _signature(listener: Listener) -> inspect.Signature | None:
     try:
         return inspect.signature(listener)
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return None
 
 
@@ -146,7 +146,7 @@ def _reorder(listener: Listener, order: Sequence[int]) -> Listener:
 
 
 class Entry(NamedTuple):
-    """A listener, where it comes from, and what it wants to run before and after."""
+    """A listener, its module, and what it has to run before and after."""
 
     call: Listener
     module: str | None
@@ -158,22 +158,23 @@ Owned = tuple[Entry, str | None]
 """A listener, and the name of the plugin that it belongs to."""
 
 ALL = "*"
-"""As a name in `before` or `after`: all listeners that do not ask for the same."""
+"""In `before` or `after`: all listeners that do not ask for the same."""
 
 
 def solve(
     event: str, entries: Sequence[Entry], owner: Callable[[str], str | None]
 ) -> tuple[Listener, ...]:
-    """Order listeners: as they were added, except for what `before` and `after` ask.
+    """Order listeners as they were added, except for `before` and `after`.
 
     Those of `shutdown` run in reverse: what was opened last is closed first. Only those
-    that ask are moved: to just before the first of the others, or behind the last.
+    with `before` or `after` are moved: to just before the first of the others, or after
+    the last.
 
     Args:
         event: The name of the event, for the message.
         entries: The listeners as they were added.
-        owner: Names the plugin that a module belongs to, None for other code. Names
-            that own no listener of the event are ignored.
+        owner: Gives the plugin that a module belongs to; None for other code. Names
+            without a listener of the event are ignored.
 
     Raises:
         ValueError: The wishes contradict each other.
@@ -204,7 +205,7 @@ def solve(
 
 
 def _waits(one: Owned, waiting: Sequence[Owned]) -> bool:
-    """Whether a listener asks to run after another that is not in its place yet."""
+    """Whether a listener has to run after another that is not placed yet."""
     return any(_follows(one, each) for each in waiting)
 
 
@@ -223,7 +224,7 @@ def _follows(one: Owned, other: Owned) -> bool:
 
 
 def _means(wish: tuple[str, ...], name: str | None, same: tuple[str, ...]) -> bool:
-    """Whether a wish is about a listener of the plugin *name*, which wishes *same*."""
+    """Whether *wish* means a listener of plugin *name*, whose own wish is *same*."""
     return name in wish or (ALL in wish and ALL not in same)
 
 
@@ -253,7 +254,7 @@ async def run(
     """Run listeners in order up to the first true result, which is returned.
 
     Raises:
-        TypeError: As `check_result` does, except for `error`.
+        TypeError: As for `check_result`, except for `error`.
     """
     for listener in listeners:
         result = listener(request, response, *error)
@@ -267,7 +268,7 @@ async def run(
 
 
 def check_result(listener: Any, result: Any, request: Any, response: Any) -> None:
-    """Refuse a result that lets the view run in other frameworks.
+    """Refuse a result that means "run the view" in other frameworks.
 
     Raises:
         TypeError: It is the request or the response.
@@ -275,7 +276,7 @@ def check_result(listener: Any, result: Any, request: Any, response: Any) -> Non
     if result is request or result is response:
         raise TypeError(
             f"listener {named(listener)} returns the {type(result).__name__}: "
-            "return True if it has answered, and nothing to go on"
+            "return True if it has responded, and nothing to continue"
         )
 
 
@@ -286,14 +287,14 @@ def start(
     keywords: dict[str, Any],
     keep: Callable[["asyncio.Task[Any]"], object],
 ) -> Awaitable[Any]:
-    """Start the listeners of an event, as `Roll.hook` does.
+    """Start the listeners of an event; see `Roll.hook`.
 
     Args:
-        name: Of the event.
-        listeners: In the order in which they run.
-        arguments: For each of them.
-        keywords: For each of them.
-        keep: Holds on to the task, if there has to be one.
+        name: The name of the event.
+        listeners: The listeners, in order.
+        arguments: Arguments for each listener.
+        keywords: Keyword arguments for each listener.
+        keep: Keeps the task, if one is needed.
 
     Raises:
         RuntimeError: A coroutine listener, and no loop is running.
@@ -301,7 +302,7 @@ def start(
     """
     waiting = iter(listeners)
     try:
-        for listener in waiting:  # most are plain and give nothing: they need no chain
+        for listener in waiting:  # most are plain and return nothing
             result = listener(*arguments, **keywords)
             if result is not None:
                 break
@@ -333,10 +334,11 @@ class _Chain:
     """The listeners of an event, while they run.
 
     Args:
-        name: Of the event: some run all listeners, whatever one returns or raises.
-        listeners: Those that are still to run, in their order.
-        arguments: For each of them.
-        keywords: For each of them.
+        name: The name of the event: for some, all listeners run, whatever one returns
+            or raises.
+        listeners: The remaining listeners, in order.
+        arguments: Arguments for each listener.
+        keywords: Keyword arguments for each listener.
     """
 
     def __init__(
@@ -354,7 +356,7 @@ class _Chain:
         self._errors: list[Exception] = []
 
     def advance(self) -> Awaitable[Any] | None:
-        """Run plain listeners, up to one that has to be waited for."""
+        """Run plain listeners, up to one that has to be awaited."""
         for listener in self._listeners:
             try:
                 result = listener(*self._arguments, **self._keywords)
@@ -366,13 +368,13 @@ class _Chain:
         return None
 
     def take(self, result: Any) -> Awaitable[Any] | None:
-        """Take what a listener has given, and go on unless it has to be waited for."""
+        """Take the result of a listener, and continue unless it has to be awaited."""
         if inspect.isawaitable(result):
             return result
         return None if self._stops(result) else self.advance()
 
     async def complete(self, awaitable: Awaitable[Any] | None) -> Any:
-        """Wait for what a listener has returned, and run the rest."""
+        """Await the result of a listener, and run the rest."""
         while awaitable is not None:
             try:
                 if self._stops(await awaitable):
@@ -389,7 +391,7 @@ class _Chain:
         return True
 
     def note(self, error: Exception) -> None:
-        """Go on behind a listener that has failed, where the event is such a one."""
+        """Continue after a listener that has failed, if the event is thorough."""
         if self._name not in THOROUGH:
             raise error
         logger.error("A listener of %r failed", self._name, exc_info=error)
@@ -399,7 +401,7 @@ class _Chain:
         """Give the first true result.
 
         Raises:
-            Exception: What was raised, where somebody waits for it.
+            Exception: What was raised, unless the event is unawaited.
         """
         if self._errors and self._name not in UNAWAITED:
             if len(self._errors) == 1:
@@ -409,7 +411,7 @@ class _Chain:
 
 
 class _Outcome:
-    """What `start` gives when no listener has to be waited for."""
+    """The result of `start` if no listener has to be awaited."""
 
     __slots__ = ("_value",)
 

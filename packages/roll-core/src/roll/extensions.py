@@ -41,11 +41,11 @@ DISTRIBUTIONS = {
     "tracing": "roll-observability",
     "websockets_store": "roll-websockets",
 }
-"""Who publishes the extensions that Roll knows of."""
+"""The distributions of the extensions that Roll knows."""
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("_"):  # `__path__` and the like, asked for by importers
+    if name.startswith("_"):  # `__path__` and the like, for importers
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import plugins
 
@@ -57,7 +57,7 @@ def __getattr__(name: str) -> Any:
             f"{name!r} is not installed. Run: pip install {DISTRIBUTIONS[name]}"
         )
     message = (
-        f"no installed package gives an extension {name!r}; "
+        f"no installed package provides an extension {name!r}; "
         f"there are: {', '.join(sorted(found)) or 'none'}"
     )
     if _is_import(sys._getframe(1)):
@@ -66,9 +66,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _is_import(frame: FrameType) -> bool:
-    """Whether a frame runs `from ... import`, which hides what an AttributeError says.
+    """Whether a frame runs `from ... import`, which hides AttributeError messages.
 
-    Python then names the nearest of the modules of `roll` instead.
+    Python then suggests a module of `roll` with a similar name instead.
     """
     from opcode import opmap
 

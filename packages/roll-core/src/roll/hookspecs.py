@@ -1,4 +1,4 @@
-"""What installed packages may tell Roll, and the marker they do it with."""
+"""The hooks that installed packages may implement, and their marker."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +15,9 @@ hookimpl = pluggy.HookimplMarker("roll")
 
 @hookspec
 def roll_extensions() -> Mapping[str, Extension]:  # type: ignore[empty-body]
-    """Name the extensions of this package, as `from roll.extensions import` finds them.
+    """Give the extensions of this package, for `from roll.extensions import`.
 
-    Called once a process, in any order; a name that two packages give is an error.
+    Called once in a process, in any order; two packages must not give the same name.
 
     Returns:
         Functions of an app and options, by name.
@@ -26,12 +26,12 @@ def roll_extensions() -> Mapping[str, Extension]:  # type: ignore[empty-body]
 
 @hookspec
 def roll_protocols() -> Mapping[str, type[Upgrade]]:  # type: ignore[empty-body]
-    """Name the protocols that a route may switch to: `@app.route(…, protocol=name)`.
+    """Give the protocols that a route may switch to: `@app.route(…, protocol=name)`.
 
-    Called once a process, in any order; a name that two packages give is an error.
+    Called once in a process, in any order; two packages must not give the same name.
 
     Returns:
-        Classes that keep the contract of `roll.typing.Upgrade`, by name.
+        Classes that implement `roll.typing.Upgrade`, by name.
     """
 
 

@@ -1,4 +1,4 @@
-"""JSON texts (RFC 8259), read and written: by orjson where it is installed."""
+"""JSON texts (RFC 8259), read and written: by orjson if it is installed."""
 
 import dataclasses
 import datetime
@@ -17,8 +17,8 @@ except ImportError:
 
 # Reading
 
-# All digits become zeros, and what is in no number spaces: what is to be known of
-# numbers is found in a tenth of the time that an expression takes.
+# All digits become zeros, and what cannot be part of a number becomes a space:
+# searching this takes a tenth of the time of a regular expression.
 _OUTLINE = bytes(
     ord("0")
     if byte in b"0123456789"
@@ -28,16 +28,16 @@ _OUTLINE = bytes(
     for byte in range(256)
 )
 
-# An integer of 19 digits or more: orjson makes a float of one that is beyond 64 bits.
+# An integer of 19 digits or more: orjson reads one beyond 64 bits as a float.
 _LONG_INTEGER = re.compile(rb" 0000000000000000000" rb"0*+(?![.e])")
 
-# Each float that would be infinite has one of these: a large exponent, or many digits.
+# Every float that would be infinite has one of these: a large exponent, or many digits.
 _LARGE = (b"e000", b"e+000", b"0" * 200)
 
 _DEPTH = 1024
-"""Arrays and objects in one another that orjson reads."""
+"""The levels of arrays and objects that orjson reads."""
 
-# Strings whose escaped surrogates come in pairs: others are not text that can be sent.
+# Texts whose escaped surrogates come in pairs: others could not be sent.
 _PAIRED_SURROGATES = re.compile(
     r"""(?: [^\\] | \\ (?: [^u] | u(?![dD][89a-fA-F])
         | u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2} ) )*+""",
@@ -52,11 +52,11 @@ def _refuse_constant(name: str) -> NoReturn:
 def _read_finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"{text} is beyond what a float can be")
+        raise ValueError(f"{text} is too large for a float")
     return number
 
 
-# A function of ours for each float takes half as long again.
+# With a function of ours for each float, it takes half as long again.
 _decode_small_floats = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _decode_all_floats = json.JSONDecoder(
     parse_constant=_refuse_constant, parse_float=_read_finite
@@ -67,9 +67,9 @@ def decode_json(body: bytes) -> Any:
     """Read a JSON text in UTF-8 (RFC 8259): the same with orjson and without.
 
     Raises:
-        ValueError: It is not JSON, or holds a lone surrogate, which no text can, or a
-            float that would be infinite.
-        RecursionError: It is nested too deeply.
+        ValueError: *body* is not JSON, or has a lone surrogate or a float that would be
+            infinite.
+        RecursionError: *body* is nested too deeply.
     """
     outline = b" " + body.translate(_OUTLINE)
     if orjson is not None and not _LONG_INTEGER.search(outline):
@@ -78,7 +78,7 @@ def decode_json(body: bytes) -> Any:
         except ValueError:
             if body.count(b"[") + body.count(b"{") <= _DEPTH:
                 raise
-            # It may be its depth alone that orjson refuses.
+            # orjson may have rejected only its depth.
     text = body.decode()
     if "\\ud" in text.lower() and not _PAIRED_SURROGATES.fullmatch(text):
         raise ValueError("a lone surrogate (RFC 8259, section 8.2)")
@@ -91,8 +91,8 @@ def decode_json(body: bytes) -> Any:
 
 
 def _encode_special(value: object) -> Any:
-    """Write what JSON does not know, the same with orjson and without."""
-    if isinstance(value, (datetime.date, datetime.time)):  # of a datetime, too
+    """Convert a value that JSON does not know, for orjson and the standard library."""
+    if isinstance(value, (datetime.date, datetime.time)):  # a datetime is a date
         return value.isoformat()
     if isinstance(value, enum.Enum):
         return value.value
@@ -101,23 +101,23 @@ def _encode_special(value: object) -> Any:
             field.name: getattr(value, field.name)
             for field in dataclasses.fields(value)
         }
-    from decimal import Decimal  # they take a tenth of the time of `import roll`
+    from decimal import Decimal  # these take a tenth of the time of `import roll`
     from uuid import UUID
 
     if isinstance(value, (Decimal, UUID)):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is not JSON serializable{_advise(value)}")
+    raise TypeError(f"{type(value).__name__} is not JSON serializable: {_guide(value)}")
 
 
-def _advise(value: object) -> str:
-    """Say what to do with a value that JSON cannot hold, if that is usual."""
+def _guide(value: object) -> str:
+    """Explain what to do with a value that JSON does not know."""
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
-            value.close()  # nobody awaits it, which would be a warning
-        return ": await it"
+            value.close()  # otherwise Python warns that it was not awaited
+        return "await it"
     if isinstance(value, (bytes, bytearray)):
-        return ": decode it"
-    return ": make it a list" if isinstance(value, Iterable) else ""
+        return "decode it"
+    return "make it a list" if isinstance(value, Iterable) else "override json_encode"
 
 
 _STYLE: dict[str, Any] = {
@@ -132,7 +132,7 @@ _encode_anything = json.JSONEncoder(**_STYLE).encode
 def _encode_with_standard_library(value: Any) -> str:
     try:
         return _encode_finite(value)
-    except ValueError:  # of NaN, maybe, for which orjson writes `null`
+    except ValueError:  # maybe a NaN, for which orjson writes `null`
         text = _encode_anything(value)
         return _encode_finite(json.loads(text, parse_constant=lambda name: None))
 
@@ -140,16 +140,16 @@ def _encode_with_standard_library(value: Any) -> str:
 def encode_json(value: Any) -> bytes:
     """Write *value* as compact JSON in UTF-8 (RFC 8259).
 
-    Beside what JSON knows, these are written: dates, times and datetimes (RFC 3339),
-    UUIDs and decimals as their text, enumerations as their value, dataclasses as
-    objects. With orjson installed it is quicker and writes the same: what it refuses
-    (large integers, keys that are not strings) goes to the standard library. NaN and
-    infinities, which JSON does not have, are `null`. One thing differs: floats below
+    Besides the types of JSON, it writes dates, times and datetimes (RFC 3339), UUIDs
+    and decimals as strings, enumerations as their value, and dataclasses as objects.
+    With orjson installed it is faster and writes the same: what orjson rejects (large
+    integers, keys that are not strings), the standard library writes. NaN and
+    infinities, which JSON does not have, become `null`. One thing differs: floats below
     0.0001 are `0.00001` with orjson, and `1e-05` without.
 
     Raises:
-        TypeError: *value* holds what JSON cannot.
-        ValueError: *value* holds itself, or a lone surrogate.
+        TypeError: *value* contains something that cannot be written.
+        ValueError: *value* contains itself, or a lone surrogate.
     """
     if orjson is not None:
         try:

@@ -1,4 +1,4 @@
-"""Lifecycle: what is open while an app runs, from its start to its end."""
+"""Lifecycle: what is open while an app runs, from start to shutdown."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
@@ -15,33 +15,34 @@ CLEANUP = 1.0
 """Seconds for cancelled tasks to clean up at shutdown."""
 
 CLOSING = 0.9
-"""The part of `Limits.shutdown` in which a failed start may close what it opened."""
+"""The part of `Limits.shutdown` that a failed start has to close what it opened."""
 
 
 class Watched(Protocol):
-    """What is asked of a connection while it is open."""
+    """The interface of an open connection."""
 
     def check(self, now: float) -> None:
-        """End what takes too long; *now* is the loop's time, in seconds."""
+        """Enforce the timeouts; *now* is the loop's time, in seconds."""
 
     def stop(self) -> None:
-        """End soon: the app shuts down."""
+        """End soon: the app is shutting down."""
 
 
 class Lifecycle:
     """The connections and tasks of an app, and what it opens for them.
 
     Args:
-        app: Its limits hold, and its `startup` and `shutdown` listeners run.
+        app: The app whose limits apply and whose `startup` and `shutdown` listeners
+            run.
     """
 
     def __init__(self, app: App) -> None:
         self.connections: set[Watched] = set()
         """The open connections."""
         self.exit_stack = AsyncExitStack()
-        """Closed after all else has ended, also when a start fails."""
+        """Closed last, also when a start fails."""
         self.failed: Callable[[BaseException], object] | None = None
-        """Called with what ends a start, before anything is closed."""
+        """Called with the error that ends a start, before anything is closed."""
         self._app = app
         self._parent: Lifecycle | None = None  # whose connections and tasks it uses
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,7 +61,7 @@ class Lifecycle:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop that the app serves in, once it has started."""
+        """The loop in which the app runs, once it has started."""
         return self._loop if self._parent is None else self._parent.loop
 
     @loop.setter
@@ -71,7 +72,7 @@ class Lifecycle:
 
     async def startup(self) -> None:
         """See `Roll.startup`."""
-        if self._starting is not None:  # for another server
+        if self._starting is not None:  # by another server
             await self._starting.wait()
         if self._sweeper is not None:
             return
@@ -92,7 +93,7 @@ class Lifecycle:
         """See `Roll.open`."""
         self._parent = parent
         self._loop = asyncio.get_running_loop()
-        if self._closing.is_set():  # a start again, maybe in another loop
+        if self._closing.is_set():  # a second start, maybe in another loop
             self._closing = asyncio.Event()
         app = self._app
         for oddity in (*events.near_misses(app.hooks), *app.router.find_oddities()):
@@ -110,7 +111,7 @@ class Lifecycle:
             try:
                 async with asyncio.timeout(seconds) as timeout:
                     await self.close()
-            except Exception:  # it is logged
+            except Exception:  # it was logged
                 if timeout.expired():
                     logger.warning(
                         "The start has failed; what it opened did not close in %g s",
@@ -149,7 +150,8 @@ class Lifecycle:
             await self._app.hook("shutdown")
         finally:
             try:
-                # Those of a mounted app that fails alone may wait for its parent's end.
+                # Tasks of a mounted app that failed to start may wait for its parent's
+                # end.
                 if self._parent is None or self.closing.is_set():
                     await _wait_for(self._tasks, self._app.limits.shutdown)
             finally:
@@ -169,10 +171,10 @@ class Lifecycle:
             await asyncio.wait(self._tasks)
 
     async def _cut(self) -> None:
-        """End what did not end in time."""
+        """Cancel what did not end in time."""
         tasks: set[asyncio.Future[Any]] = set(self._tasks)
         for connection in tuple(self.connections):
-            # A protocol that a connection has switched to runs in a kept task.
+            # A protocol after a switch runs in a kept task.
             if isinstance(connection, HttpProtocol):
                 connection.abort()
                 tasks.update(filter(None, [connection.task]))
@@ -188,7 +190,7 @@ class Lifecycle:
     # Connections
 
     def outbox(self, loop: asyncio.AbstractEventLoop) -> Outbox:
-        """Give what sends the responses of all connections in the running loop."""
+        """Give the sender of the responses of all connections in the running loop."""
         if self._outbox is None or self._outbox.loop is not loop:
             self._outbox = Outbox(loop)
         return self._outbox
@@ -201,19 +203,19 @@ class Lifecycle:
             self._gone = None
 
     async def one_gone(self, timeout: float | None = None) -> None:
-        """Wait until a connection has ended, or *timeout* seconds have."""
+        """Wait until a connection has ended, or *timeout* seconds have passed."""
         if self._gone is None:
             self._gone = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._gone], timeout=timeout)  # as others may, too
+        await asyncio.wait([self._gone], timeout=timeout)  # others may wait, too
 
     def _watch(self) -> None:
-        """Let each connection check its timeouts, again and again."""
+        """Let each connection check its timeouts at regular intervals."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in tuple(self.connections):
             try:
                 connection.check(now)
-            except Exception:  # one connection must not end the watch over all
+            except Exception:  # one connection must not end the sweep
                 logger.exception("%r could not check its timeouts", connection)
         self._sweeper = loop.call_later(self._app.limits.sweep, self._watch)
 

@@ -1,4 +1,4 @@
-"""Limits: every bound that Roll puts on a client, with its unit and its default."""
+"""Limits: every bound that Roll sets for a client, with its unit and default."""
 
 from dataclasses import dataclass, fields
 
@@ -8,10 +8,10 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one client may use. Sizes are in bytes, times in seconds.
+    """The resources that a client may use. Sizes are in bytes, times in seconds.
 
-    Override on a subclass of the app: `class App(Roll): limits = Limits(body=10_000)`.
-    Read once, when the app starts.
+    Set them in a subclass: `class App(Roll): limits = Limits(body=10_000)`. They are
+    read once, when the app starts.
 
     Raises:
         ValueError: A limit is not a positive number.
@@ -31,7 +31,7 @@ class Limits:
     buffer: int = 64 * KIB
     """Bytes of a body read ahead of the view; reading pauses past it."""
     unread: int = 256 * KIB
-    """Bytes of a body no view asked for, skipped to keep the connection."""
+    """Bytes of a body that no view has read, skipped to keep the connection."""
 
     query: int = 1000
     """Parameters of a query string; 400 past it."""
@@ -48,17 +48,19 @@ class Limits:
     upload: int = 32 * MIB
     """Bytes of all the files that `request.load_form()` takes; 413 past it."""
     spool: int = 64 * KIB
-    """Bytes of an uploaded file kept in memory; written to disk past it, or where the
-    files of a form have more than `body` there."""
+    """Bytes of an uploaded file kept in memory; it is written to disk past it, or when
+    the files of a form exceed `body`."""
 
     head_timeout: float = 10
-    """Seconds for a complete head, from its first byte or the accept; 408 past it."""
+    """Seconds for a complete head, from its first byte or from accepting; 408 past
+    it."""
     body_timeout: float = 30
     """Seconds without a byte of a body that is being read; 408 past it."""
     keep_alive: float = 5
-    """Seconds that a connection may be idle between two requests; closed past it."""
+    """Seconds that a connection may be idle between two requests; it is closed past
+    it."""
     write_timeout: float = 60
-    """Seconds that a client may leave a response unread; aborted past it."""
+    """Seconds that a client may leave a response unread; it is aborted past it."""
     half_close: float = 1
     """Seconds for each request of a client that has ended its side of the connection
     (RFC 9112, section 9.6); its view is cancelled past it, unless it is sending."""
@@ -66,14 +68,14 @@ class Limits:
     """Seconds for running requests to end when the app shuts down."""
 
     connections: int = 1000
-    """Open connections of a Server; accepting pauses while there are so many."""
+    """Open connections of a Server; accepting pauses at this number."""
     backlog: int = 2048
-    """Connections that the system holds until they are accepted."""
+    """Connections that the system queues until they are accepted."""
     requests: int | None = None
-    """Requests on one connection; it is closed after the last response."""
+    """Requests on one connection; the last response closes it."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be a limit."""
+        """Reject values that cannot be a limit."""
         for field in fields(self):
             value = getattr(self, field.name)
             if value is None and field.name == "requests":
@@ -87,7 +89,7 @@ class Limits:
 
     @property
     def sweep(self) -> float:
-        """Seconds between two looks at the timeouts of all connections."""
+        """Seconds between two checks of the timeouts of all connections."""
         shortest = min(
             self.head_timeout, self.body_timeout, self.keep_alive, self.write_timeout
         )

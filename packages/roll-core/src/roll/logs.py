@@ -1,4 +1,4 @@
-"""Logs: whatever a client has sent, it cannot pass for a line, nor steer a terminal."""
+"""Logs: nothing that a client sends can forge a line or control a terminal."""
 
 import inspect
 import logging
@@ -8,15 +8,15 @@ from contextlib import suppress
 
 from .descriptors import are_exhausted
 
-# A terminal may obey all but these, or take it for the end of a line.
+# A terminal may interpret any other character, or see the end of a line in it.
 _UNUSUAL = re.compile(r"[^\t\n -~]")
 
 INDENT = "  "
-"""What lines begin with that are not the first of a message."""
+"""The beginning of each line of a message but the first."""
 
 
 def quote(text: str) -> str:
-    """Escape what cannot be printed, other than tabs, and indent all but one line."""
+    """Escape unprintable characters except tabs, and indent all lines but the first."""
     return _UNUSUAL.sub(_escape, text).replace("\n", f"\n{INDENT}")
 
 
@@ -28,24 +28,24 @@ def _escape(found: re.Match[str]) -> str:
 def format_traceback(error: BaseException) -> str:
     """Write a traceback, quoted; each of its lines is indented.
 
-    Without that, what an exception says could be a line of its own: it may be a
-    client's, as may its notes, and what others of its group or context say.
+    Otherwise the message of an exception could forge a line: it may come from a client,
+    and so may its notes, and other messages of its group or context.
     """
     return INDENT + quote("".join(traceback.format_exception(error)).rstrip("\n"))
 
 
 def named(function: object) -> str:
-    """Name a function, and the place where it is written if that is known."""
-    function = inspect.unwrap(function)  # type: ignore[arg-type]  # it takes anything
+    """Name a function, and the place of its definition if known."""
+    function = inspect.unwrap(function)  # type: ignore[arg-type]  # it accepts anything
     name = getattr(function, "__qualname__", None) or repr(function)
     code = getattr(function, "__code__", None)
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
 
 
 def describe(error: BaseException) -> str:
-    """Write an exception as `repr` does, but without the data that did not decode.
+    """Write an exception as `repr` does, but without data that could not be decoded.
 
-    That may be a whole body, or a token.
+    Such data may be a whole body, or a token.
     """
     if isinstance(error, UnicodeError):
         return f"{type(error).__name__}({str(error)!r})"
@@ -53,22 +53,22 @@ def describe(error: BaseException) -> str:
 
 
 def _as_text(value: object) -> object:
-    """Decode a target as far as it is UTF-8, on one line; `QUOTING` does the rest."""
+    """Decode a target, where it is UTF-8, to one line; `QUOTING` escapes the rest."""
     if not isinstance(value, bytes):
         return value
     return value.decode("utf-8", "backslashreplace").replace("\n", r"\n")
 
 
 class Quoting(logging.Filter):
-    """Quotes the message and the traceback of each record; no record is dropped.
+    """Quotes the message and the traceback of each record, and drops none.
 
-    Formatters use the text of a traceback that is there. The exception is still in the
-    record, for whoever collects errors.
+    Formatters use an existing text of a traceback. The exception stays in the record,
+    for collectors of errors.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Quote a record, before any handler formats it."""
-        with suppress(Exception):  # handlers fail likewise, and report it
+        with suppress(Exception):  # handlers fail in the same way, and report it
             message = record.getMessage()
             quoted = quote(message)
             if quoted != message:
@@ -79,29 +79,30 @@ class Quoting(logging.Filter):
 
 
 QUOTING = Quoting()
-"""The one that is in use."""
+"""The filter in use."""
 
 logger = logging.getLogger("roll")
-"""What Roll and its extensions log to."""
+"""The logger of Roll and its extensions."""
 
-# asyncio's reports exceptions that nobody waits for: a view's tasks may raise them.
+# That of asyncio reports exceptions that nobody awaits, such as those of a view's
+# tasks.
 for _logger in (logger, logging.getLogger("asyncio")):
     _logger.addFilter(QUOTING)
 
 shortage_logged = False
-"""Whether it was logged that the process had no descriptor left."""
+"""Whether a lack of file descriptors was logged in this process."""
 
 
 def report(error: BaseException, what: str, *arguments: object) -> None:
     """Log an error that ended a request, a stream or a WebSocket, with its traceback.
 
-    Of those that could not open a file because no descriptor was left, only the first
-    one of the process is logged: the others would be as many as the requests.
+    Only the first error in the process about a lack of file descriptors is logged:
+    there would be one for each request.
 
     Args:
-        error: What was raised.
-        what: What it ended, with `%s` for each of the arguments.
-        arguments: What stands for them; a target, which is bytes, becomes text.
+        error: The exception.
+        what: A description of what it ended, with `%s` for each argument.
+        arguments: The arguments; a target, which is bytes, becomes text.
     """
     global shortage_logged
     if not are_exhausted(error):
@@ -109,9 +110,9 @@ def report(error: BaseException, what: str, *arguments: object) -> None:
         logger.error(f"{what}: %s", *texts, exc_info=error)
     elif not shortage_logged:
         shortage_logged = True
-        # Without the name of the file, which may be a client's.
+        # Without the name of the file, which may come from a client.
         logger.error(
-            "%s: a request is answered with 503 or cut short, and so is any other that "
-            "cannot open a file, now or later",
+            "%s: a request got a 503 or was cut short, and so will any other that "
+            "cannot open a file",
             error.strerror,
         )

@@ -1,12 +1,13 @@
-"""Loops: what runs an application."""
+"""Loops: the event loop of an application."""
 
 import asyncio
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Make a loop of uvloop where it is installed, else of asyncio.
+    """Make a loop of uvloop if it is installed, otherwise of asyncio.
 
-    uvloop is not made for every platform. This is a `loop_factory` of `asyncio.Runner`.
+    uvloop does not exist for every platform. Use this as `loop_factory` of
+    `asyncio.Runner`.
     """
     try:
         import uvloop

@@ -21,14 +21,14 @@ class PluginError(Exception):
 
 
 def require_app(extension: str, app: object) -> None:
-    """Require that an extension is called with an app: its first line, as a rule.
+    """Check that an extension is called with an app: usually its first line.
 
     Args:
-        extension: The name of its function.
-        app: What it was called with.
+        extension: The name of the extension's function.
+        app: The first argument of the call.
 
     Raises:
-        TypeError: It is something else; the message shows the call to write.
+        TypeError: *app* is not an app; the message shows the correct call.
     """
     if isinstance(app, type) or not hasattr(app, "listen"):
         call = f"{extension}({app!r})"
@@ -36,21 +36,21 @@ def require_app(extension: str, app: object) -> None:
 
 
 def require_boolean(value: object) -> None:
-    """Require True or False: a check for `Roll.extras`.
+    """Check that a value is True or False, as a check for `Roll.extras`.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: *value* is something else.
     """
     if not isinstance(value, bool):
         raise TypeError("give True or False")
 
 
 def require_seconds(option: str, value: object) -> None:
-    """Require that an option is a number of seconds.
+    """Check that an option is a number of seconds.
 
     Raises:
-        TypeError: It is not a number.
-        ValueError: It is not above 0, or not finite.
+        TypeError: *value* is not a number.
+        ValueError: *value* is not above 0, or not finite.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{option}={value!r}: give seconds, a number")
@@ -60,11 +60,11 @@ def require_seconds(option: str, value: object) -> None:
 
 @functools.cache
 def manager() -> "pluggy.PluginManager":
-    """Load every installed plugin, once a process, when first asked for.
+    """Load all installed plugins, once per process, at the first call.
 
     Raises:
         PluginError: A plugin fails to import or to register, or an original `roll`
-            (before 1.0) is installed beside roll-core.
+            (before 1.0) is installed together with roll-core.
     """
     import pluggy
 
@@ -83,30 +83,30 @@ def manager() -> "pluggy.PluginManager":
 
 
 def extensions() -> dict[str, Extension]:
-    """Every installed extension, by the name it is imported by."""
+    """Give every installed extension by its import name."""
     return _collect("roll_extensions")
 
 
 def protocols() -> dict[str, type[Upgrade]]:
-    """Every installed protocol, by the name that `protocol=` of a route takes."""
+    """Give every installed protocol by its name for `protocol=` of a route."""
     return _collect("roll_protocols")
 
 
 def protocol_class(name: str) -> type[Upgrade]:
-    """Find a protocol that an installed package gives.
+    """Find a protocol that an installed package provides.
 
     Raises:
-        ValueError: None gives it.
+        ValueError: No package provides it.
     """
     found = protocols()
     if name not in found:
         hint = _advise(name, found)
-        raise ValueError(f"no installed package gives the protocol {name!r}: {hint}")
+        raise ValueError(f"no installed package provides the protocol {name!r}: {hint}")
     return found[name]
 
 
 def _advise(name: str, found: Iterable[str]) -> str:
-    """Say what to write instead of the name of a protocol that is not installed."""
+    """Suggest what to write instead of the name of an unknown protocol."""
     if name == "websocket":
         return "pip install roll-websockets"
     if name.lower() in ("ws", "wss"):
@@ -121,7 +121,7 @@ class ProtocolClass:
     """A class attribute that finds an installed protocol when it is read.
 
     Args:
-        name: As in `protocol_class`; without such a protocol there is no attribute.
+        name: The protocol's name; if it is not installed, there is no attribute.
     """
 
     def __init__(self, name: str) -> None:
@@ -147,7 +147,7 @@ def _collect(hook: str) -> dict[str, Any]:
         for name, value in given.items():
             if name in found:
                 raise PluginError(
-                    f"{name!r} is given by two plugins, {owners[name]!r} of "
+                    f"{name!r} comes from two plugins, {owners[name]!r} of "
                     f"{_distribution(owners[name])} and {owner!r} of "
                     f"{_distribution(owner)}: uninstall one of them"
                 )
@@ -157,9 +157,9 @@ def _collect(hook: str) -> dict[str, Any]:
 
 
 def owner(module: str) -> str | None:
-    """The name of the plugin that *module* belongs to, None for other code.
+    """Give the name of the plugin that *module* belongs to; None for other code.
 
-    Reads metadata alone; no plugin is loaded.
+    It only reads metadata, and loads no plugin.
     """
     return _owners().get(module.partition(".")[0])
 
@@ -170,7 +170,7 @@ def _owners() -> dict[str, str]:
 
 
 def refuse_original() -> None:
-    """Refuse to go on with files of the original `roll` beside roll-core.
+    """Check that the original `roll` is not installed together with roll-core.
 
     Raises:
         PluginError: A distribution `roll` before 1.0 is installed.
@@ -186,12 +186,12 @@ def refuse_original() -> None:
         raise PluginError(
             f"roll {version} and roll-core {core} are installed together, and share "
             "the files of the package `roll`. "
-            "Run: pip uninstall -y roll && pip install roll"
+            "Run: pip uninstall -y roll roll-core && pip install roll"
         )
 
 
 def _entry_points() -> "EntryPoints":
-    from importlib import metadata  # a third of the time of `import roll`, if above
+    from importlib import metadata  # at the top, a third of the time of `import roll`
 
     return metadata.entry_points(group=GROUP)
 
@@ -199,7 +199,7 @@ def _entry_points() -> "EntryPoints":
 def _broken(plugin: str, error: Exception) -> PluginError:
     return PluginError(
         f"The plugin {plugin!r} of {_distribution(plugin)} cannot be loaded: "
-        f"{type(error).__name__}: {error}. Upgrade, mend or uninstall it."
+        f"{type(error).__name__}: {error}. Upgrade, fix or uninstall it."
     )
 
 

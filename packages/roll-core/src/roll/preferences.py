@@ -1,4 +1,4 @@
-"""Preferences: what `Accept` and its kin say, in elements with weights.
+"""Preferences: the weighted elements of `Accept` and similar fields.
 
 RFC 9110, sections 12.4.2 and 12.5.
 """
@@ -12,38 +12,39 @@ from typing import NamedTuple
 from .errors import HttpError
 
 LONGEST = 8190
-"""Characters of one field, all its lines together; as many as `Limits.field` has."""
+"""The largest length of a field, all lines together, in characters: that of
+`Limits.field`."""
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]++"
 _TEXT = r"(?:[^\"\\]|\\.)*+"
 
-# Everything repeats possessively: whatever is sent, it is looked at once. A quote that
-# nobody closes lasts to the end, and spoils the element that it is in.
+# All repetitions are possessive, so that each character is read once. An unclosed quote
+# extends to the end, and makes its element malformed.
 _ELEMENT = re.compile(rf'(?:[^",]|"{_TEXT}(?:"|\\?\Z))++', re.DOTALL)
 _PARAMETER = re.compile(
     rf'[ \t]*+;[ \t]*+(?:({_TOKEN})=(?:({_TOKEN})|"({_TEXT})"))?', re.DOTALL
 )
 _NAME = re.compile(_TOKEN)
 
-# A qvalue, and what clients write in its place: `.2`, and more digits than three.
+# A qvalue, or what some clients write: `.2`, and more than three digits.
 _WEIGHT = re.compile(r"0?\.[0-9]{1,9}|0\.?|1(?:\.0{0,9})?")
 
 _SAME_CODING = {"x-gzip": "gzip", "x-compress": "compress"}
-"""Older names, which are to be taken as equivalent (RFC 9110, section 8.4.1)."""
+"""Older names, which are equivalent (RFC 9110, section 8.4.1)."""
 
 Parameters = frozenset[tuple[str, str]]
-"""Names, in lower case, and values, in no order."""
+"""Names, in lower case, and values, in any order."""
 
 
 class Preference(NamedTuple):
-    """One element of a field: what the client takes, and how gladly."""
+    """One element of a field: what the client accepts, and how much it prefers it."""
 
     name: str
-    """In lower case: a media range, a language range or a content coding."""
+    """A media range, a language range or a content coding, in lower case."""
     parameters: Parameters
-    """All but the weight."""
+    """All parameters but the weight."""
     weight: float
-    """From 0, which refuses it, to 1."""
+    """From 0, which means "not acceptable", to 1."""
 
 
 def read_preferences(
@@ -51,15 +52,15 @@ def read_preferences(
 ) -> Iterator[Preference]:
     """Read the elements of a field, except empty and malformed ones.
 
-    The time that this takes grows in line with the length of the field.
+    It takes time in proportion to the length of the field.
 
     Args:
         name: The name of the field, for the message of the error.
-        value: Its value, all its lines joined by commas; empty when there is none.
-        grammar: What the whole name of an element matches, in lower case.
+        value: The value of the field, its lines joined by commas; empty without one.
+        grammar: A pattern that a whole name, in lower case, has to match.
 
     Raises:
-        HttpError: 431, when the value has more than `LONGEST` characters.
+        HttpError: 431, if the value has more than `LONGEST` characters.
     """
     if len(value) > LONGEST:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -69,9 +70,9 @@ def read_preferences(
 
 
 def read_element(text: str) -> Preference | None:
-    """Read one element; None when it is malformed.
+    """Read one element; None if it is malformed.
 
-    A parameter `q` is the weight, wherever it stands (RFC 9110, section 12.5.1).
+    A parameter `q` is the weight, in any position (RFC 9110, section 12.5.1).
     """
     split = split_element(text)
     if split is None:
@@ -87,7 +88,7 @@ def split_element(text: str) -> tuple[str, dict[str, str]] | None:
     """Split an element into its name, in lower case, and its parameters.
 
     Returns:
-        None when it is malformed, or has a parameter twice.
+        Both; None if it is malformed, or repeats a parameter.
     """
     name = text.partition(";")[0]
     position = len(name)
@@ -107,7 +108,7 @@ def split_element(text: str) -> tuple[str, dict[str, str]] | None:
 
 
 def _read_value(key: str, token: str | None, quoted: str) -> str:
-    """Write in one way what may be written in several (RFC 9110, section 8.3.1)."""
+    """Normalize a value that has several spellings (RFC 9110, section 8.3.1)."""
     value = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) if token is None else token
     return value.lower() if key == "charset" else value
 
@@ -117,14 +118,14 @@ def read_codings(value: str) -> Mapping[str, float]:
     """Read the weights of content codings (RFC 9110, section 12.5.3).
 
     Args:
-        value: That of `Accept-Encoding`, empty when there is none.
+        value: The value of `Accept-Encoding`; empty without one.
 
     Returns:
-        The weight of each coding that is named, by its usual name, such as `gzip` for
-        `x-gzip`; and under `*` that of all others, if it is given.
+        The weight of each coding by its usual name, such as `gzip` for `x-gzip`; with
+        the key `*`, that of all others, if it is given.
 
     Raises:
-        HttpError: 431, when the value has more than `LONGEST` characters.
+        HttpError: 431, if the value has more than `LONGEST` characters.
     """
     weights: dict[str, float] = {}
     for name, parameters, weight in read_preferences("Accept-Encoding", value, _NAME):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def _is_utf8(url: bytes) -> bool:
-    """Whether a target decodes: U+FFFD may have been sent as such."""
+    """Whether a target is UTF-8: the client may have sent U+FFFD itself."""
     try:
         unquote(url.partition(b"?")[0].decode(), errors="strict")
         url.decode()
@@ -41,28 +41,30 @@ def _is_utf8(url: bytes) -> bool:
     return True
 
 
-# A field begins behind a line end, and its value holds none.
+# A field begins after the end of a line, and its value has no such end.
 _COOKIE = re.compile(rb"\ncookie:([^\r]*+)", re.IGNORECASE)
 
 
 _STREAMED = ("_decoded", "_form", "_files")
-"""What a body that is not kept was read into: it cannot be read again."""
+"""The attributes made from a streamed body, which cannot be read again."""
 
 BY_HAND = Head()
-"""What a request that was made by hand has for a message."""
+"""The message of a request made by hand."""
 
 
 async def _find_again(request: "Request", response: Any) -> None:
-    endpoint, variables = request._find()  # it raises again what it has raised
+    endpoint, variables = request._find()  # this raises the same error again
     await endpoint.run(request, response, **variables)
 
 
+_UNKNOWN = "an address that nobody has asked for yet"
+
 _UNRESOLVED = Endpoint(_find_again, lazy_body=True, found=False)
-"""The endpoint of a request whose look-up raises."""
+"""The endpoint of a request whose look-up failed."""
 
 
 class _LazyMultipart:
-    """Imports the class when it is asked for: a sixth of the time of `import roll`."""
+    """Imports the class when it is read, to save a sixth of `import roll`."""
 
     def __get__(self, instance: object, owner: type) -> "type[Multipart]":
         from .forms.multipart import Multipart
@@ -71,7 +73,7 @@ class _LazyMultipart:
 
 
 class Parts:
-    """What a request is parsed into. Apps inherit these, and override some."""
+    """The classes that a request is parsed into; apps inherit them."""
 
     Query: ClassVar[type[Query]] = Query
     Form: ClassVar[type[Form]] = Form
@@ -81,29 +83,29 @@ class Parts:
     Route: ClassVar[type[Route]] = Route
     limits: ClassVar[Limits] = Limits()
     json_encode = staticmethod(encode_json)
-    """Writes what `response.json` is set to."""
+    """Writes the value that `response.json` is set to."""
     json_decode = staticmethod(decode_json)
-    """Reads a body for `request.json`; it raises ValueError where it is not JSON."""
+    """Reads a body for `request.json`; it raises ValueError if it is not JSON."""
 
 
 class BodyNotLoadedError(HttpError, RuntimeError):
-    """The application's mistake: it is logged, and the client gets a plain 500."""
+    """A mistake of the application: it is logged, and the client gets a plain 500."""
 
 
 class Request(IdentityDict):
-    """One message from a client; also a dict for the application's data about it.
+    """One message from a client; also a dict for the data of the application.
 
     Args:
-        app: The app that answers, None for a request made by hand.
-        protocol: The connection that it came on, None for a request made by hand.
+        app: The app that responds, None for a request made by hand.
+        protocol: The connection of the request, None for one made by hand.
 
-    Requests compare by identity and are always true. No attribute but the documented
-    ones can be set.
+    Requests compare by identity and are always true. Only the documented attributes can
+    be set.
     """
 
-    # What is None, or not set in __init__, is computed when first read: a request that
-    # asks for nothing pays for nothing. To find a slot unset takes longer than all of
-    # __init__, so it is left to what few requests read.
+    # Attributes that are None, or not set in __init__, are computed when first read, so
+    # that unused ones cost nothing. Reading an unset slot takes longer than all of
+    # __init__, so only what few requests read is left unset.
     __slots__ = (
         "_body",
         "_cookies",
@@ -136,12 +138,10 @@ class Request(IdentityDict):
     _host: str
     _json: Any
     _query_string: str
-    _remote_addr: str | None
-    _scheme: str
     _early: bool
-    """Whether `headers` listeners run; only set, and true, while they do."""
+    """Whether `headers` listeners run: True while they do, otherwise unset."""
     variables: dict[str, Any]
-    """The values of the route's placeholders; set once `endpoint` was read."""
+    """The values of the route's placeholders; set when `endpoint` is read."""
 
     def __init__(self, app: App | None, protocol: Connection | None) -> None:
         self.app: Any = app
@@ -149,17 +149,16 @@ class Request(IdentityDict):
         self.protocol = protocol
         self._parts: App | type[Parts] = Parts if app is None else app
         self.parent: Request | None = None
-        """The request that this one was made of by `hand_to`."""
+        """The request from which `hand_to` made this one."""
         self.message: Head = BY_HAND
-        """The head of the message as it was read; an empty one without a message."""
+        """The head of the message as received; an empty one without a message."""
         self.content: Body | None = None
-        """The body while it comes in; None when the message has none."""
+        """The body while it is received; None if the message has none."""
         self.decoder: Decoder | None = None
-        """Decodes the body: a function that is given an async iterator of its pieces as
-        they are received, and gives another, whose pieces are of a bounded size.
-
-        To be set before the body is read. Limits hold for both. Without one, a body
-        with a Content-Encoding other than `identity` is refused with 415.
+        """Decodes the body: a function that takes an async iterator of the pieces
+        received, and returns one of decoded pieces, of bounded size. Set it before the
+        body is read. Limits apply to both. Without it, a body with a Content-Encoding
+        other than `identity` gets a 415.
         """
         self._method: str | None = None
         self._body: bytes | None = None
@@ -169,22 +168,24 @@ class Request(IdentityDict):
         self._headers: Headers | None = None
         self._cookies: Cookies | None = None
         self._query: Query | None = None
+        self._remote_addr: str | None = _UNKNOWN
+        self._scheme: str | None = None
 
     # Other apps
 
     def hand_to(
         self, app: App, path: str, found: tuple[Endpoint, dict[str, Any]] | None = None
     ) -> "Request":
-        """Make a request of the same message for another app, such as a mounted one.
+        """Make a request with the same message for another app, such as a mounted one.
 
-        It shares head, body and connection, with all that listeners have set in them.
-        Its dict begins as a copy.
+        It shares head, body and connection, with everything that listeners have set in
+        them. Its dict starts as a copy.
 
         Args:
-            app: Its routes, classes and limits hold.
-            path: What the other app is asked for.
-            found: What answers there, and the values of its placeholders, where they
-                were looked up already.
+            app: The app whose routes, classes and limits apply.
+            path: The path within the other app.
+            found: The endpoint there and the values of its placeholders, if they were
+                looked up already.
         """
         if self._path is None:
             self._read_target()
@@ -205,12 +206,12 @@ class Request(IdentityDict):
         return request
 
     def hook(self, name: str, *arguments: Any) -> Awaitable[Any]:
-        """Run the listeners of an event of this request, as `Roll.hook` does.
+        """Run the listeners of an event for this request, as `Roll.hook` does.
 
-        Those of its app are the first, then those of the apps that have handed it on.
-        Each gets the request as its app has it.
+        The listeners of its app run first, then those of the apps that have passed it
+        on. Each gets the request of its own app.
         """
-        if self.parent is None:  # without a function more for each listener
+        if self.parent is None:  # without an extra function for each listener
             app: App = self.app
             return app.hook(name, self, *arguments)
         listeners: list[Listener] = []
@@ -237,7 +238,7 @@ class Request(IdentityDict):
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the client lets the connection stay open after the response."""
+        """Whether the client allows the connection to stay open after the response."""
         return self.message.keep_alive
 
     @property
@@ -247,7 +248,7 @@ class Request(IdentityDict):
 
     @property
     def sent_method(self) -> str:
-        """The method as received, by which the client reads the response."""
+        """The method as received: how the client reads the response depends on it."""
         return self.message.method
 
     @property
@@ -274,8 +275,8 @@ class Request(IdentityDict):
     def path(self) -> str:
         """The path, percent-decoded. Setting it looks the route up again.
 
-        One that does not decode as UTF-8 has replacement characters (U+FFFD), and its
-        endpoint answers 400.
+        A path that is not UTF-8 has replacement characters (U+FFFD), and its endpoint
+        responds with 400.
         """
         if self._path is None:
             self._read_target()
@@ -301,7 +302,7 @@ class Request(IdentityDict):
         self._query = None
 
     def _know_target(self) -> None:
-        """Read the target before what it says is overridden, not after."""
+        """Read the target before one of its parts is overridden, not after."""
         if self._path is None:
             self._read_target()
 
@@ -331,24 +332,24 @@ class Request(IdentityDict):
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """The header as received, except that the names are in upper case."""
+        """The header as received, but with names in upper case."""
         if self._fields is None:
             self._fields = read_fields(self.message.raw)
         return self._fields
 
     @fields.setter
     def fields(self, fields: list[tuple[bytes, bytes]]) -> None:
-        # The others are read from these again.
+        # These are read from the new fields.
         self._fields, self._headers, self._cookies = fields, None, None
 
     @property
     def headers(self) -> Headers:
-        """The header fields: names in upper case, found in any case."""
+        """The header fields: names in upper case, but look-ups ignore case."""
         if self._headers is None:
-            fields = self._fields
-            if fields is None:  # nor are they kept: one of the two is enough
-                fields = read_fields(self.message.raw)
-            self._headers = Headers.decode(fields)
+            if self._fields is None:  # these are not kept: one of the two is enough
+                self._headers = Headers.read(self.message.raw)
+            else:
+                self._headers = Headers.decode(self._fields)
         return self._headers
 
     @property
@@ -356,7 +357,7 @@ class Request(IdentityDict):
         """The cookies, by name (RFC 6265, section 5.4)."""
         if self._cookies is None:
             if self._headers is None and self._fields is None:
-                # One field does not need them all.
+                # All fields need not be read for this one.
                 values = [
                     value.strip(b" \t") for value in _COOKIE.findall(self.message.raw)
                 ]
@@ -364,7 +365,7 @@ class Request(IdentityDict):
             else:
                 raw = self._field("COOKIE").encode("latin-1", "replace")
             try:
-                header = raw.decode()  # as browsers write what is not ASCII
+                header = raw.decode()  # as browsers send what is not ASCII
             except UnicodeDecodeError:
                 header = raw.decode("latin-1")
             self._cookies = self._parts.Cookies.parse(header)
@@ -376,19 +377,19 @@ class Request(IdentityDict):
 
     @property
     def content_type(self) -> str:
-        """The `Content-Type` field, empty when there is none."""
+        """The `Content-Type` field, or empty."""
         return self._field("CONTENT-TYPE")
 
     @property
     def referrer(self) -> str:
-        """The `Referer` field, empty when there is none."""
+        """The `Referer` field, or empty."""
         return self._field("REFERER")
 
     referer = referrer
 
     @property
     def origin(self) -> str:
-        """The `Origin` field, empty when there is none."""
+        """The `Origin` field, or empty."""
         return self._field("ORIGIN")
 
     @property
@@ -409,12 +410,10 @@ class Request(IdentityDict):
     @property
     def remote_addr(self) -> str | None:
         """The client's address; None on a unix socket or without a connection."""
-        try:
-            return self._remote_addr
-        except AttributeError:
-            source = self.parent or self.protocol  # a parent may know better
+        if self._remote_addr is _UNKNOWN:
+            source = self.parent or self.protocol  # that of a parent may have been set
             self._remote_addr = None if source is None else source.remote_addr
-            return self._remote_addr
+        return self._remote_addr
 
     @remote_addr.setter
     def remote_addr(self, address: str | None) -> None:
@@ -425,22 +424,21 @@ class Request(IdentityDict):
         """The server's end of the connection, as `socket.getsockname` gives it.
 
         A tuple that begins with an address and a port; the path of a unix socket; None
-        without a connection. Behind a proxy it is where the proxy connects to.
+        without a connection. Behind a proxy, it is the address that the proxy connects
+        to.
         """
         return None if self.protocol is None else self.protocol.local_address
 
     @property
     def scheme(self) -> str:
-        """`https` on a connection with TLS, else `http`."""
-        scheme: str | None = getattr(self, "_scheme", None)  # `except` takes longer
-        if scheme is None:
+        """`https` on a connection with TLS, otherwise `http`."""
+        if self._scheme is None:
             if self.parent is not None:
-                scheme = self.parent.scheme
+                self._scheme = self.parent.scheme
             else:
                 secure = self.protocol is not None and self.protocol.secure
-                scheme = "https" if secure else "http"
-            self._scheme = scheme
-        return scheme
+                self._scheme = "https" if secure else "http"
+        return self._scheme
 
     @scheme.setter
     def scheme(self, scheme: str) -> None:
@@ -448,7 +446,7 @@ class Request(IdentityDict):
 
     @property
     def closing(self) -> asyncio.Event:
-        """Set when the app starts to shut down: time for long responses to end."""
+        """Set when the app starts to shut down: long responses should end then."""
         if self.app is None:
             return asyncio.Event()
         closing: asyncio.Event = self.app.closing
@@ -463,17 +461,17 @@ class Request(IdentityDict):
 
     @property
     def endpoint(self) -> Endpoint:
-        """What answers the path and the method; sets `variables`, too.
+        """The endpoint for the path and the method; reading it also sets `variables`.
 
-        It is looked up once, and again when the path or the method is set; or the host,
-        where `route:find` listeners may look at it. When the look-up raises, the error
-        is raised by what answers.
+        It is looked up once, and again when the path or the method is set, or the host
+        if there are `route:find` listeners. If the look-up fails, the endpoint raises
+        the error.
         """
         endpoint = self._endpoint
         if endpoint is None:
             if self._path is None:
                 self._read_target()
-                if self._endpoint is not None:  # the path does not decode
+                if self._endpoint is not None:  # the path is not UTF-8
                     return self._endpoint
             app = self.app
             try:
@@ -483,13 +481,13 @@ class Request(IdentityDict):
                     endpoint, self.variables = app.router.find(
                         self._path, self._method or self.message.method
                     )
-            except Exception:  # of a listener, or of the app's own matcher
+            except Exception:  # from a listener, or the app's own matcher
                 endpoint, self.variables = _UNRESOLVED, {}
             self._endpoint = endpoint
         return endpoint
 
     def _find(self) -> tuple[Endpoint, dict[str, Any]]:
-        """Let listeners look up what answers; the router does where none knows."""
+        """Let listeners look up the endpoint, then the router."""
         if self.app is None:
             return NOT_FOUND, {}
         path, method = self._path, self._method or self.message.method
@@ -501,13 +499,13 @@ class Request(IdentityDict):
         return endpoint, variables
 
     def _look_up_again(self) -> None:
-        """Forget what was looked up, as what it depends on is set anew."""
+        """Forget the endpoint, since what it depends on was set."""
         if self._endpoint is not UNDECODABLE:
             self._endpoint = None
 
     @property
     def route(self) -> Route:
-        """`(payload, vars)` of the route found; a payload of None without one."""
+        """`(payload, vars)` of the route found; the payload is None without one."""
         return self._parts.Route(self.endpoint.payload, self.variables)
 
     @property
@@ -522,8 +520,8 @@ class Request(IdentityDict):
         """The loaded body.
 
         Raises:
-            BodyNotLoadedError: Nobody loaded it, and the route is lazy, or this is read
-                in a `headers` listener, even of a request without a body.
+            BodyNotLoadedError: It is not loaded, in a lazy route, or in a `headers`
+                listener, there even if the request has no body.
         """
         if self._body is not None:
             return self._body
@@ -542,10 +540,10 @@ class Request(IdentityDict):
         self._body = body
 
     async def load_body(self) -> None:
-        """Read the rest of the body into `request.body`; once, however often called.
+        """Read the rest of the body into `request.body`; further calls do nothing.
 
         Raises:
-            HttpError: 413, when it is larger than `Limits.body`; 415, when it has a
+            HttpError: 413, if it is larger than `Limits.body`; 415, if it has a
                 Content-Encoding and there is no decoder.
         """
         content = self.content
@@ -570,7 +568,7 @@ class Request(IdentityDict):
         self._body = b"".join(pieces)
 
     def _decode(self, content: Body) -> Decoded:
-        """Give what the decoder makes of the body; without one, raise 415."""
+        """Give the decoded body; without a decoder, raise 415."""
         if not hasattr(self, "_decoded"):
             self._decoded = Decoded(content, self.decoder)
         return self._decoded
@@ -581,11 +579,11 @@ class Request(IdentityDict):
         return self.body
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Iterate over the pieces of the body as they come, in bounded memory.
+        """Iterate over the pieces of the body as they arrive, in bounded memory.
 
         Raises:
-            HttpError: 413, when the route has a `limits=` and the body passes it; 415,
-                as `load_body` does.
+            HttpError: 413, if the body exceeds the `limits=` of the route; 415, as for
+                `load_body`.
         """
         limits = self.endpoint.limits
         return self._read_content(None if limits is None else limits.body)
@@ -602,14 +600,14 @@ class Request(IdentityDict):
             while piece := await source.read():
                 yield piece
 
-    # What the query and the body hold
+    # The contents of the query and the body
 
     @property
     def query(self) -> Query:
         """The parameters of the query string.
 
         Raises:
-            HttpError: 400, when they do not decode or are more than `Limits.query`.
+            HttpError: 400, if they cannot be decoded, or are more than `Limits.query`.
         """
         if self._query is None:
             parts = self._parts
@@ -627,9 +625,9 @@ class Request(IdentityDict):
         """The fields of a loaded form, urlencoded or multipart.
 
         Raises:
-            HttpError: 400, when it does not parse; 413, when it passes a limit.
+            HttpError: 400, if it cannot be parsed; 413, if it exceeds a limit.
         """
-        if not hasattr(self, "_form"):  # a handler would be the context of its errors
+        if not hasattr(self, "_form"):  # an `except` would be the context of its errors
             self._parse_form()
         return self._form
 
@@ -638,7 +636,7 @@ class Request(IdentityDict):
         """The files of a loaded multipart form.
 
         Raises:
-            HttpError: 400, when it does not parse; 413, when it passes a limit.
+            HttpError: 400, if it cannot be parsed; 413, if it exceeds a limit.
         """
         if not hasattr(self, "_files"):
             self._parse_form()
@@ -649,7 +647,7 @@ class Request(IdentityDict):
         """The loaded body, read as JSON (RFC 8259).
 
         Raises:
-            HttpError: 400, when it does not parse.
+            HttpError: 400, if it cannot be parsed.
         """
         if not hasattr(self, "_json"):
             try:
@@ -661,13 +659,13 @@ class Request(IdentityDict):
         return self._json
 
     async def load_form(self) -> None:
-        """Load a form of a lazy route; a multipart one is parsed while it streams.
+        """Load a form in a lazy route; a multipart one is parsed while it is received.
 
-        Files may take `Limits.upload` bytes together. They are written, off the loop,
-        to one temporary file, each once it is larger than `Limits.spool`.
+        Files may have `Limits.upload` bytes together. Each that is larger than
+        `Limits.spool` is written to one temporary file, in a thread.
 
         Raises:
-            HttpError: 400, when it does not parse; 413, when it passes a limit.
+            HttpError: 400, if it cannot be parsed; 413, if it exceeds a limit.
         """
         if hasattr(self, "_form"):
             return
@@ -680,7 +678,7 @@ class Request(IdentityDict):
             async for piece in self:
                 await asyncio.to_thread(parser.feed_data, piece)
             parser.finish()
-        except BaseException:  # when cancelled, a thread may still be at work
+        except BaseException:  # when cancelled, a thread may still be running
             parser.close()
             raise
         self._form, self._files = form, files

@@ -1,4 +1,4 @@
-"""Response: what a view answers: status, headers, cookies and body."""
+"""Response: its status, headers, cookies and body."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from .jsontext import encode_json
 from .logs import report
 from .typing import App, Connection
 
-# A dict instead of HTTPStatus(value): a quarter of the time, at each response.
+# A dict takes a quarter of the time of HTTPStatus(value), for each response.
 _STATUSES: dict[int, HTTPStatus] = {status.value: status for status in HTTPStatus}
 
 
@@ -22,33 +22,34 @@ INTERIM = frozenset(status for status in HTTPStatus if status < 200)
 """Statuses that announce a response (RFC 9110, section 15.2)."""
 
 BODILESS = INTERIM | {204, 205, 304}
-"""Statuses whose answers never have a body (RFC 9110, sections 6.4.1 and 15.3.6)."""
+"""Statuses whose responses never have a body (RFC 9110, sections 6.4.1 and 15.3.6)."""
 
 LENGTHLESS = BODILESS - {304}
-"""Statuses whose answers have no Content-Length that is set (RFC 9110, section 8.6)."""
+"""Statuses for which a Content-Length that is set is not sent (RFC 9110, section
+8.6)."""
 
 _NO_TEXT: Any = object.__str__
-"""The `__str__` of objects that do not define it, which only gives their `repr`."""
+"""The `__str__` of objects that do not define one: it only gives their `repr`."""
 
 JSON_TYPE = "application/json; charset=utf-8"
-"""The Content-Type of what is set as `json`."""
+"""The Content-Type when `json` is set."""
 
 
 _DECIDED = frozenset(
     {"connection", "date", "server", "set-cookie", "transfer-encoding"}
 )
-"""Fields that are not for a preset, as Roll decides them for each response."""
+"""Fields that a preset may not have: Roll determines them for each response."""
 
 
 class Preset:
-    """Fields that many responses have, which are checked and written once.
+    """Fields of many responses, which are checked and written only once.
 
     Args:
-        fields: Names and values, with a `Content-Type`; without what Roll decides for
-            each response, such as `Connection`, `Date` and cookies.
+        fields: Names and values, with a `Content-Type`; without fields that Roll
+            determines for each response, such as `Connection`, `Date` and cookies.
 
     Raises:
-        ValueError: A field is missing, or is not for a preset.
+        ValueError: `Content-Type` is missing, or a field is not allowed.
     """
 
     __slots__ = ("fields", "length", "lines")
@@ -60,12 +61,12 @@ class Preset:
                 f"Preset({sorted(fields)}): give a Content-Type, and set "
                 f"{', '.join(sorted(_DECIDED))} in each response"
             )
-        self.fields = {**fields}  # what is written once does not change
+        self.fields = {**fields}  # a copy, since later changes would have no effect
         length = known.get("content-length")
         self.length = None if length is None else read_length(length)
-        """The bytes of the body, if it is known."""
+        """The length of the body in bytes, or None."""
         self.lines: bytes | None = None
-        """The other fields as they go on the wire, once they were written."""
+        """The other fields as bytes, once they were written."""
 
 
 def _only_set(name: str) -> Callable[["Response"], NoReturn]:
@@ -79,8 +80,8 @@ class Response:
     """The response to a request, which the view fills in.
 
     Args:
-        app: The app that answers, None for a response made by hand.
-        protocol: The connection to answer on, None for a response made by hand.
+        app: The app that responds, None for a response made by hand.
+        protocol: The connection to respond on, None for a response made by hand.
     """
 
     __slots__ = (
@@ -101,26 +102,28 @@ class Response:
         self.app = app
         self.protocol = protocol
         self.body: Any = b""
-        """Bytes, text, None, or an async iterable of pieces; see `encode_body`."""
+        """Bytes, a string, None, or an async iterable of pieces; see `encode_body`."""
         self._status = HTTPStatus.OK
-        # Made when they are asked for. Most responses have no field, or that of JSON.
+        # These are made when read. Most responses have no field, or only the type of
+        # JSON.
         self._headers: Headers | None = None
         self._preset: Preset | None = None
         self._cookies: Cookies | None = None
         self.failed = False
-        """Whether it tells of an error. It does not keep which one: an error knows the
-        frames it came through, and they know this response."""
+        """Whether it reports an error. The error itself is not kept: it refers to its
+        frames, and they refer to this response."""
         self.complete = False
-        """Whether all of it was handed to the transport while the client was there."""
+        """Whether it was passed to the transport completely while the client was
+        connected."""
         self.finished = False
-        """Whether the `finish` listeners were run."""
+        """Whether the `finish` listeners have run."""
         self.written: int | bytes = 0
-        """What the connection wrote: how many bytes of the body, or all of a message;
-        `sent` counts the body in it."""
+        """What the connection wrote: the number of bytes of the body, or a whole
+        message, in which `sent` counts the body."""
 
     @property
     def status(self) -> HTTPStatus:
-        """The status; set it as an `HTTPStatus` or its number.
+        """The status; set it to an `HTTPStatus` or its number.
 
         Raises:
             ValueError: The number is not a registered status.
@@ -135,12 +138,12 @@ class Response:
             raise ValueError(f"{status!r} is not an HTTP status") from None
 
     def relay_status(self, status: int) -> None:
-        """Set the status that another server or application sent, registered or not.
+        """Set the status of another server or application, registered or not.
 
-        One that is not registered stays a number.
+        An unregistered one stays a number.
 
         Raises:
-            ValueError: It is not from 200 to 599.
+            ValueError: *status* is not from 200 to 599.
         """
         if not 200 <= status <= 599:
             raise ValueError(f"{status!r} is not a status from 200 to 599")
@@ -148,9 +151,9 @@ class Response:
 
     @property
     def headers(self) -> Headers:
-        """The fields, in the order set; a list value is sent as repeated lines.
+        """The fields, in the order set; a list is sent as repeated lines.
 
-        Names are found in any case, and sent as they were first written.
+        Look-ups ignore the case of names; names are sent as first written.
         """
         headers = self._headers
         if headers is None:
@@ -164,20 +167,20 @@ class Response:
         self._headers = fields if isinstance(fields, Headers) else Headers(fields)
 
     def use(self, preset: Preset) -> None:
-        """Set the fields of a preset; it is quickest before any other field is set."""
+        """Set the fields of a preset; this is fastest before any other field is set."""
         if self._headers is None and self._preset is None:
             self._preset = preset
         else:
             self.headers.update(preset.fields)
 
     def vary(self, *names: str) -> None:
-        """Add to the fields of a request that the response depends on.
+        """Add to `Vary`: the fields of a request that the response depends on.
 
-        Names that are already in `Vary`, as a string or a list, stay, and no name is
-        added twice. `*` means all fields (RFC 9110, section 12.5.5).
+        Names that are already there, in a string or a list, stay, and no name is
+        repeated. `*` means all fields (RFC 9110, section 12.5.5).
 
         Args:
-            names: Such as `"Accept-Encoding"`, in any case; or `"*"`.
+            names: Names such as `"Accept-Encoding"`, in upper or lower case; or `"*"`.
         """
         headers = self.headers
         if headers.get("Vary") is not None:
@@ -189,8 +192,8 @@ class Response:
     def size(self) -> int | None:
         """The number of bytes of the body, as in `Content-Length`.
 
-        It is None when it is not known: for a stream without a `Content-Length`, and
-        for a body that cannot be sent. A body that is a string is encoded each time.
+        It is None if unknown: for a stream without a `Content-Length`, and for a body
+        that cannot be sent. A string is encoded at each call.
         """
         declared = self._headers.get("Content-Length") if self._headers else None
         try:
@@ -206,9 +209,9 @@ class Response:
 
     @property
     def sent(self) -> int:
-        """The number of bytes of the body that were written to the connection so far.
+        """The number of bytes of the body that have been written to the connection.
 
-        They are 0 before the response is sent, and when it has no body, as to HEAD.
+        It is 0 before the response is sent, and if it has no body, as for HEAD.
         """
         if isinstance(self.written, bytes):
             head = self.written.index(b"\r\n\r\n") + 4
@@ -223,12 +226,12 @@ class Response:
         return self._cookies
 
     def hand_to(self, request: Any) -> "Response":
-        """Make this the response to *request*, which was handed to another app.
+        """Make this the response to *request*, which was passed to another app.
 
-        What is set so far stays. The connection sends this response then.
+        What is already set stays. The connection then sends this response.
 
         Returns:
-            The response itself, or one of the app's own class.
+            The response itself, or one of the app's class.
         """
         app, response = request.app, self
         if type(self) is not app.Response:
@@ -236,7 +239,7 @@ class Response:
             response._status, response.body = self._status, self.body
             response.headers.update(self.headers)
             response.cookies.update(self.cookies)
-            self.finished = True  # the other one has this to do
+            self.finished = True  # they run for the other one
         response.app = app
         if self.protocol is not None:
             self.protocol.request, self.protocol.response = request, response
@@ -291,13 +294,13 @@ class Response:
     redirect = property(
         _get_redirect,
         _set_redirect,
-        doc="`Location` and the status; what no URI may hold is sent percent-encoded.",
+        doc="`Location` and the status; what a URI may not have is percent-encoded.",
     )
 
 
-@lru_cache(maxsize=256)  # an application has few: a fifth of the time
+@lru_cache(maxsize=256)  # an application has few: this takes a fifth of the time
 def _join_members(lines: tuple[str, ...]) -> str:
-    """Write the members of a `Vary`, each name once; `*` stands for all of them."""
+    """Write the members of a `Vary`, each name once; `*` replaces all of them."""
     members: dict[str, str] = {}
     for line in lines:
         for member in line.split(","):
@@ -308,13 +311,13 @@ def _join_members(lines: tuple[str, ...]) -> str:
 
 
 def encode_body(body: Any, piece: bool = False) -> bytes | bytearray | memoryview:
-    """Turn a body that is not an async iterable into bytes; or a *piece* of one.
+    """Turn a body that is not an async iterable, or a *piece* of one, into bytes.
 
-    A number and any object that defines `__str__` are sent as their text.
+    A number, and any object that defines `__str__`, is sent as its text.
 
     Raises:
-        TypeError: It is something else, such as a dict, an open file or a path.
-        UnicodeEncodeError: A string holds a lone surrogate.
+        TypeError: *body* is something else, such as a dict, an open file or a path.
+        UnicodeEncodeError: A string contains a lone surrogate.
     """
     if isinstance(body, (bytes, bytearray)):
         return body
@@ -328,16 +331,16 @@ def encode_body(body: Any, piece: bool = False) -> bytes | bytearray | memoryvie
 
 
 def has_text(value: object) -> bool:
-    """Whether the `str` of a value is what it means, not its `repr`."""
+    """Whether the `str` of a value is its text, not its `repr`."""
     return type(value).__str__ is not _NO_TEXT or isinstance(value, (int, float))
 
 
 def _unsendable(body: Any, piece: bool) -> TypeError:
-    """Make the error that says what to write instead of *body*."""
+    """Make the error that explains what to write instead of *body*."""
     if inspect.isawaitable(body):
         advice = "await it"
         if inspect.iscoroutine(body):
-            body.close()  # nobody awaits it, which would be a warning
+            body.close()  # otherwise Python warns that it was not awaited
     elif callable(body):
         advice = "call it"
     elif hasattr(body, "read") or hasattr(body, "__fspath__"):
@@ -356,7 +359,7 @@ def read_length(value: object) -> int:
     """Read the value of Content-Length.
 
     Raises:
-        ValueError: It is not a number of bytes.
+        ValueError: *value* is not a number of bytes.
     """
     digits = str(value)
     if not (digits.isascii() and digits.isdigit()):
@@ -368,13 +371,13 @@ _JSON = Preset({"Content-Type": JSON_TYPE})
 
 
 async def close_body(body: object) -> None:
-    """Close an async generator, or what closes like one."""
+    """Close an async generator, or an object that closes like one."""
     aclose = getattr(body, "aclose", None)
     if aclose is not None:
         await aclose()
 
 
-# Fields that say something of a body; an error that takes its place drops them.
+# Fields about a body; an error that replaces it drops them.
 _CONTENT_FIELDS = frozenset(
     {
         "accept-ranges",
@@ -392,10 +395,11 @@ _CONTENT_FIELDS = frozenset(
 
 
 def as_http_error(request: Any, error: BaseException) -> HttpError:
-    """Make the HttpError that answers what a view or a listener has raised.
+    """Make the HttpError to respond with when a view or a listener raises *error*.
 
-    Any other exception is logged and becomes a 500; a shortage of descriptors, a 503.
-    So is an HttpError that is also a RuntimeError: it is a mistake of the application.
+    Any exception but an HttpError is logged and becomes a 500, or a 503 if file
+    descriptors run out. So does an HttpError that is also a RuntimeError: it is a
+    mistake of the application.
     """
     if isinstance(error, HttpError) and not isinstance(error, RuntimeError):
         return error
@@ -409,16 +413,16 @@ def as_http_error(request: Any, error: BaseException) -> HttpError:
 
 
 def set_error(response: Response, error: HttpError) -> None:
-    """Make *response* that of *error*: its status, and its message as text.
+    """Turn *response* into that of *error*: its status, and its message as text.
 
-    Fields that a view or a listener set stay, except those about a body.
+    Fields that a view or a listener has set stay, except those about a body.
     """
     response.failed = True
-    # Subclasses may skip __init__ and set a number, or no message.
+    # Subclasses may skip __init__, and set a number or no message.
     response.status = error.status
     unfit = _CONTENT_FIELDS
     if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        unfit = unfit - {"content-range"}  # it tells the length (RFC 9110, 15.5.17)
+        unfit = unfit - {"content-range"}  # it has the length (RFC 9110, 15.5.17)
     for name in unfit:
         response.headers.pop(name, None)
     message = error.message

@@ -1,4 +1,4 @@
-"""Router: the routes of an app, and which of them answers a request."""
+"""Router: the routes of an app, and the look-up of the one for a request."""
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,47 +14,48 @@ from .typing import Check, Upgrade
 
 
 class Matcher(Protocol):
-    """What finds a path among patterns; `roll.Routes` is one."""
+    """The interface for matching a path to patterns; `roll.Routes` is one."""
 
     def add(self, path: str, **payload: Any) -> None:
-        """Add a pattern, or to what one holds."""
+        """Add a pattern, or extend the payload of one."""
 
     def match(self, path: str) -> tuple[Mapping[str, Any] | None, Any]:
-        """Give what was added for a path, and the values of its placeholders."""
+        """Give the payload of the pattern for a path, and the placeholders' values."""
 
 
 class Router:
     """Declares routes, and looks them up.
 
     Args:
-        matcher: What finds a path among the patterns.
-        find_protocol: Gives the class of a protocol by its name, or raises ValueError.
+        matcher: The matcher of paths to patterns.
+        find_protocol: A function that gives the class of a protocol by its name, or
+            raises ValueError.
     """
 
     def __init__(
         self, matcher: Matcher, find_protocol: Callable[[str], type[Upgrade]]
     ) -> None:
         self.matcher = matcher
-        """What finds a path among the patterns."""
+        """The matcher of paths to patterns."""
         self.declarations: list[Declaration] = []
-        """Every route as it was declared, in order."""
+        """Every route as declared, in order."""
         self.extras: ChainMap[str, Check | None] = ChainMap(
             dict.fromkeys(ends.KEYWORDS)
         )
-        """The names of the extras that something reads, and what checks their values.
-
-        Those that only the parent of a mounted app reads are in a map behind the first.
+        """The names of the extras that something reads, and the checks of their values.
+        Extras that only the parent of a mounted app reads are in a second map.
         """
         self.checks: list[Callable[[], Iterable[str]]] = []
-        """What finds mistakes in views, for extensions; see `Roll.find_mistakes`."""
+        """Functions of extensions that find mistakes in views; see
+        `Roll.find_mistakes`."""
         self._find_protocol = find_protocol
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
-        """What answers, by pattern and method."""
+        """The endpoints, by pattern and method."""
 
     def find(self, path: str, method: str) -> tuple[Endpoint, dict[str, Any]]:
-        """Look up what answers *method* on *path*, and the values of placeholders.
+        """Look up the endpoint for *method* on *path*, and the values of placeholders.
 
-        No listener is asked.
+        It calls no listener.
         """
         found, variables = self.matcher.match(path)
         if not found:
@@ -71,9 +72,9 @@ class Router:
         """Declare a route.
 
         Raises:
-            AttributeError: As `Roll.route` does, like the others.
-            TypeError: The view, or an extra, is not of the type that is needed.
-            ValueError: The route is malformed, or in the way of another.
+            AttributeError: As for `Roll.route`, like the other errors.
+            TypeError: The view, or an extra, has the wrong type.
+            ValueError: The route is malformed, or in conflict with another.
         """
         path, methods, protocol, lazy_body, extras, where = draft
         check_slash(path)
@@ -124,9 +125,9 @@ class Router:
             self.extras[name] = check or self.extras.get(name)
 
     def find_mistakes(self) -> Iterator[str]:
-        """Tell which extras are misspelled or wrong, and what `checks` find.
+        """Give the mistakes in extras: names and values; and those that `checks` find.
 
-        All that reads extras is known by now.
+        By now, everything that reads extras is known.
         """
         for declaration in self.declarations:
             path, extras = declaration.path, declaration.extras
@@ -139,12 +140,12 @@ class Router:
             yield from check()
 
     def find_oddities(self) -> Iterator[str]:
-        """Tell what is likely to be a mistake, but keeps no app from starting."""
+        """Give likely mistakes, which do not keep an app from starting."""
         for declaration in self.declarations:
             path, where = declaration.path, declaration.where
             for oddity in find_oddities(path):
                 yield f"{oddity}. The route is declared at {where}"
-            # A function may answer several methods.
+            # A function may serve several methods.
             yield from dict.fromkeys(
                 oddity
                 for method in declaration.methods
@@ -162,7 +163,7 @@ class Router:
 def _check_methods(
     draft: Draft, methods: Iterable[str], allowed: tuple[str, ...]
 ) -> None:
-    """Require that a route has only the methods that its protocol can begin with."""
+    """Check that a route has only methods that its protocol can start with."""
     others = ", ".join(method for method in methods if method not in allowed)
     if others:
         raise ValueError(
@@ -175,7 +176,7 @@ def _check_methods(
 def _runner(
     kind: type[Upgrade] | None, view: Runner, where: str, timeout: float | None
 ) -> Runner:
-    """Make a view ready to be run, with what stands before it."""
+    """Make a view ready to run, including a handshake or a timeout."""
     run = ends.ready(view, where, _second(kind))
     if kind is not None:
         return handshake(kind, run)
@@ -185,6 +186,6 @@ def _runner(
 
 
 def _second(kind: type[Upgrade] | None) -> str:
-    """Name what a view gets beside the request."""
+    """Name the argument that a view gets besides the request."""
     name: str = getattr(kind, "PARAMETER", "response")
     return name

@@ -1,4 +1,4 @@
-"""Server: sockets, accepting and stopping; the only serving loop."""
+"""Server: its sockets, accepting and stopping; the only serving loop."""
 
 import asyncio
 import errno
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from .app import Roll
 
 BATCH = 16
-"""Connections accepted in a row, before others have their turn."""
+"""Connections accepted in a row before the loop continues."""
 
 HANDSHAKE = 0.25
-"""Seconds for the handshakes of TLS that run when a Server stops."""
+"""Seconds for TLS handshakes that are running when a Server stops."""
 
 KEPT = 2**20
-"""Bytes of the block by which the system's allocator learns to keep memory."""
+"""The size of a block that makes the system's allocator keep memory, in bytes."""
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -33,17 +33,17 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Server:
     """Serve an app on bound sockets.
 
-    While `Limits.connections` are open, or the process has no descriptors left, it
+    While `Limits.connections` are open, or the process has no file descriptors left, it
     accepts no connections: new clients wait in the system's backlog.
 
     Args:
-        app: The app that answers.
-        sockets: Bound stream sockets; they are closed by `stop()`.
+        app: The app to serve.
+        sockets: Bound stream sockets; `stop()` closes them.
         ssl: A context for TLS, None for plain HTTP.
     """
 
-    # asyncio's own servers cannot pause, and one that is closed takes connections that
-    # it is about to make along. So we accept ourselves, and leave the rest to the loop.
+    # The servers of asyncio cannot pause, and closing one drops connections that it is
+    # about to make. So we accept ourselves, and leave the rest to the loop.
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Server:
             tls.prepare(ssl)
         self._acceptors: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
-        """What makes connections that are accepted; TLS takes its time."""
+        """The tasks that set up accepted connections; TLS takes time."""
         self._reported = False
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -67,9 +67,9 @@ class Server:
         self.app.addresses += [sock.getsockname() for sock in self.sockets]
         await self.app.startup()
         self._tick()
-        # glibc gives memory back, page by page, above twice the largest block that was
-        # freed so far. Without one as large as this, reads of 256 KiB have the system
-        # map pages again and again: an upload takes a third longer.
+        # glibc returns free memory above twice the largest block freed so far. Without
+        # one of this size, reads of 256 KiB make the system map pages repeatedly: an
+        # upload takes a third longer.
         bytes(KEPT)
         loop = asyncio.get_running_loop()
         for sock in self.sockets:
@@ -79,12 +79,12 @@ class Server:
             self._acceptors.append(asyncio.Task(self._accept(sock), loop=loop, **EAGER))
 
     async def stop(self, replaced: bool = False) -> None:
-        """Stop accepting, let the app end its requests and shut it down.
+        """Stop accepting, let running requests end, and shut the app down.
 
         Args:
-            replaced: Whether another server goes on with the same sockets. It gets the
-                clients that wait to be accepted; otherwise they are accepted, and
-                answered.
+            replaced: Whether another server continues with the same sockets, and gets
+                the clients that wait to be accepted. Otherwise they are accepted and
+                served.
         """
         for task in self._acceptors:
             task.cancel()
@@ -107,14 +107,14 @@ class Server:
             self.app.addresses = []
 
     def _accept_the_last(self) -> None:
-        """Accept who is connected: the system resets them when the sockets close."""
+        """Accept waiting clients: closing the sockets would reset them."""
         for sock in self.sockets:
-            with suppress(OSError):  # as when nobody is left
+            with suppress(OSError):  # such as when none is left
                 while not self._is_full():
                     self._make(*sock.accept())
 
     async def _open_the_last(self) -> None:
-        """Wait for what was accepted: a client that is connected has maybe asked."""
+        """Wait for accepted connections: their clients may have sent a request."""
         patience = None if self._ssl is None else HANDSHAKE
         _, late = await asyncio.wait(self._opening, timeout=patience)
         for task in late:
@@ -134,7 +134,7 @@ class Server:
     # Accepting
 
     async def _accept(self, sock: socket.socket) -> None:
-        """Accept connections on a socket, as long as there is room for them."""
+        """Accept connections on a socket while there is room."""
         while True:
             await self._wait_for_room()
             try:
@@ -149,15 +149,15 @@ class Server:
                 if error.errno in _EXHAUSTED:
                     self._report(f"No connection can be accepted: {error.strerror}")
                     await self.app.lifecycle.one_gone(timeout=1)
-                # Else a connection was lost before it was accepted.
+                # Otherwise a connection was lost before it was accepted.
 
     async def _wait_for_client(self, sock: socket.socket) -> None:
-        """Wait until a client has come; to accept it here, `stop` might lose it."""
+        """Wait for a client; if it were accepted here, `stop` might lose it."""
         loop = asyncio.get_running_loop()
         come = asyncio.Event()
         try:
             loop.add_reader(sock, come.set)
-        except NotImplementedError:  # Windows' proactor loop has no readers
+        except NotImplementedError:  # the proactor loop of Windows has no readers
             self._make(*await loop.sock_accept(sock))
             return
         try:
@@ -166,7 +166,7 @@ class Server:
             loop.remove_reader(sock)
 
     def _make(self, sock: socket.socket, address: Any) -> None:
-        """Make a connection of a socket that was accepted."""
+        """Set up the connection of an accepted socket."""
         loop = asyncio.get_running_loop()
         task = asyncio.Task(self._connect(sock, address), loop=loop, **EAGER)
         self._opening.add(task)
@@ -177,7 +177,7 @@ class Server:
         return len(self.app.connections) + len(self._opening) >= most
 
     async def _wait_for_room(self) -> None:
-        """Wait until one connection more is allowed."""
+        """Wait until another connection is allowed."""
         most = self.app.limits.connections
         while self._is_full():
             if len(self.app.connections) >= most:
@@ -200,7 +200,7 @@ class Server:
                 ssl=self._ssl,
                 ssl_handshake_timeout=timeout,
             )
-        except OSError as error:  # for example a handshake failed
+        except OSError as error:  # for example after a failed handshake
             logger.debug("A connection of %s was not made: %r", address, error)
             connection.close()
 

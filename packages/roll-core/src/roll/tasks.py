@@ -1,18 +1,18 @@
-"""Tasks: how Roll starts them, and sees that one is to end."""
+"""Tasks: how Roll starts them, and finds out that one is cancelled."""
 
 import asyncio
 import sys
 from typing import Any
 
 EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-"""What `asyncio.Task` is given to run a coroutine at once, up to its first wait.
+"""Arguments of `asyncio.Task` to run a coroutine at once, up to its first wait.
 
-A view that waits for nothing is answered within the read that brought it, without a
-round through the loop. Python knows this from 3.12 on.
+A view that does not wait responds during the read of its request, without another round
+of the loop. Python supports this since 3.12.
 """
 
 
 def is_cancelled() -> bool:
-    """Whether a CancelledError is meant for us: not what another task ended with."""
+    """Whether a CancelledError is for the current task, not the result of another."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

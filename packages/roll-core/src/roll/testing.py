@@ -1,7 +1,7 @@
-"""`roll.testing`: what roll-testing gives, by its older name."""
+"""`roll.testing`: the older name of roll-testing."""
 
 try:
-    from roll_testing import *  # noqa: F403  # a shim has no names of its own
+    from roll_testing import *  # noqa: F403  # an alias for the whole module
     from roll_testing import __all__
 except ImportError as error:
     raise ImportError(

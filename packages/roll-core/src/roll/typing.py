@@ -1,4 +1,4 @@
-"""Names for the shapes that applications and extensions hand to Roll."""
+"""Types of what applications and extensions pass to Roll."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,22 +16,22 @@ Extension = Callable[..., Any]
 """`extension(app, **options)`, called once while the app is built."""
 
 Check = Callable[[Any], object]
-"""Raises TypeError or ValueError for a value that an extra of a route cannot have."""
+"""Raises TypeError or ValueError for an invalid value of a route's extra."""
 
 
 class Connection(Protocol):
-    """What a request and a response ask of the connection that they belong to."""
+    """The interface of a connection for its requests and responses."""
 
     peer: Any
-    """The client's address, as the socket gives it."""
+    """The client's address, as given by the socket."""
     transport: Any
     """The `asyncio.Transport`, also once it is lost."""
     request: Any
-    """The message being served; where it was handed to another app, as that has it."""
+    """The message being served; if it was passed to another app, the request there."""
     response: Any
-    """The response to it, which will be sent."""
+    """The response that will be sent."""
     switch: Any
-    """What takes over once a 101 is written; None for a usual response."""
+    """The protocol that takes over once a 101 is written, or None."""
 
     @property
     def remote_addr(self) -> str | None:
@@ -39,7 +39,7 @@ class Connection(Protocol):
 
     @property
     def local_address(self) -> Any:
-        """The server's end, as its socket names it; None without a transport."""
+        """The address of the server's socket; None without a transport."""
 
     @property
     def secure(self) -> bool:
@@ -50,9 +50,9 @@ class Connection(Protocol):
 
 
 class App(Protocol):
-    """What requests, responses and connections ask of their app; `Roll` is one.
+    """The interface of an app for requests, responses and connections; `Roll` is one.
 
-    The classes are the parts that a subclass of `Roll` may override.
+    The classes are parts that a subclass of `Roll` may override.
     """
 
     Cookies: ClassVar[type[Any]]
@@ -64,19 +64,19 @@ class App(Protocol):
     Response: ClassVar[type[Any]]
     Route: ClassVar[type[Any]]
     default_content_type: ClassVar[str | None]
-    """The type of a body for which a view sets none; None for none."""
+    """The type of a body for which a view sets none, or None."""
     limits: ClassVar[Any]
-    """What one client may do: a `roll.Limits`."""
+    """The limits of a client: a `roll.Limits`."""
     router: Any
     """Declares the routes, and looks them up: a `roll.router.Router`."""
     lifecycle: Any
     """The connections and tasks: a `roll.lifecycle.Lifecycle`."""
     connections: Any
-    """The set of open connections."""
+    """The open connections, a set."""
     hooks: dict[str, tuple[Listener, ...]]
     """The listeners of each event, in the order in which they run."""
     date: bytes
-    """Lines that end every head: `Date` and `Server`, while a Server runs."""
+    """The lines at the end of every head: `Date` and `Server`, while a Server runs."""
 
     @property
     def closing(self) -> "asyncio.Event":
@@ -84,10 +84,10 @@ class App(Protocol):
 
     @property
     def loop(self) -> "asyncio.AbstractEventLoop":
-        """The loop that the app serves in."""
+        """The loop in which the app runs."""
 
     def json_encode(self, value: Any, /) -> bytes:
-        """Write what `response.json` is set to."""
+        """Write the value that `response.json` is set to."""
 
     def json_decode(self, body: bytes, /) -> Any:
         """Read a body for `request.json`."""
@@ -98,17 +98,17 @@ class App(Protocol):
     def keep(
         self, task: "asyncio.Future[Any] | Coroutine[Any, Any, Any]"
     ) -> "asyncio.Future[Any]":
-        """Hold on to a task until it is done; the shutdown waits for it."""
+        """Keep a task until it is done; the shutdown waits for it."""
 
     async def __call__(self, request: Any, response: Any) -> Any:
-        """Run one request; give the response that is to be sent."""
+        """Serve one request; give the response to send."""
 
     async def answer_error(
         self, request: Any, response: Any, error: BaseException
     ) -> None:
-        """Make an error the response, and tell the `error` listeners."""
+        """Turn an error into the response, and run the `error` listeners."""
 
-    # The dict of the application's own things
+    # The dict of the application's data
 
     def __contains__(self, key: object, /) -> bool: ...
 
@@ -117,42 +117,41 @@ class App(Protocol):
     def __setitem__(self, key: str, value: Any, /) -> None: ...
 
     def get(self, key: str, default: Any = None, /) -> Any:
-        """Give what is kept under *key*."""
+        """Give the value of *key*."""
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:
-        """Give what is kept under *key*; keep *default* if it is nothing."""
+        """Give the value of *key*; set it to *default* if there is none."""
 
 
 class Upgrade(Protocol):
-    """A protocol that takes a connection over after a 101 (RFC 9110, section 7.8).
+    """A protocol that takes over a connection after a 101 (RFC 9110, section 7.8).
 
-    Making one fills the 101's headers, or raises HttpError to refuse the handshake.
-
-    A class may have a classmethod `check_extras(extras)`, too: it is given the extras
-    of each route of the protocol when it is declared, and raises TypeError or
-    ValueError when one of them is wrong; `EXTRAS`, the names of those it reads; and
-    `PARAMETER`, the usual name of what its views get beside the request.
+    Creating one sets the headers of the 101, or raises HttpError to reject the
+    handshake. A class may also have: a classmethod `check_extras(extras)`, which gets
+    the extras of each route of the protocol when it is declared, and raises TypeError
+    or ValueError if one is wrong; `EXTRAS`, the names of those that it reads; and
+    `PARAMETER`, the usual name of the argument that its views get besides the request.
     """
 
     TOKEN: ClassVar[str]
-    """What `Upgrade` must name, in lower case."""
+    """Its name in the `Upgrade` field, in lower case."""
     ALLOWED_METHODS: ClassVar[tuple[str, ...]]
-    """The methods that a handshake may use."""
+    """The methods that a handshake may have."""
 
     def __init__(self, request: Any, response: Any) -> None:
-        """Check the handshake and fill the 101's headers."""
+        """Check the handshake and set the headers of the 101."""
 
     def connection_made(self, transport: "asyncio.BaseTransport") -> None:
-        """Take the transport; the 101 is already written."""
+        """Receive the transport; the 101 is already written."""
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, first those that came together with the handshake."""
+        """Receive bytes, first those that came with the handshake."""
 
     async def run(self, view: View, variables: dict[str, Any]) -> None:
         """Serve the connection until it ends."""
 
     def stop(self) -> None:
-        """End soon: the app shuts down."""
+        """End soon: the app is shutting down."""
 
     def check(self, now: float) -> None:
         """Called at each sweep; *now* is the loop's time, in seconds."""

@@ -1,4 +1,4 @@
-"""`roll.worker.Worker`: the gunicorn worker of roll-gunicorn, by its older name."""
+"""`roll.worker.Worker`: the older name of the gunicorn worker of roll-gunicorn."""
 
 try:
     from roll_gunicorn import Worker

@@ -1,4 +1,4 @@
-"""cors: what pages of other origins may do, as the Fetch standard has it."""
+"""cors: what pages of other origins may do, according to the Fetch standard."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -24,8 +24,8 @@ from .policy import (
 __all__ = ["cors"]
 
 LONGEST = 2048
-"""Characters of a request's field that are sent back: nginx, for example, takes no
-more than 4 KiB as the head of a response."""
+"""The most characters of a request's field to send back: nginx, for example, accepts at
+most 4 KiB as the head of a response."""
 
 _TOKENS = re.compile(rf"{TOKEN.pattern}(?:[ \t]*+,[ \t]*+{TOKEN.pattern})*+")
 
@@ -42,37 +42,38 @@ def cors(
 ) -> None:
     """Let pages of other origins read the responses of *app* (Fetch, section 3.3).
 
-    Every response gets the fields, errors and those of listeners, too. Preflights are
-    answered with 200 before anything is dispatched; other OPTIONS requests are not.
-    Call this once, before extensions and listeners that refuse requests: browsers send
-    preflights without credentials.
+    Every response gets the fields, also errors and those of listeners. Preflights get a
+    200 before anything is dispatched; other OPTIONS requests do not. Call this once,
+    before extensions and listeners that refuse requests: browsers send preflights
+    without credentials.
 
-    A route's extra `cors=` has other options in a dict, over those given here, or is
-    False: then its view sets what it likes.
+    A route's extra `cors=` is a dict of options that override those given here, or
+    False: then its view sets the fields itself.
 
     Args:
         app: The application.
         origin: `"*"` for any origin, or one, such as `"https://example.org"`, which
-            every response names. Of a list, or when a function, plain or coroutine,
-            returns true for it, the origin that asks is named, and the response has
-            `Vary: Origin`. The origin `null`, which any page can have, is allowed by
-            `"*"` alone.
+            every response names. With a list, or a function, plain or coroutine, that
+            returns true for the origin that asks, that origin is named, and the
+            response has `Vary: Origin`. The origin `null`, which any page can have, is
+            allowed only by `"*"`.
         methods: What other origins may send, `"*"` for all of `HTTP_METHODS`. None
             leaves the field out: browsers send GET, HEAD and POST.
         headers: Names of fields that they may send, `"*"` for any. None leaves the
-            field out: browsers send those that need no permission.
+            field out: then only fields that need no permission can be sent.
         credentials: Whether they may send cookies and the like. Browsers refuse that
             together with `origin="*"`.
-        expose: Names of fields that they may read beside the safe ones, `"*"` for any.
-        max_age: Seconds for which browsers may remember the response to a preflight.
+        expose: Names of fields that they may read besides the safelisted ones, `"*"`
+            for any.
+        max_age: Seconds for which browsers may cache the response to a preflight.
 
     Raises:
         TypeError: An option has another type, or is unknown.
-        ValueError: One holds what is not an origin, a name or a time, or `expose="*"`
-            comes with credentials.
+        ValueError: One holds an invalid origin, name or time, or `expose="*"` is used
+            with credentials.
 
     Warns:
-        UserWarning: `credentials` comes with `origin="*"`.
+        UserWarning: `credentials` is used with `origin="*"`.
     """
     require_app("cors", app)
     options: dict[str, Any] = {
@@ -90,7 +91,7 @@ def cors(
     async def answer_preflights(request: Request, response: Response) -> bool:
         return bool(_requested_method(request)) and policies.find(request) is not None
 
-    # Preflights, too, get their fields here, whoever has answered them.
+    # Preflights also get their fields here, whatever responded to them.
     @app.listen("response")
     async def add_cors_headers(request: Request, response: Response) -> None:
         if (policy := policies.find(request)) is not None:
@@ -102,8 +103,8 @@ class Policies:
 
     Args:
         app: The application.
-        options: Those given for it; a route's `cors=` overrides them.
-        default: The policy that they make.
+        options: The options of the app; a route's `cors=` overrides them.
+        default: The policy of these options.
     """
 
     def __init__(self, app: Roll, options: dict[str, Any], default: Policy) -> None:
@@ -113,7 +114,7 @@ class Policies:
         self._overrides: dict[int, Policy | None] = {}
 
     def find(self, request: Request) -> Policy | None:
-        """Find the policy for a request, that of what a preflight asks for."""
+        """Find the policy for a request, or for the one that a preflight asks for."""
         if method := _requested_method(request):
             payload = self._app.router.find(request.path, method)[0].payload
         else:
@@ -125,11 +126,11 @@ class Policies:
 
         Raises:
             TypeError: It has another type, or is unknown.
-            ValueError: It holds what cannot be.
+            ValueError: It holds an invalid value.
         """
         if override is None:
             return self._default
-        key = id(override)  # nobody else's: the app keeps the extras of its routes
+        key = id(override)  # unique: the app keeps the extras of its routes
         if key not in self._overrides:
             self._overrides[key] = override_policy(self._options, override)
         return self._overrides[key]
@@ -158,21 +159,21 @@ async def _apply(policy: Policy, request: Request, response: Response) -> None:
             fields[ALLOW_HEADERS] = names
     else:
         fields.update(policy.fields)
-    for name in (ALLOW_ORIGIN, *fields):  # which a view may have set
+    for name in (ALLOW_ORIGIN, *fields):  # a view may have set them
         response.headers.pop(name, None)
     if allowed:
         response.headers.update(fields)
 
 
 async def _is_allowed(origin: str, allows: Callable[[str], object]) -> bool:
-    if not ORIGIN.fullmatch(origin):  # none, `null`, or what no browser sends
+    if not ORIGIN.fullmatch(origin):  # none, `null`, or one that no browser sends
         return False
     answer = allows(origin)
     return bool(await answer if isawaitable(answer) else answer)
 
 
 def _is_safe(text: str, grammar: re.Pattern[str]) -> bool:
-    """Whether what a client sent may be sent back; a response without it refuses it."""
+    """Whether a client's text may be sent back; without it, a response refuses it."""
     return len(text) <= LONGEST and grammar.fullmatch(text) is not None
 
 

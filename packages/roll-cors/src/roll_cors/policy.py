@@ -1,4 +1,4 @@
-"""What the options of cors say, settled when the app is built."""
+"""The options of cors, checked when the app is built."""
 
 import re
 import warnings
@@ -22,8 +22,8 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]++")
 _HOST = r"(?:[a-z0-9._~-]{1,255}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?"
 _SCHEME = r"[a-z][a-z0-9+.-]{0,63}://"
 ORIGIN = re.compile(_SCHEME + _HOST)
-"""An origin of its own, so not `null`."""
-# Alone, a bare host is taken, too, as it always was, though no browser sends it.
+"""An origin other than `null`."""
+# As the only origin, a bare host is accepted, as ever, though no browser sends it.
 _ORIGIN_OR_HOST = re.compile(f"(?:{_SCHEME})?{_HOST}")
 _DEFAULT_PORT = re.compile("http://.*:80|https://.*:443")
 
@@ -31,10 +31,11 @@ Origin = str | Iterable[str] | Callable[[str], object]
 
 
 class Policy(NamedTuple):
-    """What other origins may do, settled when the app is built."""
+    """What other origins may do, checked when the app is built."""
 
     allows: Callable[[str], object] | None
-    """Tells whether an origin is allowed; None when all get the same response."""
+    """Tells whether an origin is allowed; None when all origins get the same
+    response."""
     fields: dict[str, str]
     """The fields of a response."""
     preflight: dict[str, str]
@@ -44,18 +45,18 @@ class Policy(NamedTuple):
 
 
 def keep(option: Any) -> Any:
-    """Keep the items of a list: it may change, and of an iterator nothing is left."""
+    """Keep the items of an option: a list may change, and an iterator is used up."""
     if isinstance(option, str) or callable(option) or not isinstance(option, Iterable):
         return option
     return tuple(option)
 
 
 def override_policy(options: Mapping[str, Any], override: object) -> Policy | None:
-    """Settle what a route has in its `cors=`, over the options of the app.
+    """Make the policy of a route from its `cors=` and the options of the app.
 
     Raises:
-        TypeError: It is neither a dict of options nor False; or as `settle` does.
-        ValueError: As `settle` does.
+        TypeError: It is neither a dict of options nor False; or as for `settle`.
+        ValueError: As for `settle`.
     """
     if override is False:
         return None
@@ -79,8 +80,8 @@ def settle(
 
     Raises:
         TypeError: One has another type.
-        ValueError: One holds what is not an origin, a name or a time, or has no meaning
-            beside the others.
+        ValueError: One holds an invalid origin, name or time, or makes no sense with
+            the others.
     """
     method_names = _check_names("methods", methods)
     header_names = _check_names("headers", headers)
@@ -101,8 +102,8 @@ def settle(
         allows=None if isinstance(origin, str) else _check_origins(origin),
         fields={name: value for name, value in fields.items() if value},
         preflight={name: value for name, value in preflight.items() if value},
-        # To browsers `*` is but a name when there are credentials, and it never covers
-        # Authorization (Fetch, section 3.3.4): the names themselves always do.
+        # With credentials, browsers take `*` as a name, and it never covers
+        # Authorization (Fetch, section 3.3.4): the names themselves always work.
         any_header="*" in (header_names or ()),
     )
 

@@ -1,4 +1,4 @@
-"""Watching the requests of an app, and what gunicorn's access log says of one."""
+"""Watches the requests of an app, and describes them for gunicorn's access log."""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -7,23 +7,23 @@ from typing import Any, NamedTuple
 from roll import Request, Response, Roll
 
 LEFT = 499
-"""The status of what was never answered, as nginx writes it."""
+"""The status of a request that never got a response, as in nginx."""
 
 KEY = "roll_gunicorn"
-"""Under it a request keeps when it began, in seconds of `perf_counter()`."""
+"""The key under which a request keeps its start, in seconds of `perf_counter()`."""
 
 Tell = Callable[[Request, Response, float], None]
 """Takes a request, its response, and the seconds that it took."""
 
-# One line a request, whatever a client sends: else bytes in hexadecimal digits, and a
-# backslash as two. gunicorn itself sees to quotes.
+# Keeps a request on one line, whatever a client sends: control and non-ASCII bytes
+# become hexadecimal digits, and a backslash two. gunicorn escapes quotes itself.
 _ESCAPES = {
     code: f"\\x{code:02x}" for code in range(256) if not 0x20 <= code < 0x7F
 } | {ord("\\"): r"\\"}
 
 
 def watch(app: Roll, tell: Tell) -> None:
-    """Tell of each request of *app*, once, at its end."""
+    """Call *tell* once for each request of *app*, at its end."""
 
     @app.listen("headers", before="*")
     def begin(request: Request, response: Response) -> None:
@@ -45,22 +45,22 @@ class Answer(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A request as gunicorn's loggers read one, beside its environment."""
+    """A request as gunicorn's loggers read one, besides its environment."""
 
     headers: list[tuple[str, str]]
 
 
 def answer(response: Response) -> Answer:
-    """Write a response as gunicorn's loggers read it."""
+    """Describe a response for gunicorn's loggers."""
     status = response.status if response.complete or response.written else LEFT
     return Answer(f"{status:d}", response.headers, response.sent)
 
 
 def refusal(status: int, remote_addr: str | None) -> tuple[Any, ...]:
-    """Write a message that was refused before it was a request.
+    """Describe a message that was refused before it became a request.
 
     Returns:
-        What gunicorn's loggers take: a response, a question and an environment.
+        A response, a request and an environment for gunicorn's loggers.
     """
     found = dict.fromkeys(
         ("RAW_URI", "PATH_INFO", "QUERY_STRING", "REQUEST_METHOD", "SERVER_PROTOCOL"),
@@ -72,9 +72,9 @@ def refusal(status: int, remote_addr: str | None) -> tuple[Any, ...]:
 
 
 def environ(request: Request, response: Response) -> dict[str, Any]:
-    """Write a request as gunicorn's loggers read it: some of a WSGI environment.
+    """Describe a request for gunicorn's loggers: a part of a WSGI environment.
 
-    Nobody has checked a name that a client gives, so there is none.
+    There is no user: nobody has verified the name that a client gives.
     """
     raw = _escape(request.url)
     path, _, query = raw.partition("?")
@@ -94,7 +94,7 @@ def environ(request: Request, response: Response) -> dict[str, Any]:
 
 
 def question(request: Request) -> Question:
-    """Write the fields of a request as gunicorn's loggers read them."""
+    """Give the fields of a request to gunicorn's loggers."""
     fields = request.fields
     return Question([(name.decode(), _escape(value)) for name, value in fields])
 

@@ -1,4 +1,4 @@
-"""What gunicorn's settings mean for Roll: which are `Limits`, which mean nothing."""
+"""What gunicorn's settings mean for Roll: some are `Limits`, others are ignored."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Any
 
 from roll import Limits
 
-# Names of gunicorn's, and ours.
+# gunicorn's names, and ours.
 LIMITS = {
     "backlog": "backlog",
     "keepalive": "keep_alive",
@@ -16,7 +16,7 @@ LIMITS = {
     "worker_connections": "connections",
 }
 
-# What only other workers read, and what to do instead.
+# Settings that only other workers read, and what to do instead.
 IGNORED = {
     "forwarded_allow_ips": "call roll-proxy's proxy_headers(app, trusted=[...])",
     "http_protocols": "this worker speaks HTTP/1.1",
@@ -28,36 +28,37 @@ IGNORED = {
     "threads": "set `workers`: each has one loop, and no threads",
 }
 
-# Any of them makes gunicorn's logger write, or count, requests.
+# Any of these makes gunicorn's logger write or count requests.
 ACCESS = (
     *("accesslog", "logconfig", "logconfig_dict", "logconfig_json"),
     *("logger_class", "statsd_host", "syslog"),
 )
 
 DRAINED = 0.9
-"""The part of `graceful_timeout` in which requests may end: past it gunicorn kills, and
-the `shutdown` listeners come in between."""
+"""The part of `graceful_timeout` for running requests to end: the rest is for the
+`shutdown` listeners, before gunicorn kills the process."""
 
 
 def is_set(cfg: Any, name: str) -> bool:
     """Whether a setting has another value than gunicorn's default.
 
-    gunicorn does not keep whether anybody has set it: its default that is set on
-    purpose does not count. Nor does what this version of gunicorn does not know.
+    gunicorn does not record whether a setting was set, so one set to its default does
+    not count; nor does a setting that this version of gunicorn does not know.
     """
     setting = cfg.settings.get(name)
     return setting is not None and setting.value != type(setting)().value
 
 
 def limits(cfg: Any, own: Limits) -> Limits:
-    """Make the limits of an app those that gunicorn is told, where it is told any.
+    """Give the limits of an app, with those that are set in gunicorn.
 
     Args:
         cfg: gunicorn's settings.
-        own: What the app says.
+        own: The limits of the app.
 
     Raises:
-        ValueError: A setting is 0, which means no limit, or none at all, to gunicorn.
+        ValueError: A setting is 0, which to gunicorn means unlimited, or nothing
+            allowed.
     """
     told = {
         ours: getattr(cfg, theirs)
@@ -67,18 +68,18 @@ def limits(cfg: Any, own: Limits) -> Limits:
     drained = DRAINED * cfg.graceful_timeout
     if not is_set(cfg, "graceful_timeout"):
         drained = min(own.shutdown, drained)
-    # A field that is allowed is useless if all of them together are not.
+    # One field may be as large as allowed only if the whole head may be.
     head = max(own.head, told.get("field", 0))
     return replace(own, **told, shutdown=drained, head=head)
 
 
 def ignored(cfg: Any) -> Iterator[str]:
-    """Say which settings have no effect, and what has."""
+    """Name the settings without effect, and what to do instead."""
     for name, instead in IGNORED.items():
         if is_set(cfg, name):
             yield f"{name} is ignored: {instead}"
 
 
 def logs_access(cfg: Any) -> bool:
-    """Whether gunicorn's logger wants to know of each request."""
+    """Whether gunicorn's logger needs each request."""
     return any(is_set(cfg, name) for name in ACCESS)

@@ -19,22 +19,22 @@ from roll.loops import new_event_loop
 from . import access, settings
 
 BEAT = 1.0
-"""Seconds between two signs of life, at most."""
+"""The most seconds between two heartbeats."""
 
 QUICK = 0.1
-"""Seconds for what still runs when gunicorn is told to be quick."""
+"""Seconds for running requests when gunicorn has to stop at once."""
 
 
 class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
     """Serves an app of Roll in a process of gunicorn's, on uvloop where installed.
 
     gunicorn makes it, and calls the methods here: run it with `--worker-class
-    roll_gunicorn.Worker`. What gunicorn is told of limits is set in the app; whatever
-    it is not told stays as the app says.
+    roll_gunicorn.Worker`. Limits that are set in gunicorn apply to the app; the app's
+    own apply otherwise.
 
-    SIGTERM, a reload, `--max-requests` and an arbiter that is gone let running requests
-    end, for nine tenths of `--graceful-timeout`; SIGINT and SIGQUIT do not. The app's
-    `shutdown` listeners run in any case, and the process is left after
+    On SIGTERM, a reload, `--max-requests` or the loss of the arbiter, running requests
+    have nine tenths of `--graceful-timeout` to end; on SIGINT and SIGQUIT they do not.
+    The app's `shutdown` listeners run in any case, and the process ends after
     `--graceful-timeout`.
     """
 
@@ -48,12 +48,12 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Warn of settings that have no effect; gunicorn asks this when it starts."""
+        """Warn of settings that have no effect; gunicorn calls this when it starts."""
         for warning in settings.ignored(cfg):
             log.warning("roll_gunicorn: %s", warning)
 
     def load_wsgi(self) -> None:
-        """Load the app, and set the limits that gunicorn is told.
+        """Load the app, and apply the limits that are set in gunicorn.
 
         Raises:
             AppImportError: It is not a Roll app, or a setting cannot be a limit;
@@ -77,8 +77,8 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
             app.listen("refused")(self._note_refused)
 
     def run(self) -> None:
-        """Serve until a signal, or the count of requests, says to stop."""
-        # If an app does not start, gunicorn ends instead of trying for ever.
+        """Serve until a signal, or the number of requests, stops the worker."""
+        # If an app does not start, gunicorn ends instead of trying forever.
         self.booted = False
         ending = Ending(Arbiter.WORKER_BOOT_ERROR)
         try:
@@ -95,7 +95,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         context = None
         if self.cfg.is_ssl:
             context = ssl_context(self.cfg)
-            context.set_alpn_protocols(["http/1.1"])  # others are not spoken here
+            context.set_alpn_protocols(["http/1.1"])  # the only one served here
         server = Server(self.wsgi, [one.sock for one in self.sockets], context)
 
         def fail(error: BaseException) -> None:
@@ -114,14 +114,14 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
             self.log.error("The app's shutdown listeners did not end in time")
 
     async def _beat(self) -> None:
-        """Show the arbiter that the loop is not blocked, and look after it."""
+        """Show the arbiter that the loop is not blocked, and notice when it is gone."""
         pause = min(BEAT, self.timeout or BEAT)
         while True:
             self.notify()
             if self.ppid != os.getppid():
                 self.log.info("The arbiter is gone, shutting down: %s", self)
                 self.alive = False
-            if not self.alive:  # gunicorn's reloader says so, too
+            if not self.alive:  # gunicorn's reloader may have cleared it
                 self._stop.set()
             await asyncio.sleep(pause)
 
@@ -141,10 +141,10 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
             )
 
     def _note_refused(self, status: int, remote_addr: str | None) -> None:
-        """Log what was refused before it was a request; it does not count as one."""
+        """Log a message, not counted, that was refused before it became a request."""
         self.log.access(*access.refusal(status, remote_addr), timedelta())
 
-    # Signals: gunicorn's methods, so that there is no moment without one of them
+    # Signals: gunicorn's methods, so that there is always a handler
 
     def handle_exit(self, *_: Any) -> None:
         """Stop when running requests have ended (SIGTERM)."""
@@ -152,18 +152,18 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn ships no annotations
         self._soon(self._stop.set)
 
     def handle_quit(self, *arguments: Any) -> None:
-        """Stop at once (SIGINT, SIGQUIT): a terminal and the arbiter may both ask."""
+        """Stop at once (SIGINT, SIGQUIT), also if it comes twice."""
         if self._loop is None:  # nothing is served yet
             super().handle_quit(*arguments)
         else:
             self._soon(self._hurry)
 
     def handle_usr1(self, *_: Any) -> None:
-        """Open the log files again (SIGUSR1), not in the middle of a line."""
+        """Reopen the log files (SIGUSR1), but not in the middle of a line."""
         self._soon(self.log.reopen_files)
 
     def _soon(self, callback: Callable[[], None]) -> None:
-        """Run *callback* in the loop, which may be asleep or in a step."""
+        """Run *callback* in the loop, which may be waiting or running."""
         if self._loop is None or self._loop.is_closed():
             callback()
         else:

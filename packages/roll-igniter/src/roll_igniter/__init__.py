@@ -24,7 +24,7 @@ def igniter(app: Roll, message: str = MESSAGE) -> None:
 
     Args:
         app: The application.
-        message: What to print; `{version}` stands for the version of roll-core.
+        message: What to print; `{version}` is replaced by the version of roll-core.
 
     Raises:
         TypeError: *message* is not a string.
@@ -34,7 +34,7 @@ def igniter(app: Roll, message: str = MESSAGE) -> None:
         raise TypeError(f"message={message!r}: give a string")
     from importlib.metadata import version
 
-    # Not `format`: a message may well be drawn with braces.
+    # Not `format`: a message may contain braces.
     text = message.replace("{version}", version("roll-core"))
 
     @app.listen("startup")

@@ -19,14 +19,14 @@ from .output import LOGGER, Output, RequestIdFilter, current_request_id
 __all__ = ["RequestIdFilter", "current_request_id", "logger"]
 
 KEY = "roll_logger"
-"""Under it an app keeps that it has a logger."""
+"""The key that an app has once it has a logger."""
 
 LEFT = 499
-"""The status of what was never answered, as nginx writes it."""
+"""The status of a request that never got a response, as in nginx."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
 
-# UUIDs, base64 and what else proxies write: nothing that means something in a log.
+# UUIDs, base64 and other ids of proxies: no character with a meaning in a log.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 
@@ -39,30 +39,30 @@ def logger(
     format: str = "short",
     request_id: str | None = None,
 ) -> None:
-    """Log each request that *app* gets, as INFO of the logger `roll`.
+    """Log each request of *app*, as INFO of the logger `roll`.
 
     From startup to shutdown, *handler* prints what this logger gets: these lines, and
     Roll's own, which have the tracebacks of errors when the level is DEBUG. Control
-    characters, what is not ASCII, and quotes inside of quotes are escaped: a request is
-    one line. So is what the protocol refuses before it is a request. Routes with
-    `logger=False` are left out.
+    characters, non-ASCII characters, and quotes inside of quotes are escaped: a request
+    is one line. So is a message that the protocol refuses before it becomes a request.
+    Routes with `logger=False` are left out.
 
-    `"short"` is `GET /path?query`, and logged when the head is read. The others tell of
-    the response, and are logged when it is sent: `"common"` and `"combined"` as the
-    servers of the web do, with the seconds it took at the end, and `"json"`, an object
-    with the pattern of the route and the id of the request, too.
+    `"short"` is `GET /path?query`, and logged when the head is read. The others include
+    the response, and are logged when it is sent: `"common"` and `"combined"` as in
+    other web servers, with the duration in seconds at the end, and `"json"`, an object
+    that also has the pattern of the route and the id of the request.
 
     Args:
         app: The application.
-        level: Of the logger `roll`: a number, or a name such as `"INFO"`. The former
-            one is restored at shutdown.
-        handler: A class of `logging`, or any function that makes a handler; one that is
-            made, which is left open; or None, to have the lines go where logging is
+        level: The level of the logger `roll`: a number, or a name such as `"INFO"`. The
+            previous one is restored at shutdown.
+        handler: A class of `logging`, or any function that makes a handler; a handler,
+            which is left open; or None, to send the lines wherever logging is
             configured to send them.
         format: `"short"`, `"common"`, `"combined"` or `"json"`.
-        request_id: A field, such as `"X-Request-ID"`, in which an id is taken from the
-            client, made when it sends none that is good, and returned to the client.
-            `current_request_id` has it, and `RequestIdFilter` tells it to records.
+        request_id: A field, such as `"X-Request-ID"`, for the id of a request. It is
+            taken from the client, or made if the client sends no valid one, and sent
+            back. `current_request_id` has it, and `RequestIdFilter` adds it to records.
 
     Raises:
         TypeError: An option has another type, or *handler* needs arguments.
@@ -78,13 +78,14 @@ def logger(
     )
     if KEY in app:
         raise ValueError(
-            "this app has a logger: call `logger` once, or lines are twice"
+            "this app has a logger already: call `logger` once, and leave out "
+            "--access-log and --log-format of `roll run`"
         )
     app[KEY] = True
     app.extras("logger", check=require_boolean)
     app.listen("startup")(log.open)
     app.listen("shutdown")(log.close)
-    app.listen("headers", before="*")(log.follow_requests)  # some answer, or refuse
+    app.listen("headers", before="*")(log.follow_requests)  # some respond, or refuse
     app.listen("error")(log.follow_what_others_refuse)
     app.listen("response")(log.follow_what_others_answer)
     app.listen("finish", before="*")(log.log_finished_requests)
@@ -98,7 +99,8 @@ class RequestLog:
         output: Where the lines go.
         write: Writes a line.
         field: The field of the request's id, if it has one.
-        early: Whether a line is logged when the head is read, not when it is answered.
+        early: Whether a line is logged when the head is read, not when the response is
+            sent.
     """
 
     def __init__(
@@ -108,7 +110,8 @@ class RequestLog:
         self._write = write
         self._field = field
         self._early = early
-        # Its own, as the requests of a mounted app have what its parent keeps in them.
+        # A key of its own, as a mounted app's requests also have the entries of its
+        # parent.
         self._key = f"{KEY}.{id(self)}"
 
     async def open(self) -> None:
@@ -120,23 +123,23 @@ class RequestLog:
         self._output.close()
 
     async def follow_requests(self, request: Request, response: Response) -> None:
-        """Begin with a request when its head is read."""
+        """Follow a request from when its head is read."""
         self._begin(request, response)
 
     async def follow_what_others_refuse(
         self, request: Request, response: Response, error: HttpError
     ) -> None:
-        """Begin with a request that a listener before ours has refused."""
+        """Follow a request that a listener before ours has refused."""
         self._begin(request, response)
 
     async def follow_what_others_answer(
         self, request: Request, response: Response
     ) -> None:
-        """Begin with a request that a listener before ours has answered."""
+        """Follow a request that a listener before ours has responded to."""
         exchange = self._begin(request, response)
-        # One that was made by hand has no connection, and does not finish.
+        # A request that was made by hand has no connection, and does not finish.
         if not self._early and request.protocol is None:
-            # What nobody sends is counted all the same.
+            # Its body is counted although nobody sends it.
             self._tell(exchange, request, response, response.size, complete=True)
 
     def log_finished_requests(self, request: Request, response: Response) -> None:
@@ -147,13 +150,13 @@ class RequestLog:
             self._tell(exchange, request, response, response.sent, complete)
 
     def log_refused_messages(self, status: HTTPStatus, remote_addr: str | None) -> None:
-        """Log a message that was refused before it was a request."""
+        """Log a message that was refused before it became a request."""
         self._output.open()
         refused = Exchange(None, remote_addr=remote_addr, status=status.value)
         _log(self._write(refused, None))
 
     def _begin(self, request: Request, response: Response) -> Exchange:
-        """Start to follow a request, at the first event of it that comes here."""
+        """Start following a request, at its first event here."""
         if self._key in request:
             return cast(Exchange, request[self._key])
         self._output.open()  # the app runs already when the extension is called late
@@ -192,10 +195,10 @@ def _is_wanted(request: Request) -> bool:
 
 def _log(line: str) -> None:
     if LOGGER.isEnabledFor(logging.INFO):
-        LOGGER.info(line)  # without arguments, `%` is itself
+        LOGGER.info(line)  # without arguments, `%` is literal
 
 
-# What the options say
+# The options
 
 
 def _check_level(level: int | str) -> int:
@@ -221,7 +224,7 @@ def _check_handler(handler: Any) -> Any:
         )
     try:
         inspect.signature(handler).bind()
-    except ValueError:  # it does not tell
+    except ValueError:  # it has no signature
         pass
     except TypeError as error:
         raise TypeError(
@@ -255,7 +258,7 @@ def _check_field(name: str | None) -> str | None:
     return name
 
 
-# Fields that decide where a message ends, or what a client keeps.
+# Fields that decide where a message ends, or what a client stores.
 _TAKEN = frozenset(
     {
         *("connection", "content-length", "content-type", "cookie", "date", "host"),
@@ -264,11 +267,11 @@ _TAKEN = frozenset(
 )
 
 
-# What is known of a request
+# The id of a request
 
 
 def _choose_id(sent: list[str]) -> str:
-    """Take the id that a client has sent, once and well formed, or make one."""
+    """Take the only valid id that a client has sent, or make one."""
     if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
         return sent[0]
     return secrets.token_hex(16)

@@ -1,4 +1,4 @@
-"""What a line says of a request, in each format; always one line, of ASCII alone."""
+"""Writes the line of a request in each format: always one line, in ASCII."""
 
 import json
 import time
@@ -14,7 +14,7 @@ class Exchange:
     """A request and its response, as far as they are known."""
 
     method: str | None
-    """As it was sent: a listener may set another. None where there is no request."""
+    """As it was sent: a listener may set another. None if there is no request."""
     clock: float = field(default_factory=time.perf_counter)
     """When it began, in seconds of `time.perf_counter()`."""
     began: float = field(default_factory=time.time)
@@ -32,14 +32,14 @@ class Exchange:
     """The pattern of the route."""
 
 
-# As Apache and nginx escape, so that it can be undone: bytes in hexadecimal digits, and
-# a backslash that was sent as two.
+# As in Apache and nginx, so that it can be undone: bytes become hexadecimal digits, and
+# a backslash two.
 _ESCAPES = {
     code: f"\\x{code:02x}" for code in range(256) if not 0x20 <= code < 0x7F
 } | {ord("\\"): r"\\"}
 _QUOTED = _ESCAPES | {ord('"'): r"\""}
 
-# Not of `strftime`, which asks the locale.
+# `strftime` would use the locale.
 _MONTHS = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
@@ -47,7 +47,7 @@ _MONTHS = (
 
 
 Format = Callable[[Exchange, Request | None], str]
-"""Writes a line of a request, or of a message that was refused before it was one."""
+"""Writes the line of a request, or of a message refused before it became one."""
 
 
 def short(exchange: Exchange, request: Request | None) -> str:
@@ -59,12 +59,12 @@ def short(exchange: Exchange, request: Request | None) -> str:
 
 
 def common(exchange: Exchange, request: Request | None) -> str:
-    """Write the Common Log Format, and the seconds."""
+    """Write the Common Log Format, and the duration."""
     return f"{_common(exchange, request)} {_end(exchange)}"
 
 
 def combined(exchange: Exchange, request: Request | None) -> str:
-    """Write the Combined Log Format, and the seconds."""
+    """Write the Combined Log Format, and the duration."""
     referer = agent = ""
     if request is not None:
         referer, agent = request.referer, request.headers.get("USER-AGENT", "")
@@ -127,12 +127,12 @@ def _common(exchange: Exchange, request: Request | None) -> str:
 
 
 def _end(exchange: Exchange) -> str:
-    """Write the seconds, and whether the response was cut short."""
+    """Write the duration in seconds, and whether the response was cut short."""
     return f"{exchange.duration:.6f}{'' if exchange.complete else ' incomplete'}"
 
 
 def _bytes(value: str) -> bytes:
-    """Give a field back as it was sent; the core decodes it as latin-1."""
+    """Give a field as it was sent; the core decodes it as latin-1."""
     return value.encode("latin-1", "backslashreplace")
 
 

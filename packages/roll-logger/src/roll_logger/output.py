@@ -1,8 +1,8 @@
 """Where lines go: the handlers and the level of the logger `roll`.
 
-There is one logger `roll` in a process, however many apps are. Those that were given
-the same class, or the same handler, share it, so that no line is there twice; the
-lowest level holds; and when the last app ends, all is as it was before the first.
+A process has one logger `roll`, however many apps there are. Apps with the same class,
+or the same handler, share the handler, so that no line appears twice; the lowest level
+applies; and when the last app ends, all is as it was before the first.
 """
 
 import logging
@@ -20,7 +20,7 @@ current_request_id: ContextVar[str | None] = ContextVar(
 
 
 class RequestIdFilter(logging.Filter):
-    """Give each record a `request_id`: that of the current request, else `-`."""
+    """Give each record a `request_id`: that of the current request, or `-`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Set the attribute; no record is dropped."""
@@ -32,18 +32,18 @@ _REQUEST_ID = RequestIdFilter()
 
 
 class Output:
-    """What one app wants of the logger, while it runs.
+    """The handler and the level that one app needs while it runs.
 
     Args:
-        source: A handler, what makes one, or None for no handler.
-        level: Of the logger.
+        source: A handler, a function that makes one, or None for no handler.
+        level: The level of the logger.
     """
 
     open_outputs: "list[Output]" = []  # noqa: RUF012  # of all apps
     former = logging.NOTSET
     """The level of the logger before the first was opened."""
     ours = logging.NOTSET
-    """The level that was set since."""
+    """The level that `Output` has set since."""
 
     def __init__(
         self, source: Callable[[], logging.Handler] | logging.Handler | None, level: int
@@ -54,10 +54,10 @@ class Output:
         self.is_open = False
 
     def open(self) -> None:
-        """Add the handler, and see that the logger takes the level; once.
+        """Add the handler, and set the level of the logger; only once.
 
         Raises:
-            TypeError: What should make a handler makes something else.
+            TypeError: The function makes something other than a handler.
         """
         if self.is_open:
             return
@@ -66,7 +66,7 @@ class Output:
         self.handler = self._make() if twin is None else twin.handler
         if self.handler is not None:
             self.handler.addFilter(_REQUEST_ID)
-            self.handler.addFilter(QUOTING)  # of what `roll.x` logs, too
+            self.handler.addFilter(QUOTING)  # also for loggers such as `roll.x`
             LOGGER.addHandler(self.handler)
         if not others:
             Output.former = Output.ours = LOGGER.level
@@ -87,7 +87,7 @@ class Output:
             LOGGER.removeHandler(handler)
             handler.removeFilter(_REQUEST_ID)
             handler.removeFilter(QUOTING)
-            if handler is not self.source:  # what we have made is ours to close
+            if handler is not self.source:  # we made it, so we close it
                 handler.close()
         _settle_level()
 

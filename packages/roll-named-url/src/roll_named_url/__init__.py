@@ -1,4 +1,4 @@
-"""named_url: the path of a view by its name, as a URL that leads there."""
+"""named_url: gives the URL of a view by its name."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +12,8 @@ from roll.typing import Extension
 
 __all__ = ["named_url"]
 
-# What a path may hold as it is, beside letters, digits and `-._~` (RFC 3986, 3.3).
+# Characters of a path that are not encoded, besides letters, digits and `-._~` (RFC
+# 3986, 3.3).
 _PATH_SAFE = "/!$&'()*+,;=:@"
 
 
@@ -25,7 +26,7 @@ class Named(NamedTuple):
     extras: dict[str, Any]
     where: str
     parts: list[PathPart]
-    """The variables of the path, each with what is literal before it."""
+    """The variables of the path, each with the literal text before it."""
 
     @property
     def variables(self) -> set[str]:
@@ -37,30 +38,30 @@ class Named(NamedTuple):
 
 
 def named_url(app: Roll) -> Callable[..., str]:
-    """Give names to routes, and make what writes the URL of a route by its name.
+    """Give names to routes, and make the function that writes URLs by name.
 
     The name of a route is that of its view, a function or a class, in lower case, or
-    what the extra `name=` says. Routes declared before the call have names, too.
+    that of the extra `name=`. Routes declared before the call have names, too.
 
     Returns:
         `url_for(name, query=None, **variables)`, which gives the path of a route,
-        percent-encoded in UTF-8 (RFC 3986): one that a request for it finds the same
-        route with, and the same variables. The values of variables are written with
-        `str()`, and so are those of `query`, a dict: a list repeats its key, and None
-        is left out. Give the dict as the second argument, without `query=`, where the
-        route has a variable of that name.
+        percent-encoded in UTF-8 (RFC 3986): a request for it finds the same route, with
+        the same variables. The values of variables are written with `str()`, and so are
+        those of `query`, a dict: a list repeats its key, and None is left out. If the
+        route has a variable named `query`, give the dict as the second argument,
+        without `query=`.
 
         The app has it as `app["url_for"]`, and templates as `url_for`.
 
         It raises ValueError when no route or several have the name, when a variable is
-        missing or none of the route's, and when the route does not take a value; and
-        TypeError when the name is not a string, a value is bytes, or that of a variable
+        missing or unknown, and when the route does not take a value. It raises
+        TypeError when the name is not a string, a value is bytes, or a variable is
         None.
 
     Raises:
         TypeError: A `name=` is not a string.
         ValueError: A `name=` is empty, or two views on different paths have the same
-            name. Of routes that are declared later, both are raised where they are.
+            name. For later routes, both are raised where they are declared.
     """
     require_app("named_url", app)
     app.extras("name")
@@ -98,7 +99,7 @@ class Names:
         self._mounted: dict[str, Names] = {}
 
     def read_routes(self) -> None:
-        """Read the names of routes that were declared since the last time.
+        """Read the names of routes that were declared since the last call.
 
         Raises:
             TypeError: A `name=` is not a string.
@@ -119,7 +120,7 @@ class Names:
         if not isinstance(name, str):
             hint = str(getattr(name, "__name__", "home")).lower()
             raise TypeError(f"url_for({name!r}): give a name, such as {hint!r}")
-        self.read_routes()  # a listener that answers before ours ends the event
+        self.read_routes()  # a listener before ours may have ended the event
         if name not in self._routes:
             mount, colon, rest = name.partition(":")
             if colon and mount in self._app.get("subapps", {}):
@@ -165,7 +166,7 @@ class Names:
 
 
 def _read_name(path: str, view: Any, extras: Mapping[str, Any]) -> str:
-    """Find the name of a route; it is empty when the view, such as a partial, has none.
+    """Find the name of a route; empty if the view, such as a partial, has no name.
 
     Raises:
         TypeError: Its `name=` is not a string.
@@ -182,7 +183,7 @@ def _read_name(path: str, view: Any, extras: Mapping[str, Any]) -> str:
 
 
 def _add(known: list[Named], name: str, route: Named) -> None:
-    """Add a route to those that are *known* by its name.
+    """Add a route to the *known* ones of its name.
 
     Raises:
         ValueError: The name is that of another view on another path.
@@ -202,10 +203,10 @@ def _add(known: list[Named], name: str, route: Named) -> None:
 
 
 def _choose(name: str, known: Sequence[Named], variables: Iterable[str]) -> Named:
-    """Choose the route of these variables: a view may have several paths.
+    """Choose the route with these variables: a view may have several paths.
 
     Raises:
-        ValueError: None has them, or more than one.
+        ValueError: No route has them, or more than one.
     """
     given = set(variables)
     fitting = [route for route in known if route.variables == given]
@@ -226,15 +227,17 @@ def _choose(name: str, known: Sequence[Named], variables: Iterable[str]) -> Name
 
 
 def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> str:
-    """Write the URL, and look it up to see that it leads to the route.
+    """Write the URL, and look it up to check that it leads to the route.
 
     Raises:
         TypeError: A value is None, bytes or a dict.
-        ValueError: It does not, or finds other values.
+        ValueError: It does not, or gives other values.
     """
     for key, value in variables.items():
         if value is None or isinstance(value, (bytes, bytearray, dict)):
-            raise TypeError(f"{name!r}: {key}={value!r}: give what can be a text")
+            raise TypeError(
+                f"{name!r}: {key}={value!r}: give a value, such as a string"
+            )
     path = ""
     url = quote(app.root_path, safe=_PATH_SAFE)
     for literal, variable, _ in route.parts:
@@ -242,10 +245,10 @@ def _write(app: Roll, name: str, route: Named, variables: Mapping[str, Any]) -> 
         path += literal + text
         url += quote(literal, safe=_PATH_SAFE) + quote(text)
     if not {".", ".."}.isdisjoint(path.split("/")):
-        # Clients take these out, also percent-encoded (RFC 3986, section 5.2.4).
-        raise ValueError(f"{path!r} of {name!r} has a segment of dots alone")
+        # Clients remove these, also percent-encoded (RFC 3986, section 5.2.4).
+        raise ValueError(f"{path!r} of {name!r} has a segment that is only dots")
     _check_found(app, path, name, route, variables)
-    # What starts with two slashes leads to another host (RFC 3986, section 4.2).
+    # A URL that starts with two slashes leads to another host (RFC 3986, section 4.2).
     return f"/%2F{url[2:]}" if url.startswith("//") else url
 
 
@@ -268,7 +271,7 @@ def _write_query(name: str, query: Mapping[str, Any]) -> str:
 def _check_found(
     app: Roll, path: str, name: str, route: Named, variables: Mapping[str, Any]
 ) -> None:
-    """Require that a look-up of *path* finds the route, and the same variables."""
+    """Check that a look-up of *path* finds the route, and the same variables."""
     endpoint, found = app.router.find(path, route.methods[0])
     if endpoint.extras is not route.extras or found.keys() != variables.keys():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""content_negotiation: the type, the language and the coding that a client takes."""
+"""content_negotiation: the type, the language and the coding that a client prefers."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ class Dimension(NamedTuple):
     """What is negotiated, and how."""
 
     extra: str
-    """Lists, in the declaration of a route, what is served."""
+    """The extra of a route that lists what is served."""
     field: str
-    """Says, in a request, what is taken."""
+    """The field of a request that lists what is accepted."""
     key: str
-    """Holds, in the request, what was chosen."""
+    """The key of the request for what was chosen."""
 
 
 TYPE = Dimension("accepts", "Accept", "accepted")
@@ -31,22 +31,22 @@ ENCODING = Dimension("encodings", "Accept-Encoding", "accepted_encoding")
 
 
 def content_negotiation(app: Roll, strict: bool = False) -> None:
-    """Choose, for routes that say what they serve, what the client takes.
+    """Choose what the client prefers, on routes that declare what they serve.
 
-    Routes say it with `accepts=`, a list of media types, `languages=`, of language
-    tags, and `encodings=`, of content codings, those that they prefer first. A
-    `request` listener puts what it chose in `request["accepted"]`,
-    `request["accepted_language"]` and `request["accepted_encoding"]`. Where a client
-    takes none of the types or codings, it answers 406 before the view runs. The fields
-    that decide are added to `Vary`. Other routes are left alone.
+    Routes declare lists: `accepts=` of media types, `languages=` of language tags, and
+    `encodings=` of content codings, the preferred ones first. A `request` listener puts
+    its choices in `request["accepted"]`, `request["accepted_language"]` and
+    `request["accepted_encoding"]`. A client that accepts none of the types or codings
+    gets a 406 before the view runs. The fields that decide are added to `Vary`. Other
+    routes are left alone.
 
-    Malformed elements of a field are ignored; a field of nothing else counts as not
-    sent (RFC 9110, section 12.5.1, lets a server disregard what it does not honor). A
-    field of more than 8190 characters is answered with 431.
+    Malformed elements of a field are ignored; a field of only such elements counts as
+    not sent (RFC 9110, section 12.5.1, lets a server disregard what it does not honor).
+    The response to a field of more than 8190 characters is a 431.
 
     Args:
-        app: The application. Routes declared before are seen, too.
-        strict: Whether a client that sends no `Accept` gets 406. Otherwise it takes
+        app: The application. Routes declared before the call are included.
+        strict: Whether a client that sends no `Accept` gets a 406. Otherwise it accepts
             anything (RFC 9110, section 12.5.1).
 
     Raises:
@@ -83,7 +83,7 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
                 field = request.headers.get(dimension.field, "")
                 chosen = chooser(dimension, tuple(served))(field)
                 if chosen is None:
-                    # The list is what RFC 9110, section 15.5.7, asks for.
+                    # RFC 9110, section 15.5.7, asks for the list.
                     message = f"Not Acceptable: there is {', '.join(served)}"
                     raise HttpError(HTTPStatus.NOT_ACCEPTABLE, message)
                 request[dimension.key] = chosen
@@ -97,7 +97,7 @@ def content_negotiation(app: Roll, strict: bool = False) -> None:
 
 
 content_negociation = content_negotiation
-"""The name that Roll gave it first."""
+"""Its first name in Roll."""
 
 
 def _read_list(served: object) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""Choosing among what a route serves, by what a field says (RFC 9110, section 12.5).
+"""Chooses among what a route serves, by a field of the request (RFC 9110, 12.5).
 
-Each function here takes what is served, in the order in which the application prefers
-it, and makes a function: from the value of a field, empty when there is none, to what
-is chosen, or None when nothing is acceptable.
+Each public function here takes what is served, in the order of the application's
+preference, and makes a function that takes the value of a field, empty without one, and
+gives the choice, or None if nothing is acceptable.
 """
 
 import re
@@ -22,12 +22,12 @@ from roll.preferences import (
 
 Chooser = Callable[[str], str | None]
 
-# Names of media types (RFC 6838, section 4.2). They hold no `*`, so that a range such
-# as `text/h*`, which the grammar of tokens allows, is malformed here.
+# Names of media types (RFC 6838, section 4.2). They contain no `*`, so a range such as
+# `text/h*`, which the grammar of tokens allows, is malformed here.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = re.compile(f"{_NAME}/{_NAME}")
 _SERVED_RANGE = re.compile(rf"\*/\*|{_NAME}/\*")
-# A lone `*` is not a media range, but sent as one, by Java's HttpURLConnection.
+# A lone `*` is not a media range, but Java's HttpURLConnection sends it as one.
 _MEDIA_RANGE = re.compile(rf"\*/\*|\*|{_NAME}/(?:{_NAME}|\*)")
 
 _TAG = r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*+"
@@ -37,13 +37,13 @@ _LANGUAGE_RANGE = re.compile(rf"{_TAG}|\*")
 _CODING = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
 
 _LEAST = 1e-12
-"""Less than every weight that refuses nothing."""
+"""Less than every weight above 0."""
 
 
 # Media types
 
 _Weight = tuple[float, int]
-"""The weight of what takes a type, and minus its place in the field."""
+"""The weight of the range that matches a type, and minus its place in the field."""
 
 _NOT_TAKEN: _Weight = (0.0, 0)
 
@@ -54,22 +54,22 @@ class _MediaType(NamedTuple):
     name: str
     parameters: Parameters
     ranges: tuple[str, ...]
-    """The names of all ranges that take it; empty when it is a range itself."""
+    """The names of all ranges that match it; empty if it is a range itself."""
 
 
 def type_chooser(served: Sequence[str], strict: bool = False) -> Chooser:
-    """Make what chooses a media type by `Accept` (RFC 9110, section 12.5.1).
+    """Make the function that chooses by `Accept` (RFC 9110, section 12.5.1).
 
-    Of types that have the same weight, that one is chosen whose range comes first in
-    the field; then the first one that is served. An entry may be a range, such as
-    `text/*`: what is chosen then is what the client asks for, and fits it.
+    Among types of the same weight, it chooses the one whose range comes first in the
+    field, then the first one served. An entry may be a range, such as `text/*`: then
+    the choice is the type that the client asks for and that fits the range.
 
-    Of a field that lists nothing that could be read, no more is known than of one that
-    is not there: the first type is chosen, unless *strict*.
+    A field without any readable element counts as missing: the first type is chosen,
+    unless *strict*.
 
     Raises:
-        ValueError: An entry is neither media type nor range, has a weight, or is there
-            twice.
+        ValueError: An entry is neither media type nor range, has a weight, or is
+            repeated.
     """
     types = [_read_media_type(text) for text in served]
     _check_different(served, types)
@@ -115,15 +115,15 @@ _Ranges = dict[str, list[tuple[int, Preference]]]
 
 
 def _weigh_type(served: _MediaType, ranges: _Ranges) -> _Weight:
-    """Weigh a type by the most specific range that takes it.
+    """Weigh a type by the most specific range that matches it.
 
-    mimetype-match finds that range. It is asked for each type alone: among several it
-    prefers what a specific range takes to what has more weight. It gets at most three
-    ranges, whose names are of the application: it makes, and keeps, an expression of
-    every one. Parameters, which it compares as text, it does not get.
+    mimetype-match finds that range. It gets one type at a time: among several, it
+    prefers the type of a more specific range to one of more weight. It gets at most
+    three ranges, with names from the application: it compiles and keeps an expression
+    for each. It does not get parameters, which it compares as text.
 
-    A charset is not a reason to refuse what is served without one: clients add it to
-    types, such as `application/json`, that know none.
+    A charset is not a reason to refuse a type that is served without one: clients add
+    it even to types that define none, such as `application/json`.
     """
     has_charset = any(name == "charset" for name, _ in served.parameters)
     asked = []
@@ -145,9 +145,9 @@ def _weigh_type(served: _MediaType, ranges: _Ranges) -> _Weight:
 
 
 def _weigh_range(served: str, ranges: _Ranges) -> tuple[_Weight, str]:
-    """Weigh what a client asks for by the range that serves it, and give the best.
+    """Weigh the types that a client asks for in a served range, and give the best.
 
-    A client that names no type gets the narrower range of the two.
+    If the client names no type, this is the narrower of the two ranges.
     """
     prefix = served.removesuffix("*").removeprefix("*/")
     found: dict[str, tuple[bool, _Weight]] = {}
@@ -159,7 +159,7 @@ def _weigh_range(served: str, ranges: _Ranges) -> tuple[_Weight, str]:
         else:
             continue
         weight = max((each.weight, -place) for place, each in preferences)
-        # Of a range itself, and all types, the range is closer, even if it is refused.
+        # The range itself is closer than `*/*`, even if it is refused.
         found[narrower] = max((close, weight), found.get(narrower, (close, weight)))
     weights = [(weight, name) for name, (_, weight) in found.items()]
     return max(weights, key=itemgetter(0), default=(_NOT_TAKEN, served))
@@ -168,22 +168,22 @@ def _weigh_range(served: str, ranges: _Ranges) -> tuple[_Weight, str]:
 # Languages
 
 _Rank = tuple[float, int, int]
-"""The weight, minus the place in the field, and how much of a range a tag has."""
+"""The weight, minus the place in the field, and how well a tag fits a range."""
 
 _UNLISTED: _Rank = (0.0, 0, 0)
 _REFUSED: _Rank = (-1.0, 0, 0)
 
 
 def language_chooser(served: Sequence[str]) -> Chooser:
-    """Make what chooses a language by `Accept-Language` (RFC 9110, section 12.5.4).
+    """Make the function that chooses by `Accept-Language` (RFC 9110, section 12.5.4).
 
     The weight of a language is that of the longest range that it begins with: basic
-    filtering (RFC 4647, section 3.3.1). Without one it is that of a range that begins
-    with the language: lookup (section 3.4). Then comes `*`. Something is always
-    chosen: a text in another language may be translated, a 406 may not.
+    filtering (RFC 4647, section 3.3.1). Without one, it is that of a range that begins
+    with the language: lookup (section 3.4). Then comes `*`. Something is always chosen:
+    a text in another language can be translated, a 406 cannot.
 
     Raises:
-        ValueError: An entry is not a language tag, or is there twice.
+        ValueError: An entry is not a language tag, or is repeated.
     """
     for text in served:
         if not _LANGUAGE_TAG.fullmatch(text):
@@ -203,7 +203,7 @@ def language_chooser(served: Sequence[str]) -> Chooser:
             for prefix in known[tag]:
                 if prefix in listed:
                     weight, order, _ = listed[prefix]
-                    # Of a range itself, and what begins with it, the range is closer.
+                    # A range itself is closer than a tag that begins with it.
                     near = 2 * len(prefix) + (prefix == tag)
                     return (weight, order, near) if weight > 0 else _REFUSED
             return looked_up.get(tag) or listed.get("*", _UNLISTED)
@@ -233,7 +233,7 @@ def _rank_ranges(
 
 
 def _shorten(tag: str, depth: int) -> Iterator[str]:
-    """Give the first subtags of a tag: so many, then one less, down to one alone."""
+    """Give the first subtags of a tag: *depth* of them, then fewer, down to one."""
     subtags = tag.split("-", depth)[:depth]
     for count in range(len(subtags), 0, -1):
         yield "-".join(subtags[:count])
@@ -243,14 +243,14 @@ def _shorten(tag: str, depth: int) -> Iterator[str]:
 
 
 def encoding_chooser(served: Sequence[str]) -> Chooser:
-    """Make what chooses a content coding by `Accept-Encoding` (RFC 9110, 12.5.3).
+    """Make the function that chooses by `Accept-Encoding` (RFC 9110, section 12.5.3).
 
-    `identity`, which is not a coding, is always served, as the last one unless it is
-    listed. It is acceptable unless it is refused, and chosen when no field asks for
-    more: clients that send none, or an empty one, may not know any coding.
+    `identity`, which means no coding, is always served, as the last one unless it is
+    listed. It is acceptable unless it is refused, and it is chosen when there is no
+    field or an empty one: such clients may not know any coding.
 
     Raises:
-        ValueError: An entry is not a content coding, or is there twice.
+        ValueError: An entry is not a content coding, or is repeated.
     """
     for text in served:
         if not _CODING.fullmatch(text):
@@ -279,11 +279,11 @@ def encoding_chooser(served: Sequence[str]) -> Chooser:
 
 
 def _check_different(served: Sequence[str], meant: Sequence[object]) -> None:
-    """Require that no two entries mean the same.
+    """Check that no two entries mean the same.
 
     Raises:
         ValueError: Two do.
     """
     for place, each in enumerate(meant):
         if each in meant[:place]:
-            raise ValueError(f"{served[place]!r} is there twice: list it once")
+            raise ValueError(f"{served[place]!r} is repeated: list it once")

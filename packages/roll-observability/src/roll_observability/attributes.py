@@ -1,4 +1,4 @@
-"""What the attributes of a span say of a request: OpenTelemetry's stable HTTP ones."""
+"""The attributes of a request's span: the stable ones of OpenTelemetry for HTTP."""
 
 import re
 from collections.abc import Container, Iterable
@@ -35,16 +35,16 @@ Attributes = dict[str, str | int | list[str]]
 METHODS = frozenset(HTTP_METHODS)
 
 OTHER = "_OTHER"
-"""Stands for what would be too many different values."""
+"""Replaces values of which there would be too many."""
 
 PORTS = {"http": 80, "https": 443}
-"""The ports that a Host may leave out (RFC 9110, section 4.2)."""
+"""The ports that `Host` may leave out (RFC 9110, section 4.2)."""
 
 _AUTHORITY_END = re.compile(r"[/?]|\Z")
 
 
 def route_of(request: Request) -> str | None:
-    """Give the whole pattern of the route that responds, if there is one."""
+    """Give the full pattern of the route that responds, if there is one."""
     path = request.endpoint.path
     if path is None:
         return None
@@ -53,7 +53,7 @@ def route_of(request: Request) -> str | None:
 
 
 def describe(request: Request, route: str | None) -> Attributes:
-    """Tell what samplers may choose by."""
+    """Give the attributes that samplers may use."""
     method = request.sent_method
     attributes: Attributes = {
         HTTP_REQUEST_METHOD: method if method in METHODS else OTHER,
@@ -70,14 +70,14 @@ def describe(request: Request, route: str | None) -> Attributes:
 def describe_further(
     request: Request, fields: Iterable[str], secrets: Container[str]
 ) -> Attributes:
-    """Tell the rest of what is known of a request that ends.
+    """Give the other attributes of a request, at its end.
 
     By then, listeners have set the scheme, and the address of a client behind a proxy.
 
     Args:
         request: The request.
-        fields: The names of those that are wanted, in lower case.
-        secrets: The names of query parameters that are not shown, in lower case.
+        fields: The names of header fields to include, in lower case.
+        secrets: The names of query parameters to hide, in lower case.
     """
     attributes: Attributes = {
         NETWORK_PROTOCOL_VERSION: request.version,
@@ -96,7 +96,7 @@ def describe_further(
     if client is not None:
         attributes[CLIENT_ADDRESS] = client
     peer = None if request.protocol is None else request.protocol.peer
-    if isinstance(peer, tuple) and None not in peer:  # an ASGI server may not tell
+    if isinstance(peer, tuple) and None not in peer:  # an ASGI server may not know
         attributes[NETWORK_PEER_ADDRESS], attributes[NETWORK_PEER_PORT] = peer[:2]
     headers = request.headers
     agent = headers.get("USER-AGENT")
@@ -113,7 +113,7 @@ def path_of(url: bytes) -> str:
     """Cut the path out of a target, as it was sent.
 
     Args:
-        url: In any of the forms of RFC 9112, section 3.2.
+        url: A target in any form of RFC 9112, section 3.2.
     """
     target = url.decode(errors="replace")
     if not target.startswith("/") and "://" in target:

@@ -1,4 +1,4 @@
-"""Callers: the trace and the baggage that a request brings along."""
+"""Callers: the trace and the baggage of a request's caller."""
 
 import re
 from functools import lru_cache
@@ -12,20 +12,20 @@ NOTHING = Context()
 """A context without a span or baggage."""
 
 USUAL = {"traceparent", "tracestate", "baggage"}
-"""What the propagators read that are configured by default."""
+"""The fields that the default propagators read."""
 
-# Without `traceparent`, a `tracestate` says nothing. To look for it in the head takes a
-# tenth of the time that it takes to decode all fields.
+# Without `traceparent`, a `tracestate` means nothing. Searching the head takes a tenth
+# of the time of decoding all fields.
 _GIVEN = re.compile(rb"\n(?:traceparent|baggage):", re.IGNORECASE)
 
 
 class Fields(Getter[Request]):
-    """Gives a propagator the header of a request."""
+    """Reads the header of a request for a propagator."""
 
     def get(self, carrier: Request, key: str) -> list[str] | None:
-        """Give the value of a field, those of several lines joined.
+        """Give the value of a field, with several lines joined.
 
-        A `traceparent` that is there twice says nothing (W3C Trace Context, 3.2).
+        A repeated `traceparent` is ignored (W3C Trace Context, 3.2).
         """
         lines = carrier.headers.list(key)
         if not lines or (len(lines) > 1 and key == "traceparent"):
@@ -38,7 +38,7 @@ class Fields(Getter[Request]):
 
 
 class FieldsOfStrangers(Fields):
-    """Gives no baggage, of which OpenTelemetry logs each entry that is malformed."""
+    """Leaves out baggage, as OpenTelemetry logs each malformed entry of it."""
 
     def get(self, carrier: Request, key: str) -> list[str] | None:
         """Give the value of a field, unless it is baggage."""

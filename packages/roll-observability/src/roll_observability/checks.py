@@ -1,4 +1,4 @@
-"""Checks: functions that tell whether what an application needs is there."""
+"""Checks: functions that tell whether what an application needs is available."""
 
 import asyncio
 import contextvars
@@ -11,17 +11,17 @@ from typing import Any
 from roll.logs import describe, logger
 
 Check = Callable[[], object | Awaitable[object]]
-"""Tells whether something works: False or an exception means that it does not.
+"""Checks whether something works: False or an exception means that it does not.
 
 A plain function runs in a thread.
 """
 
 
 class NamedCheck:
-    """A check, of which at most one run is going on.
+    """A check that runs at most once at a time.
 
     Args:
-        name: For those who read of it.
+        name: The name to show.
         check: The function.
     """
 
@@ -30,17 +30,17 @@ class NamedCheck:
         self._check = check
         self._task: asyncio.Task[str | None] | None = None
         self._in_thread = False
-        """Whether a thread runs it, which may have been given up."""
+        """Whether a thread runs it, maybe one that was given up."""
         self._failed = False
 
     async def run(self, seconds: float) -> str | None:
         """Run it, and log when its result has changed.
 
         Args:
-            seconds: It may take.
+            seconds: How long it may take.
 
         Returns:
-            What is wrong, None when nothing is.
+            What is wrong, or None.
         """
         problem = await self._find_problem(seconds)
         failed = problem is not None
@@ -53,7 +53,7 @@ class NamedCheck:
 
     async def _find_problem(self, seconds: float) -> str | None:
         if self._is_running():
-            return "the run before has not ended"
+            return "the previous run has not ended"
         task = self._task = asyncio.create_task(self._evaluate())
         await asyncio.wait([task], timeout=seconds)
         if not task.done():
@@ -62,7 +62,7 @@ class NamedCheck:
         return task.result()
 
     def _is_running(self) -> bool:
-        # A task may not heed that it was cancelled.
+        # A task may ignore its cancellation.
         return self._in_thread or (self._task is not None and not self._task.done())
 
     async def _evaluate(self) -> str | None:
@@ -80,9 +80,9 @@ class NamedCheck:
         return "it is False" if result is False else None
 
     async def _run_in_thread(self) -> tuple[Any, str | None]:
-        """Run a plain function in a thread that keeps no process from its end.
+        """Run a plain function in a thread that does not keep the process from ending.
 
-        One of the loop's executor would, when the function never returns.
+        A thread of the loop's executor would, if the function never returned.
         """
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
@@ -94,7 +94,7 @@ class NamedCheck:
             nonlocal result, problem
             try:
                 result = context.run(self._check)
-            except BaseException as error:  # SystemExit, too, ends nothing but this
+            except BaseException as error:  # even SystemExit ends only this thread
                 problem = describe(error)
             self._in_thread = False
             with suppress(RuntimeError):  # the loop is closed
@@ -107,5 +107,5 @@ class NamedCheck:
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():  # it is, when it has waited too long
+    if not waiter.done():  # it is, after a timeout
         waiter.set_result(None)

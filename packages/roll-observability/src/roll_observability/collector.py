@@ -1,4 +1,4 @@
-"""Collector: what was measured, as prometheus_client wants to have it."""
+"""Collector: the measurements, in the form that prometheus_client needs."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -23,11 +23,14 @@ from .gauges import SCHEMES, LoopLag, Open
 from .measuring import Measuring
 from .series import Bound, Histogram
 
+LABELS = "\0"
+"""Stands for the labels of a series until they are known."""
+
 _WITHOUT_HISTOGRAMS = ContextVar("roll_metrics", default=False)
 
 
 def make_registry() -> CollectorRegistry:
-    """Make the registry of an app, with what prometheus_client tells of a process."""
+    """Make the registry of an app, with prometheus_client's metrics of the process."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
@@ -38,9 +41,9 @@ class Collector(BaseCollector):
     """Gives the metrics of an app to a registry.
 
     Args:
-        measuring: What was measured.
+        measuring: The measurements.
         bound: How many sets of labels there may be.
-        lag: Of the event loop.
+        lag: The lag of the event loop.
         count_open: Counts what is open.
     """
 
@@ -57,7 +60,7 @@ class Collector(BaseCollector):
         self._count_open = count_open
 
     def describe(self) -> Iterable[Metric]:
-        """Name the metrics, so that another collector of the same ones is refused."""
+        """Name the metrics, so that a second collector of the same ones is refused."""
         histograms = self._measuring.histograms
         return [
             *(
@@ -78,7 +81,7 @@ class Collector(BaseCollector):
 
 @contextmanager
 def without_histograms() -> Iterator[None]:
-    """Leave out the histograms, which `write_histogram` writes in less time."""
+    """Leave out the histograms, which `write_histogram` writes faster."""
     token = _WITHOUT_HISTOGRAMS.set(True)
     try:
         yield
@@ -87,33 +90,35 @@ def without_histograms() -> Iterator[None]:
 
 
 def write_histogram(histogram: Histogram, worker: str) -> str:
-    """Write a histogram, in a way that both formats have in common.
+    """Write a histogram in a form that is valid in both formats.
 
     Args:
         histogram: What to write.
-        worker: The label that is the first of each series, such as `worker="1",`, or
-            nothing.
+        worker: The first label of each series, such as `worker="1",`, or nothing.
     """
     name = histogram.name
-    ends = [*map(_write_bound, histogram.bounds), '+Inf"}']
-    lines = [f"# HELP {name} {histogram.documentation}\n# TYPE {name} histogram\n"]
+    lines = [
+        *(
+            f"{name}_bucket{{{LABELS},le={_write_bound(bound)} %d"
+            for bound in histogram.bounds
+        ),
+        f'{name}_bucket{{{LABELS},le="+Inf"}} %d',
+        f"{name}_count{{{LABELS}}} %d",
+        f"{name}_sum{{{LABELS}}} %s\n",
+    ]
+    series = "\n".join(lines)  # one format of it takes a third of the time of its lines
+    written = [f"# HELP {name} {histogram.documentation}\n# TYPE {name} histogram\n"]
     for labels, counts, total in histogram.snapshots():
         named = zip(histogram.labels, labels, strict=True)
-        pairs = worker + ",".join(f'{key}="{_escape(label)}"' for key, label in named)
-        start = f'{name}_bucket{{{pairs},le="'
-        numbers = [*accumulate(counts)]
-        lines += [
-            f"{start}{end} {number}\n"
-            for end, number in zip(ends, numbers, strict=True)
-        ]
-        lines.append(
-            f"{name}_count{{{pairs}}} {numbers[-1]}\n{name}_sum{{{pairs}}} {total}\n"
-        )
-    return "".join(lines)
+        pairs = worker + ",".join([f'{key}="{_escape(label)}"' for key, label in named])
+        numbers = (*accumulate(counts),)
+        text = series % (*numbers, numbers[-1], total)
+        written.append(text.replace(LABELS, pairs))
+    return "".join(written)
 
 
 def _write_bound(bound: float) -> str:
-    return f'{float(bound)}"}}'
+    return f'"{float(bound)}"}}'
 
 
 def _escape(label: str) -> str:

@@ -1,4 +1,4 @@
-"""Errors: what made a request fail, in an app or in one that is mounted in it."""
+"""Errors: what made a request fail, in an app or in an app mounted in it."""
 
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -9,7 +9,7 @@ Listener = Callable[[Request, Response, HttpError], object]
 
 
 def find_cause(error: HttpError) -> BaseException:
-    """Find what made a view fail: the HttpError itself, or what it was made of."""
+    """Find what made a view fail: the HttpError itself, or its cause."""
     if type(error) is not HttpError:
         return error
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:  # the core's own, mostly
@@ -18,9 +18,9 @@ def find_cause(error: HttpError) -> BaseException:
 
 
 def listen_in_mounted_apps(app: Roll, listener: Listener) -> None:
-    """Let a listener hear of the errors of the apps that are mounted in one.
+    """Call a listener for the errors of the apps mounted in one.
 
-    They are answered there, and their parents do not hear of them.
+    These apps respond to them, and their parents get no event.
     """
     for inner in _mounted_in(app):
         if listener not in inner.hooks.get("error", ()):  # the app starts again
@@ -28,7 +28,7 @@ def listen_in_mounted_apps(app: Roll, listener: Listener) -> None:
 
 
 def _mounted_in(app: Roll) -> Iterator[Roll]:
-    """Give the apps that are mounted in one, at any depth."""
+    """Give the apps mounted in one, at any depth."""
     for inner in app.mounted:
         yield inner
         yield from _mounted_in(inner)

@@ -13,7 +13,7 @@ from .collector import without_histograms, write_histogram
 from .series import Histogram
 
 Piece = bytes | memoryview
-"""A part of a text."""
+"""A part of the text."""
 
 
 class Format(NamedTuple):
@@ -21,7 +21,7 @@ class Format(NamedTuple):
 
     content_type: str
     generate: Callable[[CollectorRegistry], bytes]
-    """Writes all that is in a registry."""
+    """Writes everything in a registry."""
 
 
 FORMATS = {
@@ -38,7 +38,7 @@ FORMATS = {
 END = b"# EOF\n"
 """The end of OpenMetrics; between workers, the end of each response."""
 
-# Of the registry's metrics, as Prometheus renames what is in the way of its own.
+# Renames a `worker` label of the registry's metrics, as Prometheus does.
 _TAKEN = re.compile(r'([{,])worker="')
 _RENAMED = r'\1exported_worker="'
 
@@ -53,7 +53,7 @@ def choose_format(accept: str) -> str:
     A client gets OpenMetrics only if it names it.
 
     Raises:
-        HttpError: As `read_preferences` does.
+        HttpError: As for `read_preferences`.
     """
     weights = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
     for name, _, weight in read_preferences("Accept", accept, _RANGE):
@@ -66,8 +66,8 @@ class Exposition:
     """Writes what one process has measured.
 
     Args:
-        registry: What else there is.
-        histograms: Are in the registry, too.
+        registry: All other metrics.
+        histograms: Histograms that are also in the registry.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Exposition:
 
         Args:
             format: A name in `FORMATS`.
-            worker: The number of this process, which each series gets as a label.
+            worker: The number of this process, a label of each series.
         """
         with without_histograms():
             text = FORMATS[format].generate(self._registry).decode()
@@ -89,7 +89,7 @@ class Exposition:
         label = ""
         if worker is not None:
             label = f'worker="{worker}",'
-            text = _TAKEN.sub(_RENAMED, text)  # two of one name would spoil all
+            text = _TAKEN.sub(_RENAMED, text)  # a name must not be repeated
             text = _SAMPLE.sub(lambda found: _add_label(found, label), text)
         written = [write_histogram(each, label) for each in self._histograms]
         return "".join([*written, text]).encode()
@@ -102,10 +102,10 @@ def _add_label(found: re.Match[str], label: str) -> str:
 
 
 def merge(texts: Iterable[bytes]) -> list[Piece]:
-    """Make one text of those of several processes: each family stands in it once.
+    """Merge the texts of several processes: each family appears once.
 
     Returns:
-        Its pieces, none of which is copied, as they are large.
+        Its pieces, without copying any, as they are large.
     """
     families: dict[bytes, list[Piece]] = {}
     for text in texts:
@@ -121,7 +121,7 @@ def merge(texts: Iterable[bytes]) -> list[Piece]:
 
 
 def _find_samples(text: bytes, start: int) -> int:
-    """Find the end of the lines that tell of a family."""
+    """Find the end of the lines that describe a family."""
     while text.startswith(b"#", start):
         start = text.index(b"\n", start) + 1
     return start

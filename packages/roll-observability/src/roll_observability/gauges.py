@@ -7,10 +7,10 @@ from typing import NamedTuple
 from roll import HttpProtocol, Roll
 
 PERIOD = 0.5
-"""Seconds between two looks at the event loop."""
+"""Seconds between two checks of the event loop."""
 
 WINDOW = 60
-"""Seconds after which the worst lag is counted anew."""
+"""Seconds after which the worst lag is measured again."""
 
 
 class Open(NamedTuple):
@@ -25,9 +25,9 @@ SCHEMES = ("http", "https")
 
 
 def count_open(app: Roll) -> Open:
-    """Count connections, and what is served on them.
+    """Count connections, requests and WebSockets.
 
-    They are counted, not kept: no gauge stays up after a client that vanished.
+    They are counted when asked for: no gauge keeps counting a client that has vanished.
     """
     while app.parent is not None:  # the outermost app has the connections
         app = app.parent
@@ -49,30 +49,30 @@ def count_open(app: Roll) -> Open:
 
 
 class LoopLag:
-    """How late the event loop comes to what is due.
+    """How late the event loop runs what is due.
 
-    Reading changes nothing: scrapes that were given up while the loop was blocked are
-    answered first, to nobody.
+    Reading changes nothing: after the loop was blocked, scrapes that Prometheus has
+    given up are served first.
     """
 
     def __init__(self) -> None:
         self._worst = self._before = 0.0
-        """In this window and in the one before."""
+        """The worst lag of this window, and of the previous one."""
         self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Look again and again."""
+        """Start checking."""
         self._wait(asyncio.get_running_loop())
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def read(self) -> float:
-        """Give the worst of the last one or two windows, in seconds."""
+        """Give the worst lag of the last one or two windows, in seconds."""
         return max(self._before, self._worst)
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,4 +1,4 @@
-"""health: whether an application lives, and whether it can take requests."""
+"""health: whether an application is alive, and whether it can take requests."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ from roll.plugins import require_app, require_seconds
 from .checks import Check, NamedCheck
 
 KEY = "roll_health"
-"""Under it an app keeps that it tells of its health."""
+"""The key under which an app keeps its health."""
 
 CONTENT_TYPE = "application/health+json"
-"""That of draft-inadarei-api-health-check-06, whose members the bodies have."""
+"""The type, and the members of bodies, are those of
+draft-inadarei-api-health-check-06."""
 
 
 class Health:
@@ -42,12 +43,12 @@ class Health:
         """Add a check.
 
         Args:
-            name: Stands in logs, and in responses with details.
-            check: A function without arguments. It fails when it gives False or raises.
-                Coroutine functions run in the loop, plain ones in a thread.
+            name: Its name in logs, and in responses with details.
+            check: A function without arguments. It fails when it returns False or
+                raises. Coroutine functions run in the loop, plain ones in a thread.
 
         Raises:
-            TypeError: It is not a function, or the name is not a text.
+            TypeError: It is not a function, or the name is not a string.
             ValueError: There is a check of this name.
         """
         if not isinstance(name, str):
@@ -58,35 +59,35 @@ class Health:
             raise ValueError(f"check {name!r} is there already: give another name")
         self._checks[name] = NamedCheck(name, check)
 
-    # The life of the app
+    # The state of the app
 
     def start(self) -> None:
         """Take requests from now on."""
         self._started, self._draining, self._round = True, False, None
 
     def drain(self) -> None:
-        """Take none from now on: the server is to end."""
+        """Take no more requests: the server is about to end."""
         self._draining = True
 
     def stop(self) -> None:
-        """Take none until the next start."""
+        """Take no requests until the next start."""
         self._started = False
 
     @property
     def _state(self) -> str | None:
-        """Why the app takes no requests, whatever the checks say."""
+        """Why the app takes no requests, whatever the checks find."""
         if self._draining or self._app.closing.is_set():
             return "the server is ending"
         return None if self._started else "the application is starting"
 
-    # What probes get
+    # The views of probes
 
     async def show_life(self, request: Request, response: Response) -> None:
-        """Tell that the loop turns; a check here would have all workers restarted."""
+        """Show that the loop runs; a failed check here would restart all workers."""
         _answer(response, {"status": "pass"})
 
     async def show_readiness(self, request: Request, response: Response) -> None:
-        """Tell whether requests should be sent here."""
+        """Show whether requests should be sent here."""
         state = self._state
         problems = {} if state else await self._run_checks()
         passes = state is None and not any(problems.values())
@@ -103,12 +104,12 @@ class Health:
             response.headers["Retry-After"] = "1"
 
     async def _run_checks(self) -> dict[str, str | None]:
-        """Run all checks, unless it was just done, or is being done."""
+        """Run all checks, unless their results are fresh, or they are running."""
         now = asyncio.get_running_loop().time()
         current = self._round
         if current is None or (current.done() and now >= self._fresh_until):
             current = self._round = self._app.keep(self._run_round())
-        # A probe that is gone leaves the others their results.
+        # If one probe leaves, the others still get the results.
         return await asyncio.shield(current)
 
     async def _run_round(self) -> dict[str, str | None]:
@@ -141,21 +142,22 @@ def health(
     ttl: float = 1.0,
     details: bool = False,
 ) -> Health:
-    """Answer those who ask whether *app* lives, and whether it takes requests.
+    """Add paths that show whether *app* is alive, and whether it takes requests.
 
     Args:
         app: The application.
-        live: The path that answers 200 as long as the event loop turns; None for none.
-        ready: The path that answers 200 when the app has started, its server is not
-            about to end, and all checks pass; else 503. None for none.
+        live: The path that gives a 200 as long as the event loop runs; None for no
+            path.
+        ready: The path that gives a 200 when the app has started, its server is not
+            about to end, and all checks pass; otherwise a 503. None for no path.
         checks: Functions by their names, as `Health.add` takes them.
         timeout: Seconds that each check may take.
         ttl: Seconds for which the results of the checks are kept.
         details: Whether the response names the checks, and what is wrong with them.
-            Leave it off where strangers can ask.
+            Leave it off where strangers have access.
 
     Returns:
-        What takes more checks.
+        The health, to add more checks.
 
     Raises:
         TypeError: An option has another type.
@@ -168,13 +170,13 @@ def health(
     if not isinstance(details, bool):
         raise TypeError(f"details={details!r}: give True or False")
     if KEY in app:
-        raise ValueError("this app tells of its health already: call `health` once")
+        raise ValueError("this app already has `health`: call it once")
     found = Health(app, timeout, ttl, details)
     for name, check in (checks or {}).items():
         found.add(name, check)
     for path, view in ((live, found.show_life), (ready, found.show_readiness)):
         if path is not None:
-            # Probes come every few seconds, and tell nothing.
+            # Probes come every few seconds, and are of no interest.
             app.route(path, metrics=False, tracing=False, logger=False)(view)
     app[KEY] = found
     app.listen("startup", after="*")(found.start)

@@ -1,4 +1,4 @@
-"""Measuring: the listeners that see how long each request and WebSocket takes."""
+"""Measuring: the listeners that measure how long each request and WebSocket takes."""
 
 import asyncio
 import sys
@@ -14,26 +14,27 @@ from .errors import find_cause, listen_in_mounted_apps
 from .series import OTHER, Bound, Histogram
 
 METHODS = frozenset(HTTP_METHODS)
-"""The methods that are told apart: those of RFC 9110, and PATCH."""
+"""The methods with a label of their own: those of RFC 9110, and PATCH."""
 
 LEFT = 499
-"""The status of what was never answered, as nginx writes it, and roll-logger."""
+"""The status of a request that never got a response, as in nginx and roll-logger."""
 
 ERRORS = 50
-"""Types of errors, and codes of closed WebSockets, that are told apart."""
+"""The most types of errors, and close codes of WebSockets, with a label of their
+own."""
 
 STARTED = "roll_metrics.started"
-"""Under it a request keeps when its head was read, by `perf_counter`."""
+"""The key under which a request keeps when its head was read, by `perf_counter`."""
 
 ERROR = "roll_metrics.error"
-"""Under it a request keeps the name of the type of the error that answered it."""
+"""The key under which a request keeps the name of its error's type."""
 
 OPENED = "roll_metrics.opened"
-"""Under it a request keeps when its WebSocket was open."""
+"""The key under which a request keeps when its WebSocket was opened."""
 
 
 class Names:
-    """Names that clients or libraries choose: so many are told apart, and no more."""
+    """Names that clients or libraries choose, up to a limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -49,11 +50,11 @@ class Names:
 
 
 class WebSocket(Protocol):
-    """What is asked of the WebSocket that listeners are given."""
+    """What is needed of the WebSocket that listeners get."""
 
     @property
     def close_code(self) -> int | None:
-        """How it was closed."""
+        """The code of its Close."""
 
 
 class Measuring:
@@ -95,7 +96,7 @@ class Measuring:
             bound,
         )
         self.refused: Counter[int] = Counter()
-        """How many messages were refused before they were requests, by status."""
+        """How many messages were refused before they became requests, by status."""
 
     @property
     def histograms(self) -> tuple[Histogram, ...]:
@@ -115,7 +116,7 @@ class Measuring:
         app.listen("websocket_disconnect", after="*")(self.measure_websockets)
 
     def prepare(self) -> None:
-        """Learn where the app is mounted, and what is mounted in it."""
+        """Find out where the app is mounted, and what is mounted in it."""
         self._prefix = "".join(app.prefix for app in _path_to(self._app))
         listen_in_mounted_apps(self._app, self.note_errors)
 
@@ -126,7 +127,7 @@ class Measuring:
     def note_errors(
         self, request: Request, response: Response, error: HttpError
     ) -> None:
-        """Note what went wrong, for the request as this app has it."""
+        """Note what went wrong, in this app's own request."""
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             kind = type(find_cause(error))
             while request.app is not self._app and request.parent is not None:
@@ -135,7 +136,10 @@ class Measuring:
 
     def measure_first_bytes(self, request: Request, response: Response) -> None:
         """Measure how long a stream took to begin."""
-        if hasattr(response.body, "__aiter__") and _is_measured(request):
+        body = response.body
+        if type(body) is bytes:  # as most are; to look for a method takes longer
+            return
+        if hasattr(body, "__aiter__") and _is_measured(request):
             now = perf_counter()
             key = (_method(request), self._route(request))
             self.first_bytes.observe(key, now - request.get(STARTED, now))
@@ -165,11 +169,11 @@ class Measuring:
     def count_refused_messages(
         self, status: HTTPStatus, remote_addr: str | None
     ) -> None:
-        """Count a message that was refused before it was a request."""
+        """Count a message that was refused before it became a request."""
         self.refused[status.value] += 1
 
     def start_the_clock_of_websockets(self, request: Request, ws: WebSocket) -> None:
-        """Note when a WebSocket was open."""
+        """Note when a WebSocket was opened."""
         request[OPENED] = perf_counter()
 
     def measure_websockets(self, request: Request, ws: WebSocket) -> None:
@@ -181,20 +185,20 @@ class Measuring:
             key = (self._route(request), code)
             self.websockets.observe(key, now - request.get(OPENED, now))
 
-    # What the labels say
+    # The labels
 
     def _route(self, request: Request) -> str | None:
         path = request.endpoint.path
         return None if path is None else self._prefix + path
 
     def _name_error(self, request: Request, status: int) -> str:
-        """Name the error of a response that says that there was one."""
+        """Name the error of an error response."""
         if status == HTTPStatus.REQUEST_TIMEOUT:
             return "timeout"
         return self._errors.bound(request.get(ERROR) or str(status))
 
     def _explain(self, request: Request, response: Response) -> tuple[int, str]:
-        """Give the status of a response that is not whole, and why it is not."""
+        """Give the status of an incomplete response, and why it is incomplete."""
         status = int(response.status) if response.written else LEFT
         error = sys.exception()
         if error is not None and not isinstance(error, asyncio.CancelledError):
@@ -203,7 +207,7 @@ class Measuring:
 
 
 def _path_to(app: Roll) -> Iterator[Roll]:
-    """Give the mounted apps on the way to one, the outermost first."""
+    """Give an app and those that it is mounted in, except the root, outermost first."""
     if app.parent is not None:
         yield from _path_to(app.parent)
         yield app
@@ -219,7 +223,7 @@ def _method(request: Request) -> str:
 
 
 def _was_late(request: Request) -> bool:
-    """Whether the connection was ended since the client had stopped reading."""
+    """Whether the connection was closed because the client had stopped reading."""
     state, _, since = getattr(request.protocol, "seen", (None, None, 0.0))
     if state is None or state.name != "WRITING":
         return False

@@ -1,4 +1,4 @@
-"""Meters: the same measurements, as OpenTelemetry wants to have them."""
+"""Meters: the same measurements, for OpenTelemetry."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -25,7 +25,7 @@ _NAMES = {
 
 
 def measure(measuring: Measuring, lag: LoopLag, count_open: Callable[[], Open]) -> None:
-    """Let the global provider of meters have all that is measured."""
+    """Give all measurements to the global meter provider."""
     meter = api.get_meter(NAME)
     for histogram in measuring.histograms:
         instrument = meter.create_histogram(
@@ -55,7 +55,7 @@ def measure(measuring: Measuring, lag: LoopLag, count_open: Callable[[], Open]) 
 def _observe_open(
     count_open: Callable[[], Open], field: str, options: CallbackOptions
 ) -> Iterable[Observation]:
-    """Tell how many there are of a field of `Open`."""
+    """Observe the numbers of one field of `Open`."""
     numbers = getattr(count_open(), field)
     for scheme in SCHEMES:
         yield Observation(numbers[scheme], {"url.scheme": scheme})

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 KEY = "roll_metrics"
-"""Under it an app keeps that it is measured."""
+"""The key that an app has once it is measured."""
 
 DIRECTORY = "ROLL_METRICS_DIR"
-"""The variable that says where workers meet."""
+"""The environment variable for the directory where workers meet."""
 
 SEMCONV = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The buckets that OpenTelemetry recommends for requests, in seconds."""
 
 EXTRAS = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry.metrics"}
-"""The extras of this package, and a module that each brings."""
+"""The extras of this package, and a module that each installs."""
 
 MULTIPROCESS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
-"""The variables by which prometheus_client writes into files."""
+"""The environment variables that make prometheus_client write to files."""
 
 
 def metrics(
@@ -51,19 +51,19 @@ def metrics(
 
     Args:
         app: The application.
-        path: Where they are read; None when you serve the registry elsewhere. Whoever
-            can ask for the path can read them.
-        registry: Where else there are metrics; by default one of this app alone, with
-            those of the process and of the garbage collector.
+        path: Where they are served; None if you serve the registry elsewhere. Everyone
+            who has access to the path can read them.
+        registry: A registry to add them to; by default a new one, with metrics of the
+            process and the garbage collector.
         buckets: The upper bounds of the buckets of all durations, in seconds.
-        max_series: How many sets of labels there may be. Further ones are counted
-            together, as the route `_OTHER`.
-        directory: Where the workers of this app meet, so that each can answer for all.
-            By default what the variable ROLL_METRICS_DIR says.
+        max_series: The most sets of labels. Further ones are counted together, as the
+            route `_OTHER`.
+        directory: Where the workers of this app meet, so that each can respond for all.
+            By default the environment variable ROLL_METRICS_DIR.
         otel: Whether OpenTelemetry gets the same measurements.
 
     Returns:
-        The registry; metrics of your own go into it, too.
+        The registry, which you can add your own metrics to.
 
     Raises:
         ImportError: prometheus-client is not installed; or OpenTelemetry, for *otel*.
@@ -123,7 +123,7 @@ def _check_max_series(most: int) -> int:
 
 
 def _find_directory(directory: str | Path | None) -> Path | None:
-    """Find where workers meet, None for an app that has one process."""
+    """Find where workers meet; None for an app with one process."""
     if directory is not None and not isinstance(directory, (str, Path)):
         raise TypeError(f"directory={directory!r}: give a path")
     found = directory or os.environ.get(DIRECTORY)
@@ -131,7 +131,7 @@ def _find_directory(directory: str | Path | None) -> Path | None:
 
 
 def _check_environment(otel: bool) -> None:
-    """Require the libraries, and that prometheus_client does not write into files."""
+    """Check that the libraries are installed, and prometheus_client uses no files."""
     if not isinstance(otel, bool):
         raise TypeError(f"otel={otel!r}: give True or False")
     for extra, module in EXTRAS.items():
@@ -146,7 +146,7 @@ def _check_environment(otel: bool) -> None:
     for name in MULTIPROCESS:
         if name in os.environ:
             raise ValueError(
-                f"{name} is set, so that prometheus_client writes into files, which "
-                "know nothing of these metrics: unset it, and let the workers meet in "
-                f"directory=, or in the folder that {DIRECTORY} names"
+                f"{name} is set, so prometheus_client writes to files, which "
+                "do not have these metrics: unset it, and let the workers meet in "
+                f"directory=, or in the directory of {DIRECTORY}"
             )

@@ -1,4 +1,4 @@
-"""What a query string may show to those who read traces."""
+"""Hides secrets of query strings in traces."""
 
 from collections.abc import Container
 from urllib.parse import unquote_plus
@@ -6,7 +6,7 @@ from urllib.parse import unquote_plus
 SECRETS = frozenset(
     {
         *("key", "password", "sig", "signature", "token", "access_token"),
-        # Signed addresses of Amazon's, Google's and others' stores.
+        # Signed URLs of object stores, such as Amazon's and Google's.
         *("awsaccesskeyid", "x-amz-credential", "x-amz-security-token"),
         *("x-amz-signature", "x-goog-credential", "x-goog-signature"),
     }
@@ -17,11 +17,11 @@ REDACTED = "REDACTED"
 
 
 def redact_query(query: str, secrets: Container[str]) -> str:
-    """Replace the values of secret parameters; all else stays as it was sent.
+    """Replace the values of secret parameters; everything else stays as it was sent.
 
     Args:
-        query: What stands behind the question mark, as sent.
-        secrets: Names, in lower case. A name that is percent-encoded is known, too.
+        query: What follows the question mark, as sent.
+        secrets: Names, in lower case. Percent-encoded names are recognized, too.
     """
     if "=" not in query:
         return query

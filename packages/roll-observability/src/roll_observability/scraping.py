@@ -1,4 +1,4 @@
-"""Scraping: the view that Prometheus asks."""
+"""Scraping: the view for Prometheus."""
 
 import asyncio
 import zlib
@@ -23,19 +23,19 @@ roll_metrics_workers_missing{{worker="{number}"}} {missing}
 """
 
 LEVEL = 1
-"""Of the compression: others take much longer for little."""
+"""The level of compression: higher ones take much longer and save little."""
 
 GZIP = 31
-"""What makes zlib write gzip, with the largest window."""
+"""Makes zlib write gzip, with the largest window."""
 
 
 class Scraping:
-    """Tells what an app, or all workers of it, have measured.
+    """Serves what an app, or all its workers, have measured.
 
     Args:
         app: The app.
         exposition: Writes what this process has measured.
-        directory: Where the workers meet, None for an app that has one process.
+        directory: Where the workers meet; None for an app with one process.
     """
 
     def __init__(
@@ -46,17 +46,17 @@ class Scraping:
         self._workers: Workers | None = None
         self._writing = _make_thread()
         if directory is not None:
-            from . import workers  # it needs the locks of Unix
+            from . import workers  # needs the file locks of Unix
 
             self._workers = workers.Workers(directory, self._write)
 
     async def start(self) -> None:
-        """Meet the other workers."""
+        """Join the other workers."""
         if self._workers is not None:
             await self._workers.open()
         elif self._app.workers > 1:
             logger.warning(
-                "metrics: each of %d workers answers for itself alone; give "
+                "metrics: each of %d workers responds only for itself; give "
                 "metrics(app, directory=...), or set ROLL_METRICS_DIR",
                 self._app.workers,
             )
@@ -69,7 +69,7 @@ class Scraping:
             await self._workers.close()
 
     async def show(self, request: Request, response: Response) -> None:
-        """Answer Prometheus."""
+        """Respond to Prometheus."""
         format = choose_format(request.headers.get("Accept", ""))
         pieces = await self._read(format)
         if format == "openmetrics":
@@ -101,12 +101,12 @@ class Scraping:
 
 
 def _make_thread() -> ThreadPoolExecutor:
-    """Make a thread: a collector that hangs takes none of those that views need."""
+    """Make a thread: a collector that hangs does not block those that views need."""
     return ThreadPoolExecutor(1, "roll-metrics")
 
 
 def _compress(pieces: Iterable[Piece]) -> bytes:
-    """Compress in pieces: others run while each is compressed."""
+    """Compress in pieces: other threads run while each is compressed."""
     compressor = zlib.compressobj(LEVEL, wbits=GZIP)
     compressed = [compressor.compress(piece) for piece in pieces]
     return b"".join([*compressed, compressor.flush()])

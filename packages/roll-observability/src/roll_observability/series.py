@@ -1,4 +1,4 @@
-"""Series: durations by labels, in buckets, of which there is a bounded number."""
+"""Series: durations by labels, in buckets; their number is bounded."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from roll.logs import logger
 
 OTHER = "_OTHER"
-"""The label of what is not told apart, as OpenTelemetry writes it."""
+"""The label of values that are counted together, as in OpenTelemetry."""
 
 Key = tuple[Any, ...]
 """The values of the labels in their order: text, numbers, and None for an empty one."""
 
 Record = Callable[[float, dict[str, Any]], object]
-"""Records a duration elsewhere, too: the seconds, and the labels that are not empty."""
+"""Also records a duration elsewhere: the seconds, and the labels that are not empty."""
 
 
 class Snapshot(NamedTuple):
@@ -21,7 +21,7 @@ class Snapshot(NamedTuple):
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]
-    """Of each bucket alone, the one without an upper bound last."""
+    """The count of each bucket alone; the one without an upper bound is the last."""
     total: float
     """The sum of all durations, in seconds."""
 
@@ -50,13 +50,13 @@ class Bound:
 
     def __init__(self, most: int) -> None:
         self.overflow = 0
-        """Durations that were counted without a set of their own."""
+        """Durations that were counted without their own set."""
         self._most = most
         self._used = 0
         self._warned = False
 
     def take(self) -> bool:
-        """Take a place for a new set of labels, if there is one left."""
+        """Take a place for a new set of labels, if one is left."""
         if self._used < self._most:
             self._used += 1
             return True
@@ -74,10 +74,10 @@ class Bound:
 class Histogram:
     """Durations by labels.
 
-    It is written in the loop alone, and may be read in threads.
+    It is written only in the loop, and may be read in threads.
 
     Args:
-        name: As Prometheus has it.
+        name: The name in Prometheus.
         documentation: What is measured.
         labels: The names of the labels, with dots.
         bounds: The upper bounds of the buckets, in seconds.
@@ -95,10 +95,10 @@ class Histogram:
         self.name = name
         self.documentation = documentation
         self.labels = [label.replace(".", "_") for label in labels]
-        """The names of the labels as Prometheus has them."""
+        """The names of the labels in Prometheus."""
         self.bounds = bounds
         self.record: Record | None = None
-        """Called with each duration, too."""
+        """Also called with each duration."""
         self._names = labels
         self._bound = bound
         self._series: dict[Key, Series] = {}
@@ -114,7 +114,7 @@ class Histogram:
             self.record(seconds, series.attributes)
 
     def _open(self, key: Key) -> Series:
-        """Find the series of labels that are new, or that have no place."""
+        """Find the series of labels that are new, or for which there is no place."""
         if not self._bound.take():
             key = tuple(map(_merge, self._names, key))
             if key in self._series:
@@ -137,5 +137,5 @@ MERGED = frozenset({"http.route", "error.type", "websocket.close.code"})
 
 
 def _merge(name: str, value: Any) -> Any:
-    """Give what stands for a value when there is no place for more."""
+    """Give the replacement of a value when there is no place for more."""
     return OTHER if name in MERGED and (value or name == "http.route") else value

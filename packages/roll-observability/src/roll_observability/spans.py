@@ -1,4 +1,4 @@
-"""Spans: when those of a request begin and end, and what becomes of them."""
+"""Spans: when those of a request begin and end, and what they contain."""
 
 import sys
 import time
@@ -42,24 +42,25 @@ from .errors import find_cause, listen_in_mounted_apps
 from .tracing import KEY
 
 LEFT = "client_disconnected"
-"""The type of the error when a client has not waited for the whole response."""
+"""The type of the error when a client leaves before the whole response is sent."""
 
 REQUEST_ID = "x-request-id"
 """The field in which roll-logger returns the id that it has given to a request."""
 
 RESPONSE_FIELD = "traceresponse"
-"""Tells of a request's span (W3C Trace Context Level 2, draft, section 4)."""
+"""The field with the ids of a request's span (W3C Trace Context Level 2, draft, section
+4)."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and its response, as a span tells of them."""
+    """A request and its response, as a span describes them."""
 
     owner: "Tracing"
-    """What ends the span: mounted apps may be traced, too."""
+    """The one that ends the span: mounted apps may be traced, too."""
     span: Span
     endpoint: Endpoint
-    """What responds, as far as the span tells."""
+    """The endpoint that the span names."""
     start: int
     """Nanoseconds since 1970."""
     clock: int
@@ -68,7 +69,7 @@ class Exchange:
     """The type of the exception that was recorded."""
 
     def record(self, error: BaseException) -> None:
-        """Record an exception, the first one; it is not kept, nor are its frames."""
+        """Record the first exception, without keeping it or its frames."""
         if self.error is None:
             self.error = type(error).__qualname__
             self.span.record_exception(error)
@@ -78,13 +79,13 @@ class Tracing:
     """Makes the spans of the requests of an app.
 
     Args:
-        provider: What makes spans; None for the global one.
+        provider: Makes the spans; None for the global one.
         trusts: Whether the trace context of a request is continued.
         excluded: Paths and patterns that are left out.
-        request_fields: Those that become attributes, in lower case.
-        response_fields: Likewise.
-        secrets: The names of query parameters that are not shown, in lower case.
-        tells: Whether responses tell the ids of their spans.
+        request_fields: Fields of requests that become attributes, in lower case.
+        response_fields: The same for responses.
+        secrets: The names of query parameters to hide, in lower case.
+        tells: Whether responses have the ids of their spans.
     """
 
     def __init__(
@@ -116,8 +117,8 @@ class Tracing:
         app.listen("headers", before="*")(self.begin)
         app.listen("error", before="*")(self.note_error)
         app.listen("response", after="*")(self.follow)
-        # Behind a coroutine function, it would run in another task, which does not know
-        # what has cut the response.
+        # After a coroutine function, it would run in another task, which does not know
+        # the exception that has cut the response short.
         app.listen("finish", before="*")(self.end)
 
         @app.listen("startup", before="*")
@@ -134,18 +135,18 @@ class Tracing:
     def note_error(
         self, request: Request, response: Response, error: HttpError
     ) -> None:
-        """Record what has made the response a 5xx."""
+        """Record the error behind a 5xx response."""
         exchange = self._find(request, response)
         if exchange is not None and response.status >= 500:
             exchange.record(find_cause(error))
 
     def follow(self, request: Request, response: Response) -> None:
-        """Give a WebSocket its span; end that of a request that nobody sends."""
+        """Give a WebSocket its span; end that of a request that was made by hand."""
         exchange = self._find(request, response)
         if exchange is None:
             return
         protocol = request.protocol
-        if protocol is None:  # made by hand: nobody sends it, and it does not finish
+        if protocol is None:  # made by hand: the request does not finish
             self._end(exchange, request, response, complete=True)
         elif protocol.switch is not None:
             switch = protocol.switch
@@ -158,13 +159,13 @@ class Tracing:
         if exchange is not None:
             self._end(exchange, request, response, response.complete)
 
-    # What they do
+    # What the events do
 
     def _find(self, request: Request, response: Response) -> Exchange | None:
-        """Find what is known of a request; begin its span at the first event of it.
+        """Find the exchange of a request; begin its span at its first event.
 
         Returns:
-            None where it is left out, or where a parent of the app has begun its span.
+            None if it is left out, or if a parent of the app has begun its span.
         """
         exchange: Exchange | None = request.get(KEY)
         if exchange is None:
@@ -176,7 +177,7 @@ class Tracing:
         if not self._leaves_out(request):
             try:
                 exchange = self._start(request, response)
-            except Exception:  # of a sampler, a processor or a propagator
+            except Exception:  # in a sampler, a processor or a propagator
                 logger.exception(
                     "%s %s is not traced", request.sent_method, request.path
                 )
@@ -195,9 +196,9 @@ class Tracing:
             links,
             start,
         )
-        if span.get_span_context().is_valid:  # else there is no SDK
+        if span.get_span_context().is_valid:  # otherwise there is no SDK
             parent = trace.set_span_in_context(span, parent)
-        # For good: each request has a task, and that a context of its own.
+        # It is never detached: each request has a task, with its own context.
         context.attach(parent)
         if self._tells:
             response.headers[RESPONSE_FIELD] = write_ids(span)
@@ -212,7 +213,7 @@ class Tracing:
         )
 
     def _parent(self, request: Request) -> tuple[Context, Sequence[Link]]:
-        """Choose the context of a span, and what it is linked to."""
+        """Choose the context of a span, and its links."""
         if not may_have_context(request):
             return NOTHING, ()
         trusts = self._trusts
@@ -250,7 +251,7 @@ class Tracing:
         span.end(exchange.start + time.perf_counter_ns() - exchange.clock)
 
     def _add_fields(self, attributes: Attributes, response: Response) -> None:
-        """Tell the fields that are wanted of a response."""
+        """Add the wanted fields of a response."""
         wanted = [
             (HTTP_RESPONSE_HEADER_TEMPLATE, name) for name in self._response_fields
         ]
@@ -306,7 +307,7 @@ def name_of(method: str, route: str | None) -> str:
 
 
 def write_ids(span: Span) -> str:
-    """Write the ids of a span as `traceresponse` has them."""
+    """Write the ids of a span for `traceresponse`."""
     ids = span.get_span_context()
     trace_id, span_id = map(
         str, (trace.format_trace_id(ids.trace_id), trace.format_span_id(ids.span_id))
@@ -315,13 +316,13 @@ def write_ids(span: Span) -> str:
 
 
 def _is_of_the_client(error: Exception, ws: Any) -> bool:
-    """Whether the client is the cause of what the view of a WebSocket has raised."""
+    """Whether the client has caused the exception of a WebSocket's view."""
     if isinstance(error, HttpError):
         return error.status < 500
     if isinstance(error, ExceptionGroup):
         return all(_is_of_the_client(each, ws) for each in error.exceptions)
-    # It was loaded by what has raised this, if it is of a WebSocket.
+    # If a WebSocket has raised the error, this module is loaded.
     websockets = sys.modules.get("websockets.exceptions")
     if websockets is None or not isinstance(error, websockets.ConnectionClosed):
         return False
-    return bool(ws.closed)  # else it is of another one, which the view has opened
+    return bool(ws.closed)  # otherwise it is from another one that the view has opened

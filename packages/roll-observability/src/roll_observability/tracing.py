@@ -1,4 +1,4 @@
-"""tracing: a span of OpenTelemetry for each request."""
+"""tracing: an OpenTelemetry span for each request."""
 
 import re
 from collections.abc import Iterable
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 KEY = "roll_observability.tracing"
-"""Under it an app keeps that it is traced, and a request its span."""
+"""The key that an app has once it is traced, and under which a request keeps its
+span."""
 
 UNIX = "unix"
-"""Stands in `trust` for whoever connects to a unix socket, and has no address."""
+"""In `trust`: the peers of unix sockets, which have no address."""
 
 PRIVATE = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
-"""Fields that are in no span: they hold what a client is known by."""
+"""Fields that are never in a span: they identify or authenticate a client."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.1
 
@@ -47,8 +48,8 @@ def tracing(
     """Make a span for each request of *app*, as OpenTelemetry does.
 
     It is current in listeners and views, and in the tasks that they start, and ends
-    when the last byte of the response is written. A WebSocket has a span of its own
-    behind that of its handshake. Exporters and samplers are those of the SDK that the
+    when the last byte of the response is written. A WebSocket has its own span after
+    that of its handshake. Exporters and samplers are those of the SDK that the
     application sets up, before or after this call; without an SDK, the context of
     callers is passed on, and nothing is recorded.
 
@@ -56,23 +57,23 @@ def tracing(
 
     Args:
         app: The application.
-        tracer_provider: What makes the spans; the global one by default.
+        tracer_provider: Makes the spans; the global one by default.
         trust: Whose trace context a request may continue: everybody's, nobody's, or
-            that of the named peers, which are IP addresses, networks such as
-            `"10.0.0.0/8"`, and `"unix"` for those of unix sockets. The requests of
-            others begin a trace, with a link to theirs.
+            that of the listed peers: IP addresses, networks such as `"10.0.0.0/8"`, and
+            `"unix"` for those of unix sockets. The requests of others begin a new
+            trace, with a link to theirs.
         exclude: Paths, or patterns as they are declared, whose requests have no span.
         request_headers: Fields of requests that become attributes.
         response_headers: Fields of responses that become attributes.
-        redact: Names of query parameters, in any case, whose values are not shown,
-            beside those that usually hold secrets.
-        response_header: Whether responses tell the ids of their spans, in the field
+        redact: Names of query parameters, in any case, whose values are hidden, besides
+            those that usually hold secrets.
+        response_header: Whether responses have the ids of their spans, in the field
             `traceresponse`.
 
     Raises:
         ImportError: The OpenTelemetry API is not installed.
         TypeError: An option has another type.
-        ValueError: An option has a value that cannot be, or this is the second call.
+        ValueError: An option has an invalid value, or this is the second call.
     """
     require_app("tracing", app)
     trusts = _check_trust(trust)
@@ -109,10 +110,10 @@ def tracing(
 
 
 class Peers:
-    """Those whose trace context is continued.
+    """The peers whose trace context is continued.
 
     Args:
-        networks: Theirs.
+        networks: Their networks.
         unix: Whether the peers of unix sockets are among them.
     """
 
@@ -124,7 +125,7 @@ class Peers:
         """Whether the peer that sent a request, such as a proxy, is one of them."""
         peer = None if request.protocol is None else request.protocol.remote_addr
         if peer is None:
-            # A peer of TCP that has left at once has no address either.
+            # A TCP peer that has left at once has no address either.
             return self._unix and isinstance(request.local_address, (str, bytes))
         address = _parse_address(peer)
         if address is None:
@@ -134,18 +135,18 @@ class Peers:
 
 @lru_cache(maxsize=256)  # the same proxies come again
 def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Read an IP address, an IPv4-mapped one as the IPv4 address (RFC 4291, 2.5.5.2).
+    """Read an IP address, an IPv4-mapped one as IPv4 (RFC 4291, section 2.5.5.2).
 
-    Sockets that listen for both give the peers of IPv4 such addresses.
+    Sockets that listen for both give IPv4 peers such addresses.
     """
     try:
         address = ip_address(text)
-    except ValueError:  # an ASGI server may say anything
+    except ValueError:  # an ASGI server may give anything
         return None
     return getattr(address, "ipv4_mapped", None) or address
 
 
-# What the options say
+# The options
 
 
 def _check_trust(trust: Any) -> bool | Peers:
@@ -167,7 +168,7 @@ def _parse_network(entry: str) -> IPv4Network | IPv6Network:
 
 
 def _check_fields(option: str, names: Any) -> tuple[str, ...]:
-    """Require names of fields that spans may have; give them in lower case."""
+    """Check names of fields that spans may have, and give them in lower case."""
     names = _strings(option, names, "names of fields, such as 'X-Request-ID'")
     for name in names:
         if not _NAME.fullmatch(name):

@@ -1,8 +1,8 @@
-"""Workers: the processes that serve an app, and answer for each other when scraped.
+"""Workers: the processes that serve an app, and respond for each other when scraped.
 
-Each has a number, which is its own as long as it holds the lock on a file, and a socket
-on which it tells the others what it has measured. The system frees the lock of a
-process that dies, and what it has counted is gone with it.
+Each has a number, as long as it holds the lock on a file, and a socket on which it
+gives the others its measurements. When a process dies, the system frees its lock, and
+its counts are lost.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from roll.logs import logger
 from .exposition import END, FORMATS
 
 PATIENCE = 0.5
-"""Seconds for another worker to answer."""
+"""Seconds for another worker to respond."""
 
 LONGEST_PATH = 107
-"""Bytes of the path of a socket, in Linux; others take a few less."""
+"""The most bytes of the path of a socket in Linux; other systems allow a few less."""
 
 READ = 2**20
 """Bytes that are read ahead."""
@@ -36,7 +36,7 @@ class Workers:
     """A process among those that serve the same app.
 
     Args:
-        directory: Where they meet; no other app has the same one.
+        directory: Where they meet; no other app may use it.
         write: Writes what is measured here.
 
     Raises:
@@ -74,11 +74,11 @@ class Workers:
         return True
 
     async def open(self) -> None:
-        """Take the first free number, and answer to the others."""
+        """Take the first free number, and serve the other workers."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         next(filter(self._take, count(1)))
         path = self._socket(self.number)
-        path.unlink(missing_ok=True)  # of a process that was killed
+        path.unlink(missing_ok=True)  # left by a process that was killed
         listening = socket.socket(socket.AF_UNIX)
         listening.bind(str(path))
         path.chmod(0o600)  # before anybody can connect
@@ -99,7 +99,7 @@ class Workers:
         """Ask all the others.
 
         Returns:
-            What they have measured, and how many did not answer in time.
+            Their measurements, and how many did not respond in time.
         """
         paths = [
             path
@@ -113,7 +113,7 @@ class Workers:
     async def _tell(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Answer another worker."""
+        """Respond to another worker."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._answering.add(task)
         try:
@@ -124,7 +124,7 @@ class Workers:
                     writer.write(END)
                     await writer.drain()
         except (OSError, TimeoutError, asyncio.CancelledError):
-            writer.transport.abort()  # it waits no longer, or we end
+            writer.transport.abort()  # it no longer waits, or we end
         except Exception:
             logger.exception("The metrics of worker %d cannot be written", self.number)
         finally:
@@ -136,7 +136,7 @@ async def _ask(path: Path, format: str) -> bytes | None:
     """Ask the worker at a socket.
 
     Returns:
-        Its response, nothing if it has not answered in time; None if there is none.
+        Its response, empty if it did not respond in time; None if there is no worker.
     """
     text = b""
     with suppress(OSError, TimeoutError):

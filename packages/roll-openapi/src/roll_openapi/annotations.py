@@ -1,4 +1,4 @@
-"""Annotations: what a type is made of, whoever wrote it."""
+"""Annotations: what a type is made of."""
 
 import dataclasses
 import types
@@ -31,7 +31,7 @@ def split_marker(annotation: Any) -> tuple[Any, Marker | None]:
         The annotation without it, and the marker, None when there is none.
 
     Raises:
-        TypeError: There are two, or one is not made: `Query` in place of `Query()`.
+        TypeError: There are two, or one is a class: `Query` in place of `Query()`.
     """
     while hasattr(annotation, "__value__"):  # `type X = ...`
         annotation = annotation.__value__
@@ -51,7 +51,7 @@ def split_marker(annotation: Any) -> tuple[Any, Marker | None]:
 
 
 def unwrap(annotation: Any) -> Any:
-    """Take away what names or annotates a type."""
+    """Remove aliases and annotations of a type."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
@@ -64,7 +64,7 @@ def unwrap(annotation: Any) -> Any:
 
 
 def members(annotation: Any) -> list[Any]:
-    """List the types that a union has, or the one type."""
+    """List the types of a union, or the one type."""
     annotation = unwrap(annotation)
     if get_origin(annotation) in (Union, types.UnionType):
         return [each for part in get_args(annotation) for each in members(part)]
@@ -72,7 +72,7 @@ def members(annotation: Any) -> list[Any]:
 
 
 def is_array(annotation: Any) -> bool:
-    """Whether all members of a type but None take several values."""
+    """Whether all members of a type, except None, take several values."""
     found = [each for each in members(annotation) if each not in (None, type(None))]
     return bool(found) and all((get_origin(each) or each) in ARRAYS for each in found)
 
@@ -100,13 +100,13 @@ def is_model(annotation: Any) -> bool:
 
 
 def find_model(annotation: Any) -> Any:
-    """Give the model that a type is, beside None; None when it is something else."""
+    """Give the model of a type, which may also be None; None for other types."""
     found = without_none(annotation)
     return unwrap(found) if is_model(found) else None
 
 
 def walk(annotation: Any) -> Iterator[Any]:
-    """Give a type and all that its arguments hold, metadata included."""
+    """Give a type and everything in its arguments, metadata included."""
     yield annotation
     if hasattr(annotation, "__supertype__") or hasattr(annotation, "__value__"):
         yield from walk(unwrap(annotation))
@@ -116,7 +116,7 @@ def walk(annotation: Any) -> Iterator[Any]:
 
 
 def has_model(annotation: Any) -> bool:
-    """Whether a type is a model, or holds one, as a list of them does."""
+    """Whether a type is a model, or contains one, such as a list of models."""
     return any(map(is_model, walk(annotation)))
 
 

@@ -1,4 +1,4 @@
-"""Bodies: a body as a value of a type, as it is, or in pieces."""
+"""Bodies: a body as a value of a type, as bytes or text, or in pieces."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -23,7 +23,7 @@ ANY = "*/*"
 
 
 def is_raw(parameter: Parameter) -> bool:
-    """Whether a body is taken as it is: as bytes, as text, or in pieces."""
+    """Whether a body is not decoded further: bytes, text, or pieces."""
     kind = unwrap(parameter.type)
     media = media_type(parameter)
     return is_stream(kind) or kind is bytes or (kind is str and not is_json(media))
@@ -39,14 +39,14 @@ def media_type(parameter: Parameter) -> str:
 
 
 def is_json(media: str) -> bool:
-    """Whether a media type, in lower case, is JSON's, or one of its suffix."""
+    """Whether a media type, in lower case, is JSON, or has the suffix `+json`."""
     return media == JSON or (
         media.startswith("application/") and media.endswith("+json")
     )
 
 
 def make_body_reader(parameter: Parameter) -> Read:
-    """Make what reads the body.
+    """Make the reader of the body.
 
     Raises:
         TypeError: The type does not go with the media type.
@@ -79,7 +79,7 @@ def _make_json_reader(parameter: Parameter) -> Read:
                 raise _unsupported(JSON)
         try:
             if not body.isascii():
-                body.decode()  # what is skipped may be anything
+                body.decode()  # msgspec does not check what it skips
             values[name] = decode(body)
         except UnicodeDecodeError as error:
             raise _unparsable() from error
@@ -98,16 +98,17 @@ def _make_json_reader(parameter: Parameter) -> Read:
     return read
 
 
-# What most clients send: to find it takes a tenth of the time of reading the header.
+# What most clients send: searching for it takes a tenth of the time of reading the
+# header.
 _USUAL = b"\r\nContent-Type: application/json\r\n"
 _LOWER = _USUAL.lower()
 
 
 def _decode(body: bytes) -> Any:
-    """Decode JSON that does not fit, in which whole numbers may have a fraction.
+    """Decode JSON that does not fit, with numbers such as `1.0` as integers.
 
-    For JSON Schema, `1.0` is an integer, so it is tried again with what this gives.
-    What is not JSON may come after the first misfit.
+    For JSON Schema, `1.0` is an integer, so the caller tries again with the result.
+    After the first misfit, there may be text that is not JSON.
 
     Raises:
         HttpError: 400, when the body is not JSON.
@@ -121,7 +122,7 @@ def _decode(body: bytes) -> Any:
 def _read_number(text: str) -> Any:
     number = float(text)
     if isinf(number):
-        raise ValueError(f"{text} is beyond what a float can be")
+        raise ValueError(f"{text} is too large for a float")
     if number.is_integer() and abs(number) < _LARGEST:
         return int(number)
     return msgspec.Raw(text.encode())
@@ -141,9 +142,13 @@ def _unparsable() -> HttpError:
     return HttpError(HTTPStatus.BAD_REQUEST, "Unparsable JSON body")
 
 
-def _unsupported(accepted: str) -> HttpError:
-    """Make the error that names what is taken (RFC 9110, section 15.5.16)."""
-    return HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, headers={"Accept": accepted})
+def _unsupported(*accepted: str) -> HttpError:
+    """Make the error that names what is accepted (RFC 9110, section 15.5.16)."""
+    return HttpError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"Send {' or '.join(accepted)}",
+        headers={"Accept": ", ".join(accepted)},
+    )
 
 
 def _make_raw_reader(parameter: Parameter, media: str) -> Read:
@@ -172,7 +177,7 @@ def _make_raw_reader(parameter: Parameter, media: str) -> Read:
 
 
 def _make_check(media: str) -> Callable[[str], bool]:
-    """Make what tells whether a media type is in the range *media*."""
+    """Make the function that tells whether a media type is in the range *media*."""
     wanted = get_essence(media)
     if wanted == ANY:
         return lambda sent: True
@@ -182,10 +187,10 @@ def _make_check(media: str) -> Callable[[str], bool]:
 
 
 def check_form(request: Request, values: Any, errors: Errors) -> None:
-    """Require a form, when there is a body.
+    """Check that a body, if there is one, is a form.
 
     Raises:
-        HttpError: 415, when it is something else.
+        HttpError: 415, when it is not a form.
     """
     if request.content is not None and get_essence(request.content_type) not in FORMS:
-        raise _unsupported(", ".join(FORMS))
+        raise _unsupported(*FORMS)

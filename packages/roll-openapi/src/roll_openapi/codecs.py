@@ -1,4 +1,4 @@
-"""Codecs: who converts the values of a type, msgspec or pydantic."""
+"""Codecs: the conversion of values, with msgspec or pydantic."""
 
 import dataclasses
 import re
@@ -14,7 +14,7 @@ from .annotations import unwrap, walk
 Convert = Callable[[Any], Any]
 
 UNFIT = (msgspec.ValidationError, ValueError)
-"""What a conversion raises for a value that does not fit, by pydantic a ValueError."""
+"""What a conversion raises for a value that does not fit; in pydantic, a ValueError."""
 
 _PYDANTIC = {"pydantic", "annotated_types"}
 
@@ -23,17 +23,17 @@ class Codec(Protocol):
     """Converts values of a type."""
 
     def convert(self, annotation: Any) -> Convert:
-        """Make what converts a text, or a list of them: under lax rules."""
+        """Make the function that converts a text, or a list of them, by lax rules."""
 
     def decode(self, annotation: Any) -> Callable[[bytes], Any]:
-        """Make what reads a JSON text: types are strict."""
+        """Make the function that reads JSON, with strict types."""
 
     def encode(self, annotation: Any) -> Callable[[Any], bytes]:
-        """Make what writes a JSON text."""
+        """Make the function that writes JSON."""
 
 
 class Msgspec:
-    """Converts what msgspec knows."""
+    """Converts the types that msgspec supports."""
 
     def convert(self, annotation: Any) -> Convert:
         """See `Codec`."""
@@ -51,11 +51,11 @@ class Msgspec:
 _ENCODER = msgspec.json.Encoder()
 
 _BEYOND_JSON = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{200}")
-"""Where pydantic may read what is not JSON, or an infinite float."""
+"""Found where pydantic may read an infinite float, or text that is not JSON."""
 
 
 class Pydantic:
-    """Converts what has a model of pydantic in it."""
+    """Converts types that contain a model of pydantic."""
 
     def convert(self, annotation: Any) -> Convert:
         """See `Codec`."""
@@ -86,7 +86,7 @@ def adapter(annotation: Any) -> Any:
     """
     try:
         hash(annotation)
-    except TypeError:  # of what annotates it
+    except TypeError:  # from its metadata
         return _make_adapter.__wrapped__(annotation)
     return _make_adapter(annotation)
 
@@ -103,12 +103,12 @@ def _make_adapter(annotation: Any) -> Any:
 
 
 def find_codec(annotation: Any) -> Codec:
-    """Choose who converts the values of a type."""
+    """Choose the codec of a type."""
     return Pydantic() if is_pydantic(annotation) else Msgspec()
 
 
 def is_pydantic(annotation: Any) -> bool:
-    """Whether a type, or what it holds, is of pydantic."""
+    """Whether a type is pydantic's, or contains one that is."""
     return "pydantic" in sys.modules and _holds_pydantic(annotation, set())
 
 

@@ -1,4 +1,4 @@
-"""Conditions: what a client has already is not sent again (RFC 9110, section 13)."""
+"""Conditions: a body that the client already has is not sent (RFC 9110, section 13)."""
 
 from http import HTTPStatus
 
@@ -6,7 +6,7 @@ from roll import Request, Response
 
 
 def not_modified(request: Request, response: Response, tag: str) -> bool:
-    """Set the `ETag` of a response, and its status to 304 where the client has it.
+    """Set the `ETag` of a response, and its status to 304 if the client has that tag.
 
     Args:
         request: The request, perhaps with `If-None-Match` (RFC 9110, section 13.1.2).

@@ -1,4 +1,4 @@
-"""Documents: the operations of an app, as OpenAPI 3.1 writes them."""
+"""Documents: the operations of an app in OpenAPI 3.1."""
 
 import inspect
 import json
@@ -24,7 +24,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """What `openapi` was told of an app."""
+    """The options of `openapi`."""
 
     title: str
     version: str
@@ -73,7 +73,7 @@ def make_document(app: Roll, settings: Settings) -> Object:
 
 
 def encode(document: Object) -> bytes:
-    """Write a document: what is the same gives the same bytes."""
+    """Write a document: equal documents give the same bytes."""
     return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
@@ -116,7 +116,7 @@ def _write(
 
 
 def _read_docstring(operation: Operation) -> tuple[str, str]:
-    """Split what a view says of itself into its first line and the rest."""
+    """Split the docstring of a view into its first line and the rest."""
     text = inspect.getdoc(operation.endpoint.view) or ""
     summary, _, description = text.partition("\n")
     return summary.strip(), description.strip()
@@ -131,12 +131,12 @@ def _make_schemas(operations: list[Operation]) -> Schemas:
 
 
 def _complain(operation: Operation) -> str:
-    """Tell why an operation cannot be documented; empty where it can."""
+    """Explain why an operation cannot be documented; empty if it can."""
     try:
         Schemas(_list_types(operation))
     except TypeError as error:
         endpoint, reason = operation.endpoint, str(error)
-        if "schema_hook" in reason:  # which is msgspec's, and nothing to give here
+        if "schema_hook" in reason:  # an option of msgspec, of no use to the reader
             reason = reason.rpartition("\n")[2] + ": make it a Struct or a dataclass"
         return (
             f"{endpoint.path}: {endpoint} has a type that cannot be documented: "

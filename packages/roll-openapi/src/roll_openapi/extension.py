@@ -1,4 +1,4 @@
-"""openapi: a document of an app, served by it."""
+"""openapi: the OpenAPI document of an app, served by it."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -20,7 +20,7 @@ NO_SCHEMES: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 class Book:
-    """The document of an app, made when it is first asked for after a change."""
+    """The document of an app, made on the first request after a change."""
 
     def __init__(self, app: Roll, settings: Settings) -> None:
         self.app = app
@@ -37,7 +37,7 @@ class Book:
         return make_document(self.app, self.settings)
 
     def forget(self) -> None:
-        """Make it again: a route was added."""
+        """Make it again on the next request, as a route was added."""
         self._body = None
 
     def read(self) -> tuple[bytes, str]:
@@ -63,25 +63,25 @@ def openapi(
 ) -> None:
     """Describe *app* in OpenAPI 3.1, and serve the document.
 
-    It has each route, whenever it is declared. A view whose annotations cannot be
+    It includes each route, whenever it is declared. A view whose annotations cannot be
     documented keeps the app from starting.
 
     Args:
         app: The application.
-        title: Of the API.
-        version: Of the API.
-        description: Of the API; it may be Markdown.
-        servers: The URLs at which it is served; by default its own place.
+        title: The title of the API.
+        version: The version of the API.
+        description: A description of the API, in Markdown if you like.
+        servers: The URLs at which it is served; by default the app's root path.
         path: Where the document is served.
-        ui: Where the pages are served that show it; None for no pages.
-        security: The security schemes by name, as OpenAPI has them. The document says
-            that each route needs one of them; listeners have to check it.
+        ui: Where to serve the pages that show it; None for no pages.
+        security: The security schemes by name, as in OpenAPI. According to the
+            document, each route needs one of them; your listeners have to check it.
         problems: Whether errors are `application/problem+json`.
-        include: Whether a declaration is documented; by default all are.
+        include: Tells whether a declaration is documented; by default all are.
 
     Raises:
-        ValueError: The app has a document already, or *ui* is given while
-            roll-openapi-ui is not installed.
+        ValueError: The app already has a document, or *ui* is given and roll-openapi-ui
+            is not installed.
     """
     require_app("openapi", app)
     if KEY in app:
@@ -111,7 +111,7 @@ def openapi(
 
 
 def find_mistakes(book: Book) -> Sequence[str]:
-    """Make the document, at the start and for `roll check`; tell what cannot be."""
+    """Make the document, at startup and for `roll check`, and report errors."""
     book.forget()  # the app may have another root path now
     try:
         book.read()
@@ -155,7 +155,7 @@ def write_document(app: Roll) -> str:
 
 
 def find_book(app: Roll) -> Book:
-    """Give what knows the document of an app."""
+    """Give the object that makes the document of an app."""
     if KEY not in app:
         raise ValueError("the app has no document: call openapi(app, title=...) first")
     book: Book = app[KEY]

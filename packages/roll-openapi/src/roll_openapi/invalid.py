@@ -1,4 +1,4 @@
-"""Invalid: the error that tells which parameters do not fit, and why."""
+"""Invalid: the error that lists which parameters do not fit, and why."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -8,10 +8,10 @@ import msgspec
 from roll import HttpError
 
 MOST = 20
-"""The errors of one response; a body may have many more."""
+"""The most errors in one response; a body may have many more."""
 
 MANY = 1000
-"""The errors of pydantic that are looked at: more would take too long."""
+"""The most errors of pydantic to read: more would take too long."""
 
 
 class Misfit(NamedTuple):
@@ -19,7 +19,7 @@ class Misfit(NamedTuple):
 
     detail: str
     pointer: str = ""
-    """Where in a body (RFC 6901); empty for the whole."""
+    """The place in a body (RFC 6901); empty for the whole body."""
 
 
 class Invalid(HttpError):
@@ -31,7 +31,7 @@ class Invalid(HttpError):
 
     def __init__(self, errors: Iterable[dict[str, str]]) -> None:
         self.errors: list[dict[str, str]] = [*errors][:MOST]
-        """What is wrong: never what was sent itself."""
+        """What is wrong, without any value that was sent."""
         super().__init__(422, "\n".join(map(_line, self.errors)))
 
 
@@ -51,21 +51,21 @@ def make_error(source: str, name: str, misfit: Misfit) -> dict[str, str]:
 def explain(
     error: Exception, sent: Any = None, names: Collection[str] = ()
 ) -> list[Misfit]:
-    """Tell what a failed conversion has found, without repeating what was sent.
+    """Explain a failed conversion, without repeating what was sent.
 
     Args:
         error: What was raised.
         sent: The body, decoded.
-        names: Those that the fields of pydantic's models have.
+        names: The names of the fields of pydantic's models.
     """
     if isinstance(error, msgspec.MsgspecError):
         return [_explain_msgspec(str(error))]
-    if hasattr(error, "error_count"):  # of pydantic, which is not to be imported
+    if hasattr(error, "error_count"):  # of pydantic, which must not be imported
         return _explain_pydantic(error, sent, names)
     return [Misfit(str(error))]
 
 
-# What msgspec says. It quotes what was sent behind some of its sentences.
+# The messages of msgspec. Some of them end with what was sent.
 
 _QUOTING = re.compile(
     "(Invalid enum value|Invalid value|Object contains unknown field) .*", re.DOTALL
@@ -89,7 +89,7 @@ def _explain_msgspec(text: str) -> Misfit:
 def _point(path: str) -> str:
     """Write a path such as `.items[0]` as a JSON pointer.
 
-    It ends where the path has `[...]`: at a key that the client has chosen.
+    It ends at `[...]` in the path: a key that the client has chosen.
     """
     pointer = ""
     for index, name in _STEP.findall(path):
@@ -103,14 +103,14 @@ def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")  # RFC 6901, section 3
 
 
-# What pydantic says.
+# The errors of pydantic.
 
 
 _SHORT = {
     "uuid_parsing": "Input should be a valid UUID",
     "union_tag_invalid": "Input tag does not match any of the expected tags",
 }
-"""In place of the messages of pydantic that quote what was sent."""
+"""Replaces those messages of pydantic that quote what was sent."""
 
 
 def _explain_pydantic(error: Any, sent: Any, names: Collection[str]) -> list[Misfit]:
@@ -136,8 +136,8 @@ def is_too_deep(error: Any) -> bool:
 def _point_at(place: Iterable[Any], sent: Any, names: Collection[str]) -> str:
     """Write the place of an error as a JSON pointer.
 
-    pydantic's has the members of unions among its steps, which are left out. The
-    pointer ends at a key that the client has chosen.
+    Members of unions, which are among pydantic's steps, are left out. The pointer ends
+    at a key that the client has chosen.
     """
     pointer = ""
     for step in place:

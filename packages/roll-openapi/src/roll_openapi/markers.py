@@ -61,7 +61,7 @@ class Header(Marker):
     """A field of the header; `x_key` is `X-Key` without an alias.
 
     Raises:
-        ValueError: The alias is not a name as RFC 9110, section 5.1, has it.
+        ValueError: The alias is not a field name (RFC 9110, section 5.1).
     """
 
     SOURCE = "header"
@@ -102,7 +102,7 @@ class Body(Marker):
     """The body.
 
     Args:
-        media_type: Of the body; by default JSON, and any type for `bytes`.
+        media_type: The type of the body; by default JSON, and any type for `bytes`.
         description: For the document.
         examples: Values, for the document.
     """

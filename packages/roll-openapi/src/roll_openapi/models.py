@@ -25,13 +25,13 @@ NO_DEFAULT = msgspec.NODEFAULT
 
 
 class Field(NamedTuple):
-    """A field of a model, for a parameter of its own."""
+    """A field of a model, to be a parameter."""
 
     name: str
     wire: str
     type: Any
     default: Any
-    """`NO_DEFAULT` without one, or where it is made anew each time."""
+    """`NO_DEFAULT` without one, or if a factory makes it."""
     required: bool
 
 
@@ -81,7 +81,7 @@ def _of_typed_dict(model: Any) -> Iterator[Field]:
         yield Field(name, name, hint, NO_DEFAULT, name in model.__required_keys__)
 
 
-@lru_cache(maxsize=1024)  # a field's annotation is to be the same one each time
+@lru_cache(maxsize=1024)  # a field's annotation must be the same object each time
 def _of_pydantic(model: Any) -> tuple[Field, ...]:
     return tuple(_read_field(*each) for each in model.__pydantic_fields__.items())
 
@@ -96,14 +96,14 @@ def _read_field(name: str, found: Any) -> Field:
     wire = found.validation_alias
     if not isinstance(wire, str):
         wire = found.alias or name
-    # Its alias has no meaning outside of the model.
+    # The alias means nothing outside of the model.
     metadata = (*found.metadata, describe(description=found.description))
     annotation = Annotated[(found.annotation, *metadata)]
     return Field(name, wire, annotation, default, required)
 
 
 def expand(parameters: Iterable[Parameter]) -> Iterator[Parameter]:
-    """Give parameters; those of a model in a query or a form are its fields."""
+    """Give parameters, with the fields of a model in place of a query or a form."""
     for each in parameters:
         model = find_model(each.type)
         if isinstance(each.marker, Query | Form) and model is not None:

@@ -1,4 +1,4 @@
-"""Operations: what an app answers, as a document of it needs to know."""
+"""Operations: the methods and paths of an app, for its document."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from .plan import Plan
 from .views import Typed, list_placeholders
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE")
-"""The methods of a path item but HEAD, in the order of the specification."""
+"""The methods of a path item, except HEAD, in the order of the specification."""
 
 Include = Callable[[Any], bool]
 
@@ -24,15 +24,15 @@ class Operation(NamedTuple):
     method: str
     endpoint: Endpoint
     template: str
-    """The path as a document has it."""
+    """The path in the document."""
     placeholders: dict[str, tuple[str, str]]
     """The name in the template and the type of each placeholder, by its own name."""
     plan: Plan | None
-    """Of a typed view."""
+    """The plan of a typed view."""
 
     @property
     def name(self) -> str:
-        """What the operation is called: as its route, else as its view."""
+        """The name of the operation: that of its route, or of its view."""
         view = self.endpoint.view
         return str(
             self.endpoint.extras.get("name") or getattr(view, "__name__", "view")
@@ -74,10 +74,10 @@ def _plan(typed: Typed, endpoint: Endpoint) -> Plan:
 def _make_template(
     path: str, templates: dict[str, str]
 ) -> tuple[str, dict[str, tuple[str, str]]]:
-    """Write a path as a document has it.
+    """Write a path for the document.
 
-    Two routes that differ in the types of placeholders alone are two paths there, too:
-    those of the second have other names.
+    Two routes that differ only in the types of placeholders need two paths, too: the
+    placeholders of the second get other names.
     """
     parts = split_path(path)
     number = 1
@@ -99,10 +99,10 @@ def _make_template(
 
 
 def name_operations(operations: list[Operation]) -> list[str]:
-    """Give each operation a name that no other has.
+    """Give each operation a unique name.
 
-    Names that would be the same end with their method; if they are still the same, with
-    their path; and with a number, as a last resort.
+    Names that would be the same get the method at the end, then the path, and as a last
+    resort a number.
     """
     names = [each.name for each in operations]
     endings = (

@@ -1,4 +1,4 @@
-"""Parameters: what a document says that an operation takes, bodies included."""
+"""Parameters: what an operation takes, bodies included, for the document."""
 
 from collections.abc import Iterable, Set
 from contextlib import suppress
@@ -25,7 +25,7 @@ FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"
 
 
 def make_parameters(operation: Operation, schemas: Schemas) -> list[Object]:
-    """Describe the placeholders, and what comes from query, header and cookies."""
+    """Describe the placeholders, and the parameters from query, header and cookies."""
     found = _list_parameters(operation)
     in_path = {each.name: each for each in found if each.source == "path"}
     return [
@@ -67,7 +67,7 @@ def _make_parameter(parameter: Parameter, schemas: Schemas) -> Object:
     if parameter.required:
         described["required"] = True
     elif parameter.source == "query" and not _takes_empty(parameter.type):
-        described["allowEmptyValue"] = True  # it is as good as none
+        described["allowEmptyValue"] = True  # it counts as missing
     schema = schemas.find(parameter.type) | _extend(parameter, schemas)
     return described | _describe(parameter) | {"schema": schema}
 
@@ -89,7 +89,7 @@ def _describe(parameter: Parameter) -> Object:
 
 
 def _extend(parameter: Parameter, schemas: Schemas) -> Schema:
-    """Give what a parameter adds to the schema of its type."""
+    """Give the additions of a parameter to the schema of its type."""
     schema: Schema = {}
     default = parameter.default
     if default is None and not takes_null(schemas.find(parameter.type)):
@@ -105,7 +105,7 @@ def _extend(parameter: Parameter, schemas: Schemas) -> Schema:
 
 
 def _to_builtins(annotation: Any, value: Any) -> Any:
-    """Give a value as JSON has it, sets in an order."""
+    """Give a value as JSON, with sets in a fixed order."""
     if is_pydantic(annotation):
         made = adapter(annotation).dump_python(value, mode="json", warnings=False)
         return sorted(made, key=repr) if isinstance(value, Set) else made
@@ -132,7 +132,7 @@ def _make_whole_body(parameter: Parameter, schemas: Schemas) -> Object:
         if not schema and "*" not in media:
             schema["contentMediaType"] = media
         if parameter.required:
-            schema["minLength"] = 1  # an empty body is as good as none
+            schema["minLength"] = 1  # an empty body counts as missing
     return _describe(parameter) | {
         "required": parameter.required,
         "content": {media: {"schema": schema}},

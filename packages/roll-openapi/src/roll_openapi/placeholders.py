@@ -1,4 +1,4 @@
-"""Placeholders: what a document says of the variables of a path."""
+"""Placeholders: the variables of a path, for the document."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ _TYPES: dict[str, dict[str, Any]] = {
 """The schema of each type of a placeholder; another type is an expression."""
 
 SPANNING = ("path", "any")
-"""The types that take slashes, which OpenAPI has no way to say."""
+"""The types that take slashes, which OpenAPI cannot express."""
 
-NOTE = "May contain slashes, which are not to be escaped."
+NOTE = "May contain slashes. Do not escape them."
 
 
 def make_schema(kind: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Plans: what a typed view does with each request, settled before the first one."""
+"""Plans: what a typed view does with each request, prepared before the first one."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -16,15 +16,15 @@ Load = Callable[[Request], Awaitable[None]]
 
 
 class Plan(NamedTuple):
-    """What a typed view does with each request, and what it is documented with."""
+    """What a typed view does with each request, and what its document needs."""
 
     signature: Signature
     status: HTTPStatus
-    """That of what the view returns."""
+    """The status of the response."""
     responses: Mapping[HTTPStatus, Any]
-    """Other statuses that the view gives, and the types of their bodies."""
+    """Other statuses of the view, and the types of their bodies."""
     load: Load | None
-    """Loads the body where a lazy route has not; None when no parameter needs it."""
+    """Loads the body on a lazy route; None if no parameter needs it."""
     readers: tuple[Read, ...]
     write: Write
 
@@ -35,13 +35,13 @@ def make_plan(
     status: HTTPStatus,
     responses: Mapping[HTTPStatus, Any],
 ) -> Plan:
-    """Settle how each parameter is read, and how the result is written.
+    """Prepare how each parameter is read, and how the result is written.
 
     Args:
-        signature: Of the view.
-        placeholders: Those of the route by name, with their types.
-        status: See `Plan`, as for the next.
-        responses: Kept for the document.
+        signature: The signature of the view.
+        placeholders: The types of the route's placeholders, by name.
+        status: See `Plan`.
+        responses: See `Plan`.
 
     Raises:
         TypeError: A type cannot be read, or written.
@@ -71,10 +71,10 @@ def make_plan(
 
 
 def _check_names(parameters: Iterable[Parameter]) -> None:
-    """Require that no two parameters are made of the same text.
+    """Check that no two parameters come from the same text.
 
     Raises:
-        TypeError: Two are.
+        TypeError: Two do.
     """
     known: dict[tuple[str, str], str] = {}
     for each in expand(parameters):

@@ -20,10 +20,10 @@ _KEY = "roll_openapi.problems"
 def problems(app: Roll, *, type: str = "about:blank") -> None:
     """Make every error of *app* `application/problem+json` (RFC 9457).
 
-    A client that prefers plain text or HTML to JSON gets what it would without.
+    A client that prefers plain text or HTML to JSON gets the usual response.
 
     Args:
-        app: The application; more than one call is as the first.
+        app: The application; further calls have no effect.
         type: The `type` of a problem that does not give its own.
     """
     require_app("problems", app)
@@ -31,7 +31,7 @@ def problems(app: Roll, *, type: str = "about:blank") -> None:
         return
     app[_KEY] = type
 
-    # Before others, which may write something else.
+    # Before other listeners, which may write something else.
     @app.listen("error", before="*")
     def write_problem(request: Request, response: Response, error: HttpError) -> None:
         response.vary("Accept")
@@ -44,9 +44,9 @@ def make_problem(response: Response, error: HttpError, type: str) -> dict[str, A
     """Describe an error (RFC 9457, section 3.1).
 
     Args:
-        response: Its status, and its body, the message.
-        error: Its `context["problem"]` adds members, or has others of the same name.
-        type: Of the problem, when the error does not say.
+        response: The response, with the message as its body.
+        error: The error; its `context["problem"]` adds or replaces members.
+        type: The type of the problem, unless the error gives one.
     """
     title = HttpError(response.status).message
     problem: dict[str, Any] = {"type": type, "title": title, "status": response.status}
@@ -62,7 +62,7 @@ def make_problem(response: Response, error: HttpError, type: str) -> dict[str, A
 
 
 def _prefers_text(accept: str) -> bool:
-    """Whether a client would rather have text, or HTML, than JSON."""
+    """Whether a client prefers text or HTML to JSON."""
     if not accept:
         return False
     weights: dict[str, float] = {}
@@ -73,7 +73,7 @@ def _prefers_text(accept: str) -> bool:
 
 
 def _weigh(weights: dict[str, float], name: str) -> float:
-    """Give the weight of a media type: the most specific range says it."""
+    """Give the weight of a media type: that of the most specific range."""
     for media_range in (name, f"{name.partition('/')[0]}/*", "*/*"):
         if media_range in weights:
             return weights[media_range]

@@ -1,4 +1,4 @@
-"""Schemas of pydantic's types; imported only where one of them is documented."""
+"""Schemas of pydantic's types; imported only if one of them is documented."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 
 class _Generator(GenerateJsonSchema):
-    """Names what clashes as msgspec does, and leaves out what cannot be encoded."""
+    """Names clashing components as msgspec does; leaves out what cannot be encoded."""
 
     ignored_warning_kinds = {  # noqa: RUF012  # as in the class
         "skipped-choice",
@@ -16,7 +16,7 @@ class _Generator(GenerateJsonSchema):
     }
 
     def normalize_name(self, name: str) -> str:
-        """Write a name that a component may have: `package.Item`."""
+        """Write a valid name of a component: `package.Item`."""
         return re.sub(r"[^a-zA-Z0-9.\-_]", "_", name)
 
 

@@ -1,7 +1,8 @@
 """Readers: functions that fill parameters of a view from one place of a request.
 
-Each is made once, and called at each request with the request, the values so far, which
-it adds to, and a list that it adds an error to for each parameter that does not fit.
+Each is made once, and called for each request with the request, the values so far, and
+the errors. It adds to the values, and adds an error for each parameter that does not
+fit.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,20 +23,20 @@ Values = dict[str, Any]
 Errors = list[dict[str, str]]
 Read = Callable[[Request, Values, Errors], None]
 Get = Callable[[Any, str], list[str] | None]
-"""Gives the texts that were sent under a name, from what holds them."""
+"""Gives the texts that were sent under a name, from their container."""
 
 MISSING = Misfit("Missing")
 
 
 class Entry(NamedTuple):
-    """A parameter, or a field of one, that is made of texts."""
+    """A parameter, or a field of one, that comes from texts."""
 
     name: str
     wire: str
     convert: Any
-    """Makes the value; None where it is the text."""
+    """Makes the value; None if it is the text itself."""
     many: bool
-    """Whether all texts of the name are converted, not the first."""
+    """Whether all texts of the name are converted, not only the first."""
     required: bool
 
 
@@ -55,14 +56,14 @@ SOURCES: Mapping[str, tuple[Callable[[Request], Any], Get]] = {
     "cookie": (attrgetter("cookies"), _get_one),
     "form": (attrgetter("form"), _LISTS),
 }
-"""What holds the texts of a request, and how they are taken from it."""
+"""The containers of the texts of a request, and how to take texts from them."""
 
 
 # Texts
 
 
 def make_text_readers(source: str, parameters: Iterable[Parameter]) -> list[Read]:
-    """Make what reads the parameters of a query, a header, the cookies or a form.
+    """Make the readers of the parameters of a query, a header, the cookies or a form.
 
     Raises:
         TypeError: A text cannot be converted to the type of one.
@@ -80,7 +81,7 @@ def make_text_readers(source: str, parameters: Iterable[Parameter]) -> list[Read
 
 
 def make_entry(source: str, parameter: Parameter) -> Entry:
-    """Settle how a parameter is made of texts."""
+    """Prepare how a parameter is made from texts."""
     name, annotation, wire = parameter.name, parameter.type, parameter.wire
     many = is_array(annotation)
     try:
@@ -132,7 +133,7 @@ def _make_text_reader(source: str, entries: Iterable[Entry]) -> Read:
 
 
 def _make_model_reader(source: str, parameter: Parameter, model: Any) -> Read:
-    """Make what reads a model: each of its fields is a parameter."""
+    """Make the reader of a model: each of its fields is a parameter."""
     own = parameter.name
     fields = [*list_fields(model)]
     entries = [
@@ -171,7 +172,7 @@ def _make_model_reader(source: str, parameter: Parameter, model: Any) -> Read:
 
 
 def _make_builder(model: Any, wires: Mapping[str, str]) -> Callable[[Values], Any]:
-    """Make what builds a model of its fields, which are converted already."""
+    """Make the function that builds a model from its converted fields."""
     if not is_pydantic(model):
         return lambda values: model(**values)
     validate = adapter(model).validate_python
@@ -184,7 +185,7 @@ def _make_builder(model: Any, wires: Mapping[str, str]) -> Callable[[Values], An
 def make_path_readers(
     parameters: Iterable[Parameter], placeholders: Mapping[str, str]
 ) -> list[Read]:
-    """Make what converts placeholders to what the view wants, where it is not so yet.
+    """Make readers that convert placeholders whose type differs from the view's.
 
     Raises:
         TypeError: A text cannot be converted to the type of one.
@@ -218,7 +219,7 @@ def _make_path_reader(parameter: Parameter) -> Read:
 
 
 def make_file_reader(parameters: Iterable[Parameter]) -> Read:
-    """Make what reads the files of a form."""
+    """Make the reader of the files of a form."""
     entries = [
         (each.name, each.wire, is_array(each.type), _wants_bytes(each), each.required)
         for each in parameters

@@ -1,4 +1,4 @@
-"""Responses: what a document says that an operation answers."""
+"""Responses: the responses of an operation, for the document."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -48,11 +48,11 @@ PROBLEM: Schema = {
 def make_responses(
     operation: Operation, schemas: Schemas, error: Object, *, secure: bool
 ) -> Object:
-    """Describe what an operation answers, by status.
+    """Describe the responses of an operation, by status.
 
     Args:
         operation: The operation.
-        schemas: Those of its types.
+        schemas: The schemas of its types.
         error: The content of an error.
         secure: Whether clients have to authenticate.
     """
@@ -81,7 +81,7 @@ def _describe(status: int, content: Object) -> Object:
 
 
 def _own_errors(operation: Operation, plan: Plan) -> Iterator[int]:
-    """Give the statuses of the errors that a typed view answers by itself."""
+    """Give the statuses of a typed view's automatic errors."""
     sources = {each.source for each in plan.signature.parameters}
     if sources & {"query", "body", "form", "file"}:
         yield 400
@@ -94,7 +94,7 @@ def _own_errors(operation: Operation, plan: Plan) -> Iterator[int]:
 
 
 def make_content(returns: Any, status: int, schemas: Schemas) -> Object:
-    """Describe a body by the annotation of what is returned."""
+    """Describe a body by the return annotation."""
     if results.is_empty(returns) or status in BODILESS:
         return {}
     media = results.media_type(returns)

@@ -1,4 +1,4 @@
-"""Results: what a typed view returns, made the body of the response."""
+"""Results: what a typed view returns becomes the body of the response."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin
@@ -23,7 +23,7 @@ def media_type(returns: Any) -> str | None:
 
 
 def make_writer(returns: Any) -> Write:
-    """Make what sets the body, and its type, to what a view returns.
+    """Make the function that sets the body, and its type, from what a view returns.
 
     Args:
         returns: The annotation; `MISSING` without one.
@@ -46,12 +46,12 @@ def make_writer(returns: Any) -> Write:
             headers = response.headers
             if headers:
                 headers.setdefault("Content-Type", JSON_TYPE)
-            else:  # where there is nothing, there is no other spelling to look for
+            else:  # without fields, there is no other spelling to look for
                 dict.__setitem__(headers, "Content-Type", JSON_TYPE)
 
     return write
 
 
 def is_empty(returns: Any) -> bool:
-    """Whether an annotation says of no body what it is."""
+    """Whether an annotation describes no body."""
     return returns is MISSING or returns is None or returns is type(None)

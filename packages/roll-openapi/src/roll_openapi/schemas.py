@@ -1,4 +1,4 @@
-"""Schemas: JSON Schema 2020-12 of the types of a document, and what they refer to."""
+"""Schemas: JSON Schema 2020-12 of the types of a document, and their components."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ Schema = dict[str, Any]
 
 
 class Schemas:
-    """The schemas of some types, made together, so that no two have one name.
+    """The schemas of some types, made together, so that no two have the same name.
 
     Args:
         types: All of them.
@@ -37,7 +37,7 @@ class Schemas:
                 _correct(part)
 
     def _add(self, types: dict[Any, Any]) -> None:
-        """Add what pydantic knows; a component whose name is taken gets another."""
+        """Add the types of pydantic; components whose names are taken get others."""
         from .pydantic_schemas import make_schemas
 
         adapters = [adapter(each) for each in types.values()]
@@ -57,7 +57,7 @@ class Schemas:
 
 
 def _make_schema(annotation: type) -> Schema:
-    """Describe a type that msgspec does not describe."""
+    """Describe a type that msgspec does not support."""
     if annotation is object:
         return {"description": "Any value."}
     raise NotImplementedError
@@ -66,13 +66,13 @@ def _make_schema(annotation: type) -> Schema:
 def _key(annotation: Any) -> Any:
     try:
         hash(annotation)
-    except TypeError:  # of what annotates it
+    except TypeError:  # from its metadata
         return repr(annotation)
     return annotation
 
 
 def walk(schema: Any) -> Iterator[Schema]:
-    """Give a schema and those in it; what is not a schema, such as `true`, is not."""
+    """Give a schema and those inside it, without others such as `true`."""
     if not isinstance(schema, dict):
         return
     yield schema
@@ -94,7 +94,7 @@ _HOLDS = {
 
 
 def _rename(schema: Schema, names: Mapping[str, str]) -> None:
-    """Let a schema refer to components by other names."""
+    """Let a schema refer to renamed components."""
     if schema.get("$ref") in names:
         schema["$ref"] = names[schema["$ref"]]
     mapping = schema.get("discriminator", {}).get("mapping", {})
@@ -103,11 +103,11 @@ def _rename(schema: Schema, names: Mapping[str, str]) -> None:
 
 
 def _correct(schema: Schema) -> None:
-    """Take away what does not hold.
+    """Remove what does not apply.
 
-    Nobody checks that items are unique: those of a set may be sent twice. A default of
-    None, for a type that it is not of, means that there is none. Another one that is a
-    set gets an order, for a document of the same bytes.
+    Items of a set may be sent twice, so they are not unique. A default of None, if the
+    type does not include None, means no default. A default that is a set is sorted, so
+    that the document always has the same bytes.
     """
     parts = (schema, *schema.get("anyOf", ()))
     if isinstance(schema.get("default"), list):
@@ -119,7 +119,7 @@ def _correct(schema: Schema) -> None:
 
 
 def takes_null(schema: Schema) -> bool:
-    """Whether a schema, on its face, takes null."""
+    """Whether a schema, without following references, takes null."""
     if "anyOf" in schema:
         return any(map(takes_null, schema["anyOf"]))
     if "enum" in schema:
@@ -128,7 +128,7 @@ def takes_null(schema: Schema) -> bool:
 
 
 def field_names(annotation: Any) -> frozenset[str]:
-    """Name the fields of the models that pydantic has in a type."""
+    """Give the names of the fields of pydantic's models in a type."""
     if not is_pydantic(annotation):
         return frozenset()
     schema = adapter(annotation).json_schema()

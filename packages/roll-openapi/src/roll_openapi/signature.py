@@ -11,7 +11,7 @@ from .annotations import has_model, members, split_marker, unwrap
 from .markers import Body, File, Form, Header, Marker, Path, Query
 
 MISSING = inspect.Parameter.empty
-"""In place of a default, or of an annotation, that is not there."""
+"""Marks a missing default or annotation."""
 
 _USUAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
@@ -21,7 +21,7 @@ PLACEHOLDERS: Mapping[str, type] = {
     "uuid": UUID,
     "date": date,
 }
-"""The types of placeholders that convert, and to what."""
+"""The types of placeholders that convert, and what they convert to."""
 
 
 class Parameter(NamedTuple):
@@ -62,7 +62,7 @@ def describe(view: Any) -> str:
 
 
 def check(view: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Give the parameters of a view behind the request and the response.
+    """Give the parameters of a view after the request and the response.
 
     Raises:
         TypeError: It is not a function, or has parameters that nothing can fill.
@@ -109,7 +109,7 @@ def read(view: Callable[..., Any], placeholders: Mapping[str, str]) -> Signature
 
     Args:
         view: One that `check` has passed.
-        placeholders: Those of its route by name, with their types.
+        placeholders: The types of its route's placeholders, by name.
 
     Raises:
         TypeError: An annotation cannot be read or does not fit; the message names the

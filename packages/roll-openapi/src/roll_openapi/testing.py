@@ -15,10 +15,10 @@ Object = Mapping[str, Any]
 
 
 def check(app: Roll) -> None:
-    """Make a response that does not fit the document an error, in tests.
+    """In tests, turn a response that does not fit the document into an error.
 
-    The response becomes a 500, and the log says what does not fit: a status that is not
-    documented, a type, or a body. Streams, and statuses from 500 on, are not looked at.
+    The response becomes a 500, and the log shows what does not fit: an undocumented
+    status, a type, or a body. Streams, and statuses from 500 on, are not checked.
 
     Args:
         app: One that `openapi` was called on.
@@ -49,7 +49,7 @@ def check(app: Roll) -> None:
 
 
 def _find_operation(book: Book, request: Request) -> Object | None:
-    """Find what the document says of the operation that a request asked for."""
+    """Find the operation of a request in the document."""
     for each in list_operations(book.app, book.settings.include):
         if each.endpoint is request.endpoint:
             found: Object = book.make()["paths"][each.template][each.method.lower()]
@@ -72,5 +72,5 @@ def _find_schema(responses: Object, response: Response, where: str) -> Object | 
         return None
     if media not in content and ANY_TYPE not in content:
         types = ", ".join(content)
-        raise AssertionError(f"{where} has the type {media!r}, and is to have {types}")
+        raise AssertionError(f"{where} has the type {media!r}, but should have {types}")
     return content[media].get("schema") if is_json(media) and media in content else None

@@ -1,4 +1,4 @@
-"""Texts: what a query, a header, a cookie or a form holds, made values of a type."""
+"""Texts: what a query, a header, a cookie or a form holds, as values of a type."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +21,11 @@ _BOOLEANS: dict[str, bool | None] = {
 """The words of `roll.Query.bool`."""
 
 _PLAIN = re.compile(r"[!-^`-~]*")
-"""ASCII without white space and underscores: Decimal and pydantic would take others."""
+"""ASCII without white space and underscores, which Decimal and pydantic would
+accept."""
 
 _NUMERAL = re.compile(r"[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")
-"""What would be taken for the seconds of a time."""
+"""A number, which would be taken as the seconds of a time."""
 
 _NONE = type(None)
 _REALS = (float, Decimal)
@@ -32,7 +33,7 @@ _TIMES = {datetime, date, timedelta}
 
 
 class EmptyError(ValueError):
-    """Only empty texts were sent, for a type that is not a string: as good as none."""
+    """Only empty texts were sent, for a type other than a string: nothing is there."""
 
 
 def is_text(annotation: Any) -> bool:
@@ -49,12 +50,12 @@ def is_text(annotation: Any) -> bool:
 
 
 def make_converter(annotation: Any) -> Convert | None:
-    """Make what converts a text; of an array, a list of them.
+    """Make the function that converts a text or, for an array, a list of them.
 
     The function raises one of `UNFIT`.
 
     Returns:
-        None where the text itself is the value.
+        None if the text itself is the value.
 
     Raises:
         TypeError: A text cannot be converted to the type.
@@ -88,7 +89,7 @@ def _convert_boolean(text: str) -> bool:
 
 
 def _convert_integer(text: str) -> int:
-    # In half the time of msgspec, most texts.
+    # Most texts, in half the time of msgspec.
     if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) < 19:
         return int(text)
     if not text:
@@ -149,14 +150,14 @@ def _make_array_converter(annotation: Any) -> Convert:
 def _make_preparation(
     annotations: Iterable[Any], codec: Codec
 ) -> Callable[[str], Any] | None:
-    """Make what a text goes through before it is converted; None where nothing is due.
+    """Make the function that prepares texts for conversion; None if nothing is to do.
 
-    It makes values of words that the codec does not know, and refuses texts that the
-    codec would take.
+    It converts words that the codec does not know, and refuses texts that the codec
+    would wrongly accept.
 
     Args:
-        annotations: What the text may be converted to.
-        codec: What converts it.
+        annotations: The types that the text may be converted to.
+        codec: The codec that converts it.
     """
     kinds = {kind for each in annotations for kind in text_types(each)}
     if isinstance(codec, Msgspec):

@@ -27,8 +27,8 @@ PAGE = """\
 <script src="{files}/start.js" data-document="{document}"></script>
 """
 
-# With the query's configuration, `?url=` would show, and try, another site's document;
-# a validator would be sent this one.
+# With configuration from the query, `?url=` would show, and try, another site's
+# document; a validator would get this one.
 START = b"""\
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function paint() {
@@ -59,7 +59,7 @@ def routes(
 ) -> None:
     """Serve Swagger UI at a path, and its files below it.
 
-    Its links are relative, so they hold wherever the app is mounted.
+    Its links are relative, so they work wherever the app is mounted.
 
     Args:
         app: The application.
@@ -80,7 +80,7 @@ def routes(
         ) from error
     if split_path(path)[0].name is not None:
         raise ValueError(f"ui={path!r} has a placeholder: give a path without one")
-    # Other files come with other hashes: clients keep these for ever.
+    # New files get new hashes: clients keep these forever.
     sums = (FOLDER / "SHA256SUMS").read_bytes()
     files = f"{path.rstrip('/')}/{_hash(sums + START)}"
     page = PAGE.format(
@@ -127,8 +127,8 @@ def _link(path: str, page: str) -> str:
 def _policy(servers: Iterable[str]) -> str:
     """Write the Content-Security-Policy of the page.
 
-    Everything is from the app itself. The style has images as `data:`, and images that
-    an operation answers with are shown from `blob:`; neither can run a script.
+    Everything is from the app itself. The style has images as `data:`, and images in
+    responses are shown from `blob:`; neither can run a script.
     """
     urls = map(urlsplit, servers)
     origins = [f"{url.scheme}://{url.netloc}" for url in urls if url.scheme]

@@ -20,12 +20,12 @@ NO_RESPONSES: Mapping[int, Any] = MappingProxyType({})
 
 
 class Typed:
-    """What is known of a typed view: the attribute `typed` of what `typed` returns.
+    """The data of a typed view: the attribute `typed` of what the decorator returns.
 
     Args:
         view: The view itself.
-        status: That of what it returns.
-        responses: Other statuses that it gives, and the types of their bodies.
+        status: The status of its response.
+        responses: Its other statuses, and the types of their bodies.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Typed:
             )
         self.responses = {HTTPStatus(each): responses[each] for each in responses}
         self.plans: dict[tuple[str, ...], Plan] = {}
-        """By the names of the placeholders of the route."""
+        """Plans by the names of the route's placeholders."""
 
     def plan(self, placeholders: Mapping[str, str]) -> Plan:
         """Make, and keep, the plan for a route.
 
         Args:
-            placeholders: Those of the route by name, with their types.
+            placeholders: The types of the route's placeholders, by name.
 
         Raises:
             TypeError: The annotations cannot be read or do not fit the route.
@@ -87,16 +87,16 @@ def typed(
     Args:
         view: A coroutine function; its first two parameters are the request and the
             response.
-        status: That of what the view returns.
-        responses: Other statuses that the view gives, and the types of their bodies;
-            None for an error.
+        status: The status of the response.
+        responses: Other statuses of the view, and the types of their bodies; None for
+            an error.
 
     Returns:
         A view, to be declared by `app.route`.
 
     Raises:
-        TypeError: It is not a view, takes what nothing can fill, such as `**kwargs`, or
-            *responses* is not a dict.
+        TypeError: It is not a view, has parameters that cannot be filled, such as
+            `**kwargs`, or *responses* is not a dict.
         ValueError: A status is not registered.
     """
     if view is None:
@@ -133,21 +133,21 @@ def _swap(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _find_placeholders(request: Request, names: Iterable[str]) -> dict[str, str]:
-    """Give the placeholders of the route of a request, with their types."""
+    """Give the types of the placeholders of a request's route, by name."""
     path = request.endpoint.path
     types = list_placeholders(path) if path is not None else {}
     return {name: types.get(name, "") for name in names}
 
 
 def list_placeholders(path: str) -> dict[str, str]:
-    """List the placeholders of a route by name, with their types."""
+    """Give the types of the placeholders of a route, by name."""
     return {part.name: part.type for part in split_path(path) if part.name is not None}
 
 
 def _make_respond(
     about: Typed, view: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[None]]:
-    """Make what reads the parameters, calls the view, and writes its result."""
+    """Make the function that reads parameters, calls the view and writes its result."""
     plans = about.plans
     status = about.status
 

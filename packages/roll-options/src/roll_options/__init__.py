@@ -1,4 +1,4 @@
-"""options: OPTIONS answered before anything is dispatched."""
+"""options: responds to OPTIONS before anything is dispatched."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ __all__ = ["options"]
 
 
 def options(app: Roll) -> None:
-    """Answer every OPTIONS request of *app* with 200 and no body.
+    """Respond to every OPTIONS request of *app* with 200 and no body.
 
-    A `headers` listener does, for any path: no body is read, no route is needed, and
-    a view for OPTIONS is not asked. `response` listeners run, so with the extension
-    `cors`, called before or after, a preflight gets all its fields.
+    A `headers` listener does this for any path: no body is read, no route is needed,
+    and a view for OPTIONS is not called. `response` listeners run, so with the
+    extension `cors`, called before or after, a preflight gets all its fields.
 
     Args:
         app: The application.

@@ -37,9 +37,9 @@ def resource(
 ) -> Callable[[G], G]:
     """Open a resource when *app* starts, and close it when the app has ended.
 
-    The function is an async generator with one `yield`, as a fixture of pytest. What it
-    yields is `app[name]` while the app runs. Its parameters name what it needs: `app`,
-    other resources, and keys that the app has when it starts.
+    The function is an async generator with one `yield`, like a fixture of pytest. The
+    value that it yields is `app[name]` while the app runs. Its parameters name what it
+    needs: `app`, other resources, and keys that the app has when it starts.
 
     Args:
         app: The app that has the resource.
@@ -52,9 +52,9 @@ def resource(
         A decorator that gives back the function unchanged.
 
     Raises:
-        RuntimeError: The app runs already.
-        TypeError: The function is not an async generator function, or takes what cannot
-            be given by name.
+        RuntimeError: The app is already running.
+        TypeError: The function is not an async generator function, or has a parameter
+            that cannot be given by name.
         ValueError: The name is taken, or a timeout is not above 0.
     """
     registry = _registry("resource", app)
@@ -87,20 +87,20 @@ def background(
 
     Args:
         app: The app that it belongs to.
-        name: What logs call it; by default the name of the function.
+        name: Its name in logs; by default the name of the function.
         restart: When it runs again: after it has raised, always, or never.
         delay: Seconds before that; doubled with each failure in a row.
-        max_delay: What they are doubled up to. After a run of this length, a failure
-            counts as the first one.
-        grace: Seconds to end in, once cancelled.
+        max_delay: The most seconds before it runs again. After a run of this length, a
+            failure counts as the first one.
+        grace: Seconds to end after it is cancelled.
 
     Returns:
         A decorator that gives back the function unchanged.
 
     Raises:
-        RuntimeError: The app runs already.
-        TypeError: The function is not a coroutine function, or takes what cannot be
-            given by name.
+        RuntimeError: The app is already running.
+        TypeError: The function is not a coroutine function, or has a parameter that
+            cannot be given by name.
         ValueError: The name is taken, or an option has a wrong value.
     """
     registry = _registry("background", app)
@@ -127,11 +127,11 @@ def get(app: Roll, source: Callable[..., AsyncIterator[T]]) -> T:
 
     Args:
         app: The app that has the resource.
-        source: The function that was declared, also when another one replaces it.
+        source: The function that was declared, even if another one replaces it.
 
     Raises:
         KeyError: The resource is not open.
-        LookupError: The app has no such resource, or has it by several names.
+        LookupError: The app has no such resource, or has it under several names.
     """
     require_app("get", app)
     name = app[KEY].name_of(source) if KEY in app else None
@@ -141,7 +141,7 @@ def get(app: Roll, source: Callable[..., AsyncIterator[T]]) -> T:
 
 
 def states(app: Roll) -> dict[str, str]:
-    """Tell the state of each resource and background function by its name.
+    """Give the state of each resource and background function by name.
 
     Resources are `opening`, `open`, `closing`, `closed` or `failed`; background
     functions are `running`, `waiting` for their next run, `ended` or `failed`.

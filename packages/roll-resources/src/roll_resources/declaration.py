@@ -9,21 +9,21 @@ APP = "app"
 
 
 class Declaration(NamedTuple):
-    """What was declared, and where."""
+    """A declared function, and where it was declared."""
 
     kind: str
-    """What messages call it: `"resource"` or `"background"`."""
+    """Its kind in messages: `"resource"` or `"background"`."""
     name: str
     function: Callable[..., Any]
     parameters: Mapping[str, bool]
-    """The names of what it takes, and whether it can do without."""
+    """The names of its parameters, and whether each is optional."""
     where: str
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name!r} ({self.where})"
 
     def needs(self, known: Container[str]) -> Iterator[str]:
-        """List what it takes: all that has no default, and of the rest what is known.
+        """List the parameters to give: the required ones, and known optional ones.
 
         Args:
             known: Names that can be given.
@@ -36,7 +36,7 @@ class Declaration(NamedTuple):
         """Give what it takes.
 
         Raises:
-            KeyError: Something is not there, or not any more.
+            KeyError: Something is missing, or no longer there.
         """
         found = {n: app[n] for n in self.needs(app) if n != APP}
         if APP in self.parameters:
@@ -48,8 +48,8 @@ def declare(kind: str, name: str | None, function: Callable[..., Any]) -> Declar
     """Read what a function needs.
 
     Raises:
-        TypeError: It has no name, or takes what cannot be given by name.
-        ValueError: It is called as the app.
+        TypeError: It has no name, or a parameter that cannot be given by name.
+        ValueError: It has the name of the app.
     """
     name = getattr(function, "__name__", None) if name is None else name
     if not isinstance(name, str):
@@ -75,11 +75,11 @@ def _place(function: Callable[..., Any]) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}"
 
 
-# What the decorators are given
+# The arguments of the decorators
 
 
 def check_generator(function: object) -> None:
-    """Require an async generator function.
+    """Check that a function is an async generator function.
 
     Raises:
         TypeError: It is something else.
@@ -92,7 +92,7 @@ def check_generator(function: object) -> None:
 
 
 def check_coroutine(function: object) -> None:
-    """Require a coroutine function.
+    """Check that a function is a coroutine function.
 
     Raises:
         TypeError: It is something else.
@@ -105,11 +105,11 @@ def check_coroutine(function: object) -> None:
 
 
 def check_seconds(name: str, value: object, zero: bool = False) -> None:
-    """Require a number of seconds above 0, or 0.
+    """Check a number of seconds: above 0, or also 0.
 
     Raises:
         TypeError: It is not a number.
-        ValueError: It is too low, or not a number after all.
+        ValueError: It is too low, or NaN.
     """
     least = "0 or more" if zero else "more than 0"
     if not isinstance(value, int | float):

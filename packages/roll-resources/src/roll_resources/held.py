@@ -10,27 +10,27 @@ from roll.tasks import EAGER
 from .declaration import Declaration
 
 CLEANUP = 1.0
-"""Seconds for a resource that is late to clean up, once it is cancelled."""
+"""Seconds to clean up for a resource that was late and is cancelled."""
 
 _left: set["asyncio.Task[None]"] = set()
 
 
 async def finish(task: "asyncio.Task[None]", seconds: float) -> bool:
-    """Wait for the end of a task; one that takes longer is left to itself.
+    """Wait for the end of a task; one that takes longer is left running.
 
-    Unlike `asyncio.wait_for`, this ends also when the task ignores its cancellation.
+    Unlike `asyncio.wait_for`, this also ends when the task ignores its cancellation.
     """
     await asyncio.wait([task], timeout=seconds)
     if not task.done():
-        _left.add(task)  # the loop alone would not keep it
+        _left.add(task)  # the loop does not keep a reference
         task.add_done_callback(_left.discard)
     return task.done()
 
 
 async def _first(futures: "list[asyncio.Future[None]]", seconds: float) -> None:
-    """Wait until one is done, or it is too late."""
-    # Enough for what waits for nothing. With `asyncio.wait` alone, it would take twice
-    # as long to open and close a resource.
+    """Wait until one is done, or the time is over."""
+    # Enough for one that waits for nothing. With only `asyncio.wait`, opening and
+    # closing a resource would take twice as long.
     await asyncio.sleep(0)
     if not any(future.done() for future in futures):
         await asyncio.wait(
@@ -42,10 +42,10 @@ class Resource:
     """A resource of an app, in each of the app's runs.
 
     Args:
-        app: Has the value while it is open.
+        app: The app, which has the value while it is open.
         declared: The generator function, and its name.
-        open_timeout: Seconds to open in.
-        close_timeout: Seconds to close in.
+        open_timeout: Seconds that it may take to open.
+        close_timeout: Seconds that it may take to close.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Resource:
         self._app = app
         self._open_timeout = open_timeout
         self._close_timeout = close_timeout
-        self._task: asyncio.Task[None] | None = None  # None when all is told of it
+        self._task: asyncio.Task[None] | None = None  # None when its end is reported
         self._cut = False  # by `cancel`
         self._ending: asyncio.Event
         self._opened: asyncio.Future[None]
@@ -69,14 +69,14 @@ class Resource:
         return str(self.declared)
 
     def explain(self, why: str = "is open only while the app runs") -> None:
-        """Set what the KeyError says while the value is not there."""
+        """Set the message of the KeyError while there is no value."""
         self._app.absent[self.declared.name] = f"resource {self.declared.name!r} {why}"
 
     async def open(self) -> None:
         """Open it, and put what it yields into the app.
 
         Raises:
-            BaseException: What it raised itself, with a note that names it.
+            BaseException: It raised this itself; a note names the resource.
             RuntimeError: It does not yield, or cancels itself.
             TimeoutError: It is late; it is cancelled, and `close` waits for its end.
         """
@@ -123,15 +123,15 @@ class Resource:
         except StopAsyncIteration:
             raise RuntimeError(f"{self} does not yield: write one `yield`") from None
         error = None
-        if not ending.is_set():  # else it is too late, and closes at once
+        if not ending.is_set():  # otherwise it is late, and closes at once
             self._app[self.declared.name] = value
             self.state = "open"
             opened.set_result(None)
             try:
                 await ending.wait()
             except asyncio.CancelledError as cancelled:
-                # By a task group or a cancel scope around the `yield`, which has to
-                # see it; or there is no time left.
+                # From a task group or a cancel scope around the `yield`, which needs
+                # it; or there is no time left.
                 error = cancelled
             self._withdraw(ending)
         try:
@@ -148,7 +148,7 @@ class Resource:
         self.state = "closing"
 
     def _note_end(self, task: "asyncio.Task[None]") -> None:
-        """Log the end of a resource that nobody has asked to close."""
+        """Log the end of a resource that was not asked to close."""
         told = self._ending.is_set() or not self._opened.done()
         if told or task is not self._task:
             return
@@ -158,10 +158,10 @@ class Resource:
         logger.error("The %s has ended while the app runs", self, exc_info=error)
 
     async def close(self) -> BaseException | None:
-        """Close it, whatever has become of it.
+        """Close it, whatever its state.
 
         Returns:
-            What failed, which is logged by its type: its traceback comes with the
+            What failed. Only its type is logged: the traceback comes with the exception
             group that it is raised in.
         """
         task = self._task
@@ -192,7 +192,7 @@ class Resource:
         return RuntimeError("it was cancelled, but not by the app")
 
     def cancel(self) -> None:
-        """Have it close at once: there is no time left, or it is late."""
+        """Make it close at once: there is no time left, or it is late."""
         self._cut = True
         self._ending.set()
         if self._task is not None:

@@ -13,14 +13,14 @@ from .held import Resource
 from .running import Background
 
 KEY = "roll_resources"
-"""Under it an app keeps its registry."""
+"""The key under which an app keeps its registry."""
 
 
 class Registry:
     """The resources and background functions of an app.
 
     Args:
-        app: Opens them when it starts.
+        app: The app, which opens them when it starts.
     """
 
     def __init__(self, app: Roll) -> None:
@@ -30,7 +30,7 @@ class Registry:
         self._names: dict[Callable[..., Any], set[str]] = {}  # also when replaced
         self._open: list[Resource] = []  # as they were opened
         app.listen("startup", before="*")(self._open_resources)
-        # As a partial it belongs to no extension: other listeners may ask to run after
+        # As a partial, it belongs to no extension, so others may ask to run after
         # "resources".
         app.listen("startup", after="*")(partial(self._start_backgrounds))
 
@@ -64,10 +64,10 @@ class Registry:
         self._names.setdefault(one.declared.function, set()).add(name)
 
     def name_of(self, source: Callable[..., Any]) -> str | None:
-        """Give the name by which a function was declared, None if it was not.
+        """Give the name under which a function was declared, or None.
 
         Raises:
-            LookupError: It was declared by several names.
+            LookupError: It was declared under several names.
         """
         names = sorted(self._names.get(source, ()))
         if len(names) > 1:
@@ -92,7 +92,7 @@ class Registry:
         for one in ordered:
             self._open.append(one)
             await one.open()
-        # Here ends a start that was cancelled while resources opened at once.
+        # A start that was cancelled while resources opened without waiting ends here.
         await asyncio.sleep(0)
 
     async def _close_resources(self) -> None:
@@ -120,10 +120,10 @@ class Registry:
         await asyncio.gather(*(one.end() for one in self._backgrounds()))
 
     def _order(self) -> list[Resource]:
-        """Order the resources as they were declared, but each after what it needs.
+        """Order the resources as declared, but each after those that it needs.
 
         Raises:
-            ValueError: One needs what is not there, or itself.
+            ValueError: One needs something that is missing, or itself.
         """
         waiting = {one.declared.name: one for one in self._resources()}
         for name, one in waiting.items():
@@ -169,7 +169,7 @@ def _unknown(
 
 
 def _circle(waiting: dict[str, Resource], needs: dict[str, list[str]]) -> ValueError:
-    """Tell which of the resources that wait need each other."""
+    """Find which of the waiting resources need each other."""
     path = [next(iter(waiting))]
     while path[-1] not in path[:-1]:
         path.append(next(need for need in needs[path[-1]] if need in waiting))
@@ -182,6 +182,6 @@ def _circle(waiting: dict[str, Resource], needs: dict[str, list[str]]) -> ValueE
 
 
 def _runs(app: Roll) -> bool:
-    """Whether an app has started, and does not end yet."""
+    """Whether an app has started, and is not ending yet."""
     loop = app.lifecycle.loop
     return loop is not None and loop.is_running() and not app.closing.is_set()

@@ -1,4 +1,4 @@
-"""Background functions: each runs as long as the app, and again when it has failed."""
+"""Background functions: each runs as long as the app, and again after a failure."""
 
 import asyncio
 import random
@@ -12,7 +12,7 @@ from .declaration import Declaration
 from .held import finish
 
 JITTER = 0.1
-"""The part by which a delay varies, so that not all processes try again at once."""
+"""The fraction by which a delay varies, so that processes do not all retry at once."""
 
 
 class Pauses:
@@ -20,7 +20,7 @@ class Pauses:
 
     Args:
         delay: Seconds after a return, and after the first failure.
-        max_delay: What they are doubled up to with each failure in a row.
+        max_delay: The most seconds: they double with each failure in a row.
     """
 
     def __init__(self, delay: float, max_delay: float) -> None:
@@ -33,17 +33,17 @@ class Pauses:
         self._next = self._delay
 
     def is_long(self, ran: float) -> bool:
-        """Whether a failure after a run of these seconds is the first one in a row."""
+        """Whether a failure after a run of so many seconds counts as the first one."""
         return ran >= self._max_delay
 
     def after_failure(self) -> float:
-        """Give the seconds after one more failure."""
+        """Give the seconds to wait after one more failure."""
         pause = self._next
         self._next = min(2 * pause, self._max_delay)
         return pause * random.uniform(1 - JITTER, 1 + JITTER)
 
     def after_return(self) -> float:
-        """Give the seconds after a return, which ends the failures in a row."""
+        """Give the seconds to wait after a return, which ends the row of failures."""
         self.start_again()
         return self._delay
 
@@ -55,7 +55,7 @@ class Background:
         declared: The coroutine function, and its name.
         restart: `"on-failure"`, `"always"` or `"never"`.
         pauses: How long it waits before it runs again.
-        grace: Seconds to end in.
+        grace: Seconds to end after it is cancelled.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Background:
         logger.info("The %s has ended", self)
 
     async def _call(self, app: Roll) -> bool:
-        """Run the function once, and tell whether it failed."""
+        """Run the function once, and give whether it failed."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:

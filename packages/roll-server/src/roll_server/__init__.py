@@ -25,22 +25,22 @@ def simple_server(
     """Serve *app* until SIGINT or SIGTERM, on uvloop where it is installed.
 
     The first signal lets running requests end, within `Limits.shutdown` seconds, and
-    returns after the app's `shutdown` listeners. A second one ends the process. Where a
-    `startup` listener raises, its traceback is printed and the process exits with 5.
-    Where the end fails, it exits with 1.
+    returns after the app's `shutdown` listeners. A second one ends the process. If a
+    `startup` listener raises, its traceback is printed and the process exits with
+    status 5. If the shutdown fails, it exits with status 1.
 
     Args:
         app: The application.
         port: The TCP port; 0 takes a free one.
         host: The name or address to listen on; a name may mean several addresses, and
             an empty one means every address of the machine.
-        quiet: Whether not to say where it listens.
+        quiet: Whether to print nothing, not even the address.
 
     Raises:
-        OSError: The address cannot be had; the message names it.
+        OSError: It cannot listen on the address; the message names it.
         RuntimeError: The command `roll` is importing the application.
-        SystemExit: A listener of `startup` or `shutdown` raised. In another thread than
-            the main one, what it raised comes instead.
+        SystemExit: A listener of `startup` or `shutdown` raised. Outside of the main
+            thread, that exception is raised instead.
         TypeError: *app* is not an application, for example its class.
         ValueError: The port is not a number from 0 to 65535.
     """
@@ -56,11 +56,11 @@ def simple_server(
     server = Server(app, sockets)
     in_main = threading.current_thread() is threading.main_thread()
     ending = Ending(STARTUP)
-    if not in_main:  # the process is not ours to end
+    if not in_main:  # then the process must not end
         ending.disarm()
-    before = {*staying()}  # whoever has started them may wait for them
+    before = {*staying()}  # the code that started them may wait for them
     failure: StartFailed | StopFailed | None = None
-    # KeyboardInterrupt comes where no signal can be handled.
+    # KeyboardInterrupt is raised where no signal can be handled.
     with (
         suppress(KeyboardInterrupt, Stopped),
         Signals() as signals,
@@ -86,7 +86,7 @@ def simple_server(
 async def _serve(
     server: Server, say: Callable[[str], None], signals: Signals, ending: Ending
 ) -> StartFailed | StopFailed | None:
-    """Serve until a signal, and return why the start or the end has failed."""
+    """Serve until a signal, and return why the startup or the shutdown has failed."""
     signal = asyncio.Event()
     try:
         try:

@@ -20,7 +20,7 @@ def make_commands() -> Commands:
     """Make the command, with what the hook `roll_commands` adds.
 
     Raises:
-        PluginError: An installed package cannot be loaded, or gives a name twice.
+        PluginError: An installed package cannot be loaded, or a name is repeated.
     """
     commands = Commands("roll", help="Roll: async, simple, fast; pick three.")
     click.option(

@@ -1,4 +1,4 @@
-"""`roll check`: what is wrong with a set-up before anything is served."""
+"""`roll check`: finds what is wrong before anything is served."""
 
 import sys
 import warnings

@@ -1,9 +1,8 @@
-"""Children: processes that serve the sockets of this one, and what is said between.
+"""Children: processes that serve the sockets of this one, and how they communicate.
 
-A child runs the same command again, so that it reads code and settings anew. It has
-inherited the listening sockets, and one end of a channel. Through it comes that the
-child is ready, or why it cannot be; that the parent shuts its end down, or is gone,
-tells the child to stop.
+A child runs the same command, so that it reads code and settings again. It inherits the
+listening sockets, and one end of a channel. Through this it reports that it is ready,
+or why it failed. When the parent shuts down its end, or is gone, the child stops.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from .signals import ignore
 from .sockets import adopt
 
 VARIABLE = "_ROLL_CHILD"
-"""Tells a child its descriptors: the channel's, then those of the sockets."""
+"""The variable with a child's descriptors: the channel's, then those of the sockets."""
 
 READY = b"ready "
 REPLACED = b"r"
@@ -30,7 +29,7 @@ class Link:
     """The keeper of a child: its end of the channel.
 
     Args:
-        channel: The socket that the parent has the other end of.
+        channel: The socket whose other end the parent has.
     """
 
     def __init__(self, channel: socket.socket) -> None:
@@ -38,7 +37,7 @@ class Link:
         self._replaced = False
 
     def watch(self, stop: asyncio.Event) -> None:
-        """Stop when the parent says so or is gone."""
+        """Stop when the parent asks for it, or is gone."""
         loop = asyncio.get_running_loop()
 
         def end() -> None:
@@ -50,11 +49,11 @@ class Link:
         loop.add_reader(self._channel, end)
 
     def ready(self, seconds: float) -> None:
-        """Tell the parent, and how many seconds an end may take at most."""
+        """Tell the parent, with the seconds that a shutdown may take."""
         self._tell(READY + str(seconds).encode())
 
     def stopping(self) -> bool:
-        """Tell whether nobody else answers; the parent knows, or is gone."""
+        """Tell whether no other process serves; the parent knows, or is gone."""
         return not self._replaced
 
     def failed(self, error: StartError) -> None:
@@ -79,15 +78,15 @@ class Parent(NamedTuple):
 
 @contextmanager
 def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
-    """Tell the parent of this process, None when it has none, why nothing is served."""
+    """Give the parent of this process, or None, and report a failure to it."""
     descriptors = environment.pop(VARIABLE, None)
     if descriptors is None:
         yield None
         return
     channel, *sockets = [int(number) for number in descriptors.split(",")]
     os.set_inheritable(channel, False)
-    # A terminal sends them to the parent, too, which then says what to do. Not SIG_IGN,
-    # which only nohup asks for.
+    # A terminal also sends these to the parent, which then decides. Not SIG_IGN, which
+    # only nohup wants.
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, ignore)
@@ -102,10 +101,10 @@ def inherit(environment: MutableMapping[str, str]) -> Iterator[Parent | None]:
 
 
 class Ready(NamedTuple):
-    """A child answers."""
+    """A child serves."""
 
     seconds: float
-    """How many its end may take."""
+    """Seconds that its shutdown may take."""
 
 
 class Failed(NamedTuple):
@@ -113,16 +112,16 @@ class Failed(NamedTuple):
 
     status: int
     reason: str
-    """What it said of it; it has printed that, too."""
+    """Its own message, which it has also printed."""
 
 
 class Child:
-    """A process that is started, and its end.
+    """A child process, from its start to its end.
 
     Args:
         process: The process.
         channel: Our end of the channel.
-        started: The loop's time, in seconds, from which on it may have read its code.
+        started: The loop's time, in seconds, after which it has read its code.
     """
 
     def __init__(
@@ -136,7 +135,7 @@ class Child:
         self.pid = process.pid
         self.started = started
         self.answers = False
-        """Whether it has said that it answers."""
+        """Whether it has reported that it serves."""
 
     @classmethod
     async def start(
@@ -158,13 +157,13 @@ class Child:
                     env={**environment, VARIABLE: ",".join(map(str, descriptors))},
                     pass_fds=descriptors,
                 )
-            except BaseException:  # or this was cancelled, and the process has ended
+            except BaseException:  # also when cancelled: the process has ended
                 ours.close()
                 raise
         return cls(process, ours, started)
 
     async def outcome(self) -> Ready | Failed:
-        """Wait until it answers, or has ended instead."""
+        """Wait until it serves, or has ended instead."""
         loop = asyncio.get_running_loop()
         said = b""
         while not said.startswith(READY):
@@ -177,22 +176,22 @@ class Child:
         return Ready(float(said.removeprefix(READY)))
 
     async def ended(self) -> int:
-        """Wait for its end: its exit status, or a signal's number below zero."""
+        """Wait for its end, and give its exit status, or a negative signal number."""
         status = await self._process.wait()
         self._channel.close()
         return status
 
     def stop(self, replaced: bool) -> None:
-        """Tell it to end, as soon as what runs is answered.
+        """Tell it to end, as soon as running requests have ended.
 
         Args:
-            replaced: Whether another child answers in its place.
+            replaced: Whether another child serves in its place.
         """
         with suppress(OSError):  # it is gone already
             if replaced:
                 self._channel.send(REPLACED)
             self._channel.shutdown(socket.SHUT_WR)
-        if not self.answers:  # and does not look at the channel while it imports
+        if not self.answers:  # it does not read the channel while it imports
             with suppress(ProcessLookupError):
                 self._process.terminate()
 
@@ -207,7 +206,7 @@ class Child:
         return asyncio.get_running_loop().time() - self.started
 
     async def end(self, seconds: float, replaced: bool = False) -> None:
-        """Tell it to end, and kill it when it has not after some *seconds*."""
+        """Tell it to end, and kill it if it still runs after some *seconds*."""
         self.stop(replaced)
         try:
             async with asyncio.timeout(seconds):
@@ -218,7 +217,7 @@ class Child:
 
 
 def describe_end(status: int) -> str:
-    """Write how a process has ended."""
+    """Describe how a process has ended."""
     if status >= 0:
         return f"ended with status {status}"
     return f"was ended by {signal.Signals(-status).name}"

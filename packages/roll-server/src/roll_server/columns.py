@@ -1,4 +1,4 @@
-"""Columns: lines whose parts stand below one another."""
+"""Columns: lines with aligned parts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ import click
 
 
 def show(rows: Iterable[Sequence[str]]) -> None:
-    """Print each row as a line, indented, its last part as long as it is."""
+    """Print each row as an indented line, with its parts aligned."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

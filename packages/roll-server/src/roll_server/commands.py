@@ -1,4 +1,4 @@
-"""Commands: the group of `roll`, as installed packages add to it."""
+"""Commands: the group of `roll`, to which installed packages add."""
 
 import os
 from collections.abc import Callable
@@ -17,19 +17,19 @@ from .options import APPLICATION
 from .settings import command
 
 OWN = ("check", "new", "plugins", "routes", "run")
-"""The own subcommands: each is in the module of its name, imported when it is needed,
-so that `roll run` serves early."""
+"""The subcommands of this package: each is in the module of its name, which is imported
+when needed, so that `roll run` starts fast."""
 
 
 class Commands(click.Group):
-    """A group of commands in which no name is given twice."""
+    """A group of commands with unique names."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands."""
+        """List the names of the commands."""
         return sorted([*OWN, *super().list_commands(ctx)])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Give a command; None without one of this name."""
+        """Give the command of a name, or None."""
         if cmd_name not in OWN:
             return super().get_command(ctx, cmd_name)
         module = import_module(f".{cmd_name}", __package__)
@@ -52,12 +52,12 @@ class Commands(click.Group):
         super().add_command(cmd, name)
 
     def add_for_app(self, name: str, function: Callable[[Roll], str]) -> None:
-        """Add a command that is given an application, as in `roll NAME shop:app`.
+        """Add a command that takes an application, as in `roll NAME shop:app`.
 
         Args:
-            name: Of the command.
-            function: Gives what is printed; its docstring is the help. The message of a
-                TypeError or ValueError is printed as an error.
+            name: The name of the command.
+            function: Returns the text to print; its docstring is the help. The message
+                of a TypeError or ValueError is printed as an error.
 
         Raises:
             PluginError: Another command has its name.

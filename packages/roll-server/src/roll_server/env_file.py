@@ -13,7 +13,7 @@ class EnvFile(NamedTuple):
 
     path: Path
     added: frozenset[str]
-    """The variables that it has set; others were in the environment already."""
+    """The variables that it has set; the environment already had the others."""
 
 
 def load_env_file(path: Path) -> EnvFile:
@@ -42,7 +42,7 @@ def read_env_file(path: Path) -> dict[str, str]:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise _wrong(f"the env file {path} cannot be read: {error}") from error
-    # dotenv_values goes on where a line is wrong.
+    # dotenv_values ignores malformed lines.
     for line in parse_stream(StringIO(text)):
         if line.error or (line.key and line.value is None):
             where = f"line {line.original.line} of the env file {path}"

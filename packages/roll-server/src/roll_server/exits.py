@@ -1,4 +1,4 @@
-"""What ends the command before it serves, and the status that it exits with."""
+"""The errors that end the command, and the statuses that it exits with."""
 
 import traceback
 from enum import IntEnum
@@ -8,14 +8,14 @@ import click
 
 
 class Exit(IntEnum):
-    """The statuses of `roll run`; they are in docs/reference/command.md, too."""
+    """The statuses of `roll run`; docs/reference/command.md has them, too."""
 
     STOPPED = 0
     """A signal ended it, and all is cleaned up."""
     FAILED = 1
     """Anything else, such as a plugin that cannot be loaded."""
     SETTINGS = 2
-    """An option, a variable or a key that cannot be."""
+    """An option, a variable or a key is invalid."""
     ADDRESS = 3
     """The address cannot be listened on."""
     APPLICATION = 4
@@ -27,11 +27,11 @@ class Exit(IntEnum):
 
 
 class StartError(click.ClickException):
-    """Nothing can be served, or its end has failed; one line says why.
+    """The server cannot start, or its shutdown has failed; one line says why.
 
     Args:
         message: That line.
-        status: What the process exits with.
+        status: The exit status of the process.
         cause: What the application raised, to be shown with its traceback.
     """
 
@@ -51,19 +51,19 @@ class StartError(click.ClickException):
 
 
 def startup_error(error: Exception) -> StartError:
-    """Say what a `startup` listener has raised."""
+    """Make the error for what a `startup` listener has raised."""
     message = f"a startup listener raised {describe_error(error)}"
     return StartError(message, Exit.STARTUP, error)
 
 
 def shutdown_error(error: Exception) -> StartError:
-    """Say that an end has failed; the tracebacks are in the log."""
+    """Make the error for a failed shutdown; the log has the tracebacks."""
     message = f"the shutdown raised {describe_error(error)}; the log says where"
     return StartError(message, Exit.FAILED)
 
 
 def describe_error(error: BaseException) -> str:
-    """Write what was raised on one line."""
+    """Describe an exception on one line."""
     return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
 
 

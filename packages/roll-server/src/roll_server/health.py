@@ -1,4 +1,4 @@
-"""Health: a route that says whether clients should be sent here."""
+"""Health: a route that shows whether clients should be sent here."""
 
 from functools import partial
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from roll import Request, Response, Roll
 
 
 def add_health(app: Roll, path: str) -> None:
-    """Answer 200 on *path*, and 503 from when the server begins to end.
+    """Respond with 200 on *path*, and with 503 once the server is ending.
 
     Raises:
         ValueError: The app has a route there.
@@ -21,7 +21,7 @@ def add_health(app: Roll, path: str) -> None:
             response.status = HTTPStatus.SERVICE_UNAVAILABLE
             response.body = "Draining"
 
-    # A partial has no name, so that a view of the application may be called `health`.
+    # A partial has no name, so a view of the application may be called `health`.
     app.route(path)(partial(health))
 
     @app.listen("drain", before="*")

@@ -1,7 +1,7 @@
 """Inspection: what is installed, what an application has, and what is wrong with it.
 
-Functions that read, and give rows or findings; `roll routes`, `roll plugins` and
-`roll check` print them.
+These functions give rows or findings, which `roll routes`, `roll plugins` and `roll
+check` print.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +20,9 @@ from .commands import Commands
 
 
 def list_apps(app: Roll, root: str = "") -> Iterator[tuple[Roll, str]]:
-    """Give an app and those that are mounted in it, each with what is before its paths.
+    """Give an app and those mounted in it, each with its prefix.
 
-    That is the path of the app, behind its host if it is mounted at one.
+    This is the path of the app, after its host if it is mounted at one.
     """
     yield app, root
     for subapp in app.mounted:
@@ -31,7 +31,7 @@ def list_apps(app: Roll, root: str = "") -> Iterator[tuple[Roll, str]]:
 
 
 def list_routes(app: Roll, at: str | None = None) -> Iterator[tuple[str, ...]]:
-    """Give methods, path, view and place of each route, or of those *at* a pattern."""
+    """Give methods, path, view and place of each route, or of those *at* a path."""
     for each, root in list_apps(app):
         for path, methods, view, _, where in each.declarations:
             if at in (None, root + path):
@@ -39,14 +39,14 @@ def list_routes(app: Roll, at: str | None = None) -> Iterator[tuple[str, ...]]:
 
 
 def list_inventory(app: Roll) -> list[tuple[str, str, str]]:
-    """Give kind, name and place of what extensions have declared in an app."""
+    """Give kind, name and place of the declarations of extensions."""
     return [(kind, name, where) for (kind, name), where in app.inventory.items()]
 
 
 def decode(target: str) -> str | None:
-    """Give the path of what a client sends: percent-decoded, without its query.
+    """Give the path of a request target: percent-decoded, without the query.
 
-    It is None when it does not decode as UTF-8, which a request is refused for.
+    It is None if it is not UTF-8: such a request is refused.
     """
     try:
         path, _, _ = target.encode().partition(b"?")
@@ -59,14 +59,14 @@ class Match(NamedTuple):
     """Where a path leads."""
 
     pattern: str | None
-    """That of the routes that answer it, None when none does."""
+    """The pattern of the routes that respond, or None."""
     variables: dict[str, Any]
     others: list[tuple[str, str]]
-    """The other patterns, and why they do not answer."""
+    """The other patterns, and why they do not match."""
 
 
 def explain(app: Roll, path: str) -> Match:
-    """Find which pattern answers *path*, as it is decoded, and why others do not."""
+    """Find which pattern matches the decoded *path*, and why others do not."""
     request = app.Request(app, None)
     request.path = path
     pattern = request.endpoint.path  # a mounted app's, too
@@ -76,7 +76,7 @@ def explain(app: Roll, path: str) -> Match:
 
 
 def _refuse(app: Roll, pattern: str, path: str) -> str:
-    """Tell why a pattern does not answer a path, which another one may do."""
+    """Explain why a pattern is not the one chosen for a path."""
     if not pattern.startswith("/"):
         return f"it is for the host {pattern.partition('/')[0]!r}"
     if _takes(app, pattern, path):
@@ -138,7 +138,7 @@ def _given(kind: str, implementation: Callable[..., Any]) -> Iterable[str]:
 
 
 class Wish(NamedTuple):
-    """What a listener asks for."""
+    """An order that a listener asks for."""
 
     kind: str
     """`before` or `after`."""
@@ -152,7 +152,7 @@ class Heard(NamedTuple):
     event: str
     listener: str
     owner: str | None
-    """The plugin that it belongs to, None for the application's own."""
+    """The plugin that it belongs to; None for one of the application."""
     wishes: list[Wish]
 
 
@@ -171,7 +171,7 @@ def list_listeners(app: Roll) -> Iterator[Heard]:
 
 
 def describe(function: Any) -> str:
-    """Name a function or a class with its module; others as Python shows them."""
+    """Give the full name of a function or a class, and the `repr` of other objects."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None)
     return f"{module}.{name}" if module and name else repr(function)
@@ -181,8 +181,8 @@ def describe(function: Any) -> str:
 
 
 def find_all(app: Roll | None) -> Iterator[str]:
-    """Tell what is wrong with the installed packages, and with an application."""
-    # An original `roll`, and plugins that do not load, are told by every command.
+    """Find what is wrong with the installed packages, and with an application."""
+    # Every command reports the original `roll`, and plugins that do not load.
     yield from _misfits()
     yield from _twice()
     for each, _ in list_apps(app) if app is not None else ():
@@ -191,10 +191,10 @@ def find_all(app: Roll | None) -> Iterator[str]:
 
 
 def _misfits() -> Iterator[str]:
-    """Tell which requirements of Roll's packages, and of plugins, are not met."""
+    """Find requirements of Roll's packages, and of plugins, that are not met."""
     installed: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
-        if "Name" in distribution.metadata:  # what pip could not end has none
+        if "Name" in distribution.metadata:  # an interrupted installation has none
             installed.setdefault(_normal(distribution.name), distribution)
     for name, distribution in sorted(installed.items()):
         plugin = distribution.entry_points.select(group=GROUP)
@@ -223,7 +223,7 @@ def _normal(name: str) -> str:
 
 
 def _twice() -> Iterator[str]:
-    """Tell which names two plugins give."""
+    """Find names that two plugins give."""
     for collect in (extensions, protocols):
         try:
             collect()
@@ -232,9 +232,9 @@ def _twice() -> Iterator[str]:
 
 
 def _absent(app: Roll) -> Iterator[str]:
-    """Tell which of the application's listeners are ordered by what is not installed.
+    """Find listeners of the application that name a plugin that is not installed.
 
-    Those of extensions may be: they name whatever could be installed beside them.
+    Listeners of extensions may do so: they name any plugin that could be installed.
     """
     for heard in list_listeners(app):
         for wish in heard.wishes:

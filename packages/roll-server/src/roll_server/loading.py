@@ -15,10 +15,10 @@ from .starting import IMPORTING
 
 
 def find_application(app: str | None) -> str:
-    """Tell where the application is.
+    """Give the place of the application.
 
     Raises:
-        StartError: Nothing says so.
+        StartError: No setting names it.
     """
     if app is None:
         raise StartError(
@@ -35,14 +35,15 @@ def load(app: str | None, factory: bool = False) -> Roll:
     Args:
         app: A module, a colon, and the name of the application in it, `app` when it
             is left out.
-        factory: Whether the name is that of a function which makes the application.
+        factory: Whether the name is that of a function that makes the application.
 
     Raises:
-        StartError: There is none; its cause is what the application raised, if it did.
+        StartError: There is none; the cause is what the application raised, if
+            anything.
     """
     where = find_application(app)
     name, _, attribute = where.partition(":")
-    if "" not in sys.path:  # a script is run with its own folder in this place
+    if "" not in sys.path:  # a script has its own folder there
         sys.path.insert(0, "")
     found = _find(where, _import(where, name), attribute or "app")
     if factory:
@@ -94,7 +95,7 @@ def _import(where: str, name: str) -> ModuleType:
 
 
 def _suggest(file: str) -> str:
-    """Write what to say instead of a file."""
+    """Suggest what to write instead of a file."""
     path = Path(os.path.abspath(file)).with_suffix("")
     if path.is_relative_to(Path.cwd()):
         return f"{'.'.join(path.relative_to(Path.cwd()).parts)}:app"

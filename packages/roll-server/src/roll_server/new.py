@@ -1,4 +1,4 @@
-"""`roll new`: begin a package from templates."""
+"""`roll new`: start a package from templates."""
 
 import builtins
 import keyword
@@ -17,7 +17,7 @@ from roll.extensions import DISTRIBUTIONS
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", re.ASCII)
 LONGEST = 30
-"""Characters of a name, so that the lines of the templates are short enough."""
+"""The most characters of a name, to keep the lines of the templates short enough."""
 
 RESERVED = {
     *("app", "client", "error", "hookimpl", "pytest", "request", "response", "roll"),
@@ -39,8 +39,8 @@ RESERVED_MODULES = {"app", "client"}
 
 FOLDER = files("roll_server") / "templates"
 
-# What is written, and the template that it is made from. Their names say that they
-# are templates, so that no tool takes one for what it will be.
+# The files to write, and their templates. The suffix keeps tools from taking a template
+# for the file that it becomes.
 EXTENSION = {
     "pyproject.toml": "extension/pyproject.template",
     "README.md": "extension/readme.template",
@@ -101,10 +101,7 @@ def app(name: str, directory: Path, full: bool) -> None:
     words = name_words(name) | {"secret": secrets.token_urlsafe(32)}
     target = directory / words["entry"]
     _begin(target, words, FULL if full else APP)
-    click.echo(
-        "  roll run --reload\n"
-        f"Then write in {words['name']}/__init__.py what it answers."
-    )
+    click.echo(f"  roll run --reload\nThen write your views in {words['name']}/.")
 
 
 @new.command()
@@ -117,13 +114,13 @@ def extension(name: str, directory: Path) -> None:
     target = directory / words["distribution"]
     _begin(target, words, EXTENSION)
     click.echo(
-        f"Then say in src/{words['module']}/__init__.py what it does, and in "
-        "pyproject.toml\nand LICENSE who you are."
+        f"Then write your extension in src/{words['module']}/__init__.py, and your\n"
+        "name in pyproject.toml and LICENSE."
     )
 
 
 def _begin(target: Path, words: dict[str, str], templates: dict[str, str]) -> None:
-    """Write templates into a folder, and say what to do there."""
+    """Write templates into a folder, and print what to do there."""
     try:
         written = write(target, words, templates)
     except OSError as error:
@@ -140,10 +137,10 @@ def _begin(target: Path, words: dict[str, str], templates: dict[str, str]) -> No
 
 
 def check_app_name(name: str) -> None:
-    """Refuse a name that no application can have, or that would hide a module.
+    """Refuse a name that is not valid for an application, or would hide a module.
 
     Raises:
-        click.BadParameter: The message says which name would do.
+        click.BadParameter: The message says which names are valid.
     """
     _check_form(name)
     module = name.replace("-", "_")
@@ -152,10 +149,10 @@ def check_app_name(name: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that no extension can have, or that one has already.
+    """Refuse a name that is not valid for an extension, or is taken.
 
     Raises:
-        click.BadParameter: The message says which name would do.
+        click.BadParameter: The message says which names are valid.
     """
     _check_form(name)
     if re.match("roll[-_]", name):
@@ -172,8 +169,8 @@ def check_name(name: str) -> None:
     if name in dir(extensions):
         owner = getattr(extensions, name).__module__.partition(".")[0]
         raise _refuse(
-            f"the installed package {owner} gives an extension {name!r}: take another "
-            "name, or uninstall it"
+            f"the installed package {owner} provides an extension {name!r}: take "
+            "another name, or uninstall it"
         )
     if _is_installed(distribution) or find_spec(words["module"]):
         raise _refuse(
@@ -206,7 +203,7 @@ def _is_installed(distribution: str) -> bool:
 
 
 def name_words(name: str) -> dict[str, str]:
-    """Map what stands in the templates to what is written there."""
+    """Give the values for the placeholders of the templates."""
     dashed, name = name.replace("_", "-"), name.replace("-", "_")
     return {
         "name": name,
@@ -227,10 +224,10 @@ def _range(distribution: str) -> str:
 
 
 def write(target: Path, words: dict[str, str], templates: dict[str, str]) -> list[str]:
-    """Write templates into a folder, which is made, and return what was written.
+    """Make a folder, write templates into it, and return the paths of the files.
 
     Raises:
-        click.ClickException: The folder has something in it.
+        click.ClickException: The folder is not empty.
         OSError: It cannot be written.
     """
     target.mkdir(parents=True, exist_ok=True)

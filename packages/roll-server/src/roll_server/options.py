@@ -1,4 +1,4 @@
-"""Options: the table of all settings, and what each takes."""
+"""Options: the table of all settings, and the values of each."""
 
 import math
 from dataclasses import fields
@@ -13,24 +13,22 @@ from .env_file import EnvFile, load_env_file
 PREFIX = "ROLL"
 
 OTHERS = (f"{PREFIX}_METRICS_", f"{PREFIX}_TEST_")
-"""What the variables of other packages begin with: they are not settings.
+"""The prefixes of other packages' variables, which are not settings: ROLL_METRICS_DIR
+of roll-observability, and those that tests pass to the servers that they start."""
 
-These are ROLL_METRICS_DIR of roll-observability, and those of tests, which hand them on
-to a server that they start."""
-
-# What an option takes is shown by the name of the function that reads it.
+# The help shows the name of the function that reads an option as its type.
 FILE = click.Path(path_type=Path)
 
 
 def text(value: str) -> str:
-    """Read a text, which is not empty."""
+    """Read a text that is not empty."""
     if not value:
         raise click.BadParameter("give a text that is not empty")
     return value
 
 
 def words(value: str) -> tuple[str, ...]:
-    """Read a list with commas."""
+    """Read a comma-separated list."""
     return tuple(text(word.strip()) for word in value.split(","))
 
 
@@ -90,7 +88,7 @@ APPLICATION: tuple[click.Parameter, ...] = (
         callback=_load,
     ),
 )
-"""What leads to an application."""
+"""The options that lead to an application."""
 
 LIMITS = {
     "graceful_timeout" if each.name == "shutdown" else f"limit_{each.name}": each.name
@@ -98,7 +96,7 @@ LIMITS = {
 }
 """The names of the options that set limits, and the fields of `roll.Limits`."""
 
-MOST = {"backlog": 2**31 - 1}  # what the system reads
+MOST = {"backlog": 2**31 - 1}  # a C int
 
 OPTIONS = (
     *APPLICATION,

@@ -1,4 +1,4 @@
-"""`roll plugins`: what is installed, and in which order an app's listeners run."""
+"""`roll plugins`: shows what is installed, and the order of an app's listeners."""
 
 from itertools import groupby
 

@@ -1,4 +1,4 @@
-"""Reload: serve anew whenever a file changes, for development."""
+"""Reload: restart whenever a file changes, for development."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Changes = AsyncIterator[set[FileChange]]
 
 ELSEWHERE = "The application cannot start; the terminal says why."
-"""What is told to all who may not be a browser on this machine."""
+"""The text for all clients other than a browser on this machine."""
 
 PATIENCE = 0.5
 """Seconds for a child to clean up before it is killed."""
@@ -39,19 +39,19 @@ async def reload(
 ) -> None:
     """Run a child until a file changes, then another one, until a signal.
 
-    Nothing is refused meanwhile: the sockets stay open in this process. While the child
-    cannot start, a page says why.
+    No connection is refused meanwhile: the sockets stay open in this process. If the
+    child cannot start, a page says why.
     """
     stop, wake = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
     set_terminal_back = _keep_terminal()
-    async with asyncio.TaskGroup() as group:  # when files cannot be watched, all ends
+    async with asyncio.TaskGroup() as group:  # all ends if files cannot be watched
         group.create_task(_pass_on(stop, wake))
         watching = [
             group.create_task(_follow_changes(changes, wake))
             for changes in _watch(settings)
         ]
-        announce(sockets, context is not None, ", restarting when a file changes")
+        announce(sockets, context is not None, ", reloading when a file changes")
         while not stop.is_set():
             wake.clear()
             await _run(sockets, context, environment, wake)
@@ -66,7 +66,7 @@ async def _pass_on(stop: asyncio.Event, wake: asyncio.Event) -> None:
 
 
 def _watch(settings: Settings) -> list["Changes"]:
-    """Look for changes of code, and of settings."""
+    """Watch code and settings for changes."""
     from watchfiles import Change, DefaultFilter, awatch
 
     env_file = settings.env_file and settings.env_file.path
@@ -80,8 +80,8 @@ def _watch(settings: Settings) -> list["Changes"]:
         return Path(path) in files
 
     code = [path.resolve() for path in settings.reload_dir]
-    # Not the files themselves: of one that is saved by renaming another, as editors do,
-    # nothing would be seen from then on.
+    # Not the files themselves: editors save a file by renaming another one, and from
+    # then on no change would be seen.
     folders = {path.parent for path in files}
     return [
         awatch(*code, watch_filter=is_code),
@@ -103,7 +103,7 @@ async def _run(
     environment: Mapping[str, str],
     wake: asyncio.Event,
 ) -> None:
-    """Run one child until *wake*, and explain why it cannot be run."""
+    """Run one child until *wake*; if it ends, explain why."""
     child = await Child.start(sockets, environment)
     life = asyncio.create_task(_follow(child))
     waking = asyncio.create_task(wake.wait())
@@ -116,7 +116,7 @@ async def _run(
 
 
 async def _follow(child: Child) -> str:
-    """Wait for the end of a child, and tell why it has ended by itself."""
+    """Wait for a child to end by itself, and give the reason."""
     outcome = await child.outcome()
     if isinstance(outcome, Failed) and outcome.reason:
         return outcome.reason
@@ -126,9 +126,9 @@ async def _follow(child: Child) -> str:
 
 
 class Explanation(Roll):
-    """Answers for an application that cannot start."""
+    """Responds in place of an application that cannot start."""
 
-    limits = Limits(shutdown=0.5)  # enough to answer what is on its way at the end
+    limits = Limits(shutdown=0.5)  # enough for requests that are on their way
 
 
 @asynccontextmanager
@@ -157,8 +157,8 @@ async def _explaining(
 
 
 def _keep_terminal() -> Callable[[], None]:
-    """Make what sets the terminal back: a debugger may be killed while it reads."""
-    import termios  # it is Unix's, as all of this
+    """Make a function that resets the terminal: a debugger may be killed meanwhile."""
+    import termios  # only in Unix, like all of this
 
     if sys.stdin is None or not sys.stdin.isatty():
         return lambda: None

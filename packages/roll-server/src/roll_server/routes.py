@@ -1,4 +1,4 @@
-"""`roll routes`: which views an application has, and why a path leads to one."""
+"""`roll routes`: shows an application's views, and why a path leads to one."""
 
 import sys
 

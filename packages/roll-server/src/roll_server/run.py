@@ -68,8 +68,8 @@ def _run(settings: Settings) -> int:
     notifier = systemd.Notifier(os.environ)
     with _addresses():
         passed = systemd.take_sockets(os.environ)
-    find_application(settings.app)  # before anything is opened for it
-    # Without what the env file adds: a child reads that itself, as it is by then.
+    find_application(settings.app)  # before anything is opened
+    # Without the variables of the env file: a child reads its current version itself.
     added = settings.env_file.added if settings.env_file else ()
     environment = {key: os.environ[key] for key in os.environ if key not in added}
     certificate = _certificate(settings)
@@ -102,10 +102,10 @@ def _certificate(settings: Settings) -> Certificate | None:
 def listening(
     settings: Settings, passed: list[socket.socket]
 ) -> Iterator[list[socket.socket]]:
-    """Listen on what systemd has passed, else where the settings say, and end it.
+    """Listen on systemd's sockets or as the settings say, and close them at the end.
 
     Raises:
-        StartError: The address cannot be had.
+        StartError: It cannot listen on the address.
     """
     with _addresses():
         found = passed or _listen(settings)
@@ -115,7 +115,7 @@ def listening(
         with _closing(found):
             yield found
     finally:
-        # While this one answered the rest, another may have listened there anew.
+        # While this process ended, another may have begun to listen there.
         if path and bound == sockets.identify(path):
             path.unlink(missing_ok=True)
 

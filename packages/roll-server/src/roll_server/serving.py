@@ -1,4 +1,4 @@
-"""Serving: one process that answers, from its settings to its end."""
+"""Serving: one process that serves, from its settings to its end."""
 
 import asyncio
 import dataclasses
@@ -28,20 +28,20 @@ from .systemd import Notifier
 from .tls import Certificate
 
 DRAIN = 5.0
-"""Seconds in which a health path says 503, before the server ends."""
+"""Seconds for which a health path responds with 503 before the server ends."""
 
 
 class Keeper(Protocol):
-    """Whoever started a server, wants to know of it, and tells it to stop."""
+    """What has started a server: it follows the server, and tells it to stop."""
 
     def watch(self, stop: asyncio.Event) -> None:
-        """Set *stop* when the server is to end; called in its loop."""
+        """Set *stop* when the server has to end; called in its loop."""
 
     def ready(self, seconds: float) -> None:
-        """Know that it answers, and how many seconds its end may take."""
+        """Note that it serves, and how many seconds its shutdown may take."""
 
     def stopping(self) -> bool:
-        """Know that it ends, and tell whether nobody else answers on its sockets."""
+        """Note that it ends, and tell whether no other process serves its sockets."""
 
 
 def serve(
@@ -52,7 +52,7 @@ def serve(
     keeper: Keeper,
     signals: Signals,
 ) -> None:
-    """Serve until a signal comes, or *keeper* says to stop.
+    """Serve until a signal comes, or *keeper* stops the server.
 
     Raises:
         StartError: A setting does not fit the application, or a listener of `startup`
@@ -65,7 +65,7 @@ def serve(
     ending = Ending(Exit.STARTUP)
     server = Server(app, sockets, context)
     try:
-        # KeyboardInterrupt comes where no signal can be handled.
+        # KeyboardInterrupt is raised where no signal can be handled.
         with (
             suppress(KeyboardInterrupt),
             asyncio.Runner(loop_factory=new_event_loop) as runner,
@@ -83,7 +83,7 @@ async def _serve(
     stop = asyncio.Event()
     keeper.watch(stop)
     replaced = False
-    # The drain listeners, what is running, and the shutdown listeners.
+    # The drain listeners, running requests, and the shutdown listeners.
     seconds = drain + 3 * server.app.limits.shutdown + 5
     try:
         try:
@@ -103,7 +103,7 @@ async def _serve(
 
 
 async def _drain(app: Roll, seconds: float) -> None:
-    """Tell the application that the server ends, and go on for some *seconds*."""
+    """Tell the application that the server ends, and serve for some more *seconds*."""
     pause = asyncio.ensure_future(asyncio.sleep(seconds))
     try:
         async with asyncio.timeout(max(seconds, app.limits.shutdown)):
@@ -122,15 +122,16 @@ RELOAD_SHUTDOWN = 0.1
 
 
 def configure(app: Roll, settings: Settings) -> None:
-    """Apply what the settings say of the application.
+    """Apply the settings to the application.
 
     Raises:
-        StartError: The application has what a setting adds, or a package is missing.
+        StartError: The application already has what a setting adds, or a package is
+            missing.
     """
     limits = dict(settings.limits)
     if settings.reload:
         limits.setdefault("shutdown", RELOAD_SHUTDOWN)
-    # Its class may be that of other applications: the limits are its own.
+    # Its class may be shared by other applications, but these limits are its own.
     app.configure(limits=dataclasses.replace(app.limits, **limits))
     try:
         if settings.trusted_proxies:
@@ -143,10 +144,10 @@ def configure(app: Roll, settings: Settings) -> None:
 
 
 def _log_requests(app: Roll, settings: Settings) -> None:
-    """Log requests if the settings say so; by default, if a developer is watching.
+    """Log requests if the settings ask for it; by default, if a developer is watching.
 
     Raises:
-        ImportError: The settings say so, and roll-logger is not installed.
+        ImportError: The settings ask for it, and roll-logger is not installed.
         ValueError: The application has a logger already, or the format is unknown.
     """
     asked = settings.access_log or settings.log_format is not None
@@ -156,7 +157,7 @@ def _log_requests(app: Roll, settings: Settings) -> None:
     try:
         extensions.logger(
             app,
-            # What the application has set stays, and a line is not printed twice.
+            # The application's own level stays, and no line is printed twice.
             level=logger.level or logging.INFO,
             handler=None if logger.hasHandlers() else logging.StreamHandler,
             format=settings.log_format or "common",
@@ -167,12 +168,12 @@ def _log_requests(app: Roll, settings: Settings) -> None:
 
 
 class Alone:
-    """The keeper of a server that no other process keeps: SIGHUP, and systemd.
+    """The keeper of a server without a parent process, for SIGHUP and systemd.
 
     Args:
         notifier: Tells systemd.
-        certificate: What SIGHUP reads again.
-        sockets: What is listened on.
+        certificate: The certificate that SIGHUP reads again.
+        sockets: The listening sockets.
     """
 
     def __init__(
@@ -187,23 +188,23 @@ class Alone:
         self._watchdog: asyncio.Task[None] | None = None
 
     def watch(self, stop: asyncio.Event) -> None:
-        """Reload at SIGHUP what can be reloaded."""
-        # Else SIGHUP ends the process when its terminal is closed, as ever.
+        """On SIGHUP, reload what can be reloaded."""
+        # Otherwise SIGHUP ends the process when its terminal is closed, as usual.
         if self._certificate is not None or self._notifier:
-            # Windows has no SIGHUP (AttributeError), and loops that take no handlers
-            # (NotImplementedError): certificates are read again by starting anew.
+            # Windows has no SIGHUP (AttributeError), and its loops take no handlers
+            # (NotImplementedError): there, certificates are read again after a restart.
             with suppress(AttributeError, NotImplementedError):
                 loop = asyncio.get_running_loop()
                 loop.add_signal_handler(signal.SIGHUP, self._reload)
 
     def ready(self, seconds: float) -> None:
-        """Say where it listens."""
+        """Print where it listens."""
         announce(self._sockets, tls=self._certificate is not None)
         self._notifier.ready()
         self._watchdog = asyncio.create_task(self._notifier.keep_alive())
 
     def stopping(self) -> bool:
-        """Tell systemd; nobody else answers."""
+        """Tell systemd; no other process serves."""
         self._notifier.stopping()
         return True
 
@@ -222,15 +223,15 @@ def announce(sockets: list[socket.socket], tls: bool, more: str = "") -> None:
 
 
 def reload_certificate(certificate: Certificate) -> None:
-    """Read a certificate again, and say how it went."""
+    """Read a certificate again, and print the result."""
     try:
         certificate.reload()
     except StartError as error:
-        say(f"{error.message}; the former one stays")
+        say(f"{error.message}; the previous one stays")
     else:
-        say("the certificate is read again")
+        say("the certificate was read again")
 
 
 def say(line: str) -> None:
-    """Tell whoever runs the command."""
+    """Print a line for the user of the command."""
     click.echo(f"roll: {line}", err=True)

@@ -1,6 +1,6 @@
-"""Settings: what `roll run` can be told, by option, variable and key.
+"""Settings: the options, variables and keys of `roll run`.
 
-click finds each of them: an option precedes a variable, and a variable a key.
+click reads them all: an option precedes a variable, and a variable a key.
 """
 
 import os
@@ -23,7 +23,7 @@ PROJECT = Path("pyproject.toml")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What `roll run` is told."""
+    """The settings of `roll run`."""
 
     app: str | None
     factory: bool
@@ -47,10 +47,10 @@ class Settings:
 
     @classmethod
     def take(cls, values: dict[str, Any]) -> "Settings":
-        """Make settings of the values of `OPTIONS`, by their names.
+        """Make settings from the values of `OPTIONS`, by name.
 
         Raises:
-            StartError: Some do not go together; the message says what to leave out.
+            StartError: Some cannot be combined; the message says what to leave out.
         """
         found = {field: values.pop(name) for name, field in LIMITS.items()}
         limits = {field: found[field] for field in found if found[field] is not None}
@@ -60,7 +60,7 @@ class Settings:
 
 
 class Command(click.Command):
-    """A command that reads settings from the environment and pyproject.toml, too."""
+    """A command that also reads settings from the environment and pyproject.toml."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the settings.
@@ -77,7 +77,7 @@ class Command(click.Command):
             raise _wrong(f"{source}: {error.message}") from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, if the environment has nothing that click has ignored.
+        """Run the command, unless click has ignored a variable of the environment.
 
         Raises:
             StartError: A variable is unknown or empty.
@@ -95,13 +95,13 @@ class Command(click.Command):
 
 
 def command(*params: click.Parameter) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function, with these parameters."""
+    """Make a decorator that turns a function into a command with these parameters."""
     context = {"auto_envvar_prefix": PREFIX, "show_default": True}
     return click.command(cls=Command, params=[*params], context_settings=context)
 
 
 def _source(ctx: click.Context, param: click.Parameter) -> str:
-    """Name what has set a parameter."""
+    """Name the option, variable or key that has set a parameter."""
     name = str(param.name)
     source = ctx.get_parameter_source(name)
     if source is ParameterSource.ENVIRONMENT:
@@ -112,17 +112,17 @@ def _source(ctx: click.Context, param: click.Parameter) -> str:
 
 
 def read_table(path: Path) -> dict[str, str]:
-    """Read `[tool.roll]` of a pyproject.toml, empty where there is none.
+    """Read `[tool.roll]` of a pyproject.toml, empty if there is none.
 
     Returns:
-        The names of options, with what a variable would say.
+        The names of options, with values as a variable would have them.
 
     Raises:
         StartError: The file is not TOML, or has an unknown key.
     """
     if not path.exists():
         return {}
-    import tomllib  # only few starts need it
+    import tomllib  # few starts need it
 
     try:
         tool = tomllib.loads(path.read_text("utf-8")).get("tool")
@@ -134,12 +134,12 @@ def read_table(path: Path) -> dict[str, str]:
     _refuse_unknown(f"in {TABLE} of {path}, the key ", table, key)
     try:
         return {name.replace("-", "_"): _write(value) for name, value in table.items()}
-    except ValueError as error:  # hexadecimal digits that are too many in decimal
+    except ValueError as error:  # a hexadecimal number with too many decimal digits
         raise _wrong(f"{TABLE} of {path} cannot be read: {error}") from error
 
 
 def _write(value: object) -> str:
-    """Write a value of TOML as a variable has it."""
+    """Write a TOML value as it would be in a variable."""
     if isinstance(value, list):
         return ",".join(map(_write, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

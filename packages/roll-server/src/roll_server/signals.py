@@ -1,4 +1,4 @@
-"""What signals do, from the import of an application to its end."""
+"""Signals: what they do, from the import of an application to its end."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 class Stopped(BaseException):
-    """A signal came while nothing was open yet."""
+    """A signal came before anything was open."""
 
 
 def ignore(number: int, frame: FrameType | None) -> None:
@@ -20,11 +20,11 @@ def ignore(number: int, frame: FrameType | None) -> None:
 
 
 class Signals:
-    """Heeds the first signal; a second one of the same kind ends the process at once.
+    """Handles the first signal; a second one of the same kind ends the process at once.
 
-    The handlers are Python's, not the loop's: they are there before the loop is, and
-    run even while a listener blocks it. Until `watch` is called, a signal raises
-    `Stopped`, wherever the main thread is.
+    The handlers are Python's, not the loop's: they exist before the loop does, and run
+    even while a listener blocks it. Until `watch` is called, a signal raises `Stopped`,
+    wherever the main thread is.
 
     Args:
         numbers: The signals.
@@ -45,7 +45,7 @@ class Signals:
         self._react: Callable[[], object] = _raise
 
     def __enter__(self) -> Self:
-        # Other threads than the main one get no signals, and may not handle them.
+        # Only the main thread gets signals, and may handle them.
         with suppress(ValueError):
             for number in self._numbers:
                 self._former[number] = signal.signal(number, self._handle)
@@ -58,7 +58,7 @@ class Signals:
             signal.signal(number, signal.SIG_DFL if former is None else former)
 
     def watch(self, react: Callable[[], object]) -> None:
-        """Call *react* from now on, in the main thread, also if a signal has come."""
+        """Call *react*, in the main thread, for later signals and one that has come."""
         self._react = react
         if self.came:
             react()

@@ -1,4 +1,4 @@
-"""Sockets: where a server listens, and how that is written."""
+"""Sockets: where a server listens, and how to write the address."""
 
 import errno
 import os
@@ -7,17 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 
 ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""What a system says of an address that it has not, such as ::1 without IPv6."""
+"""The errors for an address that a machine does not have, such as ::1 without IPv6."""
 
 
 def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     """Listen on every address that *host* means, all with the same port.
 
     An empty one means every address of the machine, IPv4 and IPv6. Of several, those
-    that this machine has not are left out.
+    that this machine does not have are left out.
 
     Raises:
-        OSError: An address cannot be had; the message names it.
+        OSError: It cannot listen on an address; the message names it.
     """
     if not (isinstance(port, int) and 0 <= port < 1 << 16):
         raise ValueError(f"port={port!r}: give a number from 0 to 65535")
@@ -25,7 +25,11 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     absent: list[OSError] = []
     try:
         found = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            # Python would import the codec of IDNA to encode a name.
+            (host.encode("ascii") if host.isascii() else host) or None,
+            port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
         )
         for family, _, _, _, address in dict.fromkeys(found):  # a resolver may repeat
             name = (address[0], port or _port(sockets), *address[2:])
@@ -51,10 +55,10 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
 
 
 def _reason(error: OSError) -> str:
-    """Tell what the system said, without the address that Python may add to it."""
+    """Give the system's message, without the address that Python may add to it."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
-    return error.strerror or str(error)  # such as of a name that has no address
+    return error.strerror or str(error)  # for example of a name without an address
 
 
 def _port(sockets: list[socket.socket]) -> int:
@@ -63,10 +67,10 @@ def _port(sockets: list[socket.socket]) -> int:
 
 
 def bind_path(path: Path, backlog: int) -> socket.socket:
-    """Listen on a unix socket; one that nobody listens on any more is replaced.
+    """Listen on a unix socket; one that no process listens on any more is replaced.
 
     Raises:
-        OSError: The path cannot be had; the message names it.
+        OSError: It cannot listen on the path; the message names it.
     """
     sock = socket.socket(socket.AF_UNIX)
     try:
@@ -82,7 +86,7 @@ def bind_path(path: Path, backlog: int) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a unix socket that a former process has left."""
+    """Remove a unix socket that an earlier process has left."""
     if not path.exists():
         return
     if not path.is_socket():
@@ -90,7 +94,7 @@ def _remove_stale(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.setblocking(False)
         try:
-            # Too many wait already where it would block.
+            # It would block if too many already wait.
             with suppress(BlockingIOError):
                 client.connect(os.fspath(path))
         except ConnectionRefusedError:
@@ -100,7 +104,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def identify(path: Path) -> tuple[int, int, int] | None:
-    """Tell a file from those that have its path later; None when there is none."""
+    """Identify a file, unlike later ones at its path; None if there is none."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -113,7 +117,7 @@ def adopt(descriptor: int) -> socket.socket:
     """Take a socket that this process has inherited, and listen on it.
 
     Raises:
-        OSError: The descriptor is not open, or no bound stream socket.
+        OSError: The descriptor is not open, or not a bound stream socket.
     """
     try:
         sock = socket.socket(fileno=descriptor)
@@ -140,7 +144,7 @@ def _is_bound(sock: socket.socket) -> bool:
 
 
 def url(sock: socket.socket, scheme: str = "http") -> str:
-    """Write the address of *sock* as a browser takes it; that of a file as `unix:`."""
+    """Write the address of *sock* for a browser; that of a unix socket with `unix:`."""
     address = sock.getsockname()
     if not isinstance(address, tuple):
         return f"unix:{os.fsdecode(address)}"
@@ -149,6 +153,6 @@ def url(sock: socket.socket, scheme: str = "http") -> str:
 
 
 def is_local(sock: socket.socket) -> bool:
-    """Whether nobody but this machine can connect to *sock*."""
+    """Whether only this machine can connect to *sock*."""
     address = sock.getsockname()
     return not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1")

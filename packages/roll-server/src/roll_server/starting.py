@@ -12,10 +12,10 @@ from .signals import Signals
 
 STOPPED = 0
 STARTUP = 5
-"""What `Exit` says, which needs click."""
+"""The same as in `Exit`, which needs click."""
 
 IMPORTING = ContextVar("IMPORTING", default=False)
-"""Whether the command imports an application, which must not serve meanwhile."""
+"""Whether the command is importing an application, which must not serve meanwhile."""
 
 
 class StartFailed(Exception):
@@ -38,15 +38,15 @@ async def start(
     describe: Callable[[Exception], str],
     patience: float | None = None,
 ) -> bool:
-    """Start a server, unless it is told to stop before it serves.
+    """Start a server, unless it is stopped before it serves.
 
     Args:
-        server: What to start.
-        stop: Set by a signal, and by whoever else may stop it.
-        signals: What sets it, from now on.
-        ending: Ends the process `Limits.shutdown` seconds after a start has failed, or
+        server: The server to start.
+        stop: Set by a signal, or by others, to stop it.
+        signals: The signals that set it from now on.
+        ending: Ends the process `Limits.shutdown` seconds after a start has failed or
             was stopped.
-        describe: Writes what a `startup` listener has raised.
+        describe: Describes an exception of a `startup` listener.
         patience: Seconds from a signal to the end of the process, once it serves.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Stopping: a server ends, and says in a terminal what it waits for."""
+"""Stopping: a server ends, and shows in a terminal what it waits for."""
 
 import asyncio
 import sys
@@ -6,11 +6,11 @@ import sys
 from roll import Server
 
 SILENCE = 0.5
-"""Seconds without a word; most ends take less."""
+"""Seconds before anything is printed; most shutdowns take less."""
 
 
 class StopFailed(Exception):
-    """A `shutdown` listener, or what `app.exit_stack` closes, has raised; it is logged.
+    """A `shutdown` listener, or a callback of `app.exit_stack`, has raised.
 
     Args:
         error: What it has raised.
@@ -25,11 +25,11 @@ async def stop(server: Server, replaced: bool = False) -> None:
     """Stop a server.
 
     Args:
-        server: What to stop.
+        server: The server to stop.
         replaced: As for `Server.stop`.
 
     Raises:
-        StopFailed: The application's own end has failed.
+        StopFailed: The application's own shutdown has failed.
     """
     loop = asyncio.get_running_loop()
     telling = loop.call_later(SILENCE, _tell, server)

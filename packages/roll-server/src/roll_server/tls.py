@@ -1,4 +1,4 @@
-"""TLS with the standard library, and certificates that are replaced while it serves."""
+"""TLS with the standard library, and certificates that can be replaced at runtime."""
 
 import ssl
 from pathlib import Path
@@ -9,11 +9,11 @@ from .exits import Exit, StartError
 class Certificate:
     """A certificate, and the context that serves it.
 
-    TLS 1.2 is the least, and `http/1.1` what is agreed on (RFC 7301).
+    The minimum is TLS 1.2, and ALPN agrees on `http/1.1` (RFC 7301).
 
     Args:
-        cert: A file in PEM, the certificates between it and the root included.
-        key: The file of its private key, where *cert* has it not.
+        cert: A PEM file, with the intermediate certificates.
+        key: The file of its private key, if it is not in *cert*.
 
     Raises:
         StartError: They cannot be loaded.
@@ -47,21 +47,21 @@ class Certificate:
         if absent:
             return f"there is no file {absent[0]}"
         if key is None and isinstance(error, ssl.SSLError) and not error.reason:
-            return "it has not both in PEM; name the file of the key by tls-key"
+            return "it does not have both in PEM; name the file of the key with tls-key"
         return _tell(error)
 
     def reload(self) -> None:
-        """Read the files again; connections that are made from now on have them.
+        """Read the files again, for connections from now on.
 
         Raises:
-            StartError: They cannot be loaded; the former ones stay.
+            StartError: They cannot be loaded; the previous ones stay.
         """
-        self._load()  # half a certificate would stay in the context that serves
+        self._load()  # a failure must not leave the serving context half changed
         self._load_into(self.context)
 
 
 def _refuse_password() -> str:
-    raise ValueError("the key has a password, which nobody would be there to type")
+    raise ValueError("the key has a password: nobody could type it, so remove it")
 
 
 def _tell(error: Exception) -> str:
@@ -72,5 +72,5 @@ def _tell(error: Exception) -> str:
 
 _REASONS = {
     None: "they are not a certificate and key in PEM",
-    "KEY_VALUES_MISMATCH": "the key is of another certificate",
+    "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
 }

@@ -1,4 +1,4 @@
-"""Workers: several processes on the same sockets, and who sees that they run."""
+"""Workers: several processes on the same sockets, and their supervisor."""
 
 import asyncio
 import signal
@@ -12,20 +12,21 @@ from .serving import announce, say
 from .systemd import Notifier
 
 FIRST_PAUSE = 0.5
-"""Seconds until a worker that crashed is replaced; twice as many each further time."""
+"""Seconds until a crashed worker is replaced; they double each time."""
 
 LONGEST_PAUSE = 30.0
-"""Seconds that are waited at most."""
+"""The most seconds until it is replaced."""
 
 STEADY = 60.0
-"""Seconds after which a crash is not taken for one more of the same."""
+"""Seconds of life after which a crash counts as the first one."""
 
 PATIENCE = 60.0
-"""Seconds for a successor to answer, or three times what the slowest start took."""
+"""Seconds for a successor to be ready, if not three times those of the slowest
+start."""
 
 SLACK = 5.0
-"""Seconds that a worker has beside its own limit, so that it names the threads that it
-leaves before it is killed, also on a machine that is busy."""
+"""Seconds that a worker has beyond its own limit, so that even on a busy machine it can
+name the threads that it leaves before it is killed."""
 
 
 class Workers:
@@ -33,9 +34,9 @@ class Workers:
 
     Args:
         count: How many.
-        sockets: What they listen on.
-        environment: Their variables.
-        patience: Seconds for those to end that do not answer yet.
+        sockets: The sockets that they listen on.
+        environment: Their environment variables.
+        patience: Seconds for workers to end that are not ready yet.
     """
 
     def __init__(
@@ -49,28 +50,28 @@ class Workers:
         self._sockets = sockets
         self._environment = environment
         self._seats: dict[int, Child] = {}
-        """The workers that serve; others are about to begin, or to end."""
+        """The workers that serve; others are starting or ending."""
         self._all: set[Child] = set()
         self._seconds = patience + SLACK
-        """What an end may take."""
+        """Seconds that a shutdown may take."""
         self._slowest = 0.0
-        """What a start took."""
+        """Seconds of the slowest start."""
         self._changing = [asyncio.Lock() for _ in range(count)]
-        """Each seat's own, held by the task that replaces the worker there."""
+        """One for each seat, held by the task that replaces the worker there."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
-        """Start all, and wait until they answer.
+        """Start all, and wait until they are ready.
 
         Returns:
-            0, or the status of one that could not; all have ended then.
+            0, or the status of one that failed; then all have ended.
         """
-        first = await self._start()  # alone: what is wrong with it is said once
+        first = await self._start()  # alone, so that a mistake is shown only once
         others = range(self.count - 1) if isinstance(first, Child) else ()
         outcomes = await asyncio.gather(*[self._start() for _ in others])
         for seat, outcome in enumerate([first, *outcomes]):
             if isinstance(outcome, Failed):
-                if not outcome.reason:  # else it has said so itself
+                if not outcome.reason:  # otherwise it has printed it itself
                     say(f"a worker {describe_end(outcome.status)}")
                 await self.stop()
                 return outcome.status if outcome.status > 0 else Exit.FAILED
@@ -78,7 +79,7 @@ class Workers:
         return 0
 
     async def _start(self, patience: float | None = None) -> Child | Failed:
-        """Start one, and wait until it answers; no longer than some seconds."""
+        """Start one, and wait until it is ready, for at most some seconds."""
         try:
             child = await Child.start(self._sockets, self._environment)
         except OSError as error:
@@ -89,7 +90,7 @@ class Workers:
             async with asyncio.timeout(patience):
                 outcome = await child.outcome()
         except TimeoutError:
-            say(f"worker {child.pid} does not answer after {child.age:.0f} s")
+            say(f"worker {child.pid} is not ready after {child.age:.0f} s")
             child.kill()
             outcome = Failed(await child.ended(), "")
         if isinstance(outcome, Ready):
@@ -132,23 +133,23 @@ class Workers:
             return None
 
     async def replace(self) -> None:
-        """Replace one worker after the other, each when its successor answers."""
+        """Replace one worker after the other, each when its successor is ready."""
         asked = asyncio.get_running_loop().time()
         for seat in sorted(self._seats):
-            # A worker that took the place of a crashed one meanwhile has old code, too.
+            # A worker that has replaced a crashed one meanwhile has old code, too.
             while (child := self._seats[seat]).started < asked:
                 if await self._replace(seat, child, FIRST_PAUSE):
-                    say("a new worker cannot start; the former ones go on")
+                    say("a new worker cannot start; the previous ones stay")
                     return
                 self._run(self._retire(child))
-        say("the workers are replaced")
+        say("the workers were replaced")
 
     async def _retire(self, child: Child) -> None:
         await child.end(self._seconds, replaced=True)
         self._all.discard(child)
 
     async def stop(self) -> None:
-        """Let all end what they do, and wait for that."""
+        """Let all finish their requests, and wait for their end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*[child.end(self._seconds) for child in self._all])
@@ -163,7 +164,7 @@ def choose_pause(pause: float, lived: float) -> float:
     """Choose how long to wait when a worker has crashed.
 
     Args:
-        pause: Seconds, as they are for one more crash of the same.
+        pause: Seconds for one more crash in a row.
         lived: Seconds from its start to its end.
     """
     return FIRST_PAUSE if lived > STEADY else pause
@@ -181,8 +182,8 @@ async def supervise(
 
     def handle(number: signal.Signals) -> None:
         nonlocal status
-        if stop.is_set():  # the second one ends all at once
-            status = 128 + number  # as a shell tells the end by a signal
+        if stop.is_set():  # the second one kills all
+            status = 128 + number  # like a shell, after an end by a signal
             workers.kill()
         stop.set()
 
@@ -214,8 +215,8 @@ async def _end(
     workers: Workers, sockets: list[socket.socket], notifier: Notifier
 ) -> None:
     notifier.stopping()
-    # The workers have them, until each stops accepting: later clients are refused,
-    # and do not wait for a response that nobody sends.
+    # The workers still have them, until each stops accepting. Then later clients are
+    # refused, and do not wait for a response that nobody sends.
     for sock in sockets:
         sock.close()
     await workers.stop()

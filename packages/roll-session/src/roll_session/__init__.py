@@ -45,9 +45,9 @@ def session(
 ) -> None:
     """Keep what views set in `request["session"]`, for the visitor's next requests.
 
-    Without a store it is kept in the cookie, signed: the visitor can read it, it takes
-    4 KiB at most, and it cannot be revoked before `max_age`. With a store, the cookie
-    is a random id.
+    Without a store it is kept in the cookie, signed: the visitor can read it, it has at
+    most 4 KiB, and it cannot be revoked before `max_age`. With a store, the cookie is a
+    random id.
 
     A route's extra `session=False` leaves it without a session.
 
@@ -56,24 +56,24 @@ def session(
         secret: Keys that sign the cookie: one, or a list. The first one signs, and all
             verify. Each has 32 bytes or more.
         store: Where sessions are kept, instead of a secret.
-        cookie: Its name; `__Host-session` where browsers take that, else `session`.
-        max_age: Seconds without a use after which a session ends.
-        lifetime: Seconds after its creation, or `regenerate`, after which it ends in
-            any case.
-        path: Of the cookie.
-        domain: Of the cookie; without one, it goes to this host alone.
-        secure: Whether browsers send the cookie over https alone.
-        samesite: Whether they send it when another site leads here.
+        cookie: Its name; by default `__Host-session` if browsers accept that, otherwise
+            `session`.
+        max_age: Seconds after its last use when a session ends.
+        lifetime: Seconds after its creation, or `regenerate`, when it ends in any case.
+        path: The path of the cookie.
+        domain: The domain of the cookie; without one, only this host gets it.
+        secure: Whether browsers send the cookie only over https.
+        samesite: Whether they send it with requests from other sites.
 
     Raises:
         TypeError: An option has another type.
         ValueError: There is neither a secret nor a store, or both; or a key is too
-            short or given twice; or browsers would refuse the cookie; or `session` was
+            short or repeated; or browsers would refuse the cookie; or `session` was
             called before.
     """
     require_app("session", app)
     if (secret is None) == (store is None):
-        raise ValueError("session: give it a secret, or a store: one of them")
+        raise ValueError("session: give either a secret or a store")
     name = cookie_name(cookie, secure, path, domain)
     options = Options(name, max_age, lifetime, path, domain, secure, samesite)
     keys = [] if secret is None else read_keys(secret)
@@ -98,15 +98,15 @@ def session(
             if getattr(above.get(SESSION_KEY), "name", None) == name:
                 raise ValueError(
                     f"this app and one that it is mounted in have sessions in a cookie "
-                    f"{name!r}: give one another name, by cookie=; or call `session` "
-                    "with the outer one alone, and share its sessions"
+                    f"{name!r}: give one another name, with cookie=; or call `session` "
+                    "only with the outer one, and share its sessions"
                 )
             above = above.parent
 
     @app.listen("response", after="*")
     def save_session(request: Request, response: Response) -> Awaitable[None] | None:
         session = request.get("session")
-        if type(session) is not kind:  # isinstance() takes several times as long
+        if type(session) is not kind:  # isinstance() is several times slower
             return None
         if session.touched:
             return session.finish(response)
@@ -153,7 +153,7 @@ def _keep_in_store(app: Roll, options: Options, store: Store) -> type[Session]:
     @app.listen("headers", before="*")
     def load_session(request: Request, response: Response) -> Awaitable[None] | None:
         request["session"] = StoredSession(place, request)
-        # Where no route was found, others may answer, with a page.
+        # Without a route, other listeners may respond, with a page.
         others = "error" in app.hooks or "route:find" in app.hooks
         return look(request, request.endpoint.found or others)
 
@@ -161,7 +161,7 @@ def _keep_in_store(app: Roll, options: Options, store: Store) -> type[Session]:
     def load_after_others(
         request: Request, response: Response
     ) -> Awaitable[None] | None:
-        return look(request, request.endpoint.found)  # a listener may have led there
+        return look(request, request.endpoint.found)  # a path may have changed
 
     return StoredSession
 
@@ -176,7 +176,7 @@ def _warn_over_https(app: Roll) -> None:
             warned = True
             logger.warning(
                 "session(secure=False) serves https: browsers send the cookie over "
-                "http, too; leave secure=False to development"
+                "http, too; use secure=False only in development"
             )
 
 

@@ -1,7 +1,7 @@
-"""How the data of a session is written: as JSON, by orjson where it is installed.
+"""How the data of a session is written: as JSON, with orjson if it is installed.
 
-Each way reads what the other has written. Only some floats look different, for which a
-session is saved once more.
+Each encoder reads the output of the other. Only some floats look different: with them,
+a session is saved once more.
 """
 
 import json
@@ -15,10 +15,11 @@ except ImportError:
     orjson = None  # type: ignore[assignment]
 
 TIMES = "_times"
-"""The key of the times when a session was created and last used; values have others."""
+"""The key of the times when a session was created and last used; values have other
+keys."""
 
 EMPTY = "{}"
-"""What a session without data is written as."""
+"""The text of a session without data."""
 
 _write = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
@@ -27,7 +28,7 @@ _write = json.JSONEncoder(
 
 def _read_finite(text: str) -> float:
     if (number := float(text)) in (math.inf, -math.inf):
-        raise ValueError(f"{text} is beyond what a float can be")
+        raise ValueError(f"{text} is too large for a float")
     return number
 
 
@@ -37,8 +38,8 @@ def _refuse(name: str) -> NoReturn:
 
 _read = json.JSONDecoder(parse_constant=_refuse, parse_float=_read_finite).decode
 
-# Of an integer beyond 64 bits, orjson makes a float. When all digits are zeros, a long
-# run of them is found in a tenth of the time that an expression takes.
+# orjson turns an integer beyond 64 bits into a float. With all digits replaced by
+# zeros, a long run of digits is found in a tenth of the time of a regular expression.
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * 19
 
@@ -50,8 +51,8 @@ def encode(data: Mapping[str, Any], known: str = "") -> str:
     """Write the data of a session.
 
     Args:
-        data: Values that JSON has: None, booleans, numbers, strings, lists and dicts.
-        known: What was read. Nothing is checked when the same is written again.
+        data: JSON values: None, booleans, numbers, strings, lists and dicts.
+        known: The text that was read. If the result is the same, nothing is checked.
 
     Raises:
         TypeError: A key or a value is something else; the message names the key.
@@ -70,11 +71,11 @@ def _find_mistake(key: str, value: Any) -> str | None:
     if not isinstance(key, str) or key == TIMES:
         return f"session[{key!r}]: give the value another key, a string"
     try:
-        if decode(_write(value)) == value:  # its errors say more
+        if decode(_write(value)) == value:  # its errors have more details
             return None
     except (TypeError, ValueError, RecursionError) as error:
         return f"session[{key!r}] cannot be saved: {error}"
-    # A tuple would be read as a list, and a number that is a key as a string.
+    # A tuple would be read as a list, and a number as a key would become a string.
     return (
         f"session[{key!r}] cannot be saved as JSON: make it of lists, and of dicts "
         "whose keys are strings"
@@ -86,7 +87,7 @@ def dump(value: Any) -> str:
     if orjson is not None:
         try:
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-        except TypeError:  # of a long integer, or a lone surrogate, maybe
+        except TypeError:  # maybe for a long integer or a lone surrogate
             pass
     return _write(value)
 
@@ -102,7 +103,7 @@ def decode(text: str) -> Any:
         if data.translate(_ZEROS).find(_LONG) < 0:
             try:
                 return orjson.loads(data)
-            except ValueError:  # of its depth, or a lone surrogate, maybe
+            except ValueError:  # maybe for its depth or a lone surrogate
                 pass
     try:
         return _read(text)

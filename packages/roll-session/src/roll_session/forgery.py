@@ -1,4 +1,4 @@
-"""csrf: requests that change something come from pages of the app itself."""
+"""csrf: only accepts requests that change something from pages of the app itself."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,12 +14,12 @@ from .options import SESSION_KEY
 from .sessions import SECRET, is_excluded, session_of
 
 KEY = "roll_session.csrf"
-"""The key under which an app keeps that `csrf` was called."""
+"""The key that an app has once `csrf` was called."""
 
 FIELD = "csrf_token"
 """The field of a form that has the token."""
 HEADER = "X-CSRF-Token"
-"""The field of the header that has it, for scripts."""
+"""The header field with the token, for scripts."""
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -35,10 +35,10 @@ _TOKEN = re.compile("[A-Za-z0-9_-]{86}")  # twice the bytes of a secret, in Base
 
 
 def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None:
-    """Refuse requests that pages of other sites have a browser send.
+    """Refuse requests that pages of other sites make a browser send.
 
-    Browsers tell where a request comes from, in `Sec-Fetch-Site` or `Origin`. A request
-    with another method than GET, HEAD, OPTIONS or TRACE gets 403 before its body is
+    Browsers send the origin of a request, in `Sec-Fetch-Site` or `Origin`. A request
+    with a method other than GET, HEAD, OPTIONS or TRACE gets a 403 before its body is
     read, unless it comes from the app's own origin, from a trusted one, or from a
     client that is not a browser. A route with the extra `csrf=False` accepts all.
 
@@ -80,7 +80,7 @@ def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None
             one = one.parent
         raise ValueError("csrf(app, token=True) needs a session: call session(app) too")
 
-    @app.listen("request", after="*")  # which may lead to another route
+    @app.listen("request", after="*")  # others may change the path
     async def require_token(request: Request, response: Response) -> None:
         endpoint = request.endpoint
         if (
@@ -91,19 +91,19 @@ def csrf(app: Roll, trusted: Sequence[str] = (), *, token: bool = False) -> None
             return
         session = session_of(request)
         if session.cookie not in request.cookies:
-            return  # nothing that a browser could be made to send
+            return  # a browser could not be made to send anything useful
         if not _is_good(await _read_token(request), session.get(SECRET)):
             raise HttpError(HTTPStatus.FORBIDDEN, "Missing or wrong CSRF token")
 
 
 def csrf_token(request: Request) -> str:
-    """Give a token for the forms and scripts of a page: a different one at each call.
+    """Give a token for the forms and scripts of a page, a different one each time.
 
     All tokens of a session are valid until it ends or is regenerated.
 
     Raises:
         RuntimeError: There is no session; or it has no secret yet, and the head of the
-            response is sent.
+            response was sent.
     """
     session = session_of(request)
     if SECRET not in session:
@@ -136,7 +136,7 @@ def _is_checked(request: Request) -> bool:
 
 
 def _comes_from_us(request: Request, trusted: frozenset[str]) -> bool:
-    """Whether a page of this origin or of a trusted one sends it, or no page does."""
+    """Whether it is from a page of this origin or a trusted one, or from no page."""
     origin = request.origin
     site = request.headers.get("SEC-FETCH-SITE")
     if site in ("same-origin", "none") or origin in trusted:
@@ -153,7 +153,7 @@ def _is_own(origin: str, request: Request) -> bool:
 
 
 async def _read_token(request: Request) -> str | None:
-    """Find the token in the header, or in a form that is loaded, or can be."""
+    """Find the token in the header, or in a form that is or can be loaded."""
     token: str | None = request.headers.get(HEADER)
     kind = request.content_type.lower()
     if token is not None or not kind.startswith(_FORMS):

@@ -8,7 +8,7 @@ from .sessions import session_of
 
 KEY = "_flashes"
 MOST = 20
-"""Messages that are kept; older ones are dropped."""
+"""The most messages to keep; older ones are dropped."""
 LONGEST = 1000
 """Characters of the longest message, and of the longest category."""
 
@@ -17,12 +17,12 @@ def flash(request: Request, message: str, category: str = "info") -> None:
     """Keep a message until a page shows it, which may be after a redirect.
 
     Args:
-        request: Of the visitor.
-        message: Text, of 1,000 characters at most.
+        request: The request of the visitor.
+        message: Text of at most 1,000 characters.
         category: A word of yours, such as `"error"`.
 
     Raises:
-        RuntimeError: There is no session, or the head of the response is sent.
+        RuntimeError: There is no session, or the head of the response was sent.
         TypeError: The message or the category is not a string.
         ValueError: One is too long.
     """
@@ -31,7 +31,7 @@ def flash(request: Request, message: str, category: str = "info") -> None:
             raise TypeError(f"flash({text!r}): give a string")
         if len(text) > LONGEST:
             raise ValueError(
-                f"flash: {len(text)} characters, and {LONGEST} are the most: keep long "
+                f"flash: {len(text)} characters are more than {LONGEST}: keep long "
                 "texts elsewhere"
             )
     session = session_of(request)
@@ -44,7 +44,7 @@ def flashes(request: Request) -> list[tuple[str, str]]:
 
     Raises:
         RuntimeError: There is no session; or there are messages, and the head of the
-            response is sent.
+            response was sent.
     """
     session = session_of(request)
     if not session.get(KEY):

@@ -13,7 +13,7 @@ LARGEST = 4096
 """Bytes of a cookie's name and value that browsers keep (RFC 6265bis, 5.6)."""
 
 KEY_SIZE = 32
-"""Bytes of the shortest key, as many as SHA-256 gives."""
+"""Bytes of the shortest key: the size of SHA-256."""
 
 SESSION_KEY = "roll_session"
 """The key under which an app keeps the options of its session."""
@@ -59,15 +59,15 @@ class Options:
                 f"cookie={self.name!r}: browsers refuse this name without secure=True, "
                 "and one that begins with __Host- with another path or a domain"
             )
-        self._set(Cookies(), "", 0)  # it raises here what it would at each response
+        self._set(Cookies(), "", 0)  # it raises errors here, not at each response
 
     @property
     def is_of_one_host(self) -> bool:
-        """Whether the cookie goes to one host alone, and to all of its paths."""
+        """Whether the cookie goes to only one host, and to all of its paths."""
         return self.path == "/" and not self.domain
 
     def seconds_left(self, created: float, now: float) -> float:
-        """Tell how long a session that is used now may stay unused."""
+        """Give how long a session that is used now may stay unused."""
         if self.lifetime is None:
             return self.max_age
         return min(self.max_age, created + self.lifetime - now)
@@ -81,7 +81,7 @@ class Options:
         self._set(response.cookies, value, math.ceil(seconds))
 
     def remove_cookie(self, response: Response) -> None:
-        """Let the client forget the cookie.
+        """Make the client delete the cookie.
 
         It has the attributes that it was set with: browsers require them for its name.
         """
@@ -119,7 +119,7 @@ def read_keys(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:
 
     Raises:
         TypeError: A key is neither text nor bytes. No message shows a key.
-        ValueError: There is none, or one is too short, or given twice.
+        ValueError: There is none, or one is too short, or repeated.
     """
     given = [secret] if isinstance(secret, (str, bytes)) else [*secret]
     keys = [key.encode() if isinstance(key, str) else key for key in given]
@@ -131,8 +131,8 @@ def read_keys(secret: str | bytes | Sequence[str | bytes]) -> list[bytes]:
         if len(key) < KEY_SIZE:
             raise ValueError(
                 f"secret: a key has {len(key)} bytes: give {KEY_SIZE} or more, such as "
-                "what `secrets.token_urlsafe(32)` has given once"
+                "a value of `secrets.token_urlsafe(32)` that you keep"
             )
     if len(set(keys)) != len(keys):
-        raise ValueError("secret: a key is there twice: leave one out")
+        raise ValueError("secret: a key is repeated: leave one out")
     return keys

@@ -35,8 +35,8 @@ class RedisStore(Store):
 
     Args:
         url_or_client: Such as `"redis://localhost"`; or a `redis.asyncio.Redis`, which
-            you close.
-        prefix: What keys begin with.
+            you close yourself.
+        prefix: The prefix of the keys.
         timeout: Seconds that Redis may take for a command.
 
     Raises:
@@ -123,7 +123,7 @@ class RedisStore(Store):
             await self._client.delete(self._prefix + key)
 
     async def aclose(self) -> None:
-        """Close the connections, unless the client was given; others can be opened."""
+        """Close the connections of an own client, which can open new ones."""
         if isinstance(self._given, str):
             client = self._client
             self._connect()
@@ -131,5 +131,5 @@ class RedisStore(Store):
 
 
 def _read(text: bytes | str) -> str:
-    # A client that is given may decode what Redis answers.
+    # A client that was passed in may decode replies.
     return to_text(text) if isinstance(text, bytes) else text

@@ -1,4 +1,4 @@
-"""Session: what an application keeps of a visitor, wherever it is kept."""
+"""Session: what an application remembers about a visitor, wherever it is kept."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -12,10 +12,10 @@ from .encoding import EMPTY, encode
 from .options import Options
 
 SECRET = "_csrf"
-"""The key of the secret that CSRF tokens are made of."""
+"""The key of the secret that CSRF tokens are made from."""
 
 RENEWAL = 10
-"""The part of `max_age` after which a use renews a session."""
+"""A use renews a session after `max_age` divided by this."""
 
 
 class Place(NamedTuple):
@@ -24,36 +24,36 @@ class Place(NamedTuple):
     app: Roll
     options: Options
     keeper: Any
-    """What reads and writes: a signer, or a store."""
+    """Reads and writes sessions: a signer, or a store."""
 
 
 class Session(MutableMapping[str, Any]):
-    """What an application keeps of a visitor, from one request to the next.
+    """What an application remembers about a visitor, from one request to the next.
 
-    Values are what JSON has, and may be changed in place. What differs in the end from
-    what was kept is saved with the response.
+    Values are JSON values, and may be changed in place. Changes are saved with the
+    response.
 
     Args:
         place: Where it is kept.
-        request: Whose session it is. No reference to it is kept: that would be a cycle.
+        request: The request, to which no reference is kept: that would be a cycle.
     """
 
-    # All of these are the class's until something is read: most sessions never are.
+    # These stay class attributes until something is read: most sessions never are.
     touched = False
     """Whether anything of it was read or written."""
     sent = False
-    """Whether the head of the response is written: no cookie can be set any more."""
+    """Whether the head of the response was sent: no cookie can be set any more."""
     _data: dict[str, Any] | None = None
     _kept = EMPTY
-    """The data as it is kept, and written."""
+    """The text of the data that is kept."""
     _id: str | None = None
-    """The cookie that it goes on from; None for a new session."""
+    """The cookie of the session that was read; None for a new session."""
     _ended: str | None = None
-    """The cookie of the session that it was until it was invalidated."""
+    """The cookie of the session before it was invalidated."""
     _regenerated = False
     _created = _used = 0
     _cookie: str | None = None
-    """What the cookie is set to; it is removed when this is empty."""
+    """The new value of the cookie; empty to delete it."""
     _seconds = 0.0
 
     def __init__(self, place: Place, request: Request) -> None:
@@ -61,7 +61,7 @@ class Session(MutableMapping[str, Any]):
         self._message = request.message
         self._endpoint = request.endpoint
 
-    # As any mapping
+    # As a mapping
 
     def __getitem__(self, key: str) -> Any:
         return self._read()[key]
@@ -86,7 +86,7 @@ class Session(MutableMapping[str, Any]):
         """Do the same as `invalidate`."""
         self.invalidate()
 
-    # More than that
+    # Beyond a mapping
 
     @property
     def cookie(self) -> str:
@@ -95,13 +95,13 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def new(self) -> bool:
-        """Whether nothing was kept, or the session was invalidated."""
+        """Whether there was no session, or it was invalidated."""
         self._read()
         return self._id is None
 
     @property
     def changed(self) -> bool:
-        """Whether it is to be saved: it differs, as JSON, from what is kept.
+        """Whether its JSON differs from what is kept, so that it has to be saved.
 
         Raises:
             TypeError: A value cannot be saved.
@@ -109,12 +109,13 @@ class Session(MutableMapping[str, Any]):
         return self._is_changed(encode(self._read(), self._kept))
 
     def regenerate(self) -> None:
-        """Keep the data under a new id, with a new CSRF secret: call it at a login.
+        """Change the id and the CSRF secret, but keep the data: call it at each login.
 
-        The old id, which somebody else may know, ends. `lifetime` begins anew.
+        The old id, which somebody else may know, becomes invalid. `lifetime` starts
+        again.
 
         Raises:
-            RuntimeError: The head of the response is sent.
+            RuntimeError: The head of the response was sent.
         """
         data = self._read()
         if self.sent:
@@ -123,10 +124,10 @@ class Session(MutableMapping[str, Any]):
         self._regenerated = True
 
     def invalidate(self) -> None:
-        """Drop the data and end the session; what is set later is a new session.
+        """Drop the data and end the session; values set later start a new one.
 
         Raises:
-            RuntimeError: The head of the response is sent, and there is no store.
+            RuntimeError: The head of the response was sent, and there is no store.
         """
         data = self._write()
         data.clear()
@@ -135,7 +136,7 @@ class Session(MutableMapping[str, Any]):
 
     @abstractmethod
     async def save(self) -> None:
-        """Save what has changed now, such as after the head of the response is sent.
+        """Save changes now, for example after the head of the response was sent.
 
         Raises:
             HttpError: 503, when the store fails.
@@ -144,17 +145,17 @@ class Session(MutableMapping[str, Any]):
         """
 
     async def finish(self, response: Response) -> None:
-        """Save what has changed, and set the fields of a response that depends on it.
+        """Save changes, and set the fields that a response needs for them.
 
         Raises:
-            HttpError: As `save` does.
-            TypeError: As `save` does.
+            HttpError: As for `save`.
+            TypeError: As for `save`.
             ValueError: It is too large for a cookie.
         """
         response.vary("Cookie")
         response.headers.setdefault("Cache-Control", "private")
         try:
-            if self._data is not None:  # else it could not be loaded
+            if self._data is not None:  # otherwise it could not be loaded
                 await self._save(self._data)
         finally:
             self.sent = True
@@ -163,19 +164,19 @@ class Session(MutableMapping[str, Any]):
         elif self._cookie is not None:
             self._place.options.remove_cookie(response)
 
-    # What is kept, and where
+    # How sessions are kept
 
     @abstractmethod
     def _open(self) -> None:
-        """Go on from what is kept, by `_adopt`, or begin, by `_begin`."""
+        """Continue the session with `_adopt`, or begin one with `_begin`."""
 
     @abstractmethod
     async def _save(self, data: dict[str, Any]) -> None:
-        """Save what has changed, and say what becomes of the cookie."""
+        """Save changes, and decide what to do with the cookie."""
 
     @abstractmethod
     def _check_late(self) -> None:
-        """Require that a change can be saved although the head is sent."""
+        """Check that a change can still be saved after the head was sent."""
 
     def _read(self) -> dict[str, Any]:
         if is_excluded(self._endpoint.payload):
@@ -195,7 +196,7 @@ class Session(MutableMapping[str, Any]):
         return data
 
     def _adopt(self, cookie: str, times: Any, data: dict[str, Any]) -> bool:
-        """Go on from what is kept, unless its time is over.
+        """Continue a session, unless it has expired.
 
         Raises:
             ValueError: These are not the times of a session.
@@ -205,14 +206,14 @@ class Session(MutableMapping[str, Any]):
         except (ArithmeticError, TypeError) as error:
             raise ValueError("it has no times") from error
         if self._place.options.has_ended(created, used, time()):
-            self._begin("its time is over")
+            self._begin("it has expired")
             return False
         self._data = data
         self._id, self._created, self._used = cookie, created, used
         return True
 
     def _begin(self, reason: str | None = None) -> None:
-        """Begin a new session; *reason* says what is wrong with the cookie."""
+        """Begin a new session; *reason* is what is wrong with the cookie."""
         self._data = {}
         if reason is not None:
             logger.debug("The cookie %s is ignored: %s", self.cookie, reason)
@@ -221,11 +222,11 @@ class Session(MutableMapping[str, Any]):
         return self._regenerated or self._ended is not None or text != self._kept
 
     def _is_due(self, now: float) -> bool:
-        """Whether a use renews the session."""
+        """Whether this use renews the session."""
         return now - self._used >= self._place.options.max_age / RENEWAL
 
     def _stamp(self, now: float) -> list[int]:
-        """Give the times to keep of a session that is used, or begins, now."""
+        """Give the times to keep for a session that is used, or begins, now."""
         if self._id is None or self._regenerated:
             self._created = int(now)
         self._used = int(now)
@@ -254,7 +255,7 @@ def is_excluded(payload: Mapping[str, Any] | None) -> bool:
 
 
 def too_late(what: str) -> RuntimeError:
-    """Make the error for what only a response can do that is not sent yet."""
+    """Make the error for a change that is only possible before the response is sent."""
     return RuntimeError(
-        f"{what}, and the head of the response is sent: do it before the view returns"
+        f"{what}, and the head of the response was sent: do it before the view returns"
     )

@@ -15,11 +15,11 @@ from .options import LARGEST
 from .sessions import Session, too_late
 
 SALT = b"roll-session"
-"""So that nothing else that is signed with the same key passes for a session."""
+"""Keeps other data that is signed with the same key from passing for a session."""
 
 
 class HmacSha256(SigningAlgorithm):
-    """HMAC-SHA-256 in one call: a third of the time that `HMACAlgorithm` takes."""
+    """HMAC-SHA-256 in one call: a third of the time of `HMACAlgorithm`."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         """Sign a value."""
@@ -27,14 +27,15 @@ class HmacSha256(SigningAlgorithm):
 
 
 class Signer:
-    """Signs and verifies by HMAC-SHA-256.
+    """Signs and verifies with HMAC-SHA-256.
 
     Args:
         keys: The first one signs, and all verify.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        # Derived once, as that takes as long as to sign. Of several, the last signs.
+        # Derived once, as that takes as long as signing. Of several, the last one
+        # signs.
         derived = [hmac.digest(key, SALT, "sha256") for key in reversed(keys)]
         self._signer = ItsDangerous(
             derived, key_derivation="none", algorithm=HmacSha256()
@@ -77,7 +78,7 @@ class SignedSession(Session):
     async def save(self) -> None:
         """Raise RuntimeError."""
         raise RuntimeError(
-            "save() needs a store: the head of a response saves a cookie"
+            "save() needs a store: a cookie is saved with the head of the response"
         )
 
     def _check_late(self) -> None:
@@ -96,7 +97,7 @@ class SignedSession(Session):
             if size > LARGEST:
                 largest = max(data, key=lambda key: len(dump(data[key])))
                 raise ValueError(
-                    f"the session makes a cookie of {size} bytes, and browsers keep "
+                    f"the cookie of the session has {size} bytes, and browsers keep "
                     f"{LARGEST}: its largest value is session[{largest!r}]; keep less, "
                     "or give `session` a store"
                 )

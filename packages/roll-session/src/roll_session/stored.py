@@ -19,18 +19,18 @@ from .stores import Store
 T = TypeVar("T")
 
 QUIET = 1.0
-"""Seconds after a failure of the store in which no other one is logged."""
+"""Seconds after a failure of the store before another one is logged."""
 
 _ID = re.compile("[A-Za-z0-9_-]{43}")  # as token_urlsafe(32) makes it
 _NO_KEYS: Set[str] = frozenset()
 
 
 class Guarded(Store):
-    """A store that finishes what it has begun, and answers with 503 when it fails.
+    """A store that finishes what it has begun; when it fails, the response is a 503.
 
     Args:
-        store: What keeps the sessions.
-        app: Holds on to what is not finished when a client leaves.
+        store: The store that keeps the sessions.
+        app: The app, which keeps unfinished work when a client leaves.
     """
 
     def __init__(self, store: Store, app: Roll) -> None:
@@ -59,36 +59,36 @@ class Guarded(Store):
         await self._finish(self._store.delete(key))
 
     async def probe(self) -> None:
-        """Load something, so that a store that fails is logged early."""
+        """Load something, so that a broken store is logged early."""
         try:
             await self._store.load(key_of(""))
         except Exception as error:
             logger.warning(
-                "The store of the sessions fails, and requests that need one are "
-                "answered with 503 until it works: %r",
+                "The session store fails, and requests that need a session get a "
+                "503 until it works: %r",
                 error,
             )
 
     async def _finish(self, command: Coroutine[Any, Any, T]) -> T:
         try:
             return await asyncio.shield(self._app.keep(command))
-        except ValueError:  # of an entry that cannot be read
+        except ValueError:  # an entry cannot be read
             raise
         except Exception as error:
             if (now := monotonic()) - self._logged >= QUIET:
                 self._logged = now
-                logger.error("The store of the sessions fails: %r", error)
+                logger.error("The session store fails: %r", error)
             raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE) from error
 
 
 class StoredSession(Session):
-    """A session that a store holds, and whose cookie is its id."""
+    """A session in a store; the cookie is its id."""
 
     _failed = False
 
     @property
     def loaded(self) -> bool:
-        """Whether it was looked for."""
+        """Whether loading was tried."""
         return self._data is not None or self._failed
 
     async def load(self, cookie: str | None) -> None:
@@ -182,12 +182,12 @@ class StoredSession(Session):
             self._lose(data)
 
     def _lose(self, data: dict[str, Any]) -> None:
-        """Forget a session that another request has ended meanwhile."""
+        """Drop a session that another request has ended meanwhile."""
         logger.debug("A session has ended while a request changed it")
         data.clear()
         self._id = self._cookie = None
 
 
 def key_of(cookie: str) -> str:
-    """Give the key of a session: its cookie cannot be made from what the store has."""
+    """Give the key of a session, from which its cookie cannot be found."""
     return sha256(cookie.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Stores for sessions that are not in the cookie: the protocol, and one in memory."""
+"""Stores for sessions outside of the cookie: the protocol, and one in memory."""
 
 from collections.abc import Mapping, Set
 from time import monotonic
@@ -8,14 +8,14 @@ from .encoding import decode, dump
 
 
 class Store(Protocol):
-    """Keeps sessions: what `session` asks of it.
+    """Keeps sessions for `session`.
 
-    A key is that of one session, 64 hexadecimal digits. What a store raises is answered
-    with 503, once a view reads the session or it is to be saved.
+    The key of a session has 64 hexadecimal digits. If a store raises an exception, the
+    response is a 503 once a view reads the session or it has to be saved.
     """
 
     async def load(self, key: str) -> dict[str, Any] | None:
-        """Give what is kept; None when there is nothing, or it has expired.
+        """Give the session; None if there is none, or it has expired.
 
         Raises:
             ValueError: It cannot be read; the request then has a new session.
@@ -30,22 +30,22 @@ class Store(Protocol):
         max_age: float,
         create: bool,
     ) -> bool:
-        """Change what is kept, all at once, and keep it for so many seconds.
+        """Change a session in one step, and keep it for so many seconds.
 
         Args:
-            key: Of the session.
+            key: The key of the session.
             changed: Values to set, each as JSON; others stay as they are.
             removed: Keys to remove.
             max_age: Seconds from now.
-            create: Whether to make what is not there.
+            create: Whether to create a session that does not exist.
 
         Returns:
-            False when there is nothing, and *create* is false; nothing is done then.
+            False if there is no session and *create* is false; then nothing was done.
         """
         ...
 
     async def delete(self, key: str) -> None:
-        """Remove all that is kept."""
+        """Remove a session."""
         ...
 
 
@@ -53,7 +53,8 @@ class MemoryStore(Store):
     """Keeps sessions in this process, for development and tests.
 
     Args:
-        limit: How many are kept; the least recently saved one makes room for a new one.
+        limit: The most sessions to keep; the least recently saved one makes room for a
+            new one.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
@@ -97,7 +98,7 @@ class MemoryStore(Store):
         return texts if ends > monotonic() else None
 
     def _forget(self) -> None:
-        """Drop the least recently saved while they have ended, or are too many."""
+        """Drop the least recently saved sessions that have ended, or are too many."""
         while self._kept:
             first = next(iter(self._kept))
             if len(self._kept) <= self._limit and self._find(first) is not None:

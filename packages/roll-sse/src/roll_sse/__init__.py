@@ -20,12 +20,12 @@ __all__ = ["Event", "Feed", "encode", "last_event_id", "sse"]
 FIELDS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # to nginx and others, which hold responses back
+    "X-Accel-Buffering": "no",  # for proxies that buffer responses, such as nginx
 }
 """The fields of a stream that a view does not set itself."""
 
 LONGEST = 256
-"""Characters of the longest `Last-Event-ID`."""
+"""The most characters of `Last-Event-ID`."""
 
 
 def sse(
@@ -36,7 +36,7 @@ def sse(
     limit: int | None = None,
     lost: float = 30.0,
 ) -> Callable[..., None]:
-    """Let views of *app* answer with server-sent events.
+    """Let views of *app* respond with server-sent events.
 
     `app["sse"]` has the streams that are open.
 
@@ -45,13 +45,13 @@ def sse(
         keep_alive: Seconds without a byte after which a comment is sent, so that
             proxies do not end the stream; None or 0 for never.
         retry: Seconds after which a client reconnects; None for its own choice.
-        limit: How many streams may be open; a client that gets 503 does not come back.
-        lost: Seconds after which a client is gone that does not acknowledge what is
-            sent, on Linux.
+        limit: The most open streams; a client that gets a 503 does not come back.
+        lost: Seconds after which, on Linux, a client that does not acknowledge data
+            counts as gone.
 
     Returns:
         `stream(request, response, source, *, keep_alive=..., retry=...)`, which makes
-        *response* send the events of an async iterable. Its options hold for one
+        *response* send the events of an async iterable. Its options apply to one
         stream.
 
     Raises:
@@ -105,11 +105,11 @@ def sse(
 
 
 def last_event_id(request: Request) -> str | None:
-    """Tell the id of the last event that a client has got, as it says.
+    """Give the id of the last event that a client has received, as it claims.
 
     Returns:
-        The `Last-Event-ID`; None when there is none, when it is not UTF-8, and when it
-        is longer than 256 characters.
+        The `Last-Event-ID`; None if there is none, it is not UTF-8, or it is longer
+        than 256 characters.
     """
     value = request.headers.get("LAST-EVENT-ID")
     try:

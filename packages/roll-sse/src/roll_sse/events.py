@@ -1,4 +1,4 @@
-"""Events, as they are sent (HTML standard, section 9.2)."""
+"""Events, and how they are sent (HTML standard, section 9.2)."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,27 +8,27 @@ LARGEST = 2**20
 
 
 class Event(NamedTuple):
-    """What a client gets at once; each field may be left out."""
+    """One event of a stream; each field may be left out."""
 
     data: str | bytes | None = None
     """Text of any number of lines, or UTF-8. With None, clients get nothing, or empty
-    data where there is a type."""
+    data if there is a type."""
     event: str | None = None
-    """The type; clients take `"message"` for none."""
+    """The type; without one, it is `"message"` for clients."""
     id: str | None = None
-    """What the client sends as `Last-Event-ID` when it reconnects; `""` for none."""
+    """The client's `Last-Event-ID` when it reconnects; `""` for none."""
     retry: float | None = None
-    """Seconds until the client reconnects once the stream has ended."""
+    """Seconds after the end of the stream until the client reconnects."""
     comment: str | None = None
     """Text that clients ignore."""
 
 
 class Published(Event):
-    """An event that is encoded once, for all streams.
+    """An event that is encoded only once, for all streams.
 
     Raises:
-        TypeError: As `encode` does.
-        ValueError: As `encode` does.
+        TypeError: As for `encode`.
+        ValueError: As for `encode`.
     """
 
     encoded: bytes
@@ -41,16 +41,16 @@ class Published(Event):
 
 
 def encode(event: Event | str | bytes) -> bytes:
-    """Write an event as a block of lines, of which the last one is empty.
+    """Write an event as a block of lines; the last one is empty.
 
     Args:
         event: Text or UTF-8, which is the data of an event; or an `Event`, or any
             object that has its first three fields.
 
     Raises:
-        TypeError: It is something else, or a field of it is.
+        TypeError: It, or one of its fields, has another type.
         ValueError: Its type or its id has a line end, the id has a NUL, bytes are not
-            UTF-8, *retry* is below 0 or not finite, or all is more than 1 MiB.
+            UTF-8, *retry* is below 0 or not finite, or the event is larger than 1 MiB.
     """
     if isinstance(event, Published):
         return event.encoded
@@ -84,14 +84,14 @@ def _fields(event: Any) -> str:
     if id is not None:
         text += _line("id", id, "\r\n\0")  # a client ignores an id with a NUL
     if data is None and name:
-        data = ""  # clients drop an event without data, and its type with it
+        data = ""  # clients drop an event without data, whatever its type
     if data is not None:
         text += _lines("data: ", data)
     return text
 
 
 def _lines(start: str, text: str | bytes) -> str:
-    """Begin each line with *start*; clients know three line ends, and no others."""
+    """Begin each line with *start*; clients know exactly three line ends."""
     if isinstance(text, bytes):
         text = text.decode()
     elif not isinstance(text, str):
@@ -114,7 +114,7 @@ def _line(name: str, value: str, forbidden: str) -> str:
 
 
 def milliseconds(name: str, seconds: float) -> int:
-    """Write seconds as clients take them.
+    """Convert seconds to the milliseconds that clients expect.
 
     Raises:
         TypeError: They are not a number.

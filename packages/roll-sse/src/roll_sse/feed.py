@@ -16,13 +16,13 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 class Feed:
-    """Events of one process, of which the last ones are kept.
+    """Events of one process; the last ones are kept.
 
     Use it in the thread of the loop.
 
     Args:
-        size: How many events it keeps at most.
-        bytes: How many bytes they have at most, as they are sent.
+        size: The most events that it keeps.
+        bytes: The most bytes of these events, as sent.
 
     Raises:
         ValueError: One of these is not a number above 0.
@@ -41,7 +41,7 @@ class Feed:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def publish(self, data: str | bytes, event: str | None = None) -> str:
-        """Add an event, for all who follow.
+        """Add an event for all subscriptions.
 
         Args:
             data: As in `Event`.
@@ -52,7 +52,7 @@ class Feed:
 
         Raises:
             TypeError: The data is neither text nor bytes.
-            ValueError: As `encode` does; or the event is larger than all that is kept.
+            ValueError: As for `encode`; or the event is larger than the feed may be.
         """
         if data is None:
             raise TypeError("publish(None): give text or bytes")
@@ -73,23 +73,23 @@ class Feed:
 
     @property
     def position(self) -> str:
-        """The id of the last event, after which a client that has it all follows."""
+        """The id of the last event: follow from it after loading the current state."""
         return self._id(self._last)
 
     def subscribe(self, since: str | Request | None = None) -> AsyncIterator[Event]:
-        """Follow the events after *since*, those that are kept and all later ones.
+        """Follow the events after *since*: those that are kept, and all later ones.
 
-        The position is that of this call, not of the first event that is asked for.
-        When events are missing in between, or *since* is not known, the first event is
-        one of the type `"reset"`, and the later ones follow.
+        The position is fixed by this call, not when the first event is asked for. If
+        events in between are missing, or *since* is unknown, the first event has the
+        type `"reset"`, and later ones follow.
 
         Args:
             since: The id of an event, or a request with `Last-Event-ID`; None, or a
-                request without it, for the later ones alone.
+                request without it, for only the later ones.
 
         Returns:
-            What gives the events. Its `position` is the id of the one before, None
-            when that is not known. `aclose` ends it.
+            An iterator of events. Its `position` is the id of the last event, or None
+            if that is unknown. `aclose` ends it.
         """
         id: str | None
         id = since.headers.get("LAST-EVENT-ID") if isinstance(since, Request) else since
@@ -99,7 +99,7 @@ class Feed:
         return f"{self._epoch}-{number}"
 
     def _number(self, id: str) -> int | None:
-        """Give the number of an event; None when it is not one of this feed."""
+        """Give the number of an event; None if it is not from this feed."""
         epoch, _, number = id.rpartition("-")
         if epoch != self._epoch or not _NUMBER.fullmatch(number):
             return None
@@ -107,14 +107,14 @@ class Feed:
 
 
 class Subscription:
-    """Follows a feed: a number, whatever the feed keeps.
+    """Follows a feed: it only keeps the number of an event.
 
-    A stream takes its events as from `Steps`, and without a coroutine for each of them:
-    that halves what an event takes for each client.
+    A stream takes its events as from `Steps`, without a coroutine for each: that halves
+    the time of an event for each client.
 
     Args:
         feed: The feed.
-        at: The number of the last event that was given; None when it is not known.
+        at: The number of the last event that was given; None if it is unknown.
     """
 
     __slots__ = ("_at", "_closed", "_feed", "awaited")
@@ -124,11 +124,11 @@ class Subscription:
         self._at = at
         self._closed = False
         self.awaited: asyncio.Future[None] | None = None
-        """What it waits for, and nobody else; None when there may be events."""
+        """What only this subscription waits for; None if there may be events."""
 
     @property
     def position(self) -> str | None:
-        """The id of the last event that was given; None when it is not known."""
+        """The id of the last event that was given; None if it is unknown."""
         return None if self._at is None else self._feed._id(self._at)
 
     def __aiter__(self) -> "Subscription":
@@ -146,7 +146,7 @@ class Subscription:
         """Give the next event, or `WAITING`.
 
         Raises:
-            StopAsyncIteration: This is closed.
+            StopAsyncIteration: The subscription is closed.
         """
         self._forget()
         if self._closed:
@@ -167,7 +167,7 @@ class Subscription:
         """Do nothing: nothing is under way."""
 
     async def aclose(self) -> None:
-        """End, also while somebody waits for the next event."""
+        """End, also while a task waits for the next event."""
         self._closed = True
         if self.awaited is not None and not self.awaited.done():
             self.awaited.set_result(None)

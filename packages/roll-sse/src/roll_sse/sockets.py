@@ -1,4 +1,4 @@
-"""Clients that vanish: the system notices, by what they do not acknowledge."""
+"""Clients that vanish: the system notices when they acknowledge no data."""
 
 import contextlib
 import socket
@@ -8,18 +8,18 @@ USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 """The option of TCP for this (RFC 5482), which Linux has."""
 
 LONGEST = 2**31 - 1
-"""Milliseconds that the option takes at most."""
+"""The most milliseconds of the option."""
 
 
 def set_patience(connection: Any, seconds: float) -> int | None:
-    """Let a connection fail that leaves bytes unacknowledged for that long.
+    """Let a connection fail if bytes stay unacknowledged for that long.
 
     Args:
         connection: A `roll.typing.Connection`, or one that has no transport.
-        seconds: For how long.
+        seconds: How long.
 
     Returns:
-        What to give to `reset_patience`; None when nothing was set.
+        The previous value, for `reset_patience`; None if nothing was set.
     """
     sock = _socket(connection)
     if sock is None:
@@ -33,7 +33,7 @@ def set_patience(connection: Any, seconds: float) -> int | None:
 
 
 def reset_patience(connection: Any, before: int | None) -> None:
-    """Put back what `set_patience` has changed."""
+    """Restore what `set_patience` has changed."""
     sock = _socket(connection)
     if sock is not None and before is not None:
         with contextlib.suppress(OSError):

@@ -1,19 +1,19 @@
-"""Steps: a source that waits, in a task that does something else meanwhile."""
+"""Steps: await a source, in a task that does something else meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 WAITING: Any = object()
-"""What a step gives while the source waits."""
+"""The result of a step while the source waits."""
 
 
 class Steps:
     """Awaits one item of a source after another, step by step.
 
-    A time limit would cancel what it awaits, and a task for each item would take more
+    A timeout would cancel what it awaits, and a task for each item would take longer
     than the rest of a stream. This does what a task does with its coroutine: it runs
-    the source until that waits for a future, and goes on once the future is done. The
+    the source until that waits for a future, and continues once the future is done. The
     source runs in the task of the request, so its own timeouts work.
 
     Args:
@@ -30,7 +30,7 @@ class Steps:
         """What the source waits for; None for a round of the loop."""
 
     def step(self) -> Any:
-        """Go on as far as possible.
+        """Continue as far as possible.
 
         Returns:
             An item, or `WAITING`.
@@ -63,12 +63,12 @@ class Steps:
         return WAITING
 
     def cancel(self, error: asyncio.CancelledError) -> None:
-        """Cancel what the source waits for, as the task is cancelled with *error*."""
+        """Cancel what the source waits for: the task is cancelled with *error*."""
         if self.awaited is None or not self.awaited.cancel():
             self._error = error
 
     async def end(self) -> None:
-        """Cancel the source where it waits, until it waits no more."""
+        """Cancel the source where it waits, until it no longer waits."""
         if self._asked is None:
             return
         self.cancel(asyncio.CancelledError())

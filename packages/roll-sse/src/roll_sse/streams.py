@@ -15,13 +15,13 @@ from .sockets import reset_patience, set_patience
 from .stepping import WAITING, Steps
 
 CHUNK = 64 * 1024
-"""Bytes of events that are sent together at most, unless one alone has more."""
+"""The most bytes of events to send together, unless a single one has more."""
 
 KEEP_ALIVE = b":\n\n"
-"""A comment, which clients ignore, and proxies take for life."""
+"""A comment: clients ignore it, but it keeps proxies from closing the connection."""
 
 RETRY = 1, 3
-"""Seconds between which clients reconnect after a shutdown, unless `retry` is set."""
+"""The range of seconds in which clients reconnect after a shutdown without `retry`."""
 
 
 class Streams(WeakSet["EventStream"]):
@@ -38,7 +38,7 @@ class Streams(WeakSet["EventStream"]):
         self._wait: Steps | None = None
 
     def closing(self) -> asyncio.Event:
-        """Give the event of the app's end, which wakes all streams when it is set."""
+        """Give the event that is set when the app ends, and wakes all streams."""
         closing = self._app.closing
         if closing is not self._closing:  # the first time, or the app has started again
             self._closing, self._wait = closing, Steps(closing.wait)
@@ -56,14 +56,14 @@ class Streams(WeakSet["EventStream"]):
 class EventStream:
     """The events of a source, as an async body.
 
-    All of it runs in the task of the request. It is not a generator: one that was never
-    started would not close the source.
+    All of it runs in the task of the request. It is not a generator: a generator that
+    was never started would not close the source.
 
     Args:
         source: An async iterable of events. It is entered first if it is an async
             context manager; if it has a `position`, that is the client's first id.
-        streams: What it belongs to until it is closed.
-        connection: The client's.
+        streams: The streams that it belongs to until it is closed.
+        connection: The connection of the client.
         keep_alive: Seconds without a byte after which a comment is sent; 0 for never.
         retry: Seconds after which the client reconnects; None for its own choice.
         lost: Seconds for which the client may leave bytes unacknowledged.
@@ -114,8 +114,8 @@ class EventStream:
         self._since = 0.0  # when the last bytes were written
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._watched: object = None  # which future wakes the stream
-        self._option: int | None = None  # what the socket had before
+        self._watched: object = None  # the future that wakes the stream
+        self._option: int | None = None  # the previous value of the socket
         streams.add(self)
 
     def __aiter__(self) -> "EventStream":
@@ -127,7 +127,7 @@ class EventStream:
         if self._steps is None and (first := await self._begin()):
             return first
         loop = asyncio.get_running_loop()
-        self._since = loop.time()  # what was given before is written now
+        self._since = loop.time()  # the previous piece is now written
         steps: Steps | Subscription = self._steps  # type: ignore[assignment]
         while not self._closing.is_set():
             waits = steps.awaited is not None and not steps.awaited.done()
@@ -135,7 +135,7 @@ class EventStream:
                 if not waits and (data := self._take(steps)):
                     return data
             except StopAsyncIteration:
-                if self._closing.is_set():  # by the source
+                if self._closing.is_set():  # set by the source
                     break
                 raise
             if self._keep_alive and loop.time() >= self._since + self._keep_alive:
@@ -146,7 +146,7 @@ class EventStream:
         return encode(Event(retry=random.uniform(low, high)))  # not all at once
 
     async def _begin(self) -> bytes:
-        """Open the source; give what says where it begins, if anything does."""
+        """Open the source, and give an event with its position and `retry`, if any."""
         source = self._source
         self._option = set_patience(self._connection, self._lost)
         if hasattr(source, "__aenter__"):
@@ -163,7 +163,7 @@ class EventStream:
         return encode(Event(id=position, retry=self._retry))
 
     def _take(self, steps: Steps | Subscription) -> bytes:
-        """Give the events that are ready, nothing when there are none.
+        """Give the events that are ready, or nothing.
 
         Raises:
             StopAsyncIteration: The source has ended.
@@ -198,7 +198,7 @@ class EventStream:
     async def _wait(
         self, steps: Steps | Subscription, loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Wait for the source, for the time to send a comment, or for the end."""
+        """Wait for the source, for the time of a comment, or for the end."""
         awaited = steps.awaited
         try:
             if awaited is None:
@@ -216,17 +216,17 @@ class EventStream:
         except asyncio.CancelledError as error:
             if isinstance(steps, Subscription):
                 raise
-            steps.cancel(error)  # it may be for a timeout of the source
+            steps.cancel(error)  # maybe by a timeout of the source
         finally:
             self._waiter = None
 
     def wake(self, awaited: object = None) -> None:
-        """Go on, as there is something to do."""
+        """Continue, as there is something to do."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _tick(self) -> None:
-        """See whether it is time to send a comment: to set a timer takes longer."""
+        """Check whether a comment is due: setting a timer each time takes longer."""
         self._timer = None
         if self._waiter is None:
             return

@@ -30,11 +30,11 @@ HASHED = re.compile(
 )
 """Finds names such as `app.3f9ac01b.js`, with eight hexadecimal digits or more.
 
-There have to be letters and digits among them: `report-20260131.pdf` has a date.
+They must include letters and digits: `report-20260131.pdf` only has a date.
 """
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""A year, and no question in between (RFC 8246)."""
+"""A year without revalidation (RFC 8246)."""
 
 _FIELD_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 
@@ -54,30 +54,32 @@ def static(
 ) -> None:
     """Serve the files of a folder, and of those under it, to GET and HEAD.
 
-    Answers have validators, so that clients ask again for what has changed alone
-    (RFC 9110, section 13), and single ranges are served (section 14). A file with a
-    sibling `.br`, `.gz` or `.zst` beside it that is not older is sent compressed to
-    clients that accept it. Nothing outside of the folder is sent, whatever symlinks
-    say. Each file has one path: a path with an empty segment, `.` or `..` gets a 400.
+    Responses have validators, so that clients only download again what has changed (RFC
+    9110, section 13), and single ranges are served (section 14). If a sibling with the
+    suffix `.br`, `.gz` or `.zst` is not older, clients that accept it get the file
+    compressed. Nothing outside of the folder is sent, even through symlinks. Each file
+    has one path: a path with an empty segment, `.` or `..` gets a 400.
 
     Args:
         app: The application.
         prefix: The path under which the files are.
         root: The folder; by default the current one.
-        default_index: The name of the file that answers for a folder, such as
-            `"index.html"`; without one, folders are not found.
+        default_index: The name of the file to send for a folder, such as
+            `"index.html"`; without one, folders are 404.
         name: The name of the route, for code that looks routes up by name.
         cache_control: The value of `Cache-Control`; None sends none.
-        immutable: True to let clients keep files with a hash in their name for ever, as
-            `HASHED` finds it; or a regular expression that finds it in a file's name.
-        hidden: Whether to serve what has a name with a dot in front, or is under such a
-            folder. `.well-known` (RFC 8615) is always served.
-        ttl: Seconds for which what was seen on the disk is believed; 0 to look each
+        immutable: True to let clients keep files forever whose name has a hash that
+            `HASHED` finds; or a regular expression that finds the hash in a file's
+            name.
+        hidden: Whether to serve files, and folders, whose name starts with a dot.
+            `.well-known` (RFC 8615) is always served.
+        ttl: Seconds for which files that were found are remembered; 0 to look each
             time.
-        extras: Those of the route, for other extensions, such as `session=False`.
+        extras: Extras of the route, for other extensions, such as `session=False`.
 
     Raises:
-        TypeError: An option has another type, or an extra nearly the name of one.
+        TypeError: An option has another type, or the name of an extra is close to an
+            option's.
         ValueError: *prefix* is not a path, or has a placeholder, or is served already;
             *root* exists and is not a folder; *default_index* is not a name;
             *cache_control* has a line end; *immutable* is not a regular expression;
@@ -100,10 +102,10 @@ def static(
     folder = Folder(_check_root(root), _check_index(default_index), hidden, rule)
     cache = Cache(_check_ttl(ttl))
     sending: WeakSet[Pieces] = WeakSet()
-    guess_type("")  # reads the system's tables, for which a request may be too late
+    guess_type("")  # reads the system's tables before the first request
 
     async def load(path: str, entry: Entry, coding: str) -> Opened:
-        """Open a file; what will be remembered is read once, whoever asks for it."""
+        """Open a file; one to remember is read only once, for all requests."""
         variant = entry.variants[coding]
         if coding in entry.reading:
             await entry.reading[coding].wait()
@@ -127,7 +129,7 @@ def static(
         if entry is None:
             variants = await in_thread(folder.find, path)
             if variants is None:
-                # Made of the names that were found, so that it leads nowhere else.
+                # Made from the names that were found, so that it leads nowhere else.
                 target = f"{app.root_path}{prefix}{'/'.join(folder.split(path))}/"
                 return _redirect(response, target, request.query_string)
             entry = cache.get(path) or cache.add(path, variants)
@@ -149,7 +151,7 @@ def static(
 
 
 def _redirect(response: Response, path: str, query: str) -> None:
-    """Lead to *path*, not encoded, with a query as it came."""
+    """Redirect to *path*, which is not encoded, with the query as sent."""
     location = quote(path)
     if query:
         location += f"?{query}"
@@ -168,11 +170,11 @@ def send_file(app: Roll) -> None:
         vars(app)["Response"] = type("FileResponse", bases, {"__slots__": ()})
 
 
-# What the options say
+# The options
 
 
 def _check_type(option: str, value: object, kind: Any, wanted: str) -> None:
-    # True is an int, and no number that anybody means.
+    # True is an int, but nobody means it as a number.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{option}={value!r}: give {wanted}")
 

@@ -1,4 +1,4 @@
-"""What was found on the disk a moment ago."""
+"""The cache of files that were found on the disk."""
 
 import asyncio
 import time
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from .files import Variant
 
 ENTRIES = 1024
-"""How many files are remembered."""
+"""The most files to remember."""
 
 CONTENT = 32 * 2**20
-"""Bytes of files that are remembered, all together."""
+"""The most bytes of content to remember, in total."""
 
 KEPT = 2**20
 """Bytes of the largest file whose content is remembered."""
 
 
 class Entry:
-    """A file with its variants, and what was read of them."""
+    """A file with its variants, and the contents that were read."""
 
     __slots__ = ("contents", "expires", "reading", "sizes", "variants")
 
@@ -25,19 +25,19 @@ class Entry:
         self.variants = variants
         self.sizes = {coding: variant.size for coding, variant in variants.items()}
         self.contents: dict[str, bytes] = {}
-        # What is being read, set when it has been: no lock, which would wake one of
-        # those who wait in each round of the loop.
+        # What is being read; set when it is done. A lock would wake only one of those
+        # who wait in each round of the loop.
         self.reading: dict[str, asyncio.Event] = {}
         self.expires = expires
 
 
 class Cache:
-    """Remembers, by the path of requests, the files that were found.
+    """Remembers the files that were found, by the path of requests.
 
-    All entries live as long, so the oldest is the first to expire, and stands first.
+    All entries live equally long, so the first one is the oldest, and expires first.
 
     Args:
-        ttl: Seconds for which an entry is good.
+        ttl: Seconds for which an entry is valid.
     """
 
     def __init__(self, ttl: float) -> None:
@@ -46,14 +46,14 @@ class Cache:
         self._size = 0  # of all contents, in bytes
 
     def get(self, path: str) -> Entry | None:
-        """Give what is known of a path, unless it is too old."""
+        """Give the entry of a path, unless it is too old."""
         entry = self._entries.get(path)
         if entry is None or entry.expires <= time.monotonic():
             return None
         return entry
 
     def add(self, path: str, variants: Mapping[str, Variant]) -> Entry:
-        """Remember what was found, and forget what is too old or too much."""
+        """Remember the variants of a path, and forget old or surplus entries."""
         now = time.monotonic()
         self.forget(path)
         while self._entries:
@@ -70,10 +70,10 @@ class Cache:
         return min(KEPT, CONTENT - self._size)
 
     def keep(self, path: str, entry: Entry, coding: str, content: bytes) -> None:
-        """Remember what was read of an entry, if there is room.
+        """Remember the content of an entry, if there is room.
 
-        Another may have taken its place meanwhile, of a file that has changed: then it
-        is for those alone who have the entry, and wait for this.
+        If the file has changed, another entry may have replaced it meanwhile: then only
+        those who have the entry, and wait for this, get the content.
         """
         if coding in entry.contents or len(content) > self.room:
             return
@@ -82,7 +82,7 @@ class Cache:
             self._size += len(content)
 
     def forget(self, path: str) -> None:
-        """Drop what is known of a path."""
+        """Drop the entry of a path."""
         entry = self._entries.pop(path, None)
         if entry is not None:
             self._size -= sum(map(len, entry.contents.values()))

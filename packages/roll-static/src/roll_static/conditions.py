@@ -1,4 +1,4 @@
-"""What a request asks of a file: an encoding, preconditions, a range (RFC 9110).
+"""What a request asks for: an encoding, preconditions, a range (RFC 9110).
 
 Pure functions of header fields; a request's names are in upper case.
 """
@@ -13,17 +13,17 @@ from typing import NamedTuple
 from roll.preferences import read_codings
 
 IDENTITY = "identity"
-"""The coding of a file as it is (RFC 9110, section 12.5.3)."""
+"""The coding of an uncompressed file (RFC 9110, section 12.5.3)."""
 
 _ENTITY_TAG = re.compile(r'((?:W/)?)("[!#-~\x80-\xff]*")')
 
-# Eighteen digits are more than any file has bytes. A longer number makes the field one
-# that is ignored, as a server may do with any (RFC 9110, section 14.2).
+# Eighteen digits are enough for the size of any file. A field with a longer number is
+# ignored, which a server may do (RFC 9110, section 14.2).
 _RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Plan(NamedTuple):
-    """How a request for a file is answered."""
+    """How to respond to a request for a file."""
 
     status: HTTPStatus
     start: int = 0
@@ -33,17 +33,17 @@ class Plan(NamedTuple):
 
     @property
     def sends(self) -> bool:
-        """Whether bytes of the file are sent, or would be to GET."""
+        """Whether bytes of the file are sent, or would be for GET."""
         return self.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def make_plan(
     method: str, fields: Mapping[str, str], etag: str, modified: int, size: int
 ) -> Plan:
-    """Decide what to answer (RFC 9110, section 13.2.2).
+    """Decide how to respond (RFC 9110, section 13.2.2).
 
     Args:
-        method: Of the request; it depends on its fields for GET and HEAD alone.
+        method: The method of the request; only GET and HEAD depend on its fields.
         fields: The header of the request.
         etag: The entity tag of the file, with its quotes; a strong one.
         modified: When the file was modified, in seconds since 1970.
@@ -58,7 +58,7 @@ def make_plan(
     status = check_preconditions(fields, etag, modified)
     if status is not None:
         return Plan(status)
-    # Range is for GET alone (RFC 9110, section 14.2).
+    # Range is only for GET (RFC 9110, section 14.2).
     if method != "GET" or "RANGE" not in fields:
         return whole
     if_range = fields.get("IF-RANGE")
@@ -70,10 +70,10 @@ def make_plan(
 def check_preconditions(
     fields: Mapping[str, str], etag: str, modified: int
 ) -> HTTPStatus | None:
-    """Evaluate what a request makes its response depend on, in the order of the RFC.
+    """Evaluate the preconditions of a request, in the order of the RFC.
 
     Returns:
-        412 or 304 (RFC 9110, sections 13.1.1 to 13.1.4), or None to go on.
+        412 or 304 (RFC 9110, sections 13.1.1 to 13.1.4), or None to continue.
     """
     if (value := fields.get("IF-MATCH")) is not None:
         if value.strip() != "*" and ("", etag) not in _ENTITY_TAG.findall(value):
@@ -96,20 +96,20 @@ def check_preconditions(
 
 
 def _is_current(if_range: str, etag: str, modified: int) -> bool:
-    """Whether what a client has a part of is what there is (RFC 9110, 13.1.5).
+    """Whether the file is the one that a client has a part of (RFC 9110, 13.1.5).
 
-    Tags are compared strongly, and a date has to be the very one that was sent.
+    Tags are compared strongly, and a date has to be exactly the one that was sent.
     """
     value = if_range.strip()
     return value == etag or ('"' not in value and parse_date(value) == modified)
 
 
 def _read_range(value: str, size: int) -> Plan | None:
-    """Read which bytes are asked for (RFC 9110, section 14.1.2).
+    """Read the range of bytes (RFC 9110, section 14.1.2).
 
     Returns:
-        A plan with 206 or 416; None when the field is to be ignored: it is malformed,
-        in another unit, or asks for several ranges.
+        A plan with 206 or 416; None to ignore the field: it is malformed, has another
+        unit, or several ranges.
     """
     unit, _, ranges = value.partition("=")
     found = [text for part in ranges.split(",") if (text := part.strip(" \t"))]
@@ -123,7 +123,7 @@ def _read_range(value: str, size: int) -> Plan | None:
             return None
     elif last:
         if int(last) and not size:
-            return None  # can be satisfied, but no Content-Range says how
+            return None  # satisfiable, but no Content-Range can express it
         start, end = max(0, size - int(last)), size - 1
     else:
         return None
@@ -136,36 +136,36 @@ def parse_date(value: str) -> int | None:
     """Read an HTTP-date in any of its three formats (RFC 9110, section 5.6.7).
 
     Returns:
-        Seconds since 1970; None when it is not a date, and to be ignored.
+        Seconds since 1970; None for anything else, which is ignored.
     """
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, IndexError, OverflowError):
         return None
-    # The format of asctime() names no zone, and means UTC.
+    # The format of asctime() has no zone, and means UTC.
     return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
 
 
 def choose_coding(accepted: str | None, sizes: Mapping[str, int]) -> str | None:
-    """Choose what to send of the variants of a file (RFC 9110, section 12.5.3).
+    """Choose a variant of a file (RFC 9110, section 12.5.3).
 
-    The one with the most weight is chosen; of several, the smallest.
+    It has the most weight; of several, it is the smallest.
 
     Args:
-        accepted: The field `Accept-Encoding`; None when there is none.
+        accepted: The field `Accept-Encoding`, or None.
         sizes: The bytes of each variant by its coding, `identity` among them.
 
     Returns:
-        A coding, or None when the client wants none of them.
+        A coding, or None if the client accepts none of them.
 
     Raises:
         HttpError: 431, when the field is too long.
     """
     if accepted is None:
-        return IDENTITY  # any would do, but who does not ask may not decode it
+        return IDENTITY  # any is allowed, but the client may not decode it
     weights = read_codings(accepted)
     others = weights.get("*", 0.0)
-    # Unless it is named, the file itself is acceptable, but after all that is.
+    # Unless it is named, the file itself is acceptable, after all that are named.
     weights = {IDENTITY: 0.0 if weights.get("*") == 0 else 0.0001, **weights}
     ranked = [
         (weight, -size, coding)

@@ -1,6 +1,6 @@
 """Files of a folder on the disk: found, opened and read.
 
-All that touches the disk runs in a thread, except closing.
+Everything that uses the disk runs in a thread, except closing.
 """
 
 import asyncio
@@ -28,27 +28,26 @@ from .conditions import IDENTITY
 T = TypeVar("T")
 
 SMALL = 256 * 1024
-"""Bytes of the largest file that is read whole, at once, also when it is not kept."""
+"""Bytes of the largest file that is read at once, even if it is not kept."""
 
 PIECES = 64 * 1024, 1024 * 1024
-"""Bytes of the least and of the largest piece of other files.
-
-Large pieces make a large file quicker, see benchmarks/NOTES.md.
+"""Bytes of the smallest and of the largest piece of other files. Large pieces make a
+large file faster, see benchmarks/NOTES.md.
 """
 
 SENDING = 32 * 1024 * 1024
-"""Bytes that a new piece gets its share of: the more files are sent, the smaller it is.
-
-It may be smaller than those that are being sent already, but not than the least.
+"""Bytes that the pieces of all files share: the more files are sent, the smaller a new
+piece is, but never smaller than the smallest.
 """
 
 QUICK = 0.02
-"""Seconds: who takes a piece in less gets larger ones, others smaller ones."""
+"""Seconds: clients that take a piece faster get larger ones, others smaller ones."""
 
 CODINGS = {"br": ".br", "gzip": ".gz", "zstd": ".zst"}
-"""What precompressed files end with, by their content coding."""
+"""The suffixes of precompressed files, by content coding."""
 
-# What is sure, whatever a system's own tables say, and what older Pythons do not know.
+# Types that must not depend on a system's own tables, or that older Pythons do not
+# know.
 TYPES = {
     ".avif": "image/avif",
     ".css": "text/css",
@@ -67,7 +66,7 @@ TYPES = {
     ".zst": "application/zstd",
 }
 
-# A compressed file that is asked for by its own name is not decoded by the client.
+# A client does not decode a compressed file that it asks for by its own name.
 COMPRESSED = {
     "bzip2": "application/x-bzip2",
     "gzip": "application/gzip",
@@ -80,9 +79,9 @@ TEXTUAL = {
     "application/manifest+json",
     "image/svg+xml",
 }
-"""Types that get a charset, beside `text/*`."""
+"""Types that get a charset, besides `text/*`."""
 
-# The client asked for what cannot be had, and may not learn why.
+# Errors that give a 404: the client must not learn the reason.
 _MISSING = {
     errno.EACCES,
     errno.EINVAL,
@@ -95,51 +94,51 @@ _MISSING = {
 
 
 def _flags(*names: str) -> int:
-    """Join the flags of os.open() that the system has."""
+    """Combine the flags of os.open() that the system has."""
     return sum(getattr(os, name, 0) for name in names)
 
 
-# O_NOFOLLOW: no symlink that took the place of what was found. O_NONBLOCK: never wait
-# for the other end of a FIFO that did.
+# The file that was found may have been replaced. O_NOFOLLOW: follow no symlink.
+# O_NONBLOCK: never wait for the other end of a FIFO.
 _FILE = os.O_RDONLY | _flags("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK")
 _FOLDER = os.O_RDONLY | _flags("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_PATH")
 
-# Segments that lead to where others do: to a folder itself, or to the one above it.
+# Segments that lead to a folder itself, or to its parent, which have other paths.
 _NAMELESS = frozenset(["", ".", ".."])
 
-# What no segment of a path may have: a separator of the system, above all.
+# Characters that no segment of a path may have, above all a separator of the system.
 _FORBIDDEN = "\0" if os.sep == "/" else "\0\\:"
 
 
 class Variant(NamedTuple):
-    """A file as it can be sent: what was asked for, or a compressed sibling."""
+    """A file to send: the one that was asked for, or a compressed sibling."""
 
     path: str
-    """Where it is, without symlinks."""
+    """Its path, without symlinks."""
     name: str
-    """What was asked for, which the type goes by."""
+    """The name that was asked for, which decides the type."""
     coding: str
     size: int
     modified: int
     """Seconds since 1970, never in the future (RFC 9110, section 8.8.2.1)."""
     etag: str
     preset: Preset
-    """The header of its response, except what depends on the request."""
+    """The header of its response, except fields that depend on the request."""
     version: tuple[int, ...]
-    """What changes with the file."""
+    """Changes with the file."""
 
 
 class Opened(NamedTuple):
-    """A file ready to be sent, as it is."""
+    """A file ready to be sent."""
 
     variant: Variant
     content: bytes | None
-    """All of it; None when it is large."""
+    """The whole content; None if it is large."""
     file: FileIO | None
-    """What to read it from; None when it is small."""
+    """The open file; None if it is small."""
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         if self.file is not None:
             self.file.close()
 
@@ -149,7 +148,7 @@ class Folder:
 
     Args:
         root: The folder, without symlinks.
-        index: The name of the file that answers for a folder, or an empty string.
+        index: The name of the file to send for a folder, or an empty string.
         hidden: Whether to show names that start with a dot.
         cache_control: Gives the value of `Cache-Control` for a name, or None.
     """
@@ -168,14 +167,14 @@ class Folder:
         self._cache_control = cache_control
 
     def split(self, path: str) -> list[str]:
-        """Split a path into its names; one slash may stand behind the last of them.
+        """Split a path into its names; one slash may follow the last of them.
 
-        Dots are not resolved: two paths of one file would let a client past a listener
-        that refuses one of them.
+        Dots are not resolved: with two paths for one file, a client could bypass a
+        listener that refuses one of them.
 
         Raises:
-            HttpError: 400, when a segment is empty, `.` or `..`, which name nothing;
-                404, when no name that may be seen is like that.
+            HttpError: 400, when a segment is empty, `.` or `..`; 404, when no visible
+                file can have such a name.
         """
         names = path.split("/")
         if not names[-1]:
@@ -192,11 +191,11 @@ class Folder:
         """Look for a file and its precompressed siblings.
 
         Returns:
-            The variants by their coding; None when the path is that of a folder, and
-            lacks the slash at its end.
+            The variants by their coding; None if the path is that of a folder, without
+            a slash at its end.
 
         Raises:
-            HttpError: As `split` and `_locate` do.
+            HttpError: As for `split` and `_locate`.
         """
         names = self.split(path)
         target = os.path.join(self._root, *names)
@@ -217,7 +216,7 @@ class Folder:
         return {IDENTITY: original, **self._find_siblings(target, original)}
 
     def _find_siblings(self, target: str, original: Variant) -> dict[str, Variant]:
-        """Look for compressed files, left aside when older than what they stand for."""
+        """Look for compressed siblings, except those older than the original."""
         siblings = {}
         for coding, suffix in CODINGS.items():
             try:
@@ -233,13 +232,13 @@ class Folder:
         """Follow symlinks.
 
         Raises:
-            HttpError: 404, when there is nothing, or it is not under the root.
+            HttpError: 404, when there is no file, or it is not under the root.
         """
         try:
             with _missing_is_404():
                 real = os.path.realpath(target, strict=True)
                 status = os.stat(real, follow_symlinks=False)
-        except UnicodeEncodeError as error:  # no name that the system could have
+        except UnicodeEncodeError as error:  # not a possible name in this system
             raise _not_found() from error
         if not os.path.join(real, "").startswith(self._inside):
             raise _not_found()
@@ -249,8 +248,8 @@ class Folder:
         self, path: str, name: str, coding: str, status: os.stat_result
     ) -> Variant:
         modified = max(0, min(status.st_mtime_ns // 10**9, int(time.time())))
-        # Bytes of another coding are another representation, with a tag of its own
-        # (RFC 9110, section 8.8.3.3).
+        # Another coding is another representation, with its own tag (RFC 9110, section
+        # 8.8.3.3).
         mark = "" if coding == IDENTITY else f"-{coding}"
         etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}{mark}"'
         fields = {
@@ -273,17 +272,17 @@ class Folder:
         )
 
     def open(self, variant: Variant, room: int) -> Opened:
-        """Open a file, and read it when it is small.
+        """Open a file, and read it if it is small.
 
-        What is opened may have changed since it was found: it is described anew then.
+        If the file has changed since it was found, it is described again.
 
         Args:
-            variant: What was found.
-            room: Bytes up to which it is read whole, as others will want them, too.
+            variant: The file that was found.
+            room: A file of up to so many bytes is read whole, to be remembered.
 
         Raises:
             HttpError: 404, when it is gone; 503, when it shrinks while it is read.
-            OSError: The process has no descriptor left: the core answers 503.
+            OSError: The process has no descriptor left: the core responds with 503.
         """
         with _missing_is_404():
             file = FileIO(self._open(variant.path))
@@ -306,7 +305,7 @@ class Folder:
         return Opened(found, content, None)
 
     def _open(self, path: str) -> int:
-        """Open what was found, following no symlink that was put there since."""
+        """Open the file that was found, without following new symlinks."""
         if os.open not in os.supports_dir_fd:
             return os.open(path, _FILE)
         *names, last = path.removeprefix(self._inside).split(os.sep)
@@ -323,10 +322,10 @@ class Folder:
 def find_file(
     path: str | os.PathLike[str], root: str | os.PathLike[str] | None
 ) -> tuple[Folder, Variant]:
-    """Look for a file: under *root*, as a client may name it; else wherever it is.
+    """Look for a file: under *root*, as a client may name it, or anywhere.
 
     Raises:
-        HttpError: As `Folder.find` does.
+        HttpError: As for `Folder.find`.
     """
     if root is not None:
         folder = Folder(os.path.realpath(root), "", False, _no_cache_control)
@@ -335,7 +334,7 @@ def find_file(
         try:
             with _missing_is_404():
                 parent, name = os.path.split(os.path.realpath(path, strict=True))
-        except ValueError as error:  # not a name that the system could have
+        except ValueError as error:  # not a possible name in this system
             raise _not_found() from error
         folder = Folder(parent, "", True, _no_cache_control)
     try:
@@ -348,9 +347,9 @@ def find_file(
 
 
 def _name_under(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
-    """Make a path relative to *root*, when it is the `root / name` of a view.
+    """Make a path relative to *root*, if it is the `root / name` of a view.
 
-    A string may come from a client, which can name a file in one way only.
+    A string may come from a client, for which a file has only one name.
     """
     if isinstance(path, Path) and path.is_absolute():
         with suppress(ValueError):  # it is elsewhere
@@ -363,7 +362,7 @@ def _no_cache_control(name: str) -> None:
 
 
 def guess_type(name: str) -> str:
-    """Tell the media type of a file by its name; text is taken for UTF-8."""
+    """Give the media type of a file by its name; text counts as UTF-8."""
     kind = TYPES.get(os.path.splitext(name)[1].lower())
     if kind is None:
         # With a slash in front, as names may look like URLs with a scheme.
@@ -386,9 +385,9 @@ def _not_found() -> HttpError:
 
 @contextmanager
 def _missing_is_404() -> Iterator[None]:
-    """Answer 404, and do not say why, where the system says that a file is missing.
+    """Turn the errors of a missing file into a 404 that does not say why.
 
-    Other errors are not the client's: the core answers them.
+    The core handles other errors, which are not the client's.
     """
     try:
         yield
@@ -399,13 +398,13 @@ def _missing_is_404() -> Iterator[None]:
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Run what may block, off the loop."""
+    """Run a function that may block in a thread."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(None, function, *arguments)
 
 
 async def open_in_thread(folder: Folder, variant: Variant, room: int) -> Opened:
-    """Open a file off the loop; it is closed when nobody waits for it any more."""
+    """Open a file in a thread; it is closed if nobody waits for it any more."""
     loop = asyncio.get_running_loop()
     opening = loop.run_in_executor(None, folder.open, variant, room)
     try:
@@ -423,13 +422,13 @@ def _close_opened(opening: "asyncio.Future[Opened]") -> None:
 class Pieces:
     """The body of a response: bytes of a file, read as they are sent.
 
-    It is not a generator: one that was never started would not close its file.
+    It is not a generator: a generator that was never started would not close its file.
 
     Args:
-        file: What to read; it is closed in the end.
+        file: The file to read; it is closed at the end.
         start: The first byte.
         length: How many bytes.
-        sending: All the bodies that share the memory for their pieces.
+        sending: All bodies that share the memory for their pieces.
     """
 
     def __init__(
@@ -441,7 +440,7 @@ class Pieces:
         self._start = start
         self._left = length
         self._size = SMALL
-        self._given = math.inf  # when the last piece was
+        self._given = math.inf  # the time of the last piece
         self._reading: asyncio.Future[bytes] | None = None
 
     def __aiter__(self) -> "Pieces":
@@ -462,9 +461,9 @@ class Pieces:
         return piece
 
     def _settle_size(self, taken: float) -> None:
-        """Go by the seconds that the last piece took: slow clients cost little."""
+        """Adapt to the seconds of the last piece: slow clients use little memory."""
         size = self._size
-        if taken >= 0:  # else there was none
+        if taken >= 0:  # otherwise there was none
             size = size * 2 if taken < QUICK else size // 2
         least, most = PIECES
         most = min(most, SENDING // len(self._sending))
@@ -485,5 +484,5 @@ class Pieces:
             self._reading.add_done_callback(lambda reading: self._file.close())
 
     def __del__(self) -> None:
-        # A listener may have put another body in the place of this one.
+        # A listener may have replaced this body.
         self._file.close()

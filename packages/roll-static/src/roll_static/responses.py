@@ -1,4 +1,4 @@
-"""Responses that send a file: its header, and its bytes or a part of them."""
+"""Responses that send a file: the header, and all of its bytes or a range."""
 
 import os
 from http import HTTPStatus
@@ -29,21 +29,22 @@ class FileResponse(Response):
     ) -> None:
         """Send a file: all of it, a range, or a 304, as the request asks.
 
-        Without *root* the path is trusted: it must not come from a client.
-        `Cache-Control` is `private` unless it is set before; other fields may be
-        replaced after the call.
+        Without *root*, the path is trusted: it must not come from a client.
+        `Cache-Control` is `private` unless it was set before; you may replace other
+        fields after the call.
 
         Args:
             path: The file.
-            filename: What a client is to save it as, which the type goes by, too; the
-                name in *path* unless given.
-            attachment: Whether a browser is to save it, instead of showing it.
-            root: A folder that the file has to be in, at the *path* relative to it,
-                with slashes, or at `root / name`, a Path. Hidden files are not found.
+            filename: The name to save it under, which also decides the type; by default
+                the name in *path*.
+            attachment: Whether a browser should save it instead of showing it.
+            root: The folder that the file has to be in. Then *path* is relative to it,
+                with slashes, or a Path `root / name`. Hidden files are not found.
 
         Raises:
             HttpError: 404, when there is no such file; 400, when a segment of a path
-                under *root* is empty, `.` or `..`; 412 and 416, as the request asks.
+                under *root* is empty, `.` or `..`; 412 and 416, depending on the
+                request.
             TypeError: *path* is neither a string nor a Path.
         """
         if not isinstance(path, (str, os.PathLike)):
@@ -70,7 +71,7 @@ class FileResponse(Response):
 
 
 def plan_for(request: Request, variant: Variant) -> Plan:
-    """Decide what of a file to send."""
+    """Decide which part of a file to send."""
     return make_plan(
         request.method, request.headers, variant.etag, variant.modified, variant.size
     )
@@ -84,11 +85,11 @@ def respond(
     file: FileIO | None,
     sending: WeakSet[Pieces],
 ) -> None:
-    """Set the body, if there is something to send, then status and header.
+    """Set the body, if there is one, then status and header.
 
     Raises:
         HttpError: 412, when the client's preconditions fail; 416, when the range is
-            past the end.
+            beyond the end.
     """
     if plan.sends and file is not None:
         response.body = Pieces(file, plan.start, plan.length, sending)

@@ -13,7 +13,7 @@ from .options import check_host, check_name, check_prefix, check_share, check_su
 __all__ = ["mount"]
 
 KEY = "roll_subapps"
-"""Under it a mounted app keeps where it is mounted."""
+"""The key under which a mounted app keeps its mount."""
 
 
 def mount(
@@ -25,31 +25,32 @@ def mount(
     host: str | None = None,
     share: Sequence[str] = (),
 ) -> None:
-    """Let a whole app answer all requests under a prefix, or for a host.
+    """Let a whole app respond to all requests under a prefix, or for a host.
 
     The sub-app runs as it does alone: with its own listeners, limits, error responses
-    and classes. In it, paths are without the prefix. The listeners of *app* run around
-    it. Routes that only belong together need no app of their own: `app.include` takes
-    a `RouteTable`.
+    and classes. Its paths do not have the prefix. The listeners of *app* run around it.
+    To only group routes, use a `RouteTable` with `app.include` instead.
 
-    Of several mounts that fit, one with the host of the request goes before one without
-    a host, and the longest prefix before others. Without a host, a route of *app* with
-    a static path goes before all of them.
+    If several mounts match, one with the host of the request precedes one without a
+    host, and the longest prefix precedes others. Without a host, a route of *app* with
+    a static path precedes all of them.
 
     Args:
         app: The parent.
         prefix: Static segments without a slash at the end, such as `"/api/v1"`. It may
             be empty, for all paths of a host.
-        subapp: What is mounted: once, and before *app* starts, which starts it, too.
-        name: Under which `named_url` knows it, as in `url_for("admin:user")`.
+        subapp: The app to mount: only once, and before *app* starts, which also starts
+            it.
+        name: Its name for `named_url`, as in `url_for("admin:user")`.
         host: `"api.example.org"`; or `"*.example.org"`, for exactly one label.
         share: Keys of *app* that the sub-app gets when it starts, before its `startup`
             listeners run.
 
     Raises:
         TypeError: An argument has another type.
-        ValueError: *prefix* is not such a path, or *host* not such a name; they are
-            taken, or *name* is; or *subapp* is mounted already, or would be in itself.
+        ValueError: *prefix* is not such a path, or *host* not such a name; they, or
+            *name*, are taken; or *subapp* is already mounted, or would be mounted in
+            itself.
         RuntimeError: *app* has started.
     """
     require_app("mount", app)
@@ -72,7 +73,7 @@ def mount(
 
 
 def _check_ancestors(app: Roll, place: Mount) -> None:
-    """Require that an app is mounted once, and not in itself.
+    """Check that an app is mounted only once, and not in itself.
 
     Raises:
         ValueError: It is not.

@@ -1,4 +1,4 @@
-"""Mounts: which apps are mounted in another, which one answers, how they start."""
+"""Mounts: which apps are mounted in another, which one responds, how they start."""
 
 from collections.abc import Awaitable, Iterator
 from contextlib import AsyncExitStack
@@ -11,31 +11,31 @@ from roll.logs import logger
 from roll.routing import split_path
 
 ANY = ("",)
-"""The hosts to look for where a request names none that matters."""
+"""The hosts to look for if a request has no relevant one."""
 
 PORTS = {"http": "80", "https": "443"}
-"""The ports that a Host may name or leave out (RFC 9110, section 4.2)."""
+"""The ports that `Host` may name or leave out (RFC 9110, section 4.2)."""
 
 ENDPOINTS = 1024
-"""Endpoints that each mount keeps, beside those of its app."""
+"""Endpoints that each mount keeps, besides those of its app."""
 
-# What the sub-app does with a message; all others hold for a connection.
+# Limits for the messages of the sub-app; all others are for connections.
 OWN_LIMITS = {
     *("body", "boundary", "form", "part_field", "part_fields", "parts", "query"),
     *("spool", "upload"),
 }
 
 Found = tuple[Endpoint, dict[str, Any]]
-"""What answers, and the values of the placeholders."""
+"""The endpoint that responds, and the values of the placeholders."""
 
 
 class MountedEndpoint(Endpoint):
-    """An endpoint of a sub-app, as its parent has it; it gives a response."""
+    """An endpoint of a sub-app for its parent; it returns a response."""
 
     __slots__ = ("inside",)
 
     inside: Endpoint
-    """The same as the sub-app has it."""
+    """The sub-app's own endpoint."""
 
     def returned(self, result: Any) -> Any:
         """Take the response that the sub-app has made."""
@@ -47,9 +47,9 @@ class Mount:
 
     Args:
         subapp: The app.
-        prefix: What its paths have in those of the parent.
-        host: The host that it answers for, in lower case; empty for any.
-        share: What it gets of the parent when it starts.
+        prefix: The prefix of its paths in the parent.
+        host: The host that it responds for, in lower case; empty for any.
+        share: Keys of the parent that it gets when it starts.
         where: The file and the line of the call of `mount`.
     """
 
@@ -62,26 +62,26 @@ class Mount:
         self.share = share
         self.where = where
         self.base = f"{prefix}/"
-        """What the paths begin with, with a slash at their end."""
-        # By the endpoint alone: paths would be without number.
+        """The prefix with a slash at its end."""
+        # Only by the endpoint: there may be any number of paths.
         self._wrap = lru_cache(ENDPOINTS)(self._make_endpoint)
 
     def __str__(self) -> str:
         return f"{self.host}{self.prefix} at {self.where}"
 
     def find(self, path: str, request: Request) -> Found:
-        """Look up what answers in the sub-app, as an endpoint of its parent."""
+        """Find the endpoint that responds in the sub-app, for its parent."""
         subapp = self.subapp
         path = path[len(self.prefix) :] or "/"
         listeners = subapp.hooks.get("route:find", ())
         answer: Found | None = None
-        # Without listeners of others, no request is needed, which takes longer than all
-        # of the rest.
+        # Without listeners of others, no request is needed, which would take longer
+        # than everything else.
         if not listeners or (len(listeners) == 1 and _is_ours(listeners[0])):
             try:
                 answer = listeners[0](path, request) if listeners else None
                 answer = answer or subapp.router.find(path, request.method)
-            except Exception:  # of the app's own matcher
+            except Exception:  # in the app's own matcher
                 answer = None  # the endpoint below raises it again
         if answer is None:
             inside = request.hand_to(subapp, path)
@@ -90,7 +90,7 @@ class Mount:
         # The parent would refuse such an offer itself.
         refuses = "websocket" in request.message.upgrade and not found.switches
         endpoint = self._wrap(found, found.found and not refuses)
-        endpoint.payload = found.payload  # it is another when a view is declared
+        endpoint.payload = found.payload  # it changes when a view is declared
         return endpoint, variables
 
     def _make_endpoint(self, inside: Endpoint, found: bool) -> MountedEndpoint:
@@ -115,11 +115,11 @@ class Mount:
     def _answer(
         self, request: Request, response: Response, /, **variables: Any
     ) -> Awaitable[Response]:
-        """Let the sub-app answer."""
+        """Let the sub-app respond."""
         path = request.path[len(self.prefix) :] or "/"
         endpoint: MountedEndpoint = request.endpoint  # type: ignore[assignment]
         inside = request.hand_to(self.subapp, path, (endpoint.inside, variables))
-        # Half the time of a call of the app, and less than a coroutine around it.
+        # This takes half the time of calling the app, and less than another coroutine.
         return self.subapp.__call__(inside, response.hand_to(inside))
 
     async def open(self, parent: Roll) -> None:
@@ -140,7 +140,7 @@ class Mount:
 
 
 class Mounts(dict[str, Roll]):
-    """The apps that are mounted in one, by their names, and all of them by place.
+    """The apps mounted in one: those with a name by it, and all by place.
 
     Args:
         app: The parent.
@@ -159,7 +159,7 @@ class Mounts(dict[str, Roll]):
         self._started = False
 
     def check(self, place: Mount) -> None:
-        """Require that nothing is mounted there.
+        """Check that nothing is mounted there.
 
         Raises:
             ValueError: Something is.
@@ -194,10 +194,10 @@ class Mounts(dict[str, Roll]):
         if name is not None:
             self[name] = subapp
 
-    # What answers
+    # Finding the app that responds
 
     def find(self, path: str, request: Request) -> Found | None:
-        """Look up what answers a request: None when no mounted app does."""
+        """Find the endpoint for a request; None if no mounted app responds."""
         end = path.find("/", 1)
         segment = path if end < 0 else path[:end]
         if self._has_hosts:
@@ -246,7 +246,7 @@ class Mounts(dict[str, Roll]):
             self._running.push_async_callback(place.subapp.close)
 
     async def drain(self) -> None:
-        """Tell the apps that the server is to end."""
+        """Tell the apps that the server is about to end."""
         for place in self._places:
             await place.subapp.hook("drain")
 
@@ -261,7 +261,7 @@ def _is_ours(listener: Any) -> bool:
 
 
 def _hosts(request: Request) -> tuple[str, ...]:
-    """Give the hosts at which an app for this request may be, the best one first."""
+    """Give the hosts of mounts that may serve a request, the best one first."""
     name, _, port = request.host.partition(":")
     if port not in ("", PORTS.get(request.scheme)):
         return ANY

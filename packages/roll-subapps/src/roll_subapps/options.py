@@ -1,4 +1,4 @@
-"""What the options of `mount` may be."""
+"""Checks of the options of `mount`."""
 
 import re
 from collections.abc import Container, Sequence
@@ -11,7 +11,7 @@ _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 
 
 def check_subapp(subapp: object) -> Roll:
-    """Require an app.
+    """Check that it is an app.
 
     Raises:
         TypeError: It is something else, such as a class.
@@ -24,7 +24,7 @@ def check_subapp(subapp: object) -> Roll:
 
 
 def check_prefix(prefix: object, host: object) -> str:
-    """Require static segments; nothing is enough together with a host.
+    """Check for static segments; with a host, the prefix may be empty.
 
     Raises:
         TypeError: It is not a string.
@@ -49,7 +49,7 @@ def check_prefix(prefix: object, host: object) -> str:
 
 
 def check_host(host: object) -> str:
-    """Require the name of a host, or none; give it in lower case.
+    """Check the name of a host, or None, and give it in lower case.
 
     Raises:
         TypeError: It is not a string.
@@ -68,7 +68,7 @@ def check_host(host: object) -> str:
 
 
 def check_name(name: object, taken: Container[str]) -> None:
-    """Require a name that nothing else has, or none.
+    """Check that a name is not taken; it may be None.
 
     Raises:
         TypeError: It is not a string.
@@ -81,11 +81,11 @@ def check_name(name: object, taken: Container[str]) -> None:
     if not name or ":" in name:
         raise ValueError(f"name={name!r}: give one without a colon, or leave it out")
     if name in taken:
-        raise ValueError(f"name={name!r} is that of another mounted app: give another")
+        raise ValueError(f"name={name!r} names another mounted app: give another one")
 
 
 def check_share(share: object) -> tuple[str, ...]:
-    """Require a list of keys.
+    """Check a list of keys.
 
     Raises:
         TypeError: It is something else.

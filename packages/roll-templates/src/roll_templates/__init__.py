@@ -1,4 +1,4 @@
-"""templates: pages by Jinja2."""
+"""templates: pages with Jinja2."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> Any:
         if name != "Templates":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .pages import Templates  # Jinja is for those who call `templates`
+        from .pages import Templates  # Jinja is only loaded when it is used
 
         return Templates
 
@@ -38,18 +38,18 @@ def templates(
 ) -> "Templates":
     """Render pages with Jinja2.
 
-    Every template is compiled when the app starts: a syntax error stops the start, and
-    no request waits for the disk.
+    Every template is compiled when the app starts: a syntax error keeps the app from
+    starting, and no request waits for the disk.
 
     Args:
-        app: The application; it has the result as `app["templates"]`, too.
-        directory: Where the templates are, relative to the current directory. Of
-            several, the first that has a name provides the template.
+        app: The application; the result is also `app["templates"]`.
+        directory: Where the templates are, relative to the current directory. If there
+            are several, the first one that has a template provides it.
         errors: The name of a template for error pages, such as `"error.html"`. A
-            `404.html` beside it is preferred for 404, and so on.
-        reload: Whether to look at the file before each use, for development alone.
+            `404.html` in the same folder is preferred for 404, and so on.
+        reload: Whether to check the file before each use, only for development.
         enable_async: Whether templates may await, which makes all of them slower.
-        loader: What finds the templates, in place of *directory*.
+        loader: Finds the templates, in place of *directory*.
         options: For `jinja2.Environment`, such as `trim_blocks=True`.
 
     Raises:
@@ -71,7 +71,7 @@ def templates(
     environment = make_environment(finder, reload, enable_async, options)
     pages = app["templates"] = Templates(app, environment)
 
-    @app.listen("startup", after="*")  # others may give functions, or fill a loader
+    @app.listen("startup", after="*")  # others may add functions, or fill a loader
     async def load_templates() -> None:
         await finder.start(pages.environment, reload)
 

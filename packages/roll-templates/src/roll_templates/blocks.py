@@ -1,4 +1,4 @@
-"""One block of a template, for a part of a page."""
+"""Renders one block of a template, for a part of a page."""
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, closing, suppress
@@ -9,9 +9,9 @@ from jinja2.runtime import Context
 
 
 def render_block(template: Template, name: str, variables: Mapping[str, Any]) -> str:
-    """Render a block, of the template or inherited.
+    """Render a block, which may be inherited.
 
-    What stands before the text of the page runs, such as imports; nothing else does.
+    Only what precedes the text of the page also runs, such as imports.
 
     Raises:
         KeyError: There is no such block.

@@ -33,12 +33,12 @@ _TYPES = {
 
 
 def content_type(name: str) -> str:
-    """Give the `Content-Type` of what a template makes; HTML without a known ending."""
+    """Give the `Content-Type` of a template's result; HTML without a known suffix."""
     return f"{_TYPES.get(_ending(name), 'text/html')}; charset=utf-8"
 
 
 def is_escaped(name: str | None) -> bool:
-    """Tell whether a template is escaped; a string, which has no name, is."""
+    """Tell whether a template is escaped; a string without a name is."""
     return name is None or _ending(name) not in _UNESCAPED
 
 
@@ -67,8 +67,8 @@ class Finder(BaseLoader):
     """Finds templates; once the app has started, it finds only those it has listed.
 
     Args:
-        directory: One or several; not used with a loader.
-        loader: In place of the directories.
+        directory: One or several directories; not used with a loader.
+        loader: A loader in place of the directories.
 
     Raises:
         TypeError: It is not a path, or not a loader.
@@ -96,7 +96,7 @@ class Finder(BaseLoader):
                 logger.warning("templates: %r is not a directory", folder)
         if reload:
             logger.warning(
-                "templates(reload=True) looks at files again and again: "
+                "templates(reload=True) checks files again and again: "
                 "leave it out when you deploy"
             )
         else:
@@ -105,7 +105,7 @@ class Finder(BaseLoader):
     def _compile_all(self, environment: Environment) -> None:
         try:
             listed = [*filter(_is_plain, self._loader.list_templates())]
-        except TypeError:  # of a loader that cannot list them
+        except TypeError:  # the loader cannot list them
             return
         self._listed = frozenset(listed)
         for name in listed:
@@ -114,7 +114,7 @@ class Finder(BaseLoader):
             except UnicodeDecodeError:
                 logger.warning("templates: %r is not UTF-8, and is left out", name)
 
-    # What Jinja asks of a loader
+    # The methods of a Jinja loader
 
     def load(
         self,
@@ -122,7 +122,7 @@ class Finder(BaseLoader):
         name: str,
         globals: MutableMapping[str, Any] | None = None,
     ) -> Template:
-        """Give a template, compiled."""
+        """Give a compiled template."""
         with self._searching(name):
             return self._loader.load(environment, name, globals)
 
@@ -134,14 +134,14 @@ class Finder(BaseLoader):
             return self._loader.get_source(environment, template)
 
     def list_templates(self) -> list[str]:
-        """Name all templates."""
+        """List the names of all templates."""
         if self._listed is not None:
             return sorted(self._listed)
         return self._loader.list_templates()
 
     @contextmanager
     def _searching(self, name: str) -> Iterator[None]:
-        """Refuse names that cannot be found, and say where others were looked for."""
+        """Refuse names that cannot exist, and say where others were looked for."""
         known = self._listed is None or name in self._listed
         message = f"{name!r} is not a template"
         if self._folders:
@@ -152,12 +152,12 @@ class Finder(BaseLoader):
             yield
         except TemplateNotFound:
             error = TemplateNotFound(name, message)
-            error.args = (message,)  # for its `repr`, which is what is logged
+            error.args = (message,)  # for its `repr`, which is logged
             raise error from None
 
 
 def _is_plain(name: str) -> bool:
-    """Tell whether a name leads nowhere else, and is the only one of its template."""
+    """Tell whether a name stays in its folder, and is the only name of its template."""
     segments = name.split("/")
     return {"", ".", ".."}.isdisjoint(segments) and {"\\", "\0"}.isdisjoint(name)
 

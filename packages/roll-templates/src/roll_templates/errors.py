@@ -1,4 +1,4 @@
-"""Pages for errors, for clients that prefer HTML."""
+"""Error pages, for clients that prefer HTML."""
 
 import asyncio
 import re
@@ -13,19 +13,19 @@ from .environment import content_type
 from .pages import Templates
 
 SECONDS = 1.0
-"""How long a page may take until it is given up."""
+"""How long a page may take before it is given up."""
 
 _TEXT = "text/plain; charset=utf-8"  # of an error that no listener has changed
 _RANGE = re.compile(r"\*/\*|text/(?:html|plain|\*)|application/(?:json|\*)")
 
 
 def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
-    """Answer errors with a page.
+    """Respond to errors with a page.
 
     Args:
         app: The application.
         pages: Its templates.
-        name: The template, for statuses that have none of their own beside it.
+        name: The template for statuses that do not have their own in the same folder.
     """
     folder, slash, page = name.rpartition("/")
     _, dot, ending = page.partition(".")
@@ -44,7 +44,7 @@ def show_pages_for_errors(app: Roll, pages: Templates, name: str) -> None:
         try:
             async with asyncio.timeout(SECONDS):
                 template = pages.environment.select_template([own, name])
-                # What processors of a failed request ask may be what is down.
+                # After a 500, a service that processors use may be down.
                 variables = await pages._gather(
                     request, _describe(response, error), response.status < 500
                 )

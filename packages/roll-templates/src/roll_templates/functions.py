@@ -1,4 +1,4 @@
-"""The functions in `app["template_globals"]`, bound to the request that is rendered."""
+"""The functions in `app["template_globals"]`, bound to the current request."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from roll import Request, Roll
 
 KEY = "template_globals"
 
-# Not in the context of the template: imported macros do not see that.
+# Not in the context of the template, which imported macros do not see.
 _RENDERED: ContextVar[tuple[Request | None, dict[str, Any]]] = ContextVar("rendered")
 
 _WRITES_COOKIES = ("csrf_token", "flashes")
@@ -22,8 +22,8 @@ def rendering(request: Request | None, known: dict[str, Any]) -> Iterator[None]:
     """Bind the functions to a request.
 
     Args:
-        request: What they get; None where there is none.
-        known: What was read before, for the first call of each function.
+        request: The request that they get, or None.
+        known: Results that were read ahead, for the first call of each function.
     """
     token = _RENDERED.set((request, known))
     try:
@@ -33,7 +33,7 @@ def rendering(request: Request | None, known: dict[str, Any]) -> Iterator[None]:
 
 
 def add_functions(environment: Environment, app: Roll) -> None:
-    """Make the functions of an app and its parents globals of an environment."""
+    """Add the functions of an app and its parents to the globals of an environment."""
     for functions in _of_app_and_parents(app):
         for name in functions:
             if name not in environment.globals:
@@ -41,7 +41,7 @@ def add_functions(environment: Environment, app: Roll) -> None:
 
 
 def read_ahead(template: Template, request: Request, app: Roll) -> dict[str, Any]:
-    """Call what may set a cookie, if a template uses it, while cookies may be set."""
+    """Call functions that may set a cookie, if a template uses them, in time."""
     there = {name for functions in _of_app_and_parents(app) for name in functions}
     names = there.intersection(_WRITES_COOKIES)
     if names:
@@ -74,15 +74,15 @@ def _bind(app: Roll, name: str) -> Callable[..., Any]:
 
 
 def _read_constants(template: Template) -> set[Any]:
-    """Collect the constants of a template, and of those that it names.
+    """Collect the constants of a template, and of the templates that it names.
 
-    The names that a template looks up are among them, and so are those of templates
-    that it extends, includes or imports, unless it works them out.
+    These include the names that a template looks up, and the templates that it extends,
+    includes or imports, unless it computes their names.
     """
     environment = template.environment
     try:
         listed = set(environment.list_templates())
-    except TypeError:  # of a loader that cannot list them
+    except TypeError:  # the loader cannot list them
         listed = set()
     found: set[Any] = set()
     waiting = [template]

@@ -1,4 +1,4 @@
-"""Templates: what views render pages with."""
+"""Templates: views render pages with it."""
 
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -22,25 +22,24 @@ SLOW = 0.1
 
 
 class Templates:
-    """The templates of an app, as `templates(app)` makes them.
+    """The templates of an app, made by `templates(app)`.
 
-    In every template there are `request` and `app`, what the context processors give,
-    and the functions in `app["template_globals"]`.
+    Every template has `request` and `app`, the variables of context processors, and the
+    functions in `app["template_globals"]`.
     """
 
     def __init__(self, app: Roll, environment: Environment) -> None:
         self.environment = environment
-        """Jinja's own: add filters, tests and globals to it."""
+        """The environment of Jinja: add filters, tests and globals to it."""
         self._app = app
         self._processors: list[Processor] = []
         self._slow: set[str] = set()
 
     def context(self, function: F) -> F:
-        """Let a function give variables to every template.
+        """Add a context processor, which gives variables to every template.
 
-        It gets the request and returns a mapping; it may be a coroutine function. What
-        later ones give wins over what earlier ones do, and arguments of `render` win
-        over both.
+        It gets the request and returns a mapping; it may be a coroutine function. Later
+        ones override earlier ones, and arguments of `render` override both.
 
         Returns:
             The function unchanged.
@@ -63,16 +62,16 @@ class Templates:
         block: str | None = None,
         **context: Any,
     ) -> None:
-        """Make a page the body of a response.
+        """Render a page as the body of a response.
 
         Its `Content-Type` is set by the name of the template, unless there is one.
 
         Args:
-            request: What the page is for.
-            response: It gets the page.
+            request: The request for the page.
+            response: The response that gets the page.
             name: The template.
-            block: The only block of it to render.
-            context: What the template shows.
+            block: A block, to render only this.
+            context: The variables of the template.
 
         Raises:
             jinja2.TemplateNotFound: There is no such template.
@@ -91,7 +90,7 @@ class Templates:
         block: str | None = None,
         **context: Any,
     ) -> str:
-        """Render a text, for example a mail, as `render` does.
+        """Render a text as `render` does, for example an email.
 
         Without a request, context processors do not run.
         """
@@ -104,7 +103,7 @@ class Templates:
     ) -> None:
         """Send a large page in pieces, while it is rendered.
 
-        What fails in the first 8 KiB is raised here; later, it cuts the connection.
+        An exception in the first 8 KiB is raised here; a later one cuts the connection.
         """
         template = self.environment.get_template(name)
         variables = await self._gather(request, context)
@@ -127,7 +126,7 @@ class Templates:
 
         Args:
             request: None without one.
-            context: What wins over all else.
+            context: Variables that override all others.
             processed: Whether to run the context processors.
         """
         variables: dict[str, Any] = {"request": request, "app": self._app}
@@ -186,8 +185,8 @@ class Templates:
 def _unawaited(names: Sequence[str], variables: Mapping[str, Any]) -> TypeError:
     for name in names:
         if isinstance(variables[name], Coroutine):
-            variables[name].close()  # else Python warns that nobody has awaited it
+            variables[name].close()  # otherwise Python warns that it was never awaited
     return TypeError(
-        f"{', '.join(names)} would have to be awaited: await it in the view, or call "
+        f"{', '.join(names)} needs to be awaited: do that in the view, or call "
         "templates(app, enable_async=True)"
     )

@@ -11,19 +11,19 @@ from roll import Request
 from .functions import rendering
 
 PIECE = 8192
-"""Characters of a piece, at least; the last piece may have fewer."""
+"""The least characters of a piece, except the last one."""
 
 
 class Stream:
     """The body of a response: a page in pieces.
 
-    It is not a generator: one that was never started would close nothing.
+    It is not a generator: a generator that was never started would close nothing.
 
     Args:
         pieces: The page; a generator of Jinja.
-        values: What the page shows. Generators among them are closed with it.
-        request: What functions get in the page.
-        known: What functions have given already.
+        values: The variables of the page. Generators among them are closed with it.
+        request: The request that functions in the page get.
+        known: Results of functions that were read ahead.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Stream:
         """Render the first piece.
 
         Raises:
-            Exception: What rendering it raises; everything is closed.
+            Exception: Rendering has raised it, and everything was closed.
         """
         try:
             self._ahead = await self._render()
@@ -80,7 +80,7 @@ class Stream:
         return piece
 
     async def aclose(self) -> None:
-        """End the page, then the generators that it was given."""
+        """Close the page, then the generators among its variables."""
         async with AsyncExitStack() as stack:
             for each in [*self._values, self._pieces]:  # the last is closed first
                 if isgenerator(each):

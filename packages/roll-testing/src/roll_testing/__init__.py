@@ -1,6 +1,6 @@
 """Test tools for applications and extensions of Roll.
 
-Clients, and a kit for tests on bytes.
+Clients, and tools for tests at the level of bytes.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        # Its older place. Other users of the clients do not need roll-contract.
+        # Its former place. Other users of the clients do not need roll-contract.
         if name != "ExtensionContract":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:

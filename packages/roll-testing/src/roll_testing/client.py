@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Client(Sender):
-    """Sends requests to an app, each on a connection of its own, in memory.
+    """Sends requests to an app, each on its own connection in memory.
 
     The first request starts the app up, and so does `async with Client(app)`, which
-    shuts it down in the end. Cookies that answers set are kept and sent.
+    shuts it down at the end. Cookies that responses set are kept and sent.
 
     Args:
         app: The app under test.
@@ -34,17 +34,17 @@ class Client(Sender):
     def __init__(self, app: "Roll") -> None:
         super().__init__(app)
         self.cookies = CookieJar()
-        """What answers have set, and what you set: `client.cookies["name"] = "x"`."""
+        """Cookies that responses, or you, have set: `client.cookies["name"] = "x"`."""
         self._transport: Transport | None = None
         self._protocol: HttpProtocol | None = None
         self._upgraded: list[Transport] = []
 
     @property
     def protocol(self) -> "HttpProtocol":
-        """What served the last request; `protocol.transport.data` is what it wrote.
+        """The protocol of the last request; `protocol.transport.data` is what it wrote.
 
         Raises:
-            RuntimeError: There was no request yet.
+            RuntimeError: No request was sent yet.
         """
         if self._protocol is None:
             raise RuntimeError("The client has sent no request yet")
@@ -55,7 +55,7 @@ class Client(Sender):
         """The connection of the last request; its `data` are the bytes on the wire.
 
         Raises:
-            RuntimeError: There was no request yet.
+            RuntimeError: No request was sent yet.
         """
         if self._transport is None:
             raise RuntimeError("The client has sent no request yet")
@@ -97,38 +97,39 @@ class Client(Sender):
         params: Pairs | None = None,
         follow_redirects: bool = False,
     ) -> ClientResponse:
-        """Send a request and read the response to it.
+        """Send a request and read the response.
 
         Of *data*, *body*, *json* and *form*, a request has only one.
 
         Args:
-            path: The target, with its query; what is not ASCII is percent-encoded.
+            path: The target, with its query; characters beyond ASCII are
+                percent-encoded.
             method: Such as `"GET"`.
             data: The body. A string and bytes are sent as they are; an iterator, an
                 async iterable and an open file are sent in chunks. Anything else is
-                encoded as the content type says: JSON, an urlencoded form or
+                encoded for the content type: JSON, a urlencoded form or
                 `multipart/form-data`.
             body: Another name of *data*.
             files: Names and files, which make the body multipart: bytes, a string or
                 an open file, alone or in a tuple `(content, filename, content_type)`.
-                A list is several files of one name.
-            headers: Fields over those of the client; a list is sent as several lines,
-                None takes a field away.
-            content_type: Of the body; `client.content_type` by default.
-            json: Anything to send as JSON, strings and lists of pairs, too.
-            form: A dict or pairs to send as an urlencoded form, or as multipart with
+                A list is several files with the same name.
+            headers: Fields that override those of the client; a list is sent as several
+                lines, None removes a field.
+            content_type: The type of the body; `client.content_type` by default.
+            json: Anything to send as JSON, also strings and lists of pairs.
+            form: A dict or pairs to send as a urlencoded form, or as multipart with
                 *files*. A value that is a list is repeated.
             params: A dict or pairs to add to the query. A value that is a list is
                 repeated.
-            follow_redirects: Whether to send the request that a redirect asks for,
-                and to give the response to that one. Only redirects within the app are
-                followed, and no more than `client.max_redirects`.
+            follow_redirects: Whether to follow redirects, and give the last response.
+                Only redirects within the app are followed, and no more than
+                `client.max_redirects`.
 
         Raises:
             ConnectionError: The connection was closed before the end of the response.
             RedirectError: A redirect cannot be followed.
-            TimeoutError: The response was not complete in `client.timeout` seconds.
-            TypeError: There is no way to write such a body, or several are given.
+            TimeoutError: The response was not complete within `client.timeout` seconds.
+            TypeError: Such a body cannot be encoded, or there are several.
             ValueError: The response breaks HTTP.
         """
         message = self._write(
@@ -186,7 +187,7 @@ class Client(Sender):
             else:
                 await transport.activity()
         if reader.response.status != HTTPStatus.SWITCHING_PROTOCOLS:
-            with suppress(TimeoutError):  # a view may go on after its response
+            with suppress(TimeoutError):  # a view may continue after its response
                 await settle(transport, timeout=self.timeout / 2)
             reader.feed(transport.since(read))
 

@@ -6,22 +6,22 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 LONGEST = 400 * 24 * 3600
-"""Seconds that a cookie is kept, however many it names (RFC 6265bis, section 5.5)."""
+"""The most seconds that a cookie is kept (RFC 6265bis, section 5.5)."""
 
 
 class Cookie(NamedTuple):
-    """A cookie that a client was given."""
+    """A cookie that a client has received."""
 
     name: str
     value: str
     path: str | None = None
     """The path below which it is sent; None for that of the request."""
     expires: float | None = None
-    """When it ends, in seconds since the epoch."""
+    """When it expires, in seconds since 1970."""
 
 
 def parse_set_cookie(line: str) -> Cookie:
-    """Read the value of a `Set-Cookie` field; what is malformed in it is ignored."""
+    """Read the value of a `Set-Cookie` field, ignoring malformed parts."""
     pair, *attributes = line.split(";")
     name, _, value = pair.partition("=")
     known = {}
@@ -35,7 +35,7 @@ def parse_set_cookie(line: str) -> Cookie:
 
 
 def _expires(attributes: dict[str, str]) -> float | None:
-    """Find when a cookie ends; `Max-Age` goes before `Expires`."""
+    """Find when a cookie expires; `Max-Age` precedes `Expires`."""
     try:
         return time.time() + max(0, min(int(attributes["max-age"]), LONGEST))
     except (KeyError, ValueError):
@@ -47,10 +47,10 @@ def _expires(attributes: dict[str, str]) -> float | None:
 
 
 class CookieJar(MutableMapping[str, str]):
-    """The cookies of a client, by name; those set by hand are sent everywhere.
+    """The cookies of a client, by name; those that you set are sent everywhere.
 
-    Cookies of one name for several paths are all sent, the longest path first; by
-    name, the last one that was set is found.
+    Cookies of the same name for several paths are all sent, the longest path first; a
+    look-up by name gives the last one that was set.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class CookieJar(MutableMapping[str, str]):
         self._cookies[name, "/"] = Cookie(name, value)
 
     def __delitem__(self, name: str) -> None:
-        del self._values()[name]  # a KeyError where there is none
+        del self._values()[name]  # a KeyError if there is none
         self._forget(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -84,7 +84,7 @@ class CookieJar(MutableMapping[str, str]):
             del self._cookies[key]
 
     def _valid(self) -> list[tuple[str, Cookie]]:
-        """List paths and cookies, without those that have ended."""
+        """List paths and cookies that have not expired."""
         now = time.time()
         return [
             (path, cookie)
@@ -93,11 +93,11 @@ class CookieJar(MutableMapping[str, str]):
         ]
 
     def learn(self, lines: list[str], path: str) -> None:
-        """Keep what a response sets.
+        """Keep the cookies that a response sets.
 
         Args:
             lines: The values of its `Set-Cookie` fields.
-            path: Of the request, without its query.
+            path: The path of the request, without its query.
         """
         for cookie in map(parse_set_cookie, lines):
             place = cookie.path or path.rpartition("/")[0] or "/"
@@ -105,7 +105,7 @@ class CookieJar(MutableMapping[str, str]):
             self._cookies[cookie.name, place] = cookie
 
     def header(self, path: str) -> str:
-        """Write the `Cookie` field for a request; empty when there is none."""
+        """Write the `Cookie` field for a request; empty without cookies."""
         found = [item for item in self._valid() if _is_below(path, item[0])]
         found.sort(key=lambda item: -len(item[0]))
         return "; ".join(f"{cookie.name}={cookie.value}" for _, cookie in found)

@@ -1,4 +1,4 @@
-"""What clients raise beside Python's own exceptions; each has the response."""
+"""What clients raise besides Python's own exceptions; each has the response."""
 
 from .response import ClientResponse, ResponseHead
 
@@ -9,11 +9,11 @@ class RedirectError(Exception):
     def __init__(self, message: str, response: ResponseHead) -> None:
         super().__init__(message)
         self.response = response
-        """The response that redirects."""
+        """The redirecting response."""
 
 
 class HandshakeError(Exception):
-    """A WebSocket handshake that the server refused, or did not answer rightly."""
+    """A WebSocket handshake that the server refused, or responded to wrongly."""
 
     def __init__(self, message: str, response: ClientResponse) -> None:
         super().__init__(message)

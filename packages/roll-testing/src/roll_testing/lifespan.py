@@ -1,4 +1,4 @@
-"""What is opened in the loop of a test, and is closed in that loop."""
+"""Objects that are opened and closed in the loop of a test."""
 
 import asyncio
 import threading
@@ -6,33 +6,33 @@ from collections.abc import AsyncGenerator
 from typing import Any, Self
 
 left: list[threading.Thread] = []
-"""Threads from starts that failed: Python may wait for them for ever when it exits."""
+"""Threads from starts that failed: Python may wait for them forever when it exits."""
 
 
 class Lifespan:
-    """Something with an app: opened when it is first used, and closed once.
+    """Something with an app: opened on first use, and closed once.
 
-    If nobody closes it, its loop does: an asynchronous generator holds it open, and
-    the runner of a loop closes those that are left. That is how what an async fixture
-    has opened ends when the test never starts.
+    If nobody closes it, its loop does: an async generator holds it open, and the runner
+    of a loop closes generators that are left. So what an async fixture has opened is
+    closed even if the test never starts.
     """
 
     def __init__(self) -> None:
         self._running: AsyncGenerator[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lock = asyncio.Lock()  # two first requests may come at once
+        self._lock = asyncio.Lock()  # there may be two first requests at once
 
     async def _open(self) -> None:
-        """Begin, in the running loop."""
+        """Open it in the running loop."""
 
     async def _close(self) -> None:
-        """End what began, in the same loop."""
+        """Close it in the same loop."""
 
     async def start(self) -> None:
-        """Begin, unless it is done.
+        """Open it, unless it is open.
 
         Raises:
-            RuntimeError: It is done in another loop, which is still open.
+            RuntimeError: It is open in another loop that is not closed.
         """
         loop = asyncio.get_running_loop()
         if self._running is not None and self._loop is not loop:
@@ -54,7 +54,7 @@ class Lifespan:
                 self._running = running
 
     async def stop(self) -> None:
-        """End what `start` began, if it did."""
+        """Close it, if it is open."""
         if self._running is not None:
             await self._running.aclose()
 

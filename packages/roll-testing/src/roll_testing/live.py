@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 
 class QueryOptions(TypedDict, total=False):
-    """What a query takes beside its headers and its body; see `Client.request`."""
+    """The options of a query besides headers and body; see `Client.request`."""
 
     data: Any
     json: Any
@@ -35,7 +35,7 @@ class LiveClient(Sender):
     """Serves an app on a free port of 127.0.0.1, and sends requests to it.
 
     The first query starts the server, and so does `async with LiveClient(app)`, which
-    stops it in the end. Other clients may use the server: `url` and `wsl` say where.
+    stops it at the end. Other clients may use the server, at `url` and `wsl`.
 
     Args:
         app: The app under test.
@@ -44,7 +44,7 @@ class LiveClient(Sender):
     def __init__(self, app: "Roll") -> None:
         super().__init__(app)
         self.chunks: list[bytes] = []
-        """The chunks of the last response; empty when it was not chunked."""
+        """The chunks of the last response; empty if it was not chunked."""
         self._server: Server  # once it is open
         self._socket = _bind()
 
@@ -56,12 +56,12 @@ class LiveClient(Sender):
 
     @property
     def url(self) -> str:
-        """Where the server is, such as `http://127.0.0.1:54321`."""
+        """The URL of the server, such as `http://127.0.0.1:54321`."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def wsl(self) -> str:
-        """Where the server is for WebSockets, such as `ws://127.0.0.1:54321`."""
+        """The URL of the server for WebSockets, such as `ws://127.0.0.1:54321`."""
         return f"ws://{HOST}:{self.port}"
 
     @property
@@ -69,17 +69,18 @@ class LiveClient(Sender):
         return f"{HOST}:{self.port}"
 
     def _jar(self) -> CookieJar:
-        return CookieJar()  # no call knows the cookies of another
+        return CookieJar()  # calls do not share cookies
 
     async def _connect(self) -> Wire:
         return LiveWire(*await asyncio.open_connection(HOST, self.port))
 
     def close(self) -> None:
-        """Give the port back; for a client that was never started."""
+        """Free the port of a client that was never started."""
         self._socket.close()
 
     async def _open(self) -> None:
-        # Here, so that to install this package does not import Roll in every test run.
+        # Imported here: otherwise every test run would import Roll once this is
+        # installed.
         from roll import Server
 
         if self._socket.fileno() < 0:  # it was stopped before
@@ -98,17 +99,17 @@ class LiveClient(Sender):
         body: Any = None,
         **options: Unpack[QueryOptions],
     ) -> ClientResponse:
-        """Send a request on a connection of its own, and read the response to it.
+        """Send a request on its own connection, and read the response.
 
         Args:
             method: Such as `"GET"`.
             uri: The target, with its query; what is not ASCII is percent-encoded.
-            headers: A list is sent as several lines, None takes a field away.
+            headers: A list is sent as several lines, None removes a field.
             body: As for `Client.request`: strings and bytes are sent as they are, an
-                iterator, an async iterable and an open file in chunks, anything else
-                is encoded as the header `Content-Type` says, and as JSON by default.
-            options: The others that `Client.request` has. Cookies that a redirect sets
-                are sent with the requests that follow it, and forgotten then.
+                iterator, an async iterable and an open file in chunks, anything else is
+                encoded for the header `Content-Type`, by default as JSON.
+            options: The other options of `Client.request`. Cookies that a redirect sets
+                are sent with the requests that follow it, and then forgotten.
 
         Raises:
             ConnectionError: The connection was closed before the end of the response.
@@ -142,8 +143,8 @@ class LiveClient(Sender):
         finally:
             sending.cancel()
             writer.close()
-            # What broke the sending tells more than the response that is missing; but a
-            # server may well answer, and close, before it has read all.
+            # An error of sending says more than a missing response; but a server may
+            # respond, and close, before it has read everything.
             with suppress(asyncio.CancelledError, ConnectionError):
                 await sending
             with suppress(ConnectionError):
@@ -162,7 +163,7 @@ async def _send(writer: asyncio.StreamWriter, message: Message) -> None:
 
 
 async def _receive(reader: asyncio.StreamReader, message: Message) -> ClientResponse:
-    """Read one response, and what the same read brings after it."""
+    """Read one response, and what the same read has after it."""
     received = b""
     answer = ResponseReader(message.method)
     while not answer.complete:

@@ -1,4 +1,4 @@
-"""Message: what a client sends, with a body written by its content type."""
+"""Message: a request to send, with a body encoded for its content type."""
 
 import mimetypes
 import re
@@ -21,7 +21,7 @@ from .cookies import CookieJar
 
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
-# Whatever is visible is sent as given, so that a test may send odd targets.
+# All visible characters are sent as given, so that a test may send odd targets.
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")  # RFC 9110, section 9.1
@@ -31,7 +31,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
 BLOCK = 64 * 1024
-"""Bytes, or characters, in which an open file is read and sent."""
+"""Bytes, or characters, of an open file to read and send at once."""
 
 _ABOUT_BODIES = ("digest", "expect", "last-modified", "trailer", "transfer-encoding")
 
@@ -39,11 +39,11 @@ _EXPECTING_A_BODY = ("PATCH", "POST", "PUT")
 
 
 class Message:
-    """One request, as it is sent.
+    """One request to send.
 
     Args:
-        method: In upper case.
-        target: What is not ASCII in it is percent-encoded.
+        method: The method, in upper case.
+        target: The target; characters beyond ASCII are percent-encoded.
     """
 
     def __init__(self, method: str, target: str) -> None:
@@ -52,9 +52,9 @@ class Message:
         self.body = b""
         """The body, unless it is streamed."""
         self.cookies = ""
-        """The field `Cookie`, which one that is set by `add_fields` replaces."""
+        """The field `Cookie`, unless `add_fields` sets another."""
         self.follow_redirects = False
-        """Whether to send what a redirect asks for."""
+        """Whether to follow redirects."""
         self._pieces: AsyncIterable[str | bytes] | None = None
         self._fields: dict[str, tuple[str, Any]] = {}  # by the name in lower case
 
@@ -63,12 +63,12 @@ class Message:
 
     @property
     def host(self) -> str:
-        """The field `Host`; empty when there is none."""
+        """The field `Host`, or an empty string."""
         return self._fields.get("host", ("", None))[1] or ""
 
     @property
     def path(self) -> str:
-        """The path in the target, without the query; `/` for one that has none."""
+        """The path in the target, without the query; `/` if it has none."""
         path = urlsplit(self.target).path
         return path if path.startswith("/") else "/"
 
@@ -79,7 +79,7 @@ class Message:
 
     @property
     def own_cookies(self) -> CookieJar | None:
-        """The cookies of a field `Cookie` that is set by `add_fields`."""
+        """The cookies of a field `Cookie` that `add_fields` has set."""
         field = self._fields.get("cookie", ("", None))[1]
         if not isinstance(field, str):
             return None
@@ -94,7 +94,7 @@ class Message:
 
         Args:
             method: Its method.
-            target: Where it goes.
+            target: Its target.
             keeps: Whether it has the same body.
         """
         following = Message(method, target)
@@ -110,7 +110,7 @@ class Message:
         return following
 
     def add_fields(self, fields: Mapping[str, Any]) -> None:
-        """Set header fields, over those of the same name; None takes one away."""
+        """Set header fields, replacing those of the same name; None removes one."""
         for name, value in fields.items():
             self._fields[name.lower()] = (name, value)
 
@@ -124,7 +124,7 @@ class Message:
         content_type: str | None = None,
         default: str | None = None,
     ) -> None:
-        """Set the body, and the fields about it that are not set yet.
+        """Set the body, and those fields about it that are not set yet.
 
         Args:
             data: As for `Client.request`, like the arguments up to *content_type*.
@@ -132,8 +132,8 @@ class Message:
             json: Anything to write as JSON.
             form: Fields to write as a form.
             files: Names and files.
-            content_type: Over that of the header.
-            default: The content type of a body for which there is no other.
+            content_type: Overrides the header.
+            default: The content type of a body without any other.
 
         Raises:
             TypeError: There is no way to write such a body, or several are given.
@@ -143,8 +143,8 @@ class Message:
         content = _only({"data": data, "body": body, "json": json, "form": form})
         if json is not None and files is not None:
             raise TypeError(
-                "files= and json= are given, and each makes the body: give form= "
-                "beside files="
+                "files= and json= would each make the body: give form= "
+                "together with files="
             )
         if json is not None:
             content_type = content_type or (default if _is_json(default) else JSON)
@@ -186,12 +186,12 @@ class Message:
         """Write the request line and the header.
 
         Raises:
-            ValueError: The method, or the name or value of a field, would break HTTP. A
-                test that is to send such a head writes its bytes itself, and sends them
-                with `exchange`.
+            ValueError: The method, or the name or value of a field, would break HTTP.
+                To send such a head, write its bytes yourself, and send them with
+                `exchange`.
             TypeError: A name is not a string, or a value is bytes.
         """
-        from roll.http11.writer import line  # not by all that pytest loads
+        from roll.http11.writer import line  # not in every test run
 
         if not _METHOD.fullmatch(self.method):
             raise ValueError(f"the method {self.method!r} is not a token")
@@ -203,7 +203,7 @@ class Message:
         return f"{head}\r\n".encode("latin-1")
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """Give what follows head and body, if the body is streamed."""
+        """Give the pieces after head and body, if the body is streamed."""
         if self._pieces is None:
             return
         chunked = "transfer-encoding" in self._fields
@@ -222,7 +222,7 @@ def _describes_body(name: str) -> bool:
 
 
 def encode_target(target: str) -> str:
-    """Percent-encode, as UTF-8, what no request target may hold (RFC 3986)."""
+    """Percent-encode, as UTF-8, characters that a target must not have (RFC 3986)."""
     return quote(target, safe=VISIBLE)
 
 
@@ -257,16 +257,16 @@ def flatten(
 
 
 def _only(contents: Mapping[str, Any]) -> Any:
-    """Find the content that is given, by the name of its argument."""
+    """Find the one content among the arguments."""
     given = [name for name, content in contents.items() if content is not None]
     if len(given) > 1:
         names = " and ".join(f"{name}=" for name in given)
-        raise TypeError(f"{names} are given, and each makes the body: give only one")
+        raise TypeError(f"{names} would each make the body: give only one")
     return contents[given[0]] if given else None
 
 
 def _is_ready(content: Any) -> bool:
-    """Whether a body is sent as it is, rather than encoded by its content type."""
+    """Whether a body is sent as it is, not encoded for its content type."""
     ready = (str, bytes, bytearray, memoryview, AsyncIterable, Iterator)
     return isinstance(content, ready) or hasattr(content, "read")
 
@@ -303,19 +303,19 @@ def _is_form(content_type: str | None) -> bool:
 
 
 def encode_data(data: Any, files: Pairs | None, content_type: str) -> tuple[bytes, str]:
-    """Write a body as its content type says; files make it multipart.
+    """Encode a body for its content type; files make it multipart.
 
     Args:
-        data: A dict or pairs; a value that is a list is repeated, and an open file is
-            a file. Anything for JSON.
+        data: A dict or pairs; a value that is a list is repeated, and an open file is a
+            file. For JSON, anything.
         files: Names and files; see `Client.request`.
-        content_type: As in the header.
+        content_type: The value of the header.
 
     Returns:
         The body, and the content type with its parameters.
 
     Raises:
-        TypeError: There is no way to write data as such a type.
+        TypeError: The data cannot be encoded for this type.
     """
     kind = _kind(content_type)
     if kind == MULTIPART or files is not None:

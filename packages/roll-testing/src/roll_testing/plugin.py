@@ -1,7 +1,7 @@
 """The pytest plugin: the fixtures `client` and `liveclient`.
 
-The app starts and stops inside the loop of the test, which a fixture that is not
-a coroutine cannot do: the test's coroutine function is wrapped while it is called.
+The app starts and stops inside the loop of the test. A plain fixture cannot do this, so
+the test's coroutine function is wrapped while it is called.
 """
 
 import functools
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from roll import Roll
 
 LIFESPANS = pytest.StashKey[list[Lifespan]]()
-"""What starts before a test and stops after it, in the stash of its item."""
+"""The key in a test's stash for what starts before the test and stops after it."""
 
 
 @pytest.fixture
@@ -45,11 +45,11 @@ def liveclient(app: "Roll", request: pytest.FixtureRequest) -> Iterator[LiveClie
 
 
 def _lifespans(request: pytest.FixtureRequest) -> list[Lifespan]:
-    """Find where to leave what the test has to start."""
+    """Find the list of what the test has to start."""
     if "anyio_backend" in request.fixturenames:
         backend = request.getfixturevalue("anyio_backend")
         name = backend if isinstance(backend, str) else backend[0]
-        if name != "asyncio":  # anyio runs a test on each backend; Roll has but one
+        if name != "asyncio":  # anyio runs a test on each backend; Roll has only one
             pytest.skip(f"Roll runs on asyncio, not on {name}")
     lifespans: list[Lifespan] = request.node.stash.setdefault(LIFESPANS, [])
     return lifespans
@@ -77,7 +77,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def _between(
     lifespans: list[Lifespan], test: Callable[..., Coroutine[Any, Any, object]]
 ) -> Callable[..., Coroutine[Any, Any, object]]:
-    """Wrap a coroutine function into the start and the stop of what it uses."""
+    """Wrap a coroutine function, to start and stop what it uses."""
 
     @functools.wraps(test)
     async def run(*args: Any, **kwargs: Any) -> object:
@@ -91,7 +91,7 @@ def _between(
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(exitstatus: int) -> None:
-    """Let the process exit, though an app that failed to start has left threads."""
+    """Let the process exit, even if an app that failed to start has left threads."""
     if any(thread.is_alive() and not thread.daemon for thread in left):
         from roll.ending import leave_threads
 

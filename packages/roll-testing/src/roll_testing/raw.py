@@ -1,4 +1,4 @@
-"""A kit for tests on bytes: open a connection, feed it, see what comes back."""
+"""Tools for tests at the level of bytes: open a connection, and feed it."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from roll import Roll
 
 TURNS = 5
-"""Rounds of the loop without any change after which a connection has settled."""
+"""After so many rounds of the loop without any change, a connection has settled."""
 
 GLANCE = 0.005
 """Seconds to wait for a write: a request may end without any."""
 
 
 class Exchange(NamedTuple):
-    """What became of a connection."""
+    """The outcome of a connection."""
 
     data: bytes
-    """All that the client received."""
+    """Everything that the client received."""
     closed: bool
     """Whether the server ended the connection, or its side of it."""
 
@@ -33,8 +33,8 @@ def connect(app: "Roll", **options: Any) -> Transport:
     something else, such as the fixture `client`, has started the app.
 
     Args:
-        app: The app that answers.
-        options: Of `Transport`.
+        app: The app that responds.
+        options: Those of `Transport`.
     """
     protocol = app.factory()
     transport = Transport(protocol, **options)
@@ -51,13 +51,13 @@ async def exchange(
     idle: float = 0.05,
     timeout: float = 5.0,
 ) -> Exchange:
-    """Send bytes on a connection of their own, and collect all that is answered.
+    """Send bytes on their own connection, and collect the whole response.
 
     Args:
-        app: The app that answers; it is not started.
-        data: What to send: one read, or several, between which the loop runs.
-        split: Cut what is sent into reads of that many bytes.
-        trailing: Bytes that come in the same read as the last ones of *data*.
+        app: The app that responds; it is not started.
+        data: What to send: one read, or several, with a round of the loop in between.
+        split: Cut the data into reads of so many bytes.
+        trailing: Bytes to send in the same read as the last ones of *data*.
         idle: As in `settle`.
         timeout: As in `settle`.
 
@@ -93,16 +93,16 @@ def _pieces(
 async def settle(
     transport: Transport, *, idle: float = 0.05, timeout: float = 5.0
 ) -> None:
-    """Wait until the server has answered all that it can with what it got.
+    """Wait until the server has responded to everything that it has received.
 
-    That is when the connection is closed, or no request is being served. A request
-    whose body is incomplete, and a protocol that has taken the connection over, wait
-    for the client: they have settled when nothing is written for *idle* seconds.
+    That is when the connection is closed, or no request is being served. A request with
+    an incomplete body, and a protocol that has taken over the connection, wait for the
+    client: they have settled when nothing is written for *idle* seconds.
 
     Args:
         transport: The connection, as `connect` opens it.
-        idle: Seconds; these and the next are scaled by `patience`.
-        timeout: Seconds after which it is an error that answers still come.
+        idle: Seconds; `patience` scales these and the timeout.
+        timeout: Seconds after which it is an error if data still arrives.
 
     Raises:
         TimeoutError: A request is still being served after *timeout* seconds.
@@ -126,7 +126,7 @@ async def settle(
 
 
 def _waits_for_client(transport: Transport) -> bool:
-    """Whether only bytes can help: those of a body, or of another protocol."""
+    """Whether it needs more bytes: those of a body, or of another protocol."""
     if transport.eof or transport.is_closing():
         return False
     if transport.held or not transport.is_reading():  # there is enough to do
@@ -139,7 +139,7 @@ def _waits_for_client(transport: Transport) -> bool:
 
 
 def _is_busy(transport: Transport) -> bool:
-    """Whether something is going to happen without the client."""
+    """Whether something will happen without the client."""
     if transport.is_closing():
         return not transport.get_write_buffer_size()
     if transport.eof:
@@ -149,7 +149,7 @@ def _is_busy(transport: Transport) -> bool:
 
 
 async def _acts(transport: Transport, seconds: float) -> bool:
-    """Wait for something to be written, or read, or closed; not for long."""
+    """Wait for a short time until something is written, read or closed."""
     try:
         async with asyncio.timeout(seconds):
             await transport.activity()

@@ -1,4 +1,4 @@
-"""Redirects, as a client follows them (RFC 9110, section 15.4)."""
+"""Redirects, and how a client follows them (RFC 9110, section 15.4)."""
 
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -11,18 +11,18 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Trail:
-    """The way from one request to the last response, with the cookies on it.
+    """The way from one request to the last response, with its cookies.
 
     Args:
         message: The first request.
-        cookies: What the client keeps. A request with a field `Cookie` of its own
-            has its own cookies, up to the last response.
-        limit: How many redirects may be followed.
+        cookies: The cookies of the client. A request with its own field `Cookie` has
+            its own cookies, up to the last response.
+        limit: The most redirects to follow.
     """
 
     def __init__(self, message: Message, cookies: CookieJar, limit: int) -> None:
         self.responses: list[ResponseHead] = []
-        """What redirected, the oldest first."""
+        """The redirecting responses, the oldest first."""
         self._cookies = cookies
         self._own = message.own_cookies
         self._limit = limit
@@ -40,11 +40,11 @@ class Trail:
             self._own.learn(lines, message.path)
 
     def follow(self, message: Message, response: ResponseHead) -> Message | None:
-        """Make the request that a response asks for; None when it asks for none.
+        """Make the request that a response redirects to, or None.
 
         Raises:
             RedirectError: It leads to another host, or there were too many, or the body
-                would have to be sent again and cannot be.
+                cannot be sent again.
         """
         if not message.follow_redirects or response.status not in REDIRECTS:
             return None

@@ -1,4 +1,4 @@
-"""RedisServer: a redis-server of the tests' own."""
+"""RedisServer: a redis-server for tests."""
 
 import shutil
 import socket
@@ -12,12 +12,12 @@ class RedisServer:
     """A redis-server on a unix socket, which can be killed and started again.
 
     Args:
-        folder: Where its socket and its data are: an empty folder with a short path.
-        options: Of its command line, such as `"--appendonly", "yes"`.
+        folder: An empty folder with a short path, for its socket and its data.
+        options: Options of its command line, such as `"--appendonly", "yes"`.
     """
 
     program = shutil.which("redis-server")
-    """Its path; None where it is not installed."""
+    """Its path; None if it is not installed."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.path = folder / "redis.sock"

@@ -1,4 +1,4 @@
-"""ClientResponse, and the strict reading of it from the wire (RFC 9112)."""
+"""ClientResponse, and the strict parser of responses (RFC 9112)."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,9 @@ BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class Headers(Mapping[str, str]):
-    """Header fields, found in any case, in the order and spelling received.
+    """Header fields, found in any case, with the order and spelling as received.
 
-    A field that is repeated is joined with `, `; `list` has each value.
+    The values of a repeated field are joined with `, `; `list` has each value.
     """
 
     def __init__(self, fields: list[tuple[str, str]]) -> None:
@@ -38,20 +38,20 @@ class Headers(Mapping[str, str]):
         return f"{type(self).__name__}({dict(self)!r})"
 
     def list(self, name: str) -> list[str]:
-        """Every value of a field, as received; none is an empty list."""
+        """Every value of a field, as received; an empty list without the field."""
         return [*self._values.get(name.lower(), ())]
 
 
 class ResponseHead:
-    """What comes before the content of a response."""
+    """The part of a response before its content."""
 
     def __init__(self) -> None:
         self.status: HTTPStatus | int = 0
-        """An `HTTPStatus`, or a number that has no name."""
+        """An `HTTPStatus`, or a number without a name."""
         self.version = ""
         """The HTTP version, such as `"1.1"`."""
         self.reason = ""
-        """The phrase that came with the status, such as `"Not Found"`."""
+        """The reason phrase, such as `"Not Found"`."""
         self.headers = Headers([])
         self.history: list[ResponseHead] = []
         """The redirects that were followed to get here, the oldest first."""
@@ -59,7 +59,7 @@ class ResponseHead:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {int(self.status)}>"
 
-    if not TYPE_CHECKING:  # a checker finds this itself
+    if not TYPE_CHECKING:  # type checkers find this themselves
 
         def __getattr__(self, name: str) -> Any:
             hint = "; write answer.status" if name == "status_code" else ""
@@ -73,14 +73,14 @@ class ResponseHead:
 
 
 class ClientResponse(ResponseHead):
-    """What a client received in answer to one request."""
+    """The response to one request."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = b""
-        """The content, out of its chunks."""
+        """The content, without chunks."""
         self.chunks: list[bytes] = []
-        """The chunks of the content; empty when it was not sent in chunks."""
+        """The chunks of the content; empty if it was not chunked."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {int(self.status)} {self.body[:60]!r}>"
@@ -97,25 +97,26 @@ class ClientResponse(ResponseHead):
 
 
 class ResponseReader:
-    """Reads one response, and refuses what is not exactly one.
+    """Reads exactly one response, and refuses anything else.
 
-    Interim answers (1xx) before it are skipped. httptools' callbacks are its methods.
+    Interim responses (1xx) before it are skipped. Its methods are the callbacks of
+    httptools.
 
     Args:
-        method: Of the request: the response to HEAD has no content.
+        method: The method of the request: a response to HEAD has no content.
     """
 
     def __init__(self, method: str) -> None:
         self.response = ClientResponse()
         self.complete = False
-        """Whether the whole response came."""
+        """Whether the whole response was received."""
         self._is_head = method == "HEAD"
         self._parser = HttpResponseParser(self)
         self._status = 0
         self._reason = b""
         self._fields: list[tuple[str, str]] = []
         self._pieces: list[bytes] = []  # of the content
-        self._chunk: list[bytes] | None = None  # the pieces of the chunk that comes
+        self._chunk: list[bytes] | None = None  # the pieces of the current chunk
         self._until_eof = False
         self._unparsed = b""  # of the response to HEAD
 
@@ -123,7 +124,7 @@ class ResponseReader:
         """Read the bytes received.
 
         Raises:
-            ValueError: It breaks HTTP, or is more than the response.
+            ValueError: They break HTTP, or follow the end of the response.
         """
         if self.complete:
             self._refuse_excess(data)
@@ -133,10 +134,10 @@ class ResponseReader:
             self._parse(data)
 
     def feed_eof(self, received: bytes) -> None:
-        """Note that the server ended the connection, which ends some responses.
+        """Note that the server has ended the connection, which ends some responses.
 
         Raises:
-            ConnectionError: The response is incomplete; *received* tells what it has.
+            ConnectionError: The response is incomplete; the message shows *received*.
         """
         if not self._until_eof:
             raise ConnectionError(
@@ -157,13 +158,13 @@ class ResponseReader:
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            self._finish()  # what follows is of another protocol
+            self._finish()  # another protocol follows
         except HttpParserError as error:
             reason = error.__context__ or error
             raise ValueError(f"The response breaks HTTP: {reason}: {data!r}") from error
 
     def _feed_heads(self, data: bytes) -> None:
-        """Parse heads alone: llhttp would wait for the content they announce."""
+        """Parse only heads: llhttp would wait for the content that they announce."""
         self._unparsed += data
         while not self.complete and b"\r\n\r\n" in self._unparsed:
             head, end, self._unparsed = self._unparsed.partition(b"\r\n\r\n")
@@ -188,7 +189,7 @@ class ResponseReader:
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field; those of the trailers come too late and are dropped."""
+        """Take a field; trailers come too late and are dropped."""
         self._fields.append((name.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
@@ -226,7 +227,7 @@ class ResponseReader:
             self.response.chunks.append(b"".join(self._chunk))
 
     def on_message_complete(self) -> None:
-        """End the response; an interim one makes way for it."""
+        """End the response, unless it is an interim one."""
         if self._status >= HTTPStatus.OK:
             self._finish()
 

@@ -1,4 +1,4 @@
-"""Sender: what the clients in memory and through a socket have in common."""
+"""Sender: the base of the clients in memory and through a socket."""
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Content(TypedDict, total=False):
-    """What makes the body of a request; see `Client.request`."""
+    """The options for the body of a request; see `Client.request`."""
 
     body: Any
     json: Any
@@ -31,7 +31,7 @@ class Content(TypedDict, total=False):
 
 
 class Options(Content, total=False):
-    """What a request takes beside its path and its data; see `Client.request`."""
+    """The options of a request besides its path and data; see `Client.request`."""
 
     params: Pairs | None
     headers: Mapping[str, Any] | None
@@ -39,30 +39,30 @@ class Options(Content, total=False):
 
 
 class Sender(Lifespan):
-    """Writes requests for an app, and follows the redirects that come back.
+    """Writes requests for an app, and follows redirects.
 
     Args:
         app: The app under test.
     """
 
     timeout = 5.0
-    """Seconds in which a response has to be complete, and in a stream or a WebSocket
-    the next piece or message has to come."""
+    """Seconds for a response to be complete and, in a stream or a WebSocket, for the
+    next piece or message to arrive."""
 
     max_redirects = 20
-    """How many redirects are followed, one after the other."""
+    """The most redirects to follow, one after the other."""
 
     def __init__(self, app: "Roll") -> None:
         super().__init__()
         self.app = app
         self.content_type: str | None = None
-        """The type of bodies for which a request gives none.
+        """The type of bodies if a request does not give one.
 
-        Without one, what has to be encoded is written as JSON, and what is sent as it
-        is has no type.
+        Without it, a body that has to be encoded becomes JSON, and other bodies have no
+        type.
         """
         self.default_headers: dict[str, Any] = {}
-        """Sent with every request that does not give others of the same name."""
+        """Sent with every request, unless it has its own fields of the same name."""
 
     @property
     @abstractmethod
@@ -71,7 +71,7 @@ class Sender(Lifespan):
 
     @abstractmethod
     def _jar(self) -> CookieJar:
-        """Find the cookies for one call."""
+        """Give the cookies for one call."""
 
     @abstractmethod
     async def _connect(self) -> Wire:
@@ -79,7 +79,7 @@ class Sender(Lifespan):
 
     @abstractmethod
     async def _exchange(self, message: Message) -> ClientResponse:
-        """Send one request on a connection of its own, and read the whole response."""
+        """Send one request on its own connection, and read the whole response."""
 
     def _write(
         self,
@@ -105,7 +105,7 @@ class Sender(Lifespan):
         headers: Mapping[str, Any] | None,
         handshake: Mapping[str, Any] | None = None,
     ) -> Message:
-        # Other targets are odd (RFC 9112, section 3.2), but a test may send them.
+        # Tests may send other odd targets (RFC 9112, section 3.2).
         if path[:1].isalnum() and "://" not in path and method.upper() != "CONNECT":
             raise ValueError(f"{path!r} is not a path: start it with a slash")
         message = Message(method.upper(), add_params(path, params))
@@ -115,7 +115,7 @@ class Sender(Lifespan):
         return message
 
     async def _ask(self, message: Message) -> ClientResponse:
-        """Send a request, and those that redirects ask for."""
+        """Send a request, and follow its redirects."""
         await self.start()
         trail = Trail(message, self._jar(), self.max_redirects)
         while True:
@@ -138,18 +138,19 @@ class Sender(Lifespan):
     ) -> AsyncIterator[StreamedResponse]:
         """Send a request, and read its response piece by piece, in an `async with`.
 
-        The connection is closed at the end of the block, also when the response is not.
+        The connection is closed at the end of the block, even before the end of the
+        response.
 
         Args:
-            path: As for `request`, like all that follows.
+            path: As for `request`, like all other arguments.
             method: Such as `"GET"`.
             data: The body.
-            options: The others.
+            options: Other options.
 
         Raises:
             ConnectionError: The connection was closed before the end of the response.
             RedirectError: As for `request`.
-            TimeoutError: The head, or a piece, did not come in `timeout` seconds.
+            TimeoutError: The head, or a piece, did not arrive within `timeout` seconds.
             TypeError: As for `request`.
             ValueError: The response breaks HTTP.
         """
@@ -178,20 +179,20 @@ class Sender(Lifespan):
         headers: Mapping[str, Any] | None = None,
         params: Pairs | None = None,
     ) -> AsyncIterator["WebSocketSession"]:
-        """Open a WebSocket, in an `async with`, which closes it in the end.
+        """Open a WebSocket, in an `async with`, which closes it at the end.
 
         Args:
             path: The target, with its query.
-            subprotocols: Those that the client offers, the best first.
-            headers: Fields over those of the client, such as `Origin`.
-            params: Added to the query.
+            subprotocols: The subprotocols that the client offers, the best first.
+            headers: Fields that override those of the client, such as `Origin`.
+            params: Parameters to add to the query.
 
         Raises:
             ConnectionError: The connection was closed before the response.
-            HandshakeError: The server refused: `error.response` says how.
+            HandshakeError: The server refused; see `error.response`.
             ImportError: websockets is not installed.
-            TimeoutError: The response did not come in `timeout` seconds, or the
-                server did not close its side in the end.
+            TimeoutError: The response did not arrive within `timeout` seconds, or the
+                server did not close its side at the end.
         """
         try:
             from .websocket import offer, open_session

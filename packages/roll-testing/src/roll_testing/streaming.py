@@ -1,4 +1,4 @@
-"""StreamedResponse: a response whose content is read as it comes."""
+"""StreamedResponse: a response whose content is read as it arrives."""
 
 import asyncio
 from collections import deque
@@ -14,7 +14,7 @@ from .wire import Wire
 class StreamedResponse(ResponseHead):
     """A response whose head was received, and whose content is still to be read.
 
-    `async for` gives the content in pieces: a chunked answer chunk by chunk.
+    `async for` gives the content in pieces: a chunked response chunk by chunk.
     """
 
     def __init__(self, wire: Wire, message: Message, timeout: float) -> None:
@@ -23,7 +23,7 @@ class StreamedResponse(ResponseHead):
         self._message = message
         self._timeout = timeout
         self._reader = ResponseReader(message.method)
-        self._last = b""  # what the last read brought
+        self._last = b""  # the bytes of the last read
         self._pieces: deque[bytes] = deque()
 
     @property
@@ -32,11 +32,11 @@ class StreamedResponse(ResponseHead):
         return self._reader.complete
 
     async def read(self) -> bytes:
-        """Read the content that is left, up to its end.
+        """Read the rest of the content.
 
         Raises:
             ConnectionError: The connection was closed before the end of the response.
-            TimeoutError: Nothing came for as many seconds as the client's `timeout`.
+            TimeoutError: Nothing arrived within the client's `timeout`.
             ValueError: The response breaks HTTP.
         """
         return b"".join([piece async for piece in self])
@@ -83,7 +83,7 @@ async def open_stream(
     """Send a request, and give the response once its head was received.
 
     Args:
-        wire: A new connection; it is closed in the end.
+        wire: A new connection; it is closed at the end.
         message: The request.
         timeout: Seconds to wait for the head, and for each piece.
     """
@@ -96,7 +96,7 @@ async def open_stream(
         sending.cancel()
         await asyncio.wait([sending])
         await wire.close(response.complete, timeout / 2)
-        # A body that fails tells more than the response that is missing for it.
+        # An error of the body says more than the missing response.
         if not sending.cancelled() and (error := sending.exception()):
             raise error
 
@@ -107,7 +107,7 @@ async def _send(wire: Wire, message: Message) -> None:
         async for piece in message.stream():
             wire.write(piece)
             if not await wire.drain():
-                return  # what the server has answered says why
+                return  # the response says why
     except Exception:
         wire.leave()  # so that nobody waits for the response
         raise

@@ -7,10 +7,10 @@ from typing import Any, cast
 from .waiting import patience
 
 READ_SIZE = 256 * 1024
-"""Bytes that one `data_received` brings at most, as from a socket."""
+"""The most bytes of one `data_received`, as with a socket."""
 
 HIGH_WATER = 64 * 1024
-"""Unread bytes from which the protocol is told to pause, as asyncio's default."""
+"""With more unread bytes, the protocol has to pause, as by default in asyncio."""
 
 ADDRESSES = {"peername": ("127.0.0.1", 54321), "sockname": ("127.0.0.1", 80)}
 
@@ -19,13 +19,14 @@ class Transport(asyncio.Transport):
     """The connection between a protocol under test and a client that the test plays.
 
     The protocol's side is asyncio's. The client's side: `feed` and `feed_eof` send,
-    `data` is what was received, `stall` and `drain` stop and go on receiving,
+    `data` is what was received, `stall` and `drain` stop and continue receiving,
     `disconnect` and `reset` leave, `activity` and `wait_closed` wait.
 
     Args:
-        protocol: What is told of all that happens; `connection_made` is yours to call.
-        extra: What `get_extra_info` gives, over addresses of 127.0.0.1.
-        closes: Whether the client ends its side once the protocol ended its own.
+        protocol: The protocol to notify; call its `connection_made` yourself.
+        extra: Values for `get_extra_info`, which may override the addresses of
+            127.0.0.1.
+        closes: Whether the client ends its side once the protocol has ended its own.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Transport(asyncio.Transport):
         self.eof = False
         """Whether the protocol ended its side of the connection."""
         self.closed = False
-        """Whether the protocol was told that the connection is lost."""
+        """Whether `connection_lost` was called."""
         self._loop = asyncio.get_running_loop()
         self._protocol = cast(asyncio.Protocol, protocol)
         self._received = bytearray()  # by the client
@@ -48,9 +49,9 @@ class Transport(asyncio.Transport):
         self._held = bytearray()  # from the client, while reading is paused
         self._stalled = False
         self._reading = True
-        self._delivering = False  # what was held back, from the loop
+        self._delivering = False  # held data, in the loop
         self._ended = False  # the client's side
-        self._held_eof = False  # and the protocol is still to be told
+        self._held_eof = False  # and the protocol does not know yet
         self._closing = False
         self._ending = False  # connection_lost is called, or about to be
         self._writing_eof = False
@@ -71,7 +72,7 @@ class Transport(asyncio.Transport):
 
     @property
     def held(self) -> int:
-        """Bytes fed that wait until the protocol reads on."""
+        """Bytes fed that wait until the protocol reads again."""
         return len(self._held)
 
     @property
@@ -82,7 +83,7 @@ class Transport(asyncio.Transport):
     def feed(self, data: bytes) -> None:
         """Send bytes to the protocol, at once unless it has paused reading.
 
-        What comes after the connection closed is lost, as on a socket.
+        After the connection has closed, bytes are lost, as on a socket.
         """
         for start in range(0, len(data), READ_SIZE):
             if self._closing or self._ended:
@@ -104,14 +105,14 @@ class Transport(asyncio.Transport):
             self._held_eof = True
 
     def disconnect(self) -> None:
-        """Close the connection from the client's side; what comes for it is lost."""
+        """Close the connection from the client's side; later data for it is lost."""
         if not self._closing and not self._ended:
             self._ended = True
             self._protocol.eof_received()
         self._lose(None)
 
     def reset(self) -> None:
-        """Break the connection: the protocol is told of a ConnectionResetError."""
+        """Break the connection: the protocol gets a ConnectionResetError."""
         self._lose(ConnectionResetError("Connection reset by peer"))
 
     def stall(self) -> None:
@@ -119,10 +120,10 @@ class Transport(asyncio.Transport):
         self._stalled = True
 
     def drain(self, size: int | None = None) -> None:
-        """Receive from what is waiting.
+        """Receive bytes that are waiting.
 
         Args:
-            size: How many bytes; None for all, and the client stalls no more.
+            size: How many bytes; None for all, which also ends the stall.
         """
         if size is None:
             self._stalled = False
@@ -140,15 +141,15 @@ class Transport(asyncio.Transport):
             self._end_side()
 
     async def activity(self) -> None:
-        """Wait until something is written, reading goes on, or the connection ends."""
+        """Wait until something is written, reading resumes, or the connection ends."""
         self._news.clear()
         await self._news.wait()
 
     async def wait_closed(self, timeout: float = 5.0) -> None:
-        """Wait until the protocol was told that the connection is lost.
+        """Wait until `connection_lost` was called.
 
         Args:
-            timeout: Seconds; they are scaled by `patience`.
+            timeout: Seconds, scaled by `patience`.
 
         Raises:
             TimeoutError: It was not, after *timeout* seconds.
@@ -170,7 +171,7 @@ class Transport(asyncio.Transport):
         self._reading = False
 
     def resume_reading(self) -> None:
-        """Deliver what was held back, soon, and what comes from now on."""
+        """Deliver what was held back, soon, and later data at once."""
         if self._closing or self._reading:
             return
         self._reading = True
@@ -187,7 +188,7 @@ class Transport(asyncio.Transport):
             self._loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
-        """Deliver one read of what was held back, and see to the rest."""
+        """Deliver one read of what was held back, and schedule the rest."""
         self._delivering = False
         if not self.is_reading():
             return
@@ -207,7 +208,7 @@ class Transport(asyncio.Transport):
     # The protocol's side: writing
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send bytes to the client; lost when the connection is closing.
+        """Send bytes to the client; they are lost if the connection is closing.
 
         Raises:
             TypeError: *data* is not bytes.
@@ -237,11 +238,11 @@ class Transport(asyncio.Transport):
         self._news.set()
 
     def can_write_eof(self) -> bool:
-        """Whether one side can end alone, as in TCP and unlike in TLS: yes."""
+        """Whether one side can end alone: yes, as in TCP, unlike in TLS."""
         return True
 
     def write_eof(self) -> None:
-        """End the protocol's side, once all is received."""
+        """End the protocol's side, once everything is received."""
         if self._closing or self._writing_eof:
             return
         self._writing_eof = True
@@ -259,13 +260,13 @@ class Transport(asyncio.Transport):
         return len(self._unread)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """The low and the high mark of the buffer, in bytes."""
+        """The low- and high-water marks of the buffer, in bytes."""
         return self._low, self._high
 
     def set_write_buffer_limits(
         self, high: int | None = None, low: int | None = None
     ) -> None:
-        """Set the marks between which the protocol pauses and goes on.
+        """Set the marks at which the protocol pauses and resumes.
 
         Args:
             high: Bytes; four times *low* or 64 KiB by default.
@@ -285,7 +286,7 @@ class Transport(asyncio.Transport):
     # The end
 
     def close(self) -> None:
-        """End once the client has received all."""
+        """Close once the client has received everything."""
         if self._closing:
             return
         self._closing = True
@@ -293,7 +294,7 @@ class Transport(asyncio.Transport):
             self._lose(None)
 
     def abort(self) -> None:
-        """End now; what the client has not received is lost."""
+        """Close now; bytes that the client has not received are lost."""
         self._lose(None)
 
     def is_closing(self) -> bool:
@@ -313,12 +314,12 @@ class Transport(asyncio.Transport):
         self._news.set()
         self._protocol.connection_lost(error)
 
-    # What it connects
+    # The protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Set who is told of what happens from now on."""
+        """Set the protocol to notify from now on."""
         self._protocol = cast(asyncio.Protocol, protocol)
 
     def get_protocol(self) -> asyncio.Protocol:
-        """Who is told of what happens."""
+        """The protocol to notify."""
         return self._protocol

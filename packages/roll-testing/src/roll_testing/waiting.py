@@ -1,4 +1,4 @@
-"""Waiting for what a test needs, not for a number of seconds."""
+"""Waiting for an event that a test needs, not for a number of seconds."""
 
 import asyncio
 import math
@@ -18,7 +18,7 @@ def patience(seconds: float) -> float:
     """Scale a time limit for the machine that runs the test.
 
     Args:
-        seconds: What is enough on an idle machine.
+        seconds: Enough for an idle machine.
 
     Returns:
         The seconds, multiplied by the environment variable `ROLL_TEST_TIMES`, which
@@ -47,9 +47,9 @@ async def until(
     """Wait until a condition is true, while the loop runs.
 
     Args:
-        condition: A function, plain or coroutine, which is called again and again.
-        what: What it is that the test waits for, for the error message.
-        timeout: Seconds; they are scaled by `patience`.
+        condition: A function, plain or coroutine, to call again and again.
+        what: What the test waits for, for the error message.
+        timeout: Seconds, scaled by `patience`.
         interval: Seconds between two calls.
 
     Returns:
@@ -82,9 +82,9 @@ def wait_until(
     """Wait as `until` does, but block: for threads and processes, without a loop.
 
     Args:
-        condition: A function, which is called again and again.
-        what: What it is that the test waits for, for the error message.
-        timeout: Seconds; they are scaled by `patience`.
+        condition: A function to call again and again.
+        what: What the test waits for, for the error message.
+        timeout: Seconds, scaled by `patience`.
         interval: Seconds between two calls.
 
     Returns:
@@ -103,10 +103,10 @@ def wait_until(
 
 
 async def turns(number: int = 20) -> None:
-    """Let the loop run some rounds, so that what can happen at once has happened.
+    """Let the loop run some rounds, so that everything that is ready happens.
 
     A wait in seconds may be too short on a busy machine; rounds are the same on each.
-    They suffice for what happens in memory: use `until` for sockets and threads.
+    They are enough for work in memory: use `until` for sockets and threads.
 
     Args:
         number: How many rounds.

@@ -1,7 +1,7 @@
 """WebSocketSession: the client's side of a WebSocket (RFC 6455).
 
-The frames are those of websockets, which is imported with this module: with `client`
-and `liveclient`, when the first session is opened.
+websockets reads and writes the frames. It is imported with this module: by `client` and
+`liveclient` when the first session is opened.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from .response import ClientResponse, ResponseReader
 from .wire import Wire
 
 QUEUE = 16
-"""Messages that wait for `recv` before nothing more is read from the server."""
+"""The most messages that wait for `recv` before reading pauses."""
 
 
 class WebSocketSession:
-    """An open WebSocket, as its client.
+    """The client's side of an open WebSocket.
 
-    Pings are answered and what the server sends is read in the background.
+    In the background, it sends pongs and reads what the server sends.
     `async for` gives the messages until the server closes the connection.
 
     Args:
         wire: The connection, after the handshake.
-        protocol: What reads and writes the frames.
+        protocol: Reads and writes the frames.
         response: The response to the handshake.
-        timeout: Seconds to wait for a message, and for the end.
+        timeout: Seconds to wait for a message, and for the close.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class WebSocketSession:
 
     @property
     def close_code(self) -> int | None:
-        """The code with which the connection was closed; None while it is open."""
+        """The code of the close; None while the connection is open."""
         return self._protocol.close_code
 
     @property
     def close_reason(self) -> str | None:
-        """The reason that came with the code; None while it is open."""
+        """The reason of the close; None while the connection is open."""
         return self._protocol.close_reason
 
     async def send(self, message: str | bytes) -> None:
@@ -98,10 +98,10 @@ class WebSocketSession:
         await self._wire.drain()
 
     async def recv(self) -> str | bytes:
-        """Wait for a message; a call that is cancelled loses none.
+        """Wait for a message; cancelling this loses no message.
 
         Raises:
-            TimeoutError: None came for as many seconds as the client's `timeout`.
+            TimeoutError: No message arrived within the client's `timeout`.
             websockets.exceptions.ConnectionClosed: The connection is closed.
         """
         await self._wait(lambda: bool(self._messages), "no message came for")
@@ -123,7 +123,7 @@ class WebSocketSession:
         """Close the connection, and wait until the server has closed its side.
 
         Args:
-            code: What `close_code` is on the other side.
+            code: The `close_code` of the other side.
             reason: A text of up to 123 bytes.
 
         Raises:
@@ -153,7 +153,7 @@ class WebSocketSession:
         await self._news.wait()
 
     async def _read(self) -> None:
-        """Read what the server sends, as long as the messages are taken."""
+        """Read what the server sends, while messages are taken."""
         self._flush()
         while data := await self._read_once():
             self._protocol.receive_data(data)
@@ -205,7 +205,7 @@ def offer(subprotocols: Sequence[str]) -> tuple[ClientProtocol, Mapping[str, str
     """Begin a handshake.
 
     Returns:
-        What will read the frames, and the header fields of the request.
+        The protocol for the frames, and the header fields of the request.
     """
     protocol = ClientProtocol(
         parse_uri("ws://roll.test/"),  # the client writes the request line and `Host`
@@ -215,7 +215,7 @@ def offer(subprotocols: Sequence[str]) -> tuple[ClientProtocol, Mapping[str, str
     request = protocol.connect()
     del request.headers["Host"]
     protocol.send_request(request)
-    protocol.data_to_send()  # the client writes its own fields beside these
+    protocol.data_to_send()  # the client writes its own fields besides these
     return protocol, dict(request.headers.raw_items())
 
 
@@ -227,17 +227,17 @@ async def open_session(
     timeout: float,
     learn: Callable[[Message, ClientResponse], None],
 ) -> AsyncIterator[WebSocketSession]:
-    """Send a handshake, give the session, and close it in the end.
+    """Send a handshake, give the session, and close it at the end.
 
     Args:
-        wire: A new connection; it is closed in the end.
+        wire: A new connection; it is closed at the end.
         message: The handshake.
-        protocol: What `offer` gave for it.
-        timeout: Seconds to wait for the response, for a message, and for the end.
-        learn: Called with the request and the response, whatever it says.
+        protocol: The protocol from `offer`.
+        timeout: Seconds to wait for the response, for a message, and for the close.
+        learn: Called with the request and the response, also for a refusal.
 
     Raises:
-        HandshakeError: The server refused, or its response is not right.
+        HandshakeError: The server refused, or its response is wrong.
     """
     try:
         response, received = await _shake_hands(wire, message, timeout)

@@ -10,7 +10,7 @@ from .raw import TURNS, settle
 from .transport import Transport
 
 RESET = struct.pack("ii", 1, 0)
-"""Linger for no time: what `close` then sends is a reset."""
+"""Linger for no time: `close` then sends a reset."""
 
 
 class Wire(Protocol):
@@ -23,27 +23,27 @@ class Wire(Protocol):
         """Wait while the server does not read.
 
         Returns:
-            Whether the server may read on; False once the connection has ended.
+            Whether the server may still read; False once the connection has ended.
         """
 
     async def read(self) -> bytes:
-        """Wait for bytes; none once the server has ended its side."""
+        """Wait for bytes; empty once the server has ended its side."""
 
     def leave(self) -> None:
-        """Leave at once, without waiting until the server is told."""
+        """Leave at once, without waiting until the server notices."""
 
     async def close(self, complete: bool, timeout: float) -> None:
-        """End the connection, and wait until the server is told.
+        """End the connection, and wait until the server notices.
 
         Args:
-            complete: Whether the server has sent all, so that its view may go on to its
-                end; otherwise it is left at once.
+            complete: Whether the server has sent everything, so that its view may run
+                to its end; otherwise the client leaves at once.
             timeout: Seconds to wait for that end.
         """
 
 
 class MemoryWire:
-    """A connection in memory; what is not read waits in the buffer of the server.
+    """A connection in memory; unread data waits in the buffer of the server.
 
     Args:
         transport: The connection, as `connect` opens it.
@@ -59,7 +59,7 @@ class MemoryWire:
         self._transport.feed(data)
 
     async def drain(self) -> bool:
-        """Wait while the server does not read, at least until others had their turn."""
+        """Wait while the server does not read, at least for one round of the loop."""
         transport = self._transport
         await asyncio.sleep(0)
         while not transport.is_reading() and not transport.has_ended:
@@ -83,13 +83,13 @@ class MemoryWire:
         self._transport.disconnect()
 
     async def close(self, complete: bool, timeout: float) -> None:
-        """End the connection, after the view when all was received."""
+        """End the connection, after the view if everything was received."""
         if complete:
             with suppress(TimeoutError):
                 await settle(self._transport, timeout=timeout)
         self.leave()
         await self._transport.wait_closed()
-        for _ in range(TURNS):  # in which a view that is cancelled ends
+        for _ in range(TURNS):  # a cancelled view ends in these
             await asyncio.sleep(0)
 
 
@@ -97,8 +97,8 @@ class LiveWire:
     """A connection through a socket.
 
     Args:
-        reader: What the server sends.
-        writer: What goes to the server.
+        reader: The data from the server.
+        writer: The data to the server.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class LiveWire:
         return await self._reader.read(2**16)
 
     def leave(self) -> None:
-        """Reset the connection: a server answers a client that only ends its side."""
+        """Reset the connection: if it only ended its side, the server would respond."""
         sock = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._writer.transport.abort()

@@ -1,4 +1,4 @@
-"""traceback: where a 500 comes from."""
+"""traceback: shows where a 500 comes from."""
 
 import logging
 import sys
@@ -17,14 +17,14 @@ __all__ = ["traceback"]
 def traceback(app: Roll, page: bool = False) -> None:
     """Print the traceback of each 500 of *app* to the standard error stream.
 
-    Its lines are indented, and control characters in them escaped: what it says may be
-    a client's. Those that `logging` prints there are left out.
+    Its lines are indented, and control characters are escaped, as parts may come from a
+    client. Tracebacks that `logging` prints there are left out.
 
-    With *page*, for development alone, a browser on the same machine gets it as a page,
-    too, with the request and the listeners. It is never shown when the connection, the
-    client, the `Host` or a proxy are not all of this machine, and never again after a
-    request came to an address that others can reach. Values of fields such as `Cookie`
-    and `Authorization` are not on it, and no values of variables.
+    With *page*, only for development, a browser on the same machine also gets it as a
+    page, with the request and the listeners. It is never shown if the connection, the
+    client, the `Host` or a proxy is not on this machine, and never again after a
+    request to an address that others can reach. It shows neither values of fields such
+    as `Cookie` and `Authorization` nor values of variables.
 
     Args:
         app: The application.
@@ -49,7 +49,7 @@ def traceback(app: Roll, page: bool = False) -> None:
 
 
 def find_cause(error: HttpError) -> BaseException:
-    """Find the exception behind a 500; the error itself, when a view has raised it."""
+    """Find the exception behind a 500; the error itself, if a view has raised it."""
     if error.__traceback__ is None and error.__context__ is not None:
         return error.__context__
     return error
@@ -77,7 +77,7 @@ def _handlers(logger: logging.Logger) -> Iterator[logging.Handler]:
 
 
 def _show_pages(app: Roll) -> None:
-    """Answer each 500 with a page, to those who may see it."""
+    """Respond to each 500 with a page, for clients that may see it."""
     from .page import write_page
 
     public: str | None = None
@@ -98,7 +98,7 @@ def _show_pages(app: Roll) -> None:
         for name in app.addresses:
             look_for_public_address(name)
 
-    @app.listen("headers", before="*")  # some answer, or refuse
+    @app.listen("headers", before="*")  # some respond, or refuse
     async def notice_public_addresses(request: Request, response: Response) -> None:
         look_for_public_address(request.local_address)
 

@@ -1,4 +1,4 @@
-"""Hiding: the secrets that a request holds, however somebody has decoded them."""
+"""Hiding: removes the secrets of a request, however they were decoded."""
 
 import json
 import re
@@ -12,16 +12,16 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 HIDDEN = "[hidden]"
 
 SHORTEST = 4
-"""Characters of a secret from which it is looked for in what is shown."""
+"""The least characters of a secret to hide."""
 
 TOKEN = 8
-"""The same of one between dots or the like: it may be a word in a sentence."""
+"""The same for one between dots or the like: it may be a word in a sentence."""
 
 ROUNDS = 4
 """Decodings on top of each other: a cookie may be JSON, percent-encoded, in base64."""
 
 MOST = 20_000
-"""Secrets that are looked for; with more of them, nothing is shown."""
+"""The most secrets to look for; with more, nothing is shown."""
 
 _PAIRS = re.compile(r"[;,&]")
 _TOKENS = re.compile(r"[.:|,]")
@@ -31,10 +31,10 @@ _ESCAPED = re.compile(r"\\([0-3][0-7]{2}|.)")
 
 
 def make_hider(values: Iterable[str]) -> Callable[[str], str]:
-    """Make what takes secrets out of a text.
+    """Make the function that removes secrets from a text.
 
     Args:
-        values: Of the fields that are hidden.
+        values: The values of the hidden fields.
     """
     found: set[str] = set()
     for value in values:
@@ -53,7 +53,7 @@ def make_hider(values: Iterable[str]) -> Callable[[str], str]:
 
 
 def _decode(value: str) -> set[str]:
-    """Give a value, and what a view may have made of it or of a part."""
+    """Give a value, and everything that a view may have decoded from it or a part."""
     found = {value} if len(value) >= SHORTEST else set()
     fresh = {value}
     for _ in range(ROUNDS):
@@ -64,11 +64,11 @@ def _decode(value: str) -> set[str]:
 
 
 def _read(text: str) -> Iterator[str]:
-    """Decode a text in each way that is usual, once."""
+    """Decode a text once in each usual way."""
     for pair in _PAIRS.split(text):  # cookies, forms, parameters
         yield pair.partition("=")[2].strip(' "')
-    yield text.partition(" ")[2].strip()  # credentials behind their scheme
-    yield from text.splitlines()  # a group, or a note, indents each
+    yield text.partition(" ")[2].strip()  # credentials after their scheme
+    yield from text.splitlines()  # an exception group, or a note, indents each
     for token in _TOKENS.split(text):  # JSON Web Tokens, signed cookies
         if len(token := token.strip()) >= TOKEN:
             yield token
@@ -86,35 +86,35 @@ def _unescape(found: re.Match[str]) -> str:
 
 
 def _read_utf8(text: str) -> Iterator[str]:
-    """Decode what was taken for latin-1, as fields are."""
+    """Decode UTF-8 that was read as latin-1, like fields."""
     with suppress(UnicodeError):
         yield text.encode("latin-1").decode()
 
 
 def _read_base64(text: str) -> Iterator[str]:
-    """Decode base64, and what stands behind the name of a user in it (RFC 7617)."""
+    """Decode base64, and a password after the name of a user in it (RFC 7617)."""
     data = _decode_base64(text)
     for encoding in ("latin-1", "utf-8"):
         with suppress(UnicodeError):
             decoded = data.decode(encoding)
-            if "".join(decoded.split()).isprintable():  # else it is not text
+            if "".join(decoded.split()).isprintable():  # otherwise it is not text
                 yield decoded
                 yield decoded.partition(":")[2]
 
 
 def _decode_base64(text: str) -> bytes:
-    """Decode base64 with or without its end, of either alphabet; b"" for the rest."""
+    """Decode base64 with or without padding, in either alphabet; otherwise give b""."""
     if not _BASE64.fullmatch(text):
         return b""
     plain = text.rstrip("=").translate(_ALPHABET)
     try:
         return b64decode(plain + "=" * (-len(plain) % 4))
-    except ValueError:  # of no such length
+    except ValueError:  # a wrong length
         return b""
 
 
 def _read_json(text: str) -> Iterator[str]:
-    """Give each string, and number, of a JSON text."""
+    """Give each string and number in JSON."""
     if text[:1] not in ("{", "[", '"'):
         return
     try:
@@ -132,12 +132,12 @@ def _read_json(text: str) -> Iterator[str]:
 
 
 def _spell(secret: str) -> Iterator[str]:
-    """Write a secret in each way that an exception may show it."""
+    """Write a secret in every form that an exception may show."""
     quoted = repr(secret)[1:-1]
     yield secret
     yield quoted
-    yield quoted.replace("'", "\\'")  # beside the other quotes
-    yield repr(quoted)[1:-1]  # the repr of what has its repr in it
+    yield quoted.replace("'", "\\'")  # together with the other quotes
+    yield repr(quoted)[1:-1]  # the repr of a text with its repr
     yield ascii(secret)[1:-1]
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]

@@ -14,9 +14,9 @@ from . import find_cause
 from .hiding import HIDDEN, make_hider
 
 LONGEST = 100_000
-"""Characters of a traceback that are shown."""
+"""The most characters of a traceback to show."""
 
-# All others may be secrets: of them the name is shown.
+# All others may be secrets: only their names are shown.
 _SHOWN = frozenset(
     {
         "ACCEPT",
@@ -66,7 +66,7 @@ _HEADERS = {
 def write_page(
     app: Roll, request: Request, response: Response, error: HttpError
 ) -> None:
-    """Make the page the response to a request."""
+    """Respond to a request with the page."""
     fields = [*request.headers.items()]
     hide = make_hider(value for name, value in fields if name not in _SHOWN)
     cause = find_cause(error)
@@ -87,7 +87,7 @@ def write_page(
 {_table(rows)}
 <h2>Listeners and view, up to where it failed</h2>
 {steps}
-<p>traceback(app, page=True) shows this, on this machine alone. Leave page=True out when
+<p>traceback(app, page=True) shows this, only on this machine. Leave page=True out when
 you deploy.</p>
 </html>
 """
@@ -113,7 +113,7 @@ def _shorten(text: str) -> str:
 def _steps(
     app: Roll, request: Request, cause: BaseException
 ) -> Iterator[tuple[str, str]]:
-    """Name what runs for a request, in order, up to what is in the traceback."""
+    """Name what runs for a request, in order, up to the one in the traceback."""
     codes = {frame.f_code for frame, _ in walk_tb(cause.__traceback__)}
     steps = [
         *(("headers", one) for one in app.hooks.get("headers", ())),
@@ -137,8 +137,8 @@ def _view(request: Request) -> Iterator[Any]:
 
 
 def _code(function: Any) -> Any:
-    """Give the code that is in a traceback when *function* has failed."""
-    function = unwrap(function)  # decorators share theirs
+    """Give the code object of *function* in a traceback."""
+    function = unwrap(function)  # decorators share their code
     function = getattr(function, "__func__", function)  # of a method
     if not hasattr(function, "__code__"):
         function = type(function).__call__

@@ -1,4 +1,4 @@
-"""Connection: a WebSocket on an asyncio transport, and the limits that it keeps."""
+"""Connection: a WebSocket on an asyncio transport, and its limits."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from . import handshake
 from .frames import TURN, FrameReader
 
 KEEP_ALIVE = b"keep-alive"
-"""What our own pings carry."""
+"""The data of our own pings."""
 
 TOGETHER = 4096
-"""Bytes of a frame above which it is written at once, with what is to go before it."""
+"""A larger frame, in bytes, is written at once, with those before it."""
 
 _SIZES = ("MAX_SIZE", "MAX_QUEUE", "READ_LIMIT", "WRITE_LIMIT")
 _TIMES = ("OPEN_TIMEOUT", "TIMEOUT", "PING_INTERVAL", "PING_TIMEOUT")
@@ -30,37 +30,36 @@ class Ping(NamedTuple):
 
 
 class Connection(FrameReader, asyncio.Protocol):
-    """The side of a WebSocket that the transport and the app's sweep know.
+    """The side of a WebSocket that the transport and the app's sweep use.
 
     Its class attributes are its limits. All times are in seconds.
 
     Args:
         request: The handshake.
-        response: Gets the fields of the 101.
-        extras: What the route says of its WebSockets, where it is not the route that
-            says it.
+        response: The response, which gets the fields of the 101.
+        extras: Options for WebSockets, in place of the route's extras.
 
     Raises:
-        HttpError: As `handshake.accept` does.
+        HttpError: As for `handshake.accept`.
     """
 
     MAX_SIZE: ClassVar[int] = 2**20
-    """Bytes of a message, inflated; a larger one closes with 1009."""
+    """Bytes of a message, inflated; a larger one closes the connection with 1009."""
     MAX_QUEUE: ClassVar[int] = 64
-    """Messages kept for the view; reading pauses then."""
+    """Messages kept for the view before reading pauses."""
     READ_LIMIT: ClassVar[int] = 2**16
-    """Bytes, or characters, of messages kept for the view; reading pauses past it."""
+    """Bytes, or characters, of messages kept for the view before reading pauses."""
     WRITE_LIMIT: ClassVar[int] = 2**16
-    """Bytes that wait for the client; `send` waits past it."""
+    """Unsent bytes before `send` waits for the client."""
     OPEN_TIMEOUT: ClassVar[float] = 10
-    """For the `websocket_connect` listeners."""
+    """Time for the `websocket_connect` listeners."""
     TIMEOUT: ClassVar[float] = 5
-    """For the closing handshake; and for a view to end once the client is gone."""
+    """Time for the closing handshake, and for a view to end once the client is gone."""
     PING_INTERVAL: ClassVar[float | None] = 20
-    """Without a byte from the client before it gets a ping; None sends none."""
+    """Time without a byte from the client before it gets a ping; None for no pings."""
     PING_TIMEOUT: ClassVar[float] = 20
-    """For a byte after that ping; past it the connection closes with 1011. While
-    reading is paused, for the next ping: it fails when the client has gone."""
+    """Time for a byte after that ping before the connection closes with 1011. While
+    reading is paused, time before the next ping, which fails if the client is gone."""
     COMPRESSION: ClassVar[str | None] = None
     """`"deflate"` agrees to permessage-deflate (RFC 7692) when a client offers it."""
 
@@ -113,29 +112,29 @@ class Connection(FrameReader, asyncio.Protocol):
         )
         self.request = request
         """The handshake, with its headers, cookies and query."""
-        # Not that of the request, which may be mounted: limits are of the connection.
+        # Not the app of the request, which may be mounted: limits are the connection's.
         self._app: Roll = cast(Any, request.protocol).app
         self._loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, None)  # until it is handed over
         self._task: asyncio.Task[Any] | None = None  # while it runs the view
-        self._waiter: asyncio.Future[None] | None = None  # who waits for one
-        self._ended: asyncio.Future[None] | None = None  # and who for the end
+        self._waiter: asyncio.Future[None] | None = None  # a task waits for a message
+        self._ended: asyncio.Future[None] | None = None  # and one for the end
         self._writable: asyncio.Future[None] | None = None
         self._streaming: asyncio.Future[None] | None = None  # a message in fragments
         self._pings: dict[bytes, Ping] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._heard = True  # since _mark
         self._pinged = False
-        self._left_at: float | None = None  # its end was seen before it was read
+        self._left_at: float | None = None  # the end was noticed before it was read
         self._mark = self._loop.time()
-        self._unwritten: list[bytes] = []  # what goes together, in this round
-        self._unsent = 0  # when it was looked at last
-        self._turn = TURN  # what may be written before others have theirs
+        self._unwritten: list[bytes] = []  # frames to write together, in this round
+        self._unsent = 0  # at the last check
+        self._turn = TURN  # frames to write before others have a turn
 
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection over; the 101 is written."""
+        """Take over the connection, after the 101."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(self.WRITE_LIMIT)
 
@@ -145,18 +144,18 @@ class Connection(FrameReader, asyncio.Protocol):
         self._read(data)
 
     def eof_received(self) -> None:
-        """Take that the client sends no more, and close."""
+        """Note that the client sends no more, and close."""
         self._protocol.receive_eof()
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell all who wait for the client."""
+        """Wake all tasks that wait for the client."""
         protocol = self._protocol
         protocol.receive_eof()
         protocol.data_to_send()  # nobody will get it
         self._open = self._plain = False
         self._unwritten.clear()
-        self._transport = None  # type: ignore[assignment]  # nothing is written now
+        self._transport = None  # type: ignore[assignment]  # no more writes
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
@@ -168,21 +167,21 @@ class Connection(FrameReader, asyncio.Protocol):
         for ping in (self._pings or {}).values():
             if not ping.future.done():
                 ping.future.set_exception(protocol.close_exc)
-                ping.future.exception()  # who does not wait for it gets no warning
+                ping.future.exception()  # no warning if nobody waits for it
 
     def pause_writing(self) -> None:
-        """Let `send` wait: the client is behind with reading."""
+        """Let `send` wait: the client reads too slowly."""
         self._writable = self._loop.create_future()
         self._unsent = -1
 
     def resume_writing(self) -> None:
-        """Let `send` go on."""
+        """Let `send` continue."""
         _wake(self._writable)
         self._writable = None
         self._heard = True
         self._read_on_soon()
 
-    # What the frames do with it
+    # For the frames
 
     def _wake_reader(self) -> None:
         waiter = self._waiter
@@ -195,10 +194,10 @@ class Connection(FrameReader, asyncio.Protocol):
 
     def _read_on_soon(self) -> None:
         if self._paused and not self._messages:
-            self._loop.call_soon(self._read_on)  # after what others have to do
+            self._loop.call_soon(self._read_on)  # after other callbacks
 
     def _read_on(self) -> None:
-        """Read what is held, then what comes, once all messages are taken."""
+        """Read held bytes, then new ones, once all messages are taken."""
         if not self._paused or self._transport is None:
             return
         self._paused = False
@@ -208,7 +207,7 @@ class Connection(FrameReader, asyncio.Protocol):
             self._transport.resume_reading()
 
     def _give_way(self) -> None:
-        if not self._paused:  # else the view goes on with it
+        if not self._paused:  # otherwise the view resumes reading
             self._pause()
             self._loop.call_soon(self._read_on)
 
@@ -218,7 +217,7 @@ class Connection(FrameReader, asyncio.Protocol):
         return self._paused
 
     def _take_pong(self, data: bytes) -> None:
-        """Give the pings up to this one their pong (section 5.5.3)."""
+        """Note the pong for all pings up to this one (section 5.5.3)."""
         if self._pings is None or data not in self._pings:
             return
         now = self._loop.time()
@@ -234,14 +233,14 @@ class Connection(FrameReader, asyncio.Protocol):
         if self._open and self._protocol.state is not State.OPEN:
             self._open = self._plain = False
             self._timer = self._loop.call_later(self.TIMEOUT, self._transport.abort)
-            if self._paused:  # its Close comes after what is held
+            if self._paused:  # its Close comes after held bytes
                 self._loop.call_soon(self._read_on)
 
     def _put(self, data: bytes) -> None:
-        """Write, or end our side when there is nothing to write.
+        """Write, or end our side if *data* is empty.
 
-        While the view has messages to read, it is likely to send more: what it sends
-        goes in one write, in this round of the loop.
+        While the view has messages to read, it is likely to send more: its frames go in
+        one write, in this round of the loop.
         """
         self._turn -= 1
         unwritten = self._unwritten
@@ -255,7 +254,7 @@ class Connection(FrameReader, asyncio.Protocol):
             self._write_all()
 
     def _write_all(self) -> None:
-        """Write what is to go together."""
+        """Write the collected frames together."""
         if self._unwritten:
             pieces, self._unwritten = self._unwritten, []
             ends = not pieces[-1]
@@ -267,8 +266,8 @@ class Connection(FrameReader, asyncio.Protocol):
     def _write_now(self, data: bytes) -> None:
         transport = self._transport
         if transport.is_closing():
-            # The client has left, and we are about to be told. The transport would log
-            # each write, and have nobody wait: a view could go on forever.
+            # The client has left, and `connection_lost` comes soon. The transport would
+            # log each write and never pause: a view could go on forever.
             self._open = self._plain = False
         elif data:
             transport.write(data)
@@ -281,7 +280,7 @@ class Connection(FrameReader, asyncio.Protocol):
                 transport.abort()
 
     def _ends_cleanly(self) -> bool:
-        """Whether nothing comes after this: a Close on both sides, or the end."""
+        """Whether nothing follows, after a Close of both sides, or the client's end."""
         protocol = self._protocol
         return protocol.reader.eof or (
             protocol.parser_exc is None and protocol.close_rcvd is not None
@@ -290,7 +289,7 @@ class Connection(FrameReader, asyncio.Protocol):
     # The app's sweep
 
     def check(self, now: float) -> None:
-        """Look whether the client is still there; *now* is the loop's time."""
+        """Check whether the client is still there; *now* is the loop's time."""
         if not self._open:
             return
         if self._paused and has_left(self._transport):
@@ -301,7 +300,7 @@ class Connection(FrameReader, asyncio.Protocol):
             self._check_reading(now, self.PING_INTERVAL)
 
     def _check_leaving(self, now: float) -> None:
-        """Give a view time for what it has not received yet, as after any end."""
+        """Give a view time for messages that it has not received yet, as usual."""
         if self._left_at is None:
             self._left_at = now
         elif now - self._left_at >= self.TIMEOUT:
@@ -321,7 +320,7 @@ class Connection(FrameReader, asyncio.Protocol):
             self._mark = now
         elif now - self._mark >= (self.PING_TIMEOUT if self._pinged else interval):
             self._mark = now
-            if self._pinged and not self._paused:  # else its pong may be unread
+            if self._pinged and not self._paused:  # otherwise its pong may be unread
                 self._protocol.fail(CloseCode.INTERNAL_ERROR, "no response to a ping")
             else:
                 self._pinged = True

@@ -25,7 +25,7 @@ PING = FINAL | Opcode.PING
 """The first byte of a ping."""
 
 MASKED = 0x80
-"""The bit of the second byte that all frames of a client have (section 5.1)."""
+"""The bit of the second byte that is set in all frames of clients (section 5.1)."""
 COMPRESSED = 0x40
 """The bit of the first byte that permessage-deflate sets (RFC 7692, section 6)."""
 
@@ -42,7 +42,8 @@ DEFLATED_STARTS = STARTS | {
 """The same with permessage-deflate."""
 
 TURN = 200
-"""Frames read before others have a turn: they may be empty, and come in thousands."""
+"""Frames to read before other tasks get a turn: there may be thousands of empty
+ones."""
 
 _MEDIUM = struct.Struct("!BBH")
 _LARGE = struct.Struct("!BBQ")
@@ -64,14 +65,14 @@ def serialize(first: int, data: bytes) -> bytes:
 
 
 class FrameReader(ABC):
-    """Cuts what comes into frames, and keeps the messages in them for the view.
+    """Splits received bytes into frames, and keeps their messages for the view.
 
-    A message in one frame is read here, when no extension has a say, which is quicker
-    than websockets' parser (benchmarks/NOTES.md). Every other frame goes through that
+    Without extensions, a message in one frame is read here, which is faster than
+    websockets' parser (benchmarks/NOTES.md). Every other frame goes through that
     parser, which is between two frames whenever one is read here.
 
     Args:
-        protocol: The state of a connection that is open.
+        protocol: The state of an open connection.
     """
 
     MAX_QUEUE: ClassVar[int]
@@ -98,17 +99,17 @@ class FrameReader(ABC):
         self._open = True  # no Close was sent or received, and the client is there
         self._plain = not protocol.extensions  # and no extension
         self._starts = STARTS if self._plain else DEFLATED_STARTS
-        self._longest = min(125, protocol.max_message_size or 0)  # that is short
+        self._longest = min(125, protocol.max_message_size or 0)  # of a short message
         self._held: bytearray | None = None  # received, and not read yet
-        self._owed = 0  # bytes that are still to come of a frame that has begun
-        self._skips = False  # whether nobody wants them
+        self._owed = 0  # missing bytes of a frame that has begun
+        self._skips = False  # whether to drop them
         self._paused = False
         self._messages: deque[str | bytes] = deque()
         self._size = 0  # of all of them
         self._pieces = bytearray()  # of a message that is not complete
         self._text = False  # whether it is text
 
-    # What a connection does with it
+    # What a connection implements
 
     @abstractmethod
     def _wake_reader(self) -> None:
@@ -122,7 +123,7 @@ class FrameReader(ABC):
 
     @abstractmethod
     def _flush(self) -> None:
-        """Send what the parser has to say."""
+        """Send what the parser has written."""
         ...
 
     @abstractmethod
@@ -132,7 +133,7 @@ class FrameReader(ABC):
 
     @abstractmethod
     def _give_way(self) -> None:
-        """Pause reading until others have had their turn."""
+        """Pause reading until other tasks have had a turn."""
         ...
 
     @abstractmethod
@@ -143,7 +144,7 @@ class FrameReader(ABC):
     # From bytes to frames
 
     def _read(self, data: bytes) -> None:
-        """Read the frames received; hold what is incomplete or has to wait."""
+        """Read the frames received; hold bytes that are incomplete or have to wait."""
         held = self._held
         if held is not None:
             held += data
@@ -161,7 +162,7 @@ class FrameReader(ABC):
             self._wake_reader()
 
     def _read_frames(self, data: bytes | bytearray) -> int:
-        """Read frames until none is complete, or reading pauses; count their bytes."""
+        """Read complete frames until reading pauses, and count their bytes."""
         position, end = 0, len(data)
         if self._owed:
             position = min(self._owed, end)
@@ -190,18 +191,18 @@ class FrameReader(ABC):
     def _read_short(
         self, data: bytes | bytearray, position: int, end: int, most: int
     ) -> int:
-        """Read short messages, each in one frame; give where the next frame begins.
+        """Read short messages in one frame each, and give the start of the next frame.
 
-        They are read in one loop, as a call for each takes longer than the rest. What
-        is not such a message, or not right, is left to `_read_frame`.
+        They are read in one loop, as a call for each would take longer than the rest.
+        All other frames, also malformed ones, are left to `_read_frame`.
 
         Args:
             data: The bytes received.
-            position: Where a frame begins in it.
-            end: Where it ends.
-            most: How many messages are kept then.
+            position: The start of a frame.
+            end: The end of the bytes.
+            most: How many messages to keep at most.
         """
-        if self._protocol.current_size is not None:  # a message in fragments goes on
+        if self._protocol.current_size is not None:  # within a fragmented message
             return position
         longest = self._longest
         messages = self._messages
@@ -235,12 +236,12 @@ class FrameReader(ABC):
         return position
 
     def _read_frame(self, data: bytes | bytearray, start: int, end: int) -> int:
-        """Read the frame at *start*; give where it ends, *start* if it has to wait."""
+        """Read the frame at *start*, and give its end, or *start* if it has to wait."""
         if end - start < 2:
             return start
         first, second = data[start], data[start + 1]
         if first not in self._starts or second < MASKED:
-            # The parser fails, at once or when it has the frame, and drops the rest.
+            # The parser fails, at once or at the end of the frame, and drops the rest.
             self._owed, self._skips = sys.maxsize, False
             self._feed(data[start:])
             return end
@@ -268,19 +269,19 @@ class FrameReader(ABC):
         if first == PING and self._has_to_wait():
             return start
         if first == CLOSE and length < 126:
-            # A client may close in the middle of a message (section 5.5.1): the parser
-            # would call that an error.
+            # A client may close in the middle of a message (section 5.5.1), which is an
+            # error for the parser.
             protocol.current_size = None
         stop = min(stop, end)
         self._owed = body + length - stop
-        # Messages after a Close are of no use: they are not even inflated.
+        # Messages after a Close are dropped, without inflating them.
         self._skips = not self._open and not first & Opcode.CLOSE
         if not self._skips:
             self._feed(data[start:stop])
         return stop
 
     def _feed(self, data: bytes | bytearray) -> None:
-        """Give the parser some bytes of one frame, or of one that it refuses."""
+        """Give the parser some bytes of one frame, which it may refuse."""
         protocol = self._protocol
         protocol.receive_data(data)
         for frame in protocol.events_received():

@@ -1,4 +1,4 @@
-"""The opening handshake (RFC 6455, section 4.2), and what a route says of it."""
+"""The opening handshake (RFC 6455, section 4.2), and the options of a route."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 VERSION = "13"
-"""The one version of the protocol (RFC 6455, section 4.1)."""
+"""The only version of the protocol (RFC 6455, section 4.1)."""
 
 ANY = "*"
-"""Stands in `origins` for all of them."""
+"""In `origins`, it allows all of them."""
 
 COMPRESSIONS = (None, "deflate")
-"""What `compression` may be."""
+"""The values of `compression`."""
 
 FIELDS = (
     "Sec-WebSocket-Key",
@@ -27,22 +27,23 @@ FIELDS = (
     "Sec-WebSocket-Protocol",
     "Sec-WebSocket-Extensions",
 )
-"""What the client asks of the WebSocket."""
+"""The fields with the client's wishes for the WebSocket."""
 
 _PORTS = {"http": ":80", "https": ":443"}
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
-# As browsers serialise one (RFC 6454, section 6.2): in lower case, and without a path.
+# As browsers serialise an origin (RFC 6454, section 6.2): in lower case, without a
+# path.
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/?#@A-Z]+")
 
 
 def check_extras(extras: Mapping[str, Any]) -> None:
-    """Check what a route says of its WebSockets.
+    """Check the options of a route for its WebSockets.
 
     Raises:
         TypeError: `origins` or `subprotocols` is not a list of strings.
-        ValueError: One of them, or `compression`, has a value without a meaning.
+        ValueError: One of them, or `compression`, has an invalid value.
     """
     check_compression(extras.get("compression"))
     for name in _strings("subprotocols", extras.get("subprotocols", ())):
@@ -85,21 +86,21 @@ def accept(
     max_size: int,
     compression: str | None,
 ) -> ServerProtocol:
-    """Accept a handshake: fill the head of the 101.
+    """Accept a handshake, and fill the head of the 101.
 
     Args:
-        request: The handshake; that it asks for `websocket` is known.
-        response: Gets the fields of the response.
-        extras: What the route says.
-        max_size: Bytes of a message.
-        compression: What to agree to where the route does not say it.
+        request: The handshake, which is known to ask for `websocket`.
+        response: The response, which gets the fields.
+        extras: The extras of the route.
+        max_size: The most bytes of a message.
+        compression: The compression to accept, unless the route sets it.
 
     Returns:
-        The state of a connection that is open.
+        The state of an open connection.
 
     Raises:
         HttpError: 403 for an origin that is not allowed (RFC 6455, section 10.2), 400
-            for a handshake that is malformed, with the version that we speak.
+            for a malformed handshake, with the version that we support.
     """
     if not _allows(extras.get("origins"), request):
         raise HttpError(HTTPStatus.FORBIDDEN, "This origin is not allowed")
@@ -108,7 +109,7 @@ def accept(
         extensions=enable_server_permessage_deflate(None) if deflates else None,
         subprotocols=extras.get("subprotocols"),
         select_subprotocol=_select,
-        # It would wait for a handshake otherwise, which has been parsed already.
+        # Otherwise it would wait for a handshake, which is already parsed.
         state=State.OPEN,
         max_size=max_size,
     )
@@ -122,7 +123,7 @@ def accept(
 
 
 def _restate(request: Request) -> Handshake:
-    """Write a handshake again, of what is not checked yet."""
+    """Copy the parts of a handshake that are not checked yet."""
     headers = Headers([("Connection", "Upgrade"), ("Upgrade", "websocket")])
     for name in FIELDS:
         for value in request.headers.list(name):
@@ -131,13 +132,13 @@ def _restate(request: Request) -> Handshake:
 
 
 def _select(protocol: ServerProtocol, offered: Sequence[str]) -> Any:
-    """Choose the first one offered that the route has; clients order them (4.1)."""
+    """Choose the first one offered that the route has, in the client's order (4.1)."""
     known = protocol.available_subprotocols or ()
     return next((name for name in offered if name in known), None)
 
 
 def _allows(origins: Any, request: Request) -> bool:
-    """Whether the page that opens a WebSocket may do so; it has the user's cookies."""
+    """Whether a page may open the WebSocket, for which it has the user's cookies."""
     origin = request.origin
     if origins == ANY or not origin:
         return True

@@ -29,16 +29,16 @@ REASONS = {
     CloseCode.INTERNAL_ERROR: "Handler died prematurely.",
     CloseCode.GOING_AWAY: "Handler cancelled.",
 }
-"""What a client is told when its view does not return."""
+"""The reasons that a client gets if its view does not return."""
 
 Message = str | bytes | bytearray | memoryview
-"""What can be sent."""
+"""The types of messages to send."""
 
 _BYTES = (bytes, bytearray, memoryview)
 
 
 def encode(message: Message) -> tuple[bool, bytes]:
-    """Tell whether a message is text, and give its payload.
+    """Give whether a message is text, and its payload.
 
     Raises:
         TypeError: It is not a message.
@@ -56,45 +56,44 @@ def encode(message: Message) -> tuple[bool, bytes]:
 class WSProtocol(Connection):
     """A WebSocket (RFC 6455).
 
-    Its class attributes are its limits: override them in a subclass, and name it as
-    the app's `WebsocketProtocol`. All times are in seconds.
+    Its class attributes are its limits: override them in a subclass, and set it as the
+    app's `WebsocketProtocol`. All times are in seconds.
 
     Args:
         request: The handshake.
-        response: Gets the fields of the 101.
-        extras: What the route says of its WebSockets, where it is not the route that
-            says it.
+        response: The response, which gets the fields of the 101.
+        extras: Options for WebSockets, in place of the route's extras.
 
     Raises:
-        HttpError: As `handshake.accept` does.
+        HttpError: As for `handshake.accept`.
     """
 
     __slots__ = ()
 
     TOKEN: ClassVar[str] = "websocket"
-    """What the field `Upgrade` says."""
+    """The value of the field `Upgrade`."""
     ALLOWED_METHODS: ClassVar[tuple[str, ...]] = ("GET",)
     """The methods of a handshake."""
     EXTRAS: ClassVar[tuple[str, ...]] = ("subprotocols", "origins", "compression")
     """The extras that a route may have."""
     PARAMETER: ClassVar[str] = "ws"
-    """What views call it, as a rule: those that take `(ws, request)` get it by name."""
+    """Its usual name in views: those that take `(ws, request)` get it by name."""
 
     @classmethod
     def check_extras(cls, extras: Mapping[str, Any]) -> None:
         """Check the extras of a route when it is declared.
 
         Raises:
-            TypeError: As `handshake.check_extras` does.
-            ValueError: As `handshake.check_extras` does.
+            TypeError: As for `handshake.check_extras`.
+            ValueError: As for `handshake.check_extras`.
         """
         handshake.check_extras(extras)
 
-    # What a view does with it
+    # For views
 
     @property
     def subprotocol(self) -> str | None:
-        """The subprotocol that was agreed on, if any (RFC 6455, section 1.9)."""
+        """The negotiated subprotocol, if any (RFC 6455, section 1.9)."""
         return self._protocol.subprotocol
 
     @property
@@ -104,27 +103,27 @@ class WSProtocol(Connection):
 
     @property
     def close_code(self) -> int | None:
-        """What the client closed with, 1006 without a Close; None before the end."""
+        """The code of the client's Close, 1006 without one; None before the end."""
         return self._protocol.close_code
 
     @property
     def close_reason(self) -> str | None:
-        """The reason that the client sent with it; None before the end."""
+        """The reason of the client's Close; None before the end."""
         return self._protocol.close_reason
 
     def recv(self) -> Coroutine[Any, Any, str | bytes]:
         """Wait for the next message.
 
-        Nothing is lost when this is cancelled, as by `asyncio.wait_for`.
+        Cancelling this, as `asyncio.wait_for` does, loses no message.
 
         Raises:
-            ConnectionClosed: The connection has ended, and all messages are taken.
+            ConnectionClosed: The connection has ended, and all messages were received.
             ConcurrencyError: Another task waits for a message.
         """
         return self._receive(iterates=False)
 
     def __aiter__(self) -> Self:
-        """Give the messages, until the connection ends, however it does."""
+        """Give the messages until the connection ends, for whatever reason."""
         return self
 
     def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
@@ -148,17 +147,17 @@ class WSProtocol(Connection):
         message = messages.popleft()
         self._size -= len(message)
         if self._paused and not messages:
-            self._loop.call_soon(self._read_on)  # after what others have to do
+            self._loop.call_soon(self._read_on)  # after other callbacks
         return message
 
     async def send(self, message: Message | AsyncIterable[Message]) -> None:
-        """Send a message, and wait while the client is behind with reading.
+        """Send a message, and wait while the client reads too slowly.
 
         Several tasks may send at once.
 
         Args:
-            message: Text, or bytes; or an async iterable of one of them, which is sent
-                as one message, in fragments, as it comes.
+            message: Text or bytes; or an async iterable of one of them, which is sent
+                as one message, in fragments, piece by piece.
 
         Raises:
             ConnectionClosed: The connection has ended.
@@ -174,7 +173,7 @@ class WSProtocol(Connection):
             await asyncio.shield(self._streaming)
         if not self._open:
             raise await self._closed()
-        if self._plain:  # without a call more for each
+        if self._plain:  # without another call for each
             self._put(serialize(TEXT if text else BINARY, data))
         else:
             self._write_extended(text, data)
@@ -184,11 +183,11 @@ class WSProtocol(Connection):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close, and wait until the connection has ended, at most `TIMEOUT`.
 
-        Messages that came before may still be received. The second call, and one after
-        the client's Close, change nothing.
+        Messages that came before may still be received. A second call, or a call after
+        the client's Close, changes nothing.
 
         Args:
-            code: 1000, or another that RFC 6455, section 7.4, allows to send.
+            code: 1000, or another code that may be sent (RFC 6455, section 7.4).
             reason: At most 123 bytes.
 
         Raises:
@@ -201,7 +200,7 @@ class WSProtocol(Connection):
         """Begin to close, as `close` does, without waiting.
 
         Raises:
-            ValueError: As `close` does.
+            ValueError: As for `close`.
         """
         try:
             size = len(Close(code, reason).serialize())
@@ -225,15 +224,16 @@ class WSProtocol(Connection):
         """Send a ping.
 
         Args:
-            data: What the pong will repeat, at most 125 bytes; random by default.
+            data: Data for the pong to repeat, at most 125 bytes; random by default.
 
         Returns:
-            A future of the seconds until the pong: `await (await ws.ping())`. It has a
-            ConnectionClosed when the connection ends before.
+            A future of the seconds until the pong: `await (await ws.ping())`. It raises
+            ConnectionClosed if the connection ends before.
 
         Raises:
             ConnectionClosed: The connection has ended.
-            ValueError: The data is too long, or that of a ping without its pong.
+            ValueError: The data is too long, or the same as that of a ping without a
+                pong yet.
         """
         payload = secrets.token_bytes(4) if data is None else _control(data)
         if not self._open:
@@ -249,7 +249,7 @@ class WSProtocol(Connection):
         return future
 
     async def pong(self, data: str | bytes = b"") -> None:
-        """Send a pong that no ping has asked for (RFC 6455, section 5.5.3).
+        """Send an unsolicited pong (RFC 6455, section 5.5.3).
 
         Raises:
             ConnectionClosed: The connection has ended.
@@ -264,21 +264,21 @@ class WSProtocol(Connection):
     # Sending
 
     def _write_extended(self, text: bool, data: bytes) -> None:
-        """Write a whole message as the extensions of the connection have it."""
+        """Write a whole message with the extensions of the connection."""
         send = self._protocol.send_text if text else self._protocol.send_binary
         send(data)
         self._flush()
 
     def offer(self, text: bool, data: bytes, frame: bytes) -> bool:
-        """Write a message if that can be done now; a closed connection drops it.
+        """Write a message if that is possible now; a closed connection drops it.
 
         Args:
             text: Whether it is text.
             data: The payload.
-            frame: The same, serialised, for whoever has no extension.
+            frame: The serialised frame, for connections without extensions.
 
         Returns:
-            Whether it is done.
+            Whether it was written or dropped.
         """
         if self._writable is not None or self._streaming is not None:
             return not self._open
@@ -294,11 +294,11 @@ class WSProtocol(Connection):
             await asyncio.shield(waits)
 
     def abort(self) -> None:
-        """End now; the client may have no response."""
+        """End now, even if the client has not received everything."""
         self._transport.abort()
 
     async def _drain(self) -> None:
-        """Wait for the client to read, and let others have their turn."""
+        """Wait for the client to read, and let other tasks have a turn."""
         if self._turn <= 0:
             self._turn = TURN
             await asyncio.sleep(0)
@@ -308,13 +308,13 @@ class WSProtocol(Connection):
             raise await self._closed()
 
     async def _send_fragments(self, pieces: Any) -> None:
-        """Send a message as it comes (section 5.4); others wait until it is complete.
+        """Send a message in fragments (section 5.4); others wait until it is complete.
 
-        When the pieces fail to come, the connection does, too: the client must not
-        take for complete what is not.
+        If a piece fails, the connection fails, too: the client must not take the
+        message for complete.
         """
         if not hasattr(pieces, "__aiter__"):
-            encode(pieces)  # says what is wrong with it
+            encode(pieces)  # raises the right error
         while self._streaming is not None:
             await asyncio.shield(self._streaming)
         if not self._open:
@@ -357,18 +357,18 @@ class WSProtocol(Connection):
             self._flush()
 
     async def _closed(self) -> ConnectionClosed:
-        """Give what to raise, once it is known what the client closed with."""
+        """Give the exception to raise, once the client's close code is known."""
         await self.wait_closed()
         return self._protocol.close_exc
 
-    # What the core does with it
+    # For the core
 
     async def run(self, view: View, variables: dict[str, Any]) -> None:
         """Run the listeners and the view, and close.
 
-        A view that returns closes with 1000, one that raises with 1011, or with 1008
-        where an HttpError says that the client is wrong, one that is cancelled with
-        1001; all but the first tell the client so.
+        The code is 1000 if the view returns, 1011 if it raises, 1008 if it raises an
+        HttpError below 500, and 1001 if it is cancelled; all except the first have a
+        reason.
         """
         self._task = asyncio.current_task()
         code = CloseCode.NORMAL_CLOSURE
@@ -403,9 +403,9 @@ class WSProtocol(Connection):
         return CloseCode.INTERNAL_ERROR
 
     async def _finish(self, code: CloseCode, reason: str) -> None:
-        """Close, and wait until that is done; not for long when we are cancelled."""
+        """Close, and wait for the end; only for a short time after a cancellation."""
         if self._transport is None and self._timer is not None:
-            self._timer.cancel()  # which would cancel the listeners now
+            self._timer.cancel()  # it would now cancel the listeners
         self.start_close(code, reason)
         if code is CloseCode.GOING_AWAY:
             with suppress(TimeoutError):
@@ -420,7 +420,7 @@ class WSProtocol(Connection):
 
 
 def _refusal(error: Exception) -> str:
-    """Tell what is wrong with a client, where an error says so."""
+    """Describe an HttpError that is the client's fault, or give an empty string."""
     if isinstance(error, HttpError):
         with suppress(ValueError):  # a subclass may have set any number
             status = HTTPStatus(error.status)
@@ -430,8 +430,8 @@ def _refusal(error: Exception) -> str:
 
 
 def _is_of_the_end(error: Exception) -> bool:
-    """Whether an error only says that the connection has ended."""
-    if isinstance(error, ExceptionGroup):  # of a TaskGroup
+    """Whether an error only means that the connection has ended."""
+    if isinstance(error, ExceptionGroup):  # from a TaskGroup
         return error.split(ConnectionClosed)[1] is None
     return isinstance(error, ConnectionClosed)
 

@@ -12,11 +12,11 @@ from .protocol import Message, WSProtocol, encode
 
 
 async def broadcast(sockets: Iterable[WSProtocol], message: Message) -> None:
-    """Send a message to many, serialised once.
+    """Send a message to many WebSockets, serialised only once.
 
-    It is written at once wherever the client keeps up. It waits for the others, for all
-    of them together at most `TIMEOUT` seconds of their class; a client that is still
-    behind then is disconnected.
+    It is written at once to clients that keep up. This waits for the others together,
+    at most the `TIMEOUT` of their class; then clients that are still behind are
+    disconnected.
 
     Raises:
         TypeError: The message is neither text nor bytes.
@@ -41,10 +41,10 @@ async def broadcast(sockets: Iterable[WSProtocol], message: Message) -> None:
 async def close(
     sockets: Iterable[WSProtocol], code: int = 1000, reason: str = ""
 ) -> None:
-    """Close many at once, and wait until all have ended, at most `TIMEOUT`.
+    """Close many WebSockets at once, and wait until all have ended, at most `TIMEOUT`.
 
     Raises:
-        ValueError: As `WSProtocol.close` does.
+        ValueError: As for `WSProtocol.close`.
     """
     closing = [*sockets]
     for ws in closing:
@@ -57,7 +57,7 @@ class Group:
     """Open WebSockets, such as those of a user; each leaves it when it ends.
 
     Args:
-        store: Has all that are open.
+        store: The store of all open WebSockets.
     """
 
     __slots__ = ("__weakref__", "_members", "_store")
@@ -67,13 +67,13 @@ class Group:
         self._members: set[WSProtocol] = set()
 
     def add(self, ws: WSProtocol) -> None:
-        """Let one join; one that has ended does not."""
+        """Add a WebSocket, unless it has ended."""
         if ws in self._store:
             self._members.add(ws)
             self._store.join(ws, self)
 
     def discard(self, ws: WSProtocol) -> None:
-        """Let one leave, if it is here."""
+        """Remove a WebSocket, if it is in the group."""
         self._members.discard(ws)
 
     def __iter__(self) -> Iterator[WSProtocol]:
@@ -86,11 +86,11 @@ class Group:
         return ws in self._members
 
     async def broadcast(self, message: Message) -> None:
-        """Send a message to all, as `broadcast` does."""
+        """Send a message to all; see `broadcast`."""
         await broadcast(self._members, message)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close all, as `close` does."""
+        """Close all; see `close`."""
         await close(self._members, code, reason)
 
 
@@ -99,35 +99,35 @@ class Store(set[WSProtocol]):
 
     def __init__(self) -> None:
         super().__init__()
-        # A group lives while it has members, or somebody holds it.
+        # A group lives while it has members, or something refers to it.
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         self._joined: dict[WSProtocol, list[Group]] = {}
 
     def group(self, name: str) -> Group:
-        """Find the group of that name, or make it."""
+        """Give the group of a name, which is made if needed."""
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = Group(self)
         return group
 
     def join(self, ws: WSProtocol, group: Group) -> None:
-        """Remember that one is in a group."""
+        """Note that a WebSocket is in a group."""
         groups = self._joined.setdefault(ws, [])
         if group not in groups:
             groups.append(group)
 
     def forget(self, ws: WSProtocol) -> None:
-        """Drop one that has ended, from its groups, too."""
+        """Remove a WebSocket that has ended, also from its groups."""
         self.discard(ws)
         for group in self._joined.pop(ws, ()):
             group.discard(ws)
 
     async def broadcast(self, message: Message) -> None:
-        """Send a message to all, as `broadcast` does."""
+        """Send a message to all; see `broadcast`."""
         await broadcast(self, message)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close all, as `close` does."""
+        """Close all; see `close`."""
         await close(self, code, reason)
 
 

@@ -1,9 +1,8 @@
-"""Uploaded files: the small in memory, all others of a form in one file on disk."""
+"""Uploaded files: small ones in memory, all others of a form in one file on disk."""
 
 import asyncio
 import io
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -11,30 +10,30 @@ from contextlib import suppress
 from typing import Any
 
 BUFFER = 1024
-"""Bytes that a file reads at once when fewer are asked for; a form may have 1000."""
+"""The least bytes that a file reads at once; a form may have 1000 files."""
 
 
 class Disk:
-    """One temporary file for the files of a form: each would cost a descriptor.
+    """One temporary file for the files of a form: each would need a descriptor.
 
-    It is there while one of these is open, and takes no name. They may be read in
-    several threads.
+    It has no name, and exists while one of these is open. They may be read in several
+    threads.
 
     Args:
-        memory: Bytes that files may keep in memory, together.
+        memory: The most bytes of all files in memory.
     """
 
     def __init__(self, memory: int) -> None:
         self.memory = memory
-        """Bytes that files may still keep in memory, together."""
+        """How many more bytes files may keep in memory."""
         self._file: io.FileIO | None = None
         self._size = 0
         self._users = 0
-        # One of them may be collected as garbage, and leave, within any call.
+        # One of the files may be garbage-collected, and leave, within any call.
         self._lock = threading.RLock()
 
     def join(self) -> int:
-        """Keep it open for one file more: the position of its first byte."""
+        """Keep it open for one more file, and give the position of its first byte."""
         with self._lock:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
@@ -51,12 +50,12 @@ class Disk:
                 self._file = None
 
     def append(self, data: bytes | bytearray) -> None:
-        """Write *data* behind what is there.
+        """Append *data*.
 
         Raises:
             OSError: The disk is full, for example.
         """
-        file: io.FileIO = self._file  # type: ignore[assignment]  # who joined opened it
+        file: io.FileIO = self._file  # type: ignore[assignment]  # opened by `join`
         with self._lock, memoryview(data) as rest:
             file.seek(self._size)
             done = 0
@@ -65,7 +64,7 @@ class Disk:
             self._size += done
 
     def read_into(self, buffer: memoryview, position: int) -> int:
-        """Fill *buffer* from *position* on: the bytes that were read."""
+        """Fill *buffer* from *position* on, and give the number of bytes read."""
         file: io.FileIO = self._file  # type: ignore[assignment]
         with self._lock:
             file.seek(position)
@@ -73,11 +72,11 @@ class Disk:
 
 
 class Content(io.RawIOBase):
-    """The bytes of one file, which come one after the other before any is read.
+    """The bytes of one file, which are all added before any is read.
 
     Args:
-        disk: Where they are once they are many.
-        spool: Bytes to keep in memory.
+        disk: Where they are stored once there are many.
+        spool: The most bytes to keep in memory.
     """
 
     def __init__(self, disk: Disk, spool: int) -> None:
@@ -95,7 +94,7 @@ class Content(io.RawIOBase):
         return self._start is not None
 
     def add(self, data: bytes) -> None:
-        """Put *data* behind the bytes before.
+        """Append *data*.
 
         Raises:
             OSError: The disk is full, for example.
@@ -113,22 +112,22 @@ class Content(io.RawIOBase):
         self._disk.append(data)
 
     def close(self) -> None:
-        """Give its bytes up."""
+        """Free its bytes."""
         if not self.closed:
             super().close()
             if self._start is not None:
                 self._disk.leave()
 
     def readable(self) -> bool:
-        """Whether it can be read: it can."""
+        """Whether it can be read: yes."""
         return True
 
     def seekable(self) -> bool:
-        """Whether it can be read from any position: it can."""
+        """Whether it can be read from any position: yes."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position, as of any file.
+        """Go to a position, as in any file.
 
         Raises:
             ValueError: It is before the start, or the file is closed.
@@ -142,7 +141,7 @@ class Content(io.RawIOBase):
         return position
 
     def readinto(self, buffer: Any) -> int:
-        """Read what fits into *buffer*: the bytes that were read, 0 at the end.
+        """Fill *buffer*, and give the number of bytes read, 0 at the end.
 
         Raises:
             ValueError: The file is closed.
@@ -166,9 +165,9 @@ class File(io.BufferedReader):
     """An uploaded file: a binary file object, on disk when it is large.
 
     Args:
-        filename: As the client named it, without directories; maybe empty.
-        content_type: As the client declared it; `text/plain` when it did not
-            (RFC 7578, section 4.4).
+        filename: The client's name for it, without directories; maybe empty.
+        content_type: The client's type for it; `text/plain` without one (RFC 7578,
+            section 4.4).
         content: Its bytes.
     """
 
@@ -179,22 +178,23 @@ class File(io.BufferedReader):
         self.content = content
 
     async def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it to *path*, in a thread, and replace what is there.
+        """Write it to *path*, in a thread, replacing an existing file.
 
-        The content is written beside *path* and moved there at the end, so *path* never
-        has a part of it. Afterwards there is nothing more to read.
+        The content is written to a file next to *path*, which replaces *path* at the
+        end, so that *path* is never incomplete. Afterwards there is nothing more to
+        read.
 
         Args:
-            path: Not made of what the client sent, such as `filename`.
+            path: Never use the client's data for it, such as `filename`.
 
         Raises:
-            OSError: It cannot be written, for example as the folder is missing.
-            ValueError: The file is closed, as it is when the request has ended.
+            OSError: It cannot be written, for example because the folder is missing.
+            ValueError: The file is closed, for example after the end of the request.
         """
         await asyncio.to_thread(self._save, os.fspath(path))
 
     def _save(self, path: str) -> None:
-        part = f"{path}.{secrets.token_hex(8)}.part"
+        part = f"{path}.{os.urandom(8).hex()}.part"
         try:
             with open(part, "xb") as file:
                 self.seek(0)

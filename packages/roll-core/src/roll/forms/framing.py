@@ -1,30 +1,30 @@
-"""Framing: what may stand around the parts of a multipart body (RFC 2046, 5.1.1).
+"""Framing: what may surround the parts of a multipart body (RFC 2046, 5.1.1).
 
-The library multipart takes boundaries only as browsers write them, and another preamble
-depending on where the body is cut. So a body is made plain before it gets there:
-without preamble, without blanks behind a boundary, and without epilogue.
+The library multipart takes boundaries only as browsers write them, and its reading of a
+preamble depends on where the body is cut. So each body is made plain first: without
+preamble, without blanks after a boundary, and without epilogue.
 """
 
 import re
 
 _PADDING = re.compile(rb"[ \t]*+")
 _IGNORED = 64 * 1024
-"""Bytes around the parts: a preamble is a note to those who cannot read the rest."""
+"""The most bytes around the parts: a preamble is a note for readers without MIME."""
 
 
 class Framing:
-    """Makes a multipart body plain, in pieces as they come.
+    """Makes a multipart body plain, piece by piece.
 
-    A body has one meaning, however it is cut: no method looks at where a piece ends.
+    The result does not depend on how the body is cut into pieces.
 
     Args:
-        boundary: What is between the parts.
+        boundary: The boundary between the parts.
     """
 
     def __init__(self, boundary: str) -> None:
         self._delimiter = b"\r\n--" + boundary.encode()
         self._state = self._skip_preamble
-        # The line break that belongs to the first boundary may be missing.
+        # The line break of the first boundary may be missing.
         self._held = b"\r\n"
         self._ignored = 0
         self._padded = False
@@ -32,7 +32,7 @@ class Framing:
         """Whether the next boundary may be the last."""
         self._kept: list[bytes] = []
         self.broken = False
-        """Whether what follows the bytes that were given so far is malformed."""
+        """Whether the bytes after those given so far are malformed."""
 
     @property
     def complete(self) -> bool:
@@ -40,22 +40,22 @@ class Framing:
         return self._state in (self._end, self._skip_epilogue) and not self._held
 
     def clean(self, data: bytes) -> bytes:
-        """Take a piece of the body, and give what is plain by now.
+        """Take a piece of the body, and give the plain bytes so far.
 
-        It begins with CRLF and the first boundary, and ends with two hyphens.
+        They begin with CRLF and the first boundary, and end with two hyphens.
         """
         data = self._held + data
         at = 0
         while not self.broken:
             state = self._state
             at = state(data, at)
-            if self._state is state:  # more is needed to go on
+            if self._state is state:  # more data is needed
                 break
         self._held = data[at:]
         kept, self._kept = self._kept, []
         return b"".join(kept)
 
-    # Each takes the data and a position, and gives that up to which it has read.
+    # Each takes the data and a position, and gives the position after what it has read.
 
     def _skip_preamble(self, data: bytes, at: int) -> int:
         found = data.find(self._delimiter, at)
@@ -64,7 +64,7 @@ class Framing:
             return self._ignore(at, end)
         end = self._ignore(at, found) + len(self._delimiter)
         self._kept.append(self._delimiter)
-        # Else all parts of a form that does not begin with a boundary would be lost.
+        # Otherwise a form that does not begin with a boundary would lose all parts.
         self._may_end = self._ignored <= len("\r\n")
         self._state = self._end_line
         return end
@@ -88,7 +88,7 @@ class Framing:
         return end
 
     def _read_header(self, data: bytes, at: int) -> int:
-        """Read to the empty line, from the line break before the header on."""
+        """Read from the line break before the header to the empty line."""
         found = data.find(b"\r\n\r\n", at)
         if found < 0:
             end = max(at, len(data) - 3)

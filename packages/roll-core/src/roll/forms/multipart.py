@@ -1,9 +1,9 @@
 """Multipart: `multipart/form-data` bodies (RFC 7578) into a Form and Files.
 
-The library multipart reads the framing, by its `PushMultipartParser` in strict mode.
-Ours is what it leaves open: what may stand around the parts (`framing`), what a line of
-a part's header is, how the parameters of `Content-Disposition` and `Content-Type` are
-read, the limits, and where content goes.
+The library multipart reads the framing, with its `PushMultipartParser` in strict mode.
+Roll does the rest: what may surround the parts (`framing`), the lines of a part's
+header, the parameters of `Content-Disposition` and `Content-Type`, the limits, and
+where content goes.
 """
 
 import re
@@ -24,23 +24,23 @@ from ..limits import Limits
 from .files import Content, Disk, File
 from .framing import Framing
 
-# What a field may be in, beside UTF-8, by the names that browsers know. A table, since
-# Python's other codecs have no bounds or are not for text, and Python keeps each name
-# that it is asked for. US-ASCII is UTF-8, too.
+# The charsets of fields besides UTF-8, by the names that browsers know. It is a table
+# because Python's other codecs have no bounds or are not for text, and Python caches
+# each name that it looks up. US-ASCII is UTF-8, too.
 CHARSETS = frozenset(
     {f"iso-8859-{number}" for number in range(1, 17) if number != 12}
     | {f"windows-{number}" for number in range(1250, 1259)}
     | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "ibm866", "iso-2022-jp"}
     | {"koi8-r", "koi8-u", "latin1", "shift_jis"}
 )
-# What may be repeated to the client: it is not markup, whatever it is taken for.
+# Names to repeat to the client: they are never markup.
 _PLAIN_NAME = re.compile(r"[\w.\[\]-]{1,100}")
 
-# RFC 9110, section 5.6.6. Browsers escape no backslash, so that `"a\"` is whole when
-# it is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value
+# RFC 9110, section 5.6.6. Browsers do not escape backslashes, so `"a\"` is complete if
+# this is not read as an escape (WHATWG HTML, multipart/form-data encoding). A value
 # without quotes ends at a semicolon: `filename=my file.txt` is not cut at its space.
-# What is repeated is given up nowhere: blanks may stand in three places, and a field of
-# them alone would be tried in all ways to divide it.
+# Repetitions are possessive: blanks may be in three places, and a field of only blanks
+# would be divided in all ways.
 _PARAMETER = re.compile(
     r"""
     ; [ \t]*+ (?P<name> [!#$%&'*+.^_`|~0-9A-Za-z-]++ ) [ \t]*+
@@ -51,23 +51,23 @@ _PARAMETER = re.compile(
     """,
     re.VERBOSE,
 )
-# In one field. A file has two; thousands would take a while.
+# The most parameters of one field. A file has two; thousands would take a while.
 _PARAMETERS = 8
-# A name is a token (RFC 9110, section 5.6.2), of which the library takes some.
+# A name is a token (RFC 9110, section 5.6.2); the library accepts only some.
 _HEADER_LINE = re.compile(
     rb"(?:([A-Za-z0-9_-]++)|[!#$%&'*+.^_`|~0-9A-Za-z-]++):[^\x00-\x08\x0a-\x1f\x7f]*+"
 )
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotations
-    """The library's parser, without its tolerance for white space around names.
+    """The library's parser, without tolerance for white space around names.
 
-    There it takes a bare LF, or not, depending on where the body is cut.
+    The library accepts a bare LF there, depending on where the body is cut.
     """
 
     def _on_segment_headerline(self, line: bytes) -> None:
         found = _HEADER_LINE.fullmatch(line)
-        # One more is for the CR that it holds back with the line.
+        # The parser holds back the CR with the line, so there is one byte more.
         if len(line) >= self.max_header_size or not found:
             raise ParserError("Malformed segment header")
         if found[1]:
@@ -80,15 +80,15 @@ class _Parser(PushMultipartParser):  # type: ignore[misc] # it has no annotation
 
 
 class Multipart:
-    """Parse a `multipart/form-data` body, in pieces as they come.
+    """Parse a `multipart/form-data` body, piece by piece.
 
-    Call `initialize`, then `feed_data` for each piece, then `finish`; `close` when the
-    body does not come to its end. No call waits, except for the disk that files go to.
+    Call `initialize`, then `feed_data` for each piece, then `finish`; or `close` if the
+    body ends early. No call waits, except for the disk of files.
 
     Args:
         app: Whose `Form`, `Files` and `limits` to use; None for Roll's own.
-        body: Bytes of all the fields' values together; `Limits.body` unless given.
-        upload: Bytes of all the files together; `Limits.upload` unless given.
+        body: The most bytes of all fields' values; by default `Limits.body`.
+        upload: The most bytes of all files; by default `Limits.upload`.
     """
 
     def __init__(
@@ -114,13 +114,13 @@ class Multipart:
         self._file: File | None = None
 
     def initialize(self, content_type: str) -> tuple[Form, Files]:
-        """Start to parse.
+        """Start parsing.
 
         Args:
             content_type: The `Content-Type` field of the request.
 
         Returns:
-            The form and the files, which fill as the body comes.
+            The form and the files, which fill as the body arrives.
 
         Raises:
             HttpError: 400, when it is not `multipart/form-data` with a boundary that
@@ -140,7 +140,7 @@ class Multipart:
         return self.form, self.files
 
     def make_parser(self, boundary: str) -> Any:
-        """Make what reads the framing; a subclass may put another parser before it.
+        """Make the parser of the framing; a subclass may put another one before it.
 
         Returns:
             An object with two methods. `parse(data)` gives, for each part, an object
@@ -178,7 +178,7 @@ class Multipart:
                 self.close()
 
     def finish(self) -> None:
-        """End the body. Files are at their start then. An error closes them.
+        """End the body. Files are then at their start. An error closes them.
 
         Raises:
             HttpError: 400, when the body is truncated.
@@ -194,7 +194,7 @@ class Multipart:
     def close(self) -> None:
         """Give up: close all files, and take nothing more.
 
-        While another thread is in `feed_data`, that thread closes them at its end.
+        If another thread is in `feed_data`, that thread closes them at its end.
         """
         self._closed = True
         if self._feeding.acquire(blocking=False):
@@ -221,7 +221,7 @@ class Multipart:
                 self._add(event)
             else:
                 self._begin_part(event.headerlist)
-        # Only now, so that of two faults the first is told, whatever the pieces.
+        # Only now, so that the first of two faults is reported, whatever the pieces.
         if self._framing.broken:
             raise _unparsable()
 
@@ -230,7 +230,7 @@ class Multipart:
         if self._parts_left < 0:
             raise _too_large("Too many parts")
         fields = dict(headers)
-        if len(fields) != len(headers):  # one of them twice
+        if len(fields) != len(headers):  # a field is repeated
             raise _unparsable()
         disposition = fields["Content-Disposition"]
         parameters = _parse_parameters(disposition, "form-data", "name")
@@ -265,9 +265,7 @@ class Multipart:
         else:
             text = self._decode(self._name, self._text)
             self.form.setdefault(self._name, []).append(text)
-            if (
-                self._name == "_charset_"
-            ):  # of fields that follow (RFC 7578, section 4.6)
+            if self._name == "_charset_":  # for later fields (RFC 7578, section 4.6)
                 self._default_charset = _known_charset(text)
 
     def _decode(self, name: str, data: bytearray) -> str:
@@ -292,8 +290,8 @@ def _parse_parameters(field: str, kind: str, required: str) -> dict[str, str]:
     """Split `kind; name=value; name="value"`; the values keep their quotes.
 
     Raises:
-        HttpError: 400, when the field is of another kind or form, lacks the parameter
-            that is *required*, or has one twice, or more than 8.
+        HttpError: 400, when the field has another kind or form, lacks the *required*
+            parameter, repeats one, or has more than 8.
     """
     position = len(field.partition(";")[0])
     found = field[:position].strip(" \t").lower()
@@ -311,7 +309,7 @@ def _parse_parameters(field: str, kind: str, required: str) -> dict[str, str]:
 
 
 def _read_charset(field: str) -> str | None:
-    """Read the charset that a part declares; None without one that is known."""
+    """Read the charset that a part declares; None if it is missing or unknown."""
     position = len(field.partition(";")[0])
     for _ in range(_PARAMETERS):
         parameter = _PARAMETER.match(field, position)
@@ -340,7 +338,7 @@ def _read_text(data: bytes) -> str:
 
 
 def _unquote(value: str) -> bytes:
-    """Take a parameter's value out of its quotes, `%22`, `%0D` and `%0A` decoded."""
+    """Remove the quotes of a parameter's value, and decode `%22`, `%0D` and `%0A`."""
     text: str = content_disposition_unquote(value)
     return text.encode("latin-1")
 
@@ -348,7 +346,7 @@ def _unquote(value: str) -> bytes:
 def _read_filename(value: str) -> str:
     """Decode a file's name, and drop the directories (RFC 7578, section 4.2).
 
-    Forms of older pages send other charsets than UTF-8: latin-1 reads any byte.
+    Forms of older pages send charsets other than UTF-8: latin-1 reads any byte.
     """
     name = _unquote(value)
     try:

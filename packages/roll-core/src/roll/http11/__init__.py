@@ -7,13 +7,13 @@ Read the modules in this order:
   none, and `chunks` reads chunked bodies.
 - `body`: the queue between the connection and the view that reads a request body.
 - `writer`: turns a response into bytes, without any I/O.
-- `state`: where a connection stands, and what the next modules ask of it.
+- `state`: the states of a connection, and what the next modules need of it.
 - `connection`: the `asyncio.Protocol`. It feeds the parser, and starts an exchange for
   each request.
-- `exchange`: serves a request in a task of its own, and sends its response.
+- `exchange`: serves a request in its own task, and sends its response.
 - `timeouts`: finds what takes too long.
 - `outbox`: sends the responses of all connections, together where that is cheaper.
-- `upgrade`: the step before a view that takes the connection over, for example a
+- `upgrade`: the step before a view takes over the connection, for example for a
   WebSocket.
 - `sockets`: what the operating system knows of a connection.
 - `tls`: a client that ends its side of a TLS connection, and still reads.

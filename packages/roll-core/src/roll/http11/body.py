@@ -8,26 +8,26 @@ from typing import Protocol
 from ..errors import HttpError
 
 Decoder = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
-"""Makes, of the pieces of a body as they were received, those that are read."""
+"""Turns the received pieces of a body into those to read."""
 
 PIECES = 1000
-"""Pieces that may wait for the reader: each takes memory, however small it is."""
+"""The most pieces that wait for the reader: even a small one takes memory."""
 
 CLIENT_LEFT = "The client left"
-"""What the error says by which a body ends that its client did not complete."""
+"""The message of the error if the client does not complete the body."""
 
 LARGE = 16 * 1024
-"""Bytes of a piece from which on it is better not copied to stand beside others."""
+"""A piece of so many bytes is not copied to join it with others."""
 
 
 class Source(Protocol):
-    """Where a body comes from: what its reader may ask of the connection."""
+    """Where a body comes from: what its reader needs of the connection."""
 
     def pause_body(self) -> None:
         """Stop reading: enough is buffered."""
 
     def resume_body(self) -> None:
-        """Read on: the buffer has room."""
+        """Resume reading: the buffer has room."""
 
     def continue_body(self) -> None:
         """Tell the client to send the body (RFC 9110, section 10.1.1)."""
@@ -37,7 +37,7 @@ class Body:
     """The content of one request, from the parser to one reader.
 
     Args:
-        source: Told when reading has to pause and may go on.
+        source: Pauses and resumes reading.
         buffer: Bytes that may wait for the reader before the source is paused.
         length: The Content-Length in bytes, None when the body is chunked.
         expected: Whether the client waits for a 100 before it sends (`Expect`).
@@ -70,16 +70,16 @@ class Body:
     ) -> None:
         self.length = length
         self.full = False
-        """Whether reading is paused: as much waits for the reader as may."""
+        """Whether reading is paused, as enough waits for the reader."""
         self.expected = expected
         self.received = 0
-        """Bytes that came so far."""
+        """Bytes received so far."""
         self.complete = False
-        """Whether the last byte came."""
+        """Whether the last byte was received."""
         self.discarding = False
         """Whether nobody will read it."""
         self.discarded = 0
-        """Bytes that came since then."""
+        """Bytes received since then."""
         self._source = source
         self._buffer = buffer
         self._chunks: list[bytes] = []
@@ -98,7 +98,7 @@ class Body:
         self._chunks.append(data)
         self._size += len(data)
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)  # it takes all of this at once
+            self._waiter.set_result(None)  # it takes everything at once
             return
         full = self._size > self._buffer or len(self._chunks) > PIECES
         if full and not self.full:
@@ -107,41 +107,41 @@ class Body:
 
     @property
     def missing(self) -> int:
-        """Bytes that are known to come: of a chunked body, the rest of a chunk."""
+        """Bytes that are known to follow: in a chunked body, the rest of a chunk."""
         return self._announced if self.length is None else self.length - self.received
 
     def announce(self, size: int) -> None:
-        """Note how much of a chunk is still to come; refuse more than the limit.
+        """Note how much of a chunk follows, and refuse more than the limit.
 
-        Whoever reads the body gets HttpError 413.
+        The reader of the body gets HttpError 413.
         """
         self._announced = size
         if self._limit is not None and self.received + size > self._limit:
             self.fail(HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
 
     def restrict(self, limit: int) -> None:
-        """Refuse more than *limit* bytes, as soon as it is known that they come.
+        """Refuse more than *limit* bytes, as soon as they are announced.
 
         Raises:
-            HttpError: 413, when it is known already.
+            HttpError: 413, when they are announced already.
         """
         self._limit = limit
         if self.received + self.missing > limit:
             raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def finish(self) -> None:
-        """Note that the last piece came."""
+        """Note that the last piece was received."""
         self.complete = True
         self._wake()
 
     def fail(self, error: HttpError) -> None:
-        """Let the reader fail as *error* says once it has read the bytes before."""
+        """Let the reader fail with *error* once it has read the bytes before."""
         if not self.complete and self._error is None:
             self._error = error
             self._wake()
 
     def discard(self) -> None:
-        """Drop the bytes received and to come: nobody will read them."""
+        """Drop received and later bytes: nobody will read them."""
         self.discarding = True
         self._chunks.clear()
         self._size = 0
@@ -150,16 +150,16 @@ class Body:
     async def read(self) -> bytes:
         """Take what is buffered, or wait for more; `b""` after the last byte.
 
-        Small pieces come as one. A large one comes alone: a copy of it takes as long as
-        to receive it.
+        Small pieces are joined. A large one comes alone: copying it takes as long as
+        receiving it.
 
         Raises:
-            RuntimeError: Another task is waiting for this body already.
-            HttpError: What `fail()` was given, when the rest cannot come.
+            RuntimeError: Another task is already waiting for this body.
+            HttpError: The one given to `fail()`, if the body ends early.
         """
         while not self._chunks:
             if self._error is not None:
-                # Each reader gets its own: a traceback would hold on to this body.
+                # A new one for each reader: a traceback would keep this body alive.
                 raise HttpError(self._error.status, self._error.message)
             if self.complete:
                 return b""
@@ -180,7 +180,7 @@ class Body:
         return data
 
     def take(self) -> bytes:
-        """Take what is buffered; nothing of it is kept."""
+        """Take everything that is buffered."""
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._size = 0
@@ -188,12 +188,12 @@ class Body:
         return data
 
     def put_back(self, pieces: list[bytes]) -> None:
-        """Take back what was read, in order; it is read again before the rest."""
+        """Put back pieces that were read, in order, to be read again first."""
         self._chunks[:0] = pieces
         self._size += sum(map(len, pieces))
 
     def ask(self) -> None:
-        """Tell a client that waits to send the body, unless it does already."""
+        """Tell a waiting client to send the body, unless it is already sending."""
         if self.expected:
             self.expected = False
             if not self.received:
@@ -210,15 +210,15 @@ class Body:
 
 
 class Decoded:
-    """What a decoder makes of a body: its reader reads this in place of the body.
+    """The output of a decoder, which is read in place of the body.
 
     Args:
-        body: What is received.
+        body: The received body.
         decoder: See `Request.decoder`.
 
     Raises:
-        HttpError: 415, without a decoder; `Accept-Encoding` says that no coding is
-            taken (RFC 9110, sections 12.5.3 and 15.5.16).
+        HttpError: 415, without a decoder; `Accept-Encoding` then allows no coding (RFC
+            9110, sections 12.5.3 and 15.5.16).
     """
 
     __slots__ = ("_body", "_limit", "_pieces", "_size")
@@ -235,10 +235,10 @@ class Decoded:
         self._pieces: AsyncIterator[bytes] | None = aiter(decoder(_receive(body)))
 
     def restrict(self, limit: int) -> None:
-        """Refuse more than *limit* bytes, of what is received and of what it becomes.
+        """Refuse more than *limit* bytes, both as received and as decoded.
 
         Raises:
-            HttpError: As `Body.restrict` does.
+            HttpError: As for `Body.restrict`.
         """
         self._body.restrict(limit)
         self._limit = limit
@@ -248,9 +248,9 @@ class Decoded:
 
         Raises:
             RuntimeError: Another task is reading, or an earlier read was not completed.
-            HttpError: 413, when it passes the limit; and what the decoder raises.
+            HttpError: 413, when it exceeds the limit; and errors of the decoder.
         """
-        pieces, self._pieces = self._pieces, None  # until it has given a piece
+        pieces, self._pieces = self._pieces, None  # until there is a piece
         if pieces is None:
             raise RuntimeError(
                 "the body cannot be decoded: another task is reading it, or an earlier "

@@ -1,4 +1,4 @@
-"""Chunked bodies, read (RFC 9112, section 7.1)."""
+"""Reads chunked bodies (RFC 9112, section 7.1)."""
 
 import re
 from http import HTTPStatus
@@ -8,10 +8,10 @@ from ..limits import Limits
 from .framing import read_fields
 
 END = b"\r\n\r\n"
-"""What ends a header, and trailers: an empty line."""
+"""The end of a header, and of trailers: an empty line."""
 
 SLICE = 2 * 1024
-"""Bytes of chunks read at once: a body may have a chunk for each byte."""
+"""The most bytes of chunks to read at once: each byte may be a chunk."""
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
@@ -23,17 +23,17 @@ _SIZE = rb"([0-9A-Fa-f]{1,16}+)(?:;%b(?:=(?:%b|%b))?+)*+\r\n" % (
 _FIRST = re.compile(_SIZE)
 _NEXT = re.compile(rb"\r\n" + _SIZE)  # a chunk's data ends with CRLF
 
-# What may still become the line of a chunk. No part of a line begins otherwise.
+# What may still become the line of a chunk: every beginning of a line matches.
 _SIZE_PART = rb"[0-9A-Fa-f]{1,16}+(?:;[\t -~\x80-\xff]*+)?+\r?+"
 _FIRST_PART = re.compile(_SIZE_PART)
 _NEXT_PART = re.compile(rb"\r(?:\n(?:%b)?+)?+" % _SIZE_PART)
 
 _START = 32
-"""Bytes of a part of a line that are looked at: the size is among them."""
+"""Bytes of an incomplete line to check; they include the size."""
 
 _TRAILERS = re.compile(rb"(?:%b:[\t -~\x80-\xff]*+\r\n)*+\r\n" % _TOKEN)
 
-# Fields that would say something else of the framing than the header did.
+# Fields that would contradict the framing in the header.
 _FORBIDDEN = frozenset((b"CONTENT-LENGTH", b"TRANSFER-ENCODING"))
 
 
@@ -61,26 +61,26 @@ class Chunks:
         self._limits = limits
         self._line, self._part = _FIRST, _FIRST_PART
         self._waiting = False  # for the end of a line
-        self._last = 0  # bytes of the line of the last chunk, once it came
-        self._seen = 0  # bytes of the trailers that were looked at
-        self._lines = 0  # that end in them
+        self._last = 0  # length of the last chunk's line, once received
+        self._seen = 0  # bytes of the trailers already checked
+        self._lines = 0  # line ends in these
         self.left = 0
-        """Bytes of the chunk being read that are still to come."""
+        """Missing bytes of the current chunk."""
         self.complete = False
-        """Whether the last chunk came, and the trailers behind it."""
+        """Whether the last chunk and the trailers were received."""
         self.trailers: list[tuple[bytes, bytes]] = []
-        """Names, in upper case, and values of the fields behind the last chunk."""
+        """Names, in upper case, and values of the fields after the last chunk."""
 
     def read(self, data: bytes, at: int) -> tuple[bytes, int]:
-        """Read some chunks, and nothing that is behind the body.
+        """Read some chunks, and nothing after the body.
 
         Args:
             data: The bytes received.
-            at: Where to begin in it.
+            at: Where to begin.
 
         Returns:
-            What the chunks hold, and where the rest of *data* begins. That is *at*
-            where more has to come.
+            The content of the chunks, and where the rest of *data* begins. That is *at*
+            if more data is needed.
 
         Raises:
             HttpError: 400, when they are malformed; 431, when there are too many
@@ -95,7 +95,7 @@ class Chunks:
                 at += len(piece)
                 self.left -= len(piece)
                 continue
-            # What has not come to its end is not read again for each byte.
+            # An incomplete line is not parsed again for each byte.
             if not self._last:
                 whole = not self._waiting or data.find(b"\n", at + 2) >= 0
                 line = self._line.match(data, at) if whole else None
@@ -117,7 +117,7 @@ class Chunks:
         return b"".join(pieces), at
 
     def _require_part(self, data: bytes, at: int) -> None:
-        """Refuse what cannot become the line of a chunk, or is too long."""
+        """Refuse bytes that cannot become the line of a chunk, or are too many."""
         start = data[at : at + _START]
         if not self._part.fullmatch(start) or data.find(b"\n", at + 2) >= 0:
             raise HttpError(HTTPStatus.BAD_REQUEST)
@@ -125,9 +125,9 @@ class Chunks:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _read_trailers(self, data: bytes, at: int) -> int:
-        """Read the fields behind the last chunk: where they end; 0 for not yet."""
+        """Read the fields after the last chunk; give their end, or 0 if missing."""
         fresh = at + self._seen
-        # The end of the last chunk's line counts as that of a field.
+        # The end of the last chunk's line counts as the end of a field.
         end = data.find(END, fresh - 3) + len(END)
         stop = end if end >= len(END) else len(data)
         lines = data.count(b"\n", fresh, stop)

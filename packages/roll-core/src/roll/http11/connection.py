@@ -23,30 +23,29 @@ from .state import (
     UNSEEN,
     VIEW,
     WRITING,
-    State,
 )
 from .upgrade import Switch
 
 QUIET = 0.25
-"""Seconds for a request that is on its way when the app shuts down: longer than most
-round trips."""
+"""Seconds for requests on their way when the app shuts down: more than most round
+trips."""
 
 TURN = 100
-"""Messages, and pieces of bodies, that are read before other connections have their
-turn: a read may bring thousands, and each takes some 20 microseconds at least."""
+"""Messages, and pieces of bodies, to read before other connections have a turn: one
+read may have thousands, and each takes at least 20 microseconds."""
 
 UNLIMITED = 2**30 - 1
-"""Messages on a connection without a limit: what CPython counts fastest."""
+"""Messages on a connection without a limit: CPython counts up to this fastest."""
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection: its messages are answered one after the other, in order.
+    """One connection: its messages are served one after the other, in order.
 
-    What belongs to a message lives in its Request, what was read of it in the Parser;
-    here is only where the connection stands: `State` and `HttpConnection` tell of it.
+    The data of a message is in its Request, and unread data in the Parser. Here is only
+    the state of the connection; see `State` and `HttpConnection`.
 
     Args:
-        app: The app that answers.
+        app: The app that responds.
     """
 
     __slots__ = (
@@ -90,18 +89,14 @@ class HttpProtocol(asyncio.Protocol):
         self.seen = UNSEEN
         self._disconnected: asyncio.Future[None] | None = None
 
-    def enter(self, state: State) -> None:
-        """Change the state."""
-        self.state = state
-
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start to serve a client."""
+        """Start serving a client."""
         self.transport = cast(asyncio.Transport, transport)
         self.outbox = self.app.lifecycle.outbox(asyncio.get_running_loop())
         self.context = copy_context()
-        # A client that left has no address any more, but what a Server accepted it by.
+        # A client that has left has no address any more, except the one from `accept`.
         self.peer = transport.get_extra_info("peername") or self.peer
         self.app.connections.add(self)
         tls.on_end(transport, self._end_of_tls)
@@ -109,7 +104,7 @@ class HttpProtocol(asyncio.Protocol):
             self.stop()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Cancel what still works for a client that is gone."""
+        """Cancel the task of a client that is gone."""
         tls.on_end(self.transport, None)
         self.parser.stop()
         body, self.body = self.body, None
@@ -118,7 +113,7 @@ class HttpProtocol(asyncio.Protocol):
         self.lose()
         if self.task is not None:
             if self.request is not None and self.request.endpoint.finishes:
-                # Until then it counts as a connection, which limits how many there are.
+                # Until then it counts towards the limit of connections.
                 self.task.add_done_callback(self._forget)
                 return
             self.task.cancel()
@@ -126,8 +121,8 @@ class HttpProtocol(asyncio.Protocol):
         self.app.lifecycle.forget(self)
 
     def lose(self) -> None:
-        """Note that the client is gone, and wake up what waits for that."""
-        self.enter(CLOSED)
+        """Note that the client is gone, and wake tasks that wait for it."""
+        self.state = CLOSED
         for waiter in (self.writable, self._disconnected):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
@@ -136,7 +131,7 @@ class HttpProtocol(asyncio.Protocol):
         self.app.lifecycle.forget(self)
 
     def eof_received(self) -> bool:
-        """Take that the client sends no more; asyncio closes a connection of TLS.
+        """Note that the client sends no more; asyncio closes a TLS connection.
 
         Returns:
             Whether the transport stays open.
@@ -147,13 +142,13 @@ class HttpProtocol(asyncio.Protocol):
         return self.half_close()
 
     def half_close(self) -> bool:
-        """Answer the requests received, then close (RFC 9112, section 9.6).
+        """Serve the requests received, then close (RFC 9112, section 9.6).
 
-        A client that is gone looks the same until something is written: `check` sees to
-        it that no request is served for long.
+        A client that is gone looks the same until something is written: `check` limits
+        how long its requests are served.
 
         Returns:
-            Whether there may be something to answer.
+            Whether there may be requests to serve.
         """
         self.outbox.flush()
         if self.state >= LINGERING:
@@ -169,21 +164,21 @@ class HttpProtocol(asyncio.Protocol):
     def _end_of_tls(self) -> None:
         """Half close, once the bytes before are handed over.
 
-        The end of TCP may be here, too, at which the transport drops what waits.
+        The end of TCP may have come, too: then the transport drops unread data.
         """
         self.outbox.hurry()
         self.outbox.loop.call_soon(self._half_close_tls)
 
     def _half_close_tls(self) -> None:
-        if not self.transport.is_closing():  # as it is when we linger
+        if not self.transport.is_closing():  # true while lingering
             self.half_close()
 
     def pause_writing(self) -> None:
-        """Make whoever writes wait: the client does not read."""
+        """Make writers wait: the client does not read."""
         self.writable = self.outbox.loop.create_future()
 
     def resume_writing(self) -> None:
-        """Let whoever writes go on."""
+        """Let writers continue."""
         if self.writable is not None and not self.writable.done():
             self.writable.set_result(None)
         self.writable = None
@@ -200,7 +195,7 @@ class HttpProtocol(asyncio.Protocol):
 
     @property
     def local_address(self) -> Any:
-        """The server's end, as its socket names it; None without a transport."""
+        """The server's address, from its socket; None without a transport."""
         return self.transport and self.transport.get_extra_info("sockname")
 
     @property
@@ -216,10 +211,10 @@ class HttpProtocol(asyncio.Protocol):
             self._disconnected = self.outbox.loop.create_future()
         await asyncio.shield(self._disconnected)
 
-    # What comes in
+    # Receiving
 
     def data_received(self, data: bytes) -> None:
-        """Read the bytes received, and serve what is complete enough."""
+        """Read the bytes received, and serve messages that are complete enough."""
         self.parser.receive_data(data)
         if self.parser.ignored:
             self._limit_ignored()
@@ -227,17 +222,17 @@ class HttpProtocol(asyncio.Protocol):
             self.advance()
 
     def advance(self) -> None:
-        """Read on, and serve each message, until the next one has to wait.
+        """Read, and serve each message, until the next one has to wait.
 
-        A message is served once all that came of its body was read: most bodies come
-        with their heads.
+        A message is served once the received part of its body was read: most bodies
+        arrive with their heads.
         """
         if self.advancing:
             return
         self.advancing = True
         parser = self.parser
         turn = TURN
-        starved = False  # whether all was read that can be
+        starved = False  # whether all data was read
         try:
             while True:
                 body = self.body
@@ -261,7 +256,7 @@ class HttpProtocol(asyncio.Protocol):
                         turn -= 1
                         if self._read() is NEED_DATA:
                             break
-                    self.enter(VIEW if body is None else BODY)
+                    self.state = VIEW if body is None else BODY
                     exchange.start(self)
                 elif event is NEED_DATA:
                     starved = True
@@ -291,25 +286,25 @@ class HttpProtocol(asyncio.Protocol):
         return event
 
     def _settle(self, starved: bool) -> None:
-        """Close, wait for the rest, or stop reading, where something is left to do."""
+        """Close, wait for more data, or pause reading, as needed."""
         if starved and self.request is None:
             if self.half_closed:
                 return self.end()
             if self.parser.held and self.state is IDLE:
-                self.enter(HEAD)
+                self.state = HEAD
         self._pause(self._is_full(starved))
 
     def _fail(self) -> None:
-        """Answer 500, and read nothing more, where our own code has raised."""
+        """Respond with 500, and read nothing more: Roll's own code has raised."""
         logger.exception("A message could not be read")
         self.parser.stop()
         self._refuse(Refusal(HttpError(HTTPStatus.INTERNAL_SERVER_ERROR), "GET"))
 
     def _is_full(self, starved: bool) -> bool:
-        """Whether no more is to come in: behind a message, or for a body that is full.
+        """Whether to pause: after a message, or when a body is full.
 
         Args:
-            starved: Whether all was read that can be.
+            starved: Whether all data was read.
         """
         if self.body is not None and self.body.full:
             return True
@@ -319,7 +314,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _pause(self, pause: bool) -> None:
         if pause is not self.paused and self.state < SWITCHED:
-            if self.half_closed:  # a loop would tell of the end again
+            if self.half_closed:  # a loop would report the end again
                 return
             self.paused = pause
             transport = self.transport
@@ -329,13 +324,13 @@ class HttpProtocol(asyncio.Protocol):
                 transport.resume_reading()
 
     def _limit_ignored(self) -> None:
-        """Bound what comes after the last message."""
+        """Limit the data after the last message."""
         if self.parser.ignored > self.parser.limits.unread:
-            # A close would be a reset, by which the client may lose the response.
+            # Closing would be a reset, which may cost the client the response.
             self._pause(True)
 
     def _begin(self, head: Head) -> None:
-        """Make a request of its head."""
+        """Make a request from its head."""
         app = self.app
         request = app.Request(app, self)
         request.message = head
@@ -343,7 +338,7 @@ class HttpProtocol(asyncio.Protocol):
         if head.length != 0:
             limits = self.parser.limits
             request.content = Body(self, limits.buffer, head.length, head.expects)
-        # Behind a handshake is what the other protocol reads, if it is accepted.
+        # After a handshake, the other protocol reads, if it is accepted.
         if head.upgrade:
             if not request.endpoint.switches:
                 self.parser.resume()
@@ -352,7 +347,7 @@ class HttpProtocol(asyncio.Protocol):
         self.on_headers_complete(request)
 
     def on_headers_complete(self, request: Request) -> None:
-        """Take a request to be served next; its body may be still to come."""
+        """Take the next request to serve; its body may follow later."""
         self.request = request
         self.response = self.app.Response(self.app, self)
         if request.content is not None and not request.content.complete:
@@ -371,18 +366,18 @@ class HttpProtocol(asyncio.Protocol):
         """Note the end of a body; after the last message nothing is read."""
         body: Body = self.body  # type: ignore[assignment]  # there is one
         self.body = None
-        if self.state is BODY:  # else it is still to be served
-            self.enter(IDLE if self.request is None else VIEW)
+        if self.state is BODY:  # otherwise it is not served yet
+            self.state = IDLE if self.request is None else VIEW
         body.finish()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer what cannot be read, unless something is being answered."""
+        """Respond to unreadable data, unless a request is being served."""
         body, self.body = self.body, None
         self.remaining = -1
         if body is None:
             exchange.refuse(self, refusal)
         elif self.request is not None:
-            body.fail(refusal.error)  # its reader answers, so there is one response
+            body.fail(refusal.error)  # its reader responds: there is only one response
         else:
             self.end(linger=True)
 
@@ -391,7 +386,7 @@ class HttpProtocol(asyncio.Protocol):
         self._pause(True)
 
     def resume_body(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self.advance()
 
     def continue_body(self) -> None:
@@ -400,8 +395,8 @@ class HttpProtocol(asyncio.Protocol):
 
     write = exchange.write
 
-    # What goes out, and the end: these two alone write, so that what the outbox holds
-    # stays in order.
+    # Sending, and the end: only these two write, so that data in the outbox stays in
+    # order.
 
     def send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> bool:
         """Write, within this round of the loop, unless the client is gone.
@@ -421,18 +416,18 @@ class HttpProtocol(asyncio.Protocol):
         return True
 
     def end(self, linger: bool = False, abort: bool = False) -> None:
-        """End once all is sent; what still comes is ignored.
+        """End once all is sent; later input is ignored.
 
         Args:
-            linger: End our side alone and wait, for a while, until the client ends its
-                own: a close with input unread would make its system drop the response
+            linger: End only our side, and wait for a while until the client ends its
+                own: closing with unread input would make its system drop the response
                 (RFC 9112, section 9.6).
-            abort: End now, whatever is not sent yet.
+            abort: End now, without sending the rest.
         """
         self.parser.stop()
         if self.state >= SWITCHED:
             return
-        self.enter(LINGERING)
+        self.state = LINGERING
         transport = self.transport
         self.outbox.flush()
         if abort:
@@ -448,14 +443,14 @@ class HttpProtocol(asyncio.Protocol):
             transport.close()
 
     def abort(self) -> None:
-        """End now, whatever is not sent yet."""
+        """End now, without sending the rest."""
         self.end(abort=True)
 
     def stop(self) -> None:
-        """End as soon as the running request is answered, soon when there is none.
+        """End after the running request, or soon if there is none.
 
-        A client that was not told may have sent a request: without a response it could
-        not tell whether that was served (RFC 9112, section 9.3.1).
+        The client may have sent a request that is still on its way: without a response,
+        it could not know whether that was served (RFC 9112, section 9.3.1).
         """
         self.remaining = -1 if self.busy else min(self.remaining, 0)
         if self.busy:
@@ -466,7 +461,7 @@ class HttpProtocol(asyncio.Protocol):
             self.end()
 
     def _stop_idle(self) -> None:
-        """Close, unless a request has come: that is served before."""
+        """Close, unless a request has arrived, which is served first."""
         if self.state >= LINGERING:
             return
         if self.busy or sockets.unread(self.transport):
@@ -475,12 +470,12 @@ class HttpProtocol(asyncio.Protocol):
             self.end()
 
     def check(self, now: float) -> None:
-        """End what takes too long; the app calls it every second or more often.
+        """End what takes too long; the app calls this at least every second.
 
         Args:
             now: The loop's time, in seconds.
         """
-        if self.state >= SWITCHED:  # maybe a view that goes on without its client
+        if self.state >= SWITCHED:  # maybe a view continues without its client
             return
         late = timeouts.check(self, now)
         if late is None:

@@ -1,7 +1,7 @@
 """One exchange: a request is served, and its response is sent (RFC 9110, section 3.4).
 
-All of this runs in the task of the request. It reads nothing: what comes in meanwhile
-is the business of the connection.
+All of this runs in the task of the request. It reads nothing: the connection handles
+all input.
 """
 
 import asyncio
@@ -41,27 +41,26 @@ from .upgrade import Switch
 from .writer import COPIED, Framed, frame
 
 UNSENT = 1
-"""Bytes of a stream that may be unsent before its view waits: 0 would stop TLS."""
+"""Unsent bytes of a stream before its view waits: 0 would block TLS."""
 
 STREAM_TURN = 2**20
-"""Bytes of a stream that are sent before others have their turn, where neither its view
-nor its client lets it wait."""
+"""Bytes of a stream to send before other tasks get a turn, if nothing makes it wait."""
 
 PIECE = 4096
-"""Bytes that a piece counts for beside its own, as it takes time, however small."""
+"""Bytes to count for each piece besides its own, as even a small one takes time."""
 
 
 def start(connection: HttpConnection) -> None:
-    """Serve the message in a task of its own."""
-    request: Request = connection.request  # type: ignore[assignment]  # it has come
+    """Serve the message in its own task."""
+    request: Request = connection.request  # type: ignore[assignment]  # it was received
     response: Response = connection.response  # type: ignore[assignment]  # likewise
     serving = _serve(connection, request, response)
     loop = connection.outbox.loop
-    # Not in the context of the request before, in whose task we may be.
+    # Not in the context of the previous request, in whose task this may run.
     context = connection.context.copy()
     if EAGER:
-        # A call with `**EAGER` takes longer.
-        asyncio.Task(  # it keeps itself in the connection
+        # A call with `**EAGER` would take longer.
+        asyncio.Task(  # it stores itself in the connection
             serving,
             loop=loop,
             context=context,
@@ -70,7 +69,7 @@ def start(connection: HttpConnection) -> None:
         return
     connection.task = asyncio.Task(serving, loop=loop, context=context)
     if "finish" in connection.app.hooks:
-        # For a task that is cancelled before its first step.
+        # In case the task is cancelled before its first step.
         end = partial(finish, request, response)
         connection.task.add_done_callback(end, context=context)
 
@@ -82,7 +81,7 @@ async def _serve(
     app = connection.app
     try:
         await app.__call__(request, response)  # half the time of `app(...)`
-        # It may be the response of another app, to which the request was handed.
+        # It may be the response of a mounted app, which has taken the request.
         response = connection.response  # type: ignore[assignment]
         usual = _write_usual(connection, request, response)
         if not usual:
@@ -92,14 +91,14 @@ async def _serve(
         response.complete = connection.state is not CLOSED
         if not usual and connection.switch is not None:
             switch, connection.switch = connection.switch, None
-            # A listener may have refused it since.
+            # A listener may have refused it.
             if connection.remaining >= 0 and response._status in INTERIM:
                 request = connection.request  # type: ignore[assignment]
                 if _has_finish(request):
                     finish(request, response)
                 return await _hand_over(connection, switch)
     except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
-        if isinstance(error, SystemExit):  # uvloop goes on, and asyncio does not
+        if isinstance(error, SystemExit):  # uvloop continues, asyncio does not
             _name_view(error, request)
             method, url = request.method, request.url
             report(error, "%s %s exits: send SIGTERM to end a server", method, url)
@@ -113,38 +112,38 @@ async def _serve(
         _name_view(error, request)
         method, url = request.method, request.url
         report(error, "%s %s was cut short", method, url)
-        # While it is handled, so that listeners can ask `sys.exception()` for it.
+        # Now, so that listeners find the error in `sys.exception()`.
         _finish_served(connection)
-        if request.version == "1.0":  # the end of the connection may be the body's
+        if request.version == "1.0":  # the end of the connection may end the body
             return connection.end(abort=True)
         connection.remaining = -1  # the responses before it are sent
     finally:
         request = connection.request  # type: ignore[assignment]
         response = connection.response  # type: ignore[assignment]
-        # With what was raised, a task holds on to its frames, and to the connection.
+        # Through its exception, a task keeps its frames, and so the connection, alive.
         connection.request = connection.response = None
         connection.task = connection.switch = None
         # Before the next request begins.
         if "finish" in app.hooks or (request.parent and _has_finish(request)):
             finish(request, response)
     state = connection.state
-    if state is not VIEW and state >= LINGERING:  # to order them takes longer
+    if state is not VIEW and state >= LINGERING:  # an order comparison takes longer
         return
     content = request.content
     if connection.remaining <= 0:
         connection.outbox.flush()
         connection.end(linger=_more_comes(connection, content))
     elif content is None or content.complete:
-        connection.enter(IDLE)
+        connection.state = IDLE
     else:
-        connection.enter(BODY)
+        connection.state = BODY
         content.discard()
-    if not connection.advancing:  # else this was served at once, from within
+    if not connection.advancing:  # otherwise `advance` has called this
         connection.advance()
 
 
 def _has_finish(request: Request | None) -> bool:
-    """Whether there are `finish` listeners: to run none takes five times as long."""
+    """Whether there are `finish` listeners: running none takes five times as long."""
     while request is not None:
         if "finish" in request.app.hooks:
             return True
@@ -159,24 +158,24 @@ def finish(request: Request, response: Response, task: object = None) -> None:
         if request.parent is not None:
             request.hook("finish", response)
             return
-        app = request.app  # what `hook` does takes as long again
+        app = request.app  # `hook` would double the time
         listeners = app.hooks.get("finish", ())
         events.start("finish", listeners, (request, response), {}, app.keep)
 
 
 def _finish_served(connection: HttpConnection) -> None:
-    """Run the `finish` listeners of what the connection serves."""
+    """Run the `finish` listeners of the request being served."""
     request: Request = connection.request  # type: ignore[assignment]  # it is served
     if _has_finish(request):
         finish(request, connection.response)  # type: ignore[arg-type]  # likewise
 
 
 def _more_comes(connection: HttpConnection, content: Body | None) -> bool:
-    """Whether input is left that nobody reads, or may come before much is sent."""
+    """Whether there is unread input, or more may arrive before all is sent."""
     if content is not None and not content.complete:
         return True
     if connection.parser.finished and not connection.parser.ignored:
-        return False  # a client that knew of the end, and kept to it
+        return False  # the client knew of the end
     transport = connection.transport
     return sockets.unsent(transport) > COPIED or sockets.unread(transport) > 0
 
@@ -184,10 +183,10 @@ def _more_comes(connection: HttpConnection, content: Body | None) -> bool:
 def _write_usual(
     connection: HttpConnection, request: Request, response: Response
 ) -> bool:
-    """Send what most responses are; a coroutine for that takes as long as the rest.
+    """Send a usual response, without a coroutine, which would double the time.
 
     Returns:
-        Whether it was; `write` does what is not usual.
+        Whether it was sent; `write` sends the others.
     """
     head, content = request.message, request.content
     kind = type(response.body)
@@ -195,7 +194,7 @@ def _write_usual(
         (content is not None and not content.complete)
         or head.upgrade
         or connection.remaining <= 0
-        or not (kind is str or kind is bytes)  # there is nothing to close
+        or not (kind is str or kind is bytes)  # nothing has to be closed
     ):
         return False
     try:
@@ -205,14 +204,14 @@ def _write_usual(
     if type(framed) is not bytes:
         return False
     if connection.send(framed):
-        response.written = framed  # to count its body would take longer
+        response.written = framed  # counting its body would take longer
     return True
 
 
 async def write(connection: HttpConnection) -> None:
     """Send the response of the message being served.
 
-    One that would break HTTP, for example by a line feed in a header, becomes a 500.
+    One that would break HTTP, for example with a line feed in a header, becomes a 500.
     """
     request: Request = connection.request  # type: ignore[assignment]  # it is served
     response: Response = connection.response  # type: ignore[assignment]
@@ -238,7 +237,7 @@ async def write(connection: HttpConnection) -> None:
 
 
 def _may_read(response: Response) -> bool:
-    """Whether a response may go on to read the body of its request."""
+    """Whether a response may still read the body of its request."""
     return response.status < HTTPStatus.MULTIPLE_CHOICES and hasattr(
         response.body, "__aiter__"
     )
@@ -262,13 +261,13 @@ def _frame(
 
 
 def _can_skip(connection: HttpConnection, content: Body, response: Response) -> bool:
-    """Whether the connection outlives what is unread of a body."""
+    """Whether the connection can continue after skipping the unread body."""
     if content.complete:
         return True
     if content.expected:  # the client may send the body, or may not
         return False
-    # Of a body that is too large, more chunks come than can be skipped. A client that
-    # had sent them all, and was told nothing, would send another request.
+    # A body that is too large has more chunks than can be skipped. A client that has
+    # sent all of them, without notice, would send another request.
     too_large = response._status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     if too_large and content.length is None:
         return False
@@ -281,14 +280,14 @@ async def frame_error(
     error: Exception,
     attempt: Callable[[], bytes | Framed],
 ) -> bytes | Framed:
-    """Frame a 500 in place of what cannot be sent.
+    """Frame a 500 in place of a response that cannot be sent.
 
-    What `response` listeners have added stays, and no listener runs twice.
+    Changes of `response` listeners stay, and no listener runs twice.
 
     Args:
-        request: What is answered.
+        request: The request.
         response: The response, which becomes the 500.
-        error: What says why it cannot be sent.
+        error: The reason why it cannot be sent.
         attempt: Frames the response.
     """
     _name_view(error, request)
@@ -298,7 +297,7 @@ async def frame_error(
         await request.app.answer_error(request, response, error)
         try:
             return attempt()
-        except Exception as second:  # nor can what listeners made of it
+        except Exception as second:  # the listeners' response cannot be sent either
             error = second
         await close_body(response.body)
         writer.drop_unsendable(response)
@@ -314,15 +313,15 @@ def _name_view(error: BaseException, request: Request) -> None:
 async def _write_framed(
     connection: HttpConnection, framed: Framed, response: Response
 ) -> None:
-    """Send what is large, comes in pieces, or is the last."""
+    """Send a response that is large, streamed, or the last one."""
     if framed.close:
         connection.remaining = -1
     if connection.send(framed.head, at_once=framed.body is not None):
-        response.written = framed.head  # which has a small body behind it
+        response.written = framed.head  # may include a small body
     if framed.body is not None and connection.state != CLOSED:
         if hasattr(framed.body, "__aiter__"):
             return await _write_stream(connection, framed, response)
-        # The transport keeps what it is given, until it is sent.
+        # The transport keeps the data until it is sent.
         connection.send(bytes(framed.body), at_once=True)
         response.written = len(framed.body)
     await close_body(response.body)
@@ -334,7 +333,7 @@ async def _write_stream(
     """Send the pieces of an async body as they come, and always close it."""
     transport = connection.transport
     body: AsyncIterable[Any] = framed.body
-    # A transport keeps all of what it has sent a part of: nothing is added to it.
+    # A transport keeps pieces that it has sent in part, so nothing is added to them.
     transport.set_write_buffer_limits(UNSENT)
     left = math.inf if framed.length is None else framed.length
     turn = STREAM_TURN
@@ -344,12 +343,12 @@ async def _write_stream(
         async for piece in iterator:
             if transport.is_closing():  # a stream without waits would never end
                 await connection.disconnected()
-            if connection.state == CLOSED:  # the view goes on, its client has left
+            if connection.state == CLOSED:  # the view continues without its client
                 return
             data = encode_body(piece, True)
             left -= len(data)
             if left < 0:
-                raise ValueError(f"the body passes its {framed.length} bytes")
+                raise ValueError(f"the body is longer than its {framed.length} bytes")
             if framed.chunked and data:  # an empty chunk would be the last one
                 connection.send(writer.chunk(data))
             else:
@@ -358,7 +357,7 @@ async def _write_stream(
             response.written = sent
             turn -= PIECE + len(data)
             if connection.writable is not None:
-                del piece, data  # they are kept until they are sent
+                del piece, data  # free them while this waits
                 await _wait_for_client(connection)
                 turn = STREAM_TURN
             elif turn <= 0:
@@ -373,32 +372,32 @@ async def _write_stream(
     elif framed.length is not None and left and connection.state != CLOSED:
         raise ValueError(f"the body lacks {left} of its {framed.length} bytes")
     if connection.state != CLOSED:
-        transport.set_write_buffer_limits()  # what they were
+        transport.set_write_buffer_limits()  # restore the defaults
 
 
 async def _wait_for_client(connection: HttpConnection) -> None:
-    """Wait while the client is behind with reading."""
+    """Wait while the client reads too slowly."""
     waiter: asyncio.Future[None] = connection.writable  # type: ignore[assignment]
     before = connection.state
     if before < LINGERING:
-        connection.enter(WRITING)
+        connection.state = WRITING
     await waiter
     if connection.state is WRITING:
-        connection.enter(before if before is not BODY or connection.body else VIEW)
+        connection.state = before if before is not BODY or connection.body else VIEW
 
 
 async def _hand_over(connection: HttpConnection, switch: Switch) -> None:
     """Give the connection to the protocol that it was upgraded to."""
     connection.outbox.flush()
-    if connection.writable is not None:  # the other protocol is not told of it
+    if connection.writable is not None:  # the other protocol would not know
         await _wait_for_client(connection)
     if connection.state == CLOSED:
         return
-    if connection.half_closed:  # the other protocol would never hear of it
+    if connection.half_closed:  # the other protocol would never know
         return connection.end()
     app, transport, protocol = connection.app, connection.transport, switch.protocol
     rest = connection.parser.take_rest()
-    connection.enter(SWITCHED)
+    connection.state = SWITCHED
     app.keep(cast("asyncio.Task[None]", asyncio.current_task()))
     app.connections.add(protocol)
     app.connections.discard(connection)
@@ -421,10 +420,10 @@ async def _hand_over(connection: HttpConnection, switch: Switch) -> None:
 
 
 def refuse(connection: HttpConnection, refusal: Refusal) -> None:
-    """Answer what could not be parsed; `refused` is the only event of it."""
+    """Respond to data that cannot be parsed; `refused` is its only event."""
     app = connection.app
     if "refused" in app.hooks:
-        # Not in the context of the request before, in whose task we may be.
+        # Not in the context of the previous request, in whose task this may run.
         arguments = refusal.error.status, connection.remote_addr
         connection.context.copy().run(app.hook, "refused", *arguments)
     response = Response(None, None)

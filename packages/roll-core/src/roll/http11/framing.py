@@ -1,4 +1,4 @@
-"""The framing in the head of a request: checks that llhttp leaves to us."""
+"""The framing in the head of a request: checks that llhttp does not make."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +27,7 @@ _ABSOLUTE = re.compile(
 def check_host(
     fields: Sequence[tuple[bytes, bytes]], known: Mapping[bytes, bytes], version: str
 ) -> None:
-    """Require one well-formed `Host` in HTTP/1.1, at most one in 1.0.
+    """Check for one well-formed `Host` in HTTP/1.1, at most one in 1.0.
 
     Args:
         fields: Names in upper case and values, as received.
@@ -47,7 +47,7 @@ def check_host(
         raise HttpError(HTTPStatus.BAD_REQUEST, "Host is given twice")
 
 
-@lru_cache(maxsize=256)  # a quarter of the expression's time for a host seen before
+@lru_cache(maxsize=256)  # for a known host, a quarter of the time of the expression
 def _is_host(host: bytes) -> bool:
     return _HOST.fullmatch(host) is not None
 
@@ -59,18 +59,18 @@ def keeps_alive(connection: Collection[str], version: str) -> bool:
         connection: The options of `Connection`, in lower case.
         version: `"1.0"` or `"1.1"`.
     """
-    if "close" in connection:  # it decides, also beside `keep-alive`
+    if "close" in connection:  # it wins over `keep-alive`
         return False
     return version == "1.1" or "keep-alive" in connection
 
 
 def check_target(method: str, target: bytes) -> None:
-    """Require the form of target that goes with the method.
+    """Check that the form of the target fits the method.
 
     Raises:
         HttpError: 400 (RFC 9112, section 3.2).
     """
-    if method == "CONNECT":  # a path, too: routes may be declared for any method
+    if method == "CONNECT":  # also a path: routes may be declared for any method
         fits = target.startswith(b"/") or (target != b"" and _is_host(target))
     elif target == b"*":
         fits = method == "OPTIONS"
@@ -85,7 +85,7 @@ def content_length(
 ) -> int | None:
     """Read the size of the body that follows.
 
-    llhttp has refused everything but one Content-Length of ASCII digits, and both
+    llhttp has refused everything except one Content-Length of ASCII digits, and both
     fields together.
 
     Args:
@@ -98,8 +98,8 @@ def content_length(
 
     Raises:
         HttpError: 400, when Transfer-Encoding is not exactly `chunked`, or comes in
-            HTTP/1.0 (RFC 9112, section 6.1); or for a length of more digits than any
-            has, as llhttp takes zeros before it.
+            HTTP/1.0 (RFC 9112, section 6.1); or for a length with too many digits, as
+            llhttp accepts leading zeros.
     """
     encoding = known.get(b"TRANSFER-ENCODING")
     if encoding is None:

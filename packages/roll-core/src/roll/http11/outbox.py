@@ -1,4 +1,4 @@
-"""Outbox: what one round of the loop has to say, sent together at its end."""
+"""Outbox: the responses of one round of the loop, sent together at its end."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,31 +9,30 @@ from ..logs import logger
 from .body import LARGE
 
 HOLD_SECONDS = 0.001
-"""Seconds after which the next response takes along what is held, amid a round."""
+"""Seconds after which the next response is sent with all that is held, amid a round."""
 
 FEW = 8
-"""Answers meanwhile, below which views are so slow that holding them gains nothing."""
+"""Responses in that time; with fewer, views are so slow that holding gains nothing."""
 
 DIRECT_SECONDS = 0.05
-"""Seconds for which answers go at once then."""
+"""Seconds for which responses are then sent at once."""
 
 HOLD_BYTES = 256 * 1024
-"""Bytes at which what is held goes: it has a bound, and who does not read is
-waited for."""
+"""Bytes held at most: then they are sent, so that slow readers are waited for."""
 
 
 class Outbox:
-    """Sends answers, and pieces of them, of all connections that a loop serves.
+    """Sends the responses, and pieces of them, of all connections that a loop serves.
 
-    A round of the loop reads from all connections. With a write after each
-    read every client is woken up for its response alone, and that takes the system
-    longer than the write: a quarter of all that a request costs. So the first response
-    of a round goes at once, as a client that is alone should not wait, and the others
-    when the round ends. What one connection asked for in a row goes in one write, and
-    so do the pieces of a stream that come without a wait. Where views block the loop,
-    all go at once, as they would wait for the next view.
+    A round of the loop reads from all connections. With a write after each read, every
+    client is woken up for its own response, which costs the system more than the write:
+    a quarter of the cost of a request. So the first response of a round is sent at
+    once, since a single client should not wait, and the others when the round ends.
+    Pipelined responses of one connection are sent in one write, and so are the pieces
+    of a stream that come without a wait. Where views block the loop, each is sent at
+    once, as it would wait for the next view.
 
-    Who writes to a transport or ends it, otherwise than by `send`, flushes before.
+    Flush before you write to a transport or end it in another way than by `send`.
 
     Args:
         loop: The running loop.
@@ -52,14 +51,14 @@ class Outbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._context = copy_context()  # a copy for each round would be for nothing
-        # Most have said one thing: no list is made for it.
+        self._context = copy_context()  # a copy for each round would be a waste
+        # Most have one response: no list is made for it.
         self._held: dict[asyncio.Transport, bytes | list[bytes]] = {}
         self._within = False  # a round that had a response
-        self._since = 0.0  # when the round began to answer, or was flushed
-        self._count = 0  # of what is held since then
+        self._since = 0.0  # when the round began to respond, or was flushed
+        self._count = 0  # of the writes held since then
         self._size = 0  # likewise, in bytes
-        self._direct_until = 0.0  # nothing is held before
+        self._direct_until = 0.0  # nothing is held until then
 
     def send(self, transport: asyncio.Transport, data: bytes) -> None:
         """Write *data*, within this round of the loop."""
@@ -91,7 +90,7 @@ class Outbox:
     def send_pieces(
         self, transport: asyncio.Transport, pieces: Sequence[bytes]
     ) -> None:
-        """Write what is in pieces, one or more, as `send` does."""
+        """Write one or more pieces, as `send` does."""
         now = monotonic()
         if self._within and now >= self._direct_until:
             for piece in pieces:
@@ -109,7 +108,7 @@ class Outbox:
         _write(transport, data)
 
     def hurry(self) -> None:
-        """Write what is held, and for a while all else at once."""
+        """Write what is held, and for a while everything else at once."""
         self._direct_until = monotonic() + DIRECT_SECONDS
         self.flush()
 
@@ -125,7 +124,7 @@ class Outbox:
                         _write(transport, pieces)
                     else:
                         _write_pieces(transport, pieces)
-                except Exception:  # the responses of others are not to be lost
+                except Exception:  # the responses to others must not be lost
                     logger.exception("A response could not be written")
                     transport.abort()
 
@@ -154,10 +153,10 @@ def _write_pieces(transport: asyncio.Transport, pieces: Sequence[bytes]) -> None
 
 
 def _gathers(transport: asyncio.Transport) -> bool:
-    """Whether `writelines` sends pieces without a copy, and pauses the writer.
+    """Whether `writelines` sends the pieces without a copy, and pauses the writer.
 
-    asyncio's own copies them (3.11), or does not pause (3.12 before 3.12.9, 3.13 before
-    3.13.2), and is not quicker; with TLS each of them would be a record.
+    That of asyncio copies them (3.11), or does not pause (3.12 before 3.12.9, 3.13
+    before 3.13.2), and is not faster; with TLS each piece would be a record.
     """
     return (
         type(transport).__module__ == "uvloop.loop"

@@ -1,22 +1,21 @@
 """Parser: the requests of one connection, from bytes to events (RFC 9112).
 
-It does no I/O, and knows no app and no route: what to answer, and when to read on, is
-for the connection. Feed it with `receive_data`, and take what it has read with
+It does no I/O, and knows no app and no route: the connection decides how to respond,
+and when to read on. Feed it with `receive_data`, and take what it has read from
 `next_event`, which gives one of these:
 
 - `Head`: a request begins.
-- `bytes`: a piece of its body; `END` after the last one. There are none where
+- `bytes`: a piece of its body; `END` after the last one. There are none if
   `Head.length` is 0.
-- `PAUSED`: behind a head that offers to switch protocols. `resume` to read HTTP, or
+- `PAUSED`: after a head that offers to switch protocols. Call `resume` to read HTTP, or
   `take_rest` for the other protocol.
-- `NEED_DATA`: there is nothing to be read yet.
-- `Refusal`: the bytes are not a request that can be served, and nothing after it is
-  read.
+- `NEED_DATA`: there is nothing to read yet.
+- `Refusal`: the bytes are not a request that can be served; nothing after it is read.
 
-llhttp, by httptools, says whether a head is one; what it holds is then cut from its
-bytes. A callback for each field would take longer than all else, and says nothing of
-what stands between the fields. A head whose header is that of the one before, or is
-familiar, and whose target holds nothing special, is known to be good.
+llhttp, through httptools, checks whether a head is valid; its parts are then cut from
+its bytes. A callback for each field would take longer than everything else, and does
+not show what is between the fields. A head is known to be valid if its header is the
+previous one or a familiar one, and its target has no special characters.
 """
 
 import re
@@ -35,10 +34,10 @@ from .familiar import FRAMING, Familiar
 from .framing import check_host, check_target, content_length, keeps_alive, read_fields
 
 Fields = Sequence[tuple[bytes, bytes]]
-"""Names in upper case and values, as received."""
+"""Names, in upper case, and values, as received."""
 
 REMEMBERED = 1024
-"""Bytes of a header up to which the next one is compared with it."""
+"""The largest header that the next one is compared with, in bytes."""
 
 
 class Signal(Enum):
@@ -82,7 +81,7 @@ class Head:
         self.raw = raw
         """From the request line to the empty line, as received."""
         self.method = method
-        """As received: by it the client reads its response."""
+        """As received: how the client reads its response depends on it."""
         self.target = target
         """The request target, as received (section 3.2)."""
         self.version = version
@@ -90,7 +89,7 @@ class Head:
         self.length = length
         """Bytes of the body; 0 without one; None when it is chunked."""
         self.keep_alive = keep_alive
-        """Whether the client lets the connection stay open after the response."""
+        """Whether the client allows the connection to stay open after the response."""
         self.expects = expects
         """Whether the client waits for a 100 before it sends the body."""
         self.upgrade = upgrade
@@ -104,12 +103,12 @@ class Head:
 
 
 class Refusal(NamedTuple):
-    """What cannot be served."""
+    """A request that cannot be served."""
 
     error: HttpError
-    """Its status is to be answered."""
+    """The error to respond with."""
     method: str
-    """Of the message, as far as the response depends on it: `HEAD`, or `GET`."""
+    """The method, as far as the response depends on it: `HEAD`, or `GET`."""
 
 
 Event = Head | bytes | Signal | Refusal
@@ -119,8 +118,8 @@ _HEAD, _BODY, _CHUNKS, _END, _PAUSED, _NOTHING = range(6)
 
 _HTTP_11, _HTTP_10 = b"HTTP/1.1\r", b"HTTP/1.0\r"
 
-# What says more than where a head ends. A field begins behind a line's end, and its
-# value holds none.
+# The fields that frame a message. A field begins after the end of a line, and its value
+# has no such end.
 _TELLING = re.compile(
     rb"\n(host|connection|content-(?:length|encoding)|expect|proxy-connection"
     rb"|transfer-encoding|upgrade):[ \t]*+([^\r]*+)",
@@ -128,12 +127,12 @@ _TELLING = re.compile(
 )
 
 _NAMES = {name.encode(): name.value for name in HTTPMethod if name != "CONNECT"}
-"""Methods whose heads llhttp reads alike."""
+"""Methods whose heads llhttp reads in the same way."""
 
 _PLAIN = bytes(range(ord("!"), ord("~") + 1)).replace(b"#", b"")
-"""What llhttp takes anywhere in a path and a query."""
+"""What llhttp accepts anywhere in a path and a query."""
 
-# A request line (section 3), and what may still become one.
+# A request line (section 3), and the beginning of one.
 _LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++ [!-~]++ HTTP/1\.[01]\r\n")
 _LINE_PART = re.compile(
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++(?: [!-~]*+(?: [!-~]*+\r?+)?+)?+)?+"
@@ -174,23 +173,23 @@ class Parser:
         self.ignored = 0
         """Bytes that came after the last message."""
         self.paused = False
-        """Whether it waits for `resume` or `take_rest`."""
+        """Whether the parser waits for `resume` or `take_rest`."""
         self.held = b""
-        """The bytes received that are not read to their end."""
+        """The bytes received that are not read completely."""
         self._llhttp = HttpRequestParser(None)
-        self._at = 0  # where the rest of it begins
-        self._seen = 0  # bytes of the rest that are a part of a head
+        self._at = 0  # where the unread part of it begins
+        self._seen = 0  # bytes of this part that belong to a head
         self._state = _HEAD
         self._left = 0  # bytes of a body of known length
         self._chunks: Chunks | None = None
         self._head: Head | None = None  # whose body is read
-        self._usual = b""  # of a head that keeps the connection: from its version on
-        self._usual_length = 0  # of the body behind it
-        self._familiar: Familiar | None = None  # headers that tell the same of framing
-        self._framing: Mapping[bytes, bytes] = {}  # what the usual one tells of it
-        self._waste = 0  # bytes that brought nothing, since something was read
+        self._usual = b""  # a header that keeps the connection open, and the version
+        self._usual_length = 0  # of the body after it
+        self._familiar: Familiar | None = None  # headers with the same framing
+        self._framing: Mapping[bytes, bytes] = {}  # those of the usual one
+        self._waste = 0  # bytes without content since the last event
 
-    # What the connection asks
+    # What the connection calls
 
     def receive_data(self, data: bytes) -> None:
         """Take the bytes received."""
@@ -203,11 +202,11 @@ class Parser:
             self.held = data
 
     def next_event(self) -> Event:
-        """Read on, as far as to the next event."""
+        """Read on up to the next event."""
         data, at = self.held, self._at
         if self._state == _HEAD and not self._seen:
-            # The requests of a client hardly differ in their fields: what llhttp has
-            # accepted on this connection it would accept again.
+            # The fields of a client's requests hardly differ: what llhttp has accepted
+            # on this connection, it would accept again.
             end = data.find(EMPTY_LINE, at) + 4
             raw = data[at:end]
             try:
@@ -225,12 +224,12 @@ class Parser:
                 and len(target) <= self.limits.target
             ):
                 self._at = end
-                if end == len(data):  # nothing is kept for the next read
+                if end == len(data):  # nothing is left for the next read
                     self.held, self._at = b"", 0
                 self.progress += 1
                 self._waste = 0
                 length = self._usual_length
-                # All arguments: CPython makes one faster when no default is needed.
+                # With all arguments: CPython is faster when no default is needed.
                 method = _NAMES[name]
                 head = Head(raw, method, target, "1.1", length, True, False, (), False)
                 if length:
@@ -242,7 +241,7 @@ class Parser:
             return self._refuse(error, data[at:])
 
     def _go_to(self, end: int) -> None:
-        """Read on from there; nothing is kept of what was read whole."""
+        """Read on from *end*; what is read completely is dropped."""
         self._at = end
         if end >= len(self.held):
             self.held, self._at = b"", 0
@@ -271,26 +270,26 @@ class Parser:
 
     @property
     def unread(self) -> int:
-        """Bytes that came and are not read, or not to their end."""
+        """Bytes received that are not read, or not completely."""
         return len(self.held) - self._at
 
     @property
     def left(self) -> int:
-        """Bytes of the body that are known to come."""
+        """Bytes of the body that are known to be still missing."""
         return self._left if self._chunks is None else self._chunks.left
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is read any more."""
+        """Whether the parser has stopped reading."""
         return self._state == _NOTHING
 
     def resume(self) -> None:
-        """Read on behind an offer to switch protocols: it is not accepted."""
+        """Read on after an offer to switch protocols, which is not accepted."""
         self.paused = False
         self._await_body(self._head)  # type: ignore[arg-type]  # there is one
 
     def take_rest(self) -> bytes:
-        """Give the bytes received and not read; nothing is read from now on."""
+        """Give the bytes received and not read, and stop reading."""
         rest = self.held[self._at :]
         self.stop()
         self.ignored = 0
@@ -310,7 +309,7 @@ class Parser:
     # Heads
 
     def _read_head(self) -> Head | None:
-        """Read the next head; None when more of it has to come, or of what precedes."""
+        """Read the next head; None if it is not complete yet, or not yet reached."""
         data, at, seen = self.held, self._at, self._seen
         end = data.find(EMPTY_LINE, at + seen - 3 if seen > 3 else at) + 4
         if end == 3:
@@ -326,21 +325,21 @@ class Parser:
         return self._take(raw) if raw else None
 
     def _check(self, raw: bytes, seen: int) -> None:
-        """Let llhttp read the bytes of a head behind those it has *seen*.
+        """Let llhttp read the bytes of a head after those that it has *seen*.
 
         Raises:
-            HttpError: It is not the beginning of a head.
+            HttpError: This is not the beginning of a head.
         """
         status = None
         try:
             self._llhttp.feed_data(memoryview(raw)[seen:] if seen else raw)
-        except HttpParserUpgrade:  # it says so of CONNECT and of offers
+        except HttpParserUpgrade:  # raised for CONNECT and for offers
             pass
         except HttpParserError as error:
             status = _PARSER_STATUSES.get(str(error), HTTPStatus.BAD_REQUEST)
             if status is HTTPStatus.NOT_IMPLEMENTED:
                 status = _judge_line(raw.lstrip(b"\r\n"))
-        # Out of the `except`, which would be the context of what is raised.
+        # Outside of the `except`, whose error would become the context of this one.
         if status is not None:
             raise HttpError(status)
 
@@ -362,7 +361,7 @@ class Parser:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _take(self, raw: bytes) -> Head:
-        """Check what llhttp leaves to us, and make a head."""
+        """Check what llhttp does not, and make a head."""
         _check_line(raw)
         name, target, header = raw.split(b" ", 2)
         if len(target) > self.limits.target:
@@ -374,7 +373,7 @@ class Parser:
         self.progress += 1
         self._waste = 0
         if head.length or head.length is None or head.upgrade or not head.keep_alive:
-            self._llhttp = HttpRequestParser(None)  # the old one waits for something
+            self._llhttp = HttpRequestParser(None)  # the old one expects something else
             if head.upgrade:
                 self._head, self._state, self.paused = head, _PAUSED, True
             else:
@@ -385,7 +384,7 @@ class Parser:
     def _skip_lines(self, raw: bytes) -> bytes:
         """Drop empty lines before a request line (section 2.2).
 
-        llhttp also takes CR or LF alone as an empty line.
+        llhttp also accepts a single CR or LF as an empty line.
         """
         while raw.startswith(b"\r\n"):
             self._count_waste(2)
@@ -395,7 +394,7 @@ class Parser:
         return raw
 
     def _count_waste(self, size: int) -> None:
-        """See that what comes makes a message some time."""
+        """Check that the bytes received lead to a message at some point."""
         self._waste += size
         if self._waste > _most(self.limits):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -404,26 +403,26 @@ class Parser:
         limits = self.limits
         if header.count(b"\n") > limits.fields + 2:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        # Most headers are smaller than one field may be: these are not counted.
+        # Most headers are smaller than the limit of one field: these need no count.
         if len(header) > min(limits.field, limits.head) and not (
             len(raw) <= _most(limits) and _fit(read_fields(raw), (), limits)
         ):
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _read_header(self, head: Head, header: bytes) -> Mapping[bytes, bytes]:
-        """Fill in the message's framing, as its header has it.
+        """Fill in the framing of the message from its header.
 
         Args:
-            head: Its other attributes are known.
-            header: From the version on.
+            head: A head whose other attributes are known.
+            header: The head from the version on.
 
         Returns:
-            The fields that say it.
+            The fields that define the framing.
         """
         version = header[: len(_HTTP_11)]
         if version == _HTTP_10:
             head.version = "1.0"
-        elif version != _HTTP_11:  # RTSP and ICE are llhttp's, too
+        elif version != _HTTP_11:  # llhttp also accepts RTSP and ICE
             raise HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
         fields = [
             (name.upper(), value.rstrip(b" \t"))
@@ -437,11 +436,11 @@ class Parser:
             connection = _tokens(fields, b"CONNECTION")
             head.keep_alive = keeps_alive(connection, head.version)
         head.length = content_length(fields, known, head.version)
-        if head.method == "CONNECT":  # what follows is for the tunnel
+        if head.method == "CONNECT":  # what follows belongs to the tunnel
             head.length, head.keep_alive = 0, False
         elif head.length != 0 and modern:
             head.expects = known.get(b"EXPECT", b"").lower() == b"100-continue"
-        # RFC 9110, section 7.8; llhttp also goes by `Proxy-Connection`.
+        # RFC 9110, section 7.8; llhttp also reads `Proxy-Connection`.
         if "upgrade" in connection and modern and head.keep_alive:
             head.upgrade = _tokens(fields, b"UPGRADE")
         if b"CONTENT-ENCODING" in known:
@@ -452,7 +451,7 @@ class Parser:
     def _remember(
         self, head: Head, header: bytes, known: Mapping[bytes, bytes]
     ) -> None:
-        """Keep the header to compare the next one with, if that is worth it."""
+        """Keep the header, to compare the next one with it, if that is worthwhile."""
         if (
             head.keep_alive
             and head.version == "1.1"
@@ -466,13 +465,13 @@ class Parser:
                     self._familiar = Familiar(header, self.limits)
                 self._framing = known
                 self._usual, self._usual_length = header, head.length or 0
-        else:  # llhttp may see an end of the connection where there is none
+        else:  # llhttp may see an end of the connection here
             self._llhttp = HttpRequestParser(None)
 
     # Bodies
 
     def _await_body(self, head: Head) -> None:
-        """Let what follows be the body of *head*, or the next head, or nothing."""
+        """Expect the body of *head*, the next head, or nothing."""
         self._head = head
         if head.length is None:
             self._chunks, self._state = Chunks(self.limits), _CHUNKS
@@ -506,7 +505,7 @@ class Parser:
             self._waste = 0
             return piece
         self._count_waste(read)
-        # A line that is longer than a slice is read without the data behind it.
+        # A line that is longer than a slice is read without the data after it.
         return self._read() if read or chunks.complete else NEED_DATA
 
     def _check_trailers(self, trailers: Fields) -> None:
@@ -516,7 +515,7 @@ class Parser:
             raise HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _go_on(self) -> None:
-        """Let the next message follow, if there may be one."""
+        """Expect the next message, if there may be one."""
         head, self._head, self._chunks = self._head, None, None
         self._waste = 0
         self._state = _HEAD
@@ -524,18 +523,18 @@ class Parser:
             self.stop()
 
     def _refuse(self, error: HttpError, raw: bytes) -> Refusal:
-        """Read nothing more; *raw* is the part of the message received."""
+        """Stop reading; *raw* is the part of the message received so far."""
         head = raw if self._head is None else self._head.raw
         self.stop()
         is_head = head.lstrip(b"\r\n").startswith(b"HEAD ")
-        # Without its traceback, which would hold on to what is read.
+        # Without its traceback, which would keep the data in memory.
         return Refusal(error.with_traceback(None), "HEAD" if is_head else "GET")
 
 
 def _check_line(head: bytes) -> None:
-    """Refuse a request line that is not of three words.
+    """Reject a request line that does not have three words.
 
-    llhttp takes more spaces, and HTTP/0.9, which has no version.
+    llhttp also accepts more spaces, and HTTP/0.9, which has no version.
     """
     end = head.find(b"\n")
     spaces = head.count(b" ", 0, end)
@@ -547,18 +546,18 @@ def _check_line(head: bytes) -> None:
 
 
 def _check_line_end(head: bytes, end: int) -> None:
-    """Refuse a line feed alone, which llhttp takes behind a request of HTTP/0.9."""
+    """Reject a single line feed, which llhttp accepts after a request of HTTP/0.9."""
     if end > 0 and not head.endswith(b"\r", 0, end):
         raise HttpError(HTTPStatus.BAD_REQUEST)
 
 
 def _most(limits: Limits) -> int:
-    """Count a target and fields within their limits, and what stands between them."""
+    """Give the most bytes that a target, fields and separators may have."""
     return limits.target + limits.head + 8 * (limits.fields + 8)
 
 
 def _fit(fields: Fields, before: Fields, limits: Limits) -> bool:
-    """Whether fields are within their limits; all before them count, too."""
+    """Whether fields, counted with those before them, are within their limits."""
     sizes = [len(name) + len(value) for name, value in fields]
     total = sum(sizes) + sum(len(name) + len(value) for name, value in before)
     return total <= limits.head and max(sizes, default=0) <= limits.field
@@ -573,14 +572,14 @@ def _tokens(fields: Fields, name: bytes) -> tuple[str, ...]:
 
 
 def _judge_line(raw: bytes) -> HTTPStatus | None:
-    """Tell what to answer to a method that llhttp does not know.
+    """Find the status for a method that llhttp does not know.
 
     Args:
-        raw: From the request line on; maybe not all of it has come.
+        raw: The bytes from the request line on, maybe incomplete.
 
     Returns:
-        501 where the line is good otherwise (RFC 9110, section 9.1); 400 where it is
-        not a request line; None while more has to come.
+        501 if the line is valid otherwise (RFC 9110, section 9.1); 400 if it is not a
+        request line; None if it is incomplete.
     """
     line, end, _ = raw.partition(b"\n")
     if end:
@@ -589,7 +588,7 @@ def _judge_line(raw: bytes) -> HTTPStatus | None:
     return None if _LINE_PART.fullmatch(line) else HTTPStatus.BAD_REQUEST
 
 
-# What llhttp says, where the response is another than 400.
+# The errors of llhttp whose status is not 400.
 _PARSER_STATUSES = {
     "Invalid method encountered": HTTPStatus.NOT_IMPLEMENTED,
     "Expected space after method": HTTPStatus.NOT_IMPLEMENTED,

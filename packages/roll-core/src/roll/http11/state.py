@@ -1,4 +1,4 @@
-"""Where a connection stands, and what those who serve and watch it ask of it."""
+"""The states of a connection, and its interface for other modules."""
 
 import asyncio
 from contextvars import Context
@@ -15,7 +15,7 @@ from .upgrade import Switch
 
 
 class State(IntEnum):
-    """Where a connection stands; timeouts and shutdown go by it.
+    """The state of a connection; timeouts and shutdown depend on it.
 
     ========= ============================================ ========================
     state     what goes on                                 ended after
@@ -37,36 +37,36 @@ class State(IntEnum):
     BODY = 2
     VIEW = 3
     WRITING = 4
-    # From here on nothing is read.
+    # From here on, nothing is read.
     LINGERING = 5
-    # From here on the transport is not ours.
+    # From here on, the transport is not ours.
     SWITCHED = 6
     CLOSED = 7
 
 
-# The members as plain names: to ask the class for one takes longer than the rest.
+# The members as plain names: looking one up on the class takes longer than the rest.
 IDLE, HEAD, BODY, VIEW, WRITING, LINGERING, SWITCHED, CLOSED = State
 
 UNSEEN: tuple[State, object, float] = (IDLE, 0, 0.0)
-"""What the timeouts have seen of a new connection: a state, something that changes as
-it goes on, since when."""
+"""What the timeouts saw last of a new connection: its state, a value that changes with
+progress, and since when."""
 
 
 class HttpConnection(Connection, Protocol):
-    """What `exchange` and `timeouts` ask of a connection: `HttpProtocol` is one."""
+    """A connection as `exchange` and `timeouts` need it: `HttpProtocol` is one."""
 
     app: App
-    """The app that answers."""
+    """The app that responds."""
     parser: Parser
-    """What reads the messages."""
+    """The parser of the messages."""
     outbox: Outbox
-    """What sends the responses of all connections."""
+    """The sender of the responses of all connections."""
     context: Context
     """Each message is served in a copy of it."""
     transport: asyncio.Transport
     """The connection, also once it is lost."""
     state: State
-    """Where it stands."""
+    """The current state."""
     request: Request | None
     """The message being served."""
     response: Response | None
@@ -74,37 +74,34 @@ class HttpConnection(Connection, Protocol):
     task: asyncio.Task[None] | None
     """The task that serves it."""
     switch: Switch | None
-    """What takes over once a 101 is written."""
+    """The protocol that takes over once a 101 is written."""
     body: Body | None
-    """The body that is still coming."""
+    """The body that is still being received."""
     advancing: bool
-    """Whether it reads on and serves requests, further up the stack."""
+    """Whether `advance` is running further up the stack."""
     paused: bool
     """Whether nothing is read from the transport."""
     half_closed: bool
     """Whether the client has ended its side."""
     remaining: int
-    """Messages that may follow the one being served; fewer than none when this side
-    ends for another reason than their number."""
+    """Messages that may follow the one being served; negative if this side ends for
+    another reason than their number."""
     writable: asyncio.Future[None] | None
-    """Done when the client has read on; None while it is not behind."""
+    """Done once the client has caught up; None while it is not behind."""
     seen: tuple[State, object, float]
     """What `timeouts` saw last, as in `UNSEEN`."""
 
     async def write(self) -> None:
         """Send the response of the message being served."""
 
-    def enter(self, state: State) -> None:
-        """Change the state."""
-
     def advance(self) -> None:
         """Read on, and serve the requests received."""
 
     def send(self, data: bytes | tuple[bytes, ...], at_once: bool = False) -> bool:
-        """Write, within this round of the loop, unless the client is gone."""
+        """Write within this round of the loop, unless the client is gone."""
 
     def end(self, linger: bool = False, abort: bool = False) -> None:
-        """End once all is sent; what still comes is ignored."""
+        """End once everything is sent; what is still received is ignored."""
 
     def lose(self) -> None:
         """Note that the client is gone."""

@@ -1,6 +1,6 @@
 """The timeouts of a connection.
 
-No request pays for timers: a sweep over all connections looks at what they keep anyway.
+No request costs a timer: a sweep over all connections looks at what they keep anyway.
 """
 
 import math
@@ -10,18 +10,18 @@ from . import sockets
 from .state import BODY, HEAD, IDLE, LINGERING, VIEW, WRITING, HttpConnection, State
 
 LINGER = 2.0
-"""Seconds for a client to read the last response and close (RFC 9112, section 9.6); and
-for what it has sent to be read, when it has left."""
+"""Seconds for a client to read the last response and close (RFC 9112, section 9.6); if
+it has left, seconds to read what it has sent."""
 
 ALERT = 80
-"""Bytes at most of the alert by which TLS ends (RFC 8446, section 6.1)."""
+"""The largest size of the alert that ends TLS, in bytes (RFC 8446, section 6.1)."""
 
 
 def check(connection: HttpConnection, now: float) -> State | None:
-    """See what takes too long; *now* is the loop's time, in seconds.
+    """Find what takes too long; *now* is the loop's time, in seconds.
 
     Returns:
-        The state that has lasted too long, None when nothing has.
+        The state that has lasted too long, or None.
     """
     state, mark, limit = _phase(connection)
     seen, seen_mark, since = connection.seen
@@ -33,7 +33,7 @@ def check(connection: HttpConnection, now: float) -> State | None:
 
 
 def _phase(connection: HttpConnection) -> tuple[State, object, float]:
-    """What is waited for, something that changes as it goes on, seconds allowed."""
+    """Give the state, a value that changes with progress, and the seconds allowed."""
     parser, transport, body = connection.parser, connection.transport, connection.body
     limits, progress = parser.limits, parser.progress
     if connection.writable is not None or transport.is_closing():
@@ -55,7 +55,7 @@ def _phase(connection: HttpConnection) -> tuple[State, object, float]:
 
 
 def _written(connection: HttpConnection) -> int:
-    """Bytes of the stream that is being sent."""
+    """Count the bytes written of the stream that is being sent."""
     response = connection.response
     written = 0 if response is None else response.written
     return written if isinstance(written, int) else 0

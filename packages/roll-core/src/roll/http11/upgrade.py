@@ -1,4 +1,4 @@
-"""Switching protocols: the handshake that stands before the view of such a route."""
+"""Switching protocols: the handshake that precedes the view of such a route."""
 
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -8,34 +8,34 @@ from ..typing import Upgrade, View
 
 
 class Switch(NamedTuple):
-    """What takes a connection over once its 101 is written."""
+    """The protocol that takes a connection over once its 101 is written."""
 
     protocol: Upgrade
     view: View
     variables: dict[str, Any]
     fields: tuple[str, ...]
-    """The names of those that are for the 101 alone."""
+    """The names of the fields that only the 101 has."""
 
 
 _EXPECTANT = frozenset({"websocket"})
-"""The tokens of protocols whose clients cannot use a plain response."""
+"""Tokens of protocols whose clients cannot use an ordinary response."""
 
 
 def check_offer(offered: tuple[str, ...]) -> None:
-    """Refuse a handshake where no protocol is served.
+    """Reject a handshake where no protocol is served.
 
     Raises:
-        HttpError: 501.
+        HttpError: 501, for such a protocol.
     """
     if not _EXPECTANT.isdisjoint(offered):
         raise HttpError(HTTPStatus.NOT_IMPLEMENTED)
 
 
 def handshake(kind: type[Upgrade], view: View) -> View:
-    """Make the function that answers a handshake for *view* with a 101.
+    """Make the function that responds to a handshake for *view* with a 101.
 
     It raises HttpError 426, with `Upgrade`, for a plain request (RFC 9110, section
-    15.5.22) and 501 for an offer of other protocols only.
+    15.5.22) and 501 if only other protocols are offered.
     """
 
     async def switch(request: Any, response: Any, **variables: Any) -> None:

@@ -1,4 +1,4 @@
-"""Writer: a response as the bytes that go on the wire (RFC 9112)."""
+"""Writer: turns a response into the bytes on the wire (RFC 9112)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -31,28 +31,28 @@ STATUS_LINES = _StatusLines(
     (status, f"HTTP/1.1 {status} {phrase}\r\n".encode())
     for status, phrase in PHRASES.items()
 )
-"""The status line of each status, with its end: without a phrase, of an unknown one."""
+"""The status line of each status, with its CRLF; an unknown one has no phrase."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]++")
-"""What a field's name is (RFC 9110, section 5.1)."""
+"""The name of a field (RFC 9110, section 5.1)."""
 
 _VALUE = re.compile(r"[\t -~\x80-\xff]*+")
-"""What a field's value may hold (RFC 9110, section 5.5): no control but HTAB."""
+"""The value of a field (RFC 9110, section 5.5): no control characters but HTAB."""
 
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*+")
-"""The same before what is not ASCII is encoded: no control, no lone surrogate."""
+"""A value before it is percent-encoded: no control character, no lone surrogate."""
 
 _URIS = frozenset({"location", "content-location", "link"})
 """Fields that hold URI references (RFC 9110, section 4.1; RFC 8288, section 3)."""
 
 _TELLING = _URIS | {"content-length", "transfer-encoding", "connection"}
-"""Fields that are not only written."""
+"""Fields that are not just written."""
 
 _URI_SAFE = "%:/?#[]@!$&'()*+,;=-._~"
-"""What stands in a URI (RFC 3986, section 2), beside letters and digits."""
+"""The characters of a URI (RFC 3986, section 2), besides letters and digits."""
 
 _LINK = re.compile("<([^<>]*+)>")
 
@@ -65,15 +65,15 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
         headers: Names and values; a list or tuple value becomes repeated lines.
 
     Returns:
-        The lines, each with its CRLF; the Content-Length in bytes, None when there is
-        none; whether the fields close the connection.
+        The lines, each with its CRLF; the Content-Length in bytes, or None; whether the
+        fields close the connection.
 
     Raises:
         ValueError: A name is not a token, a value has a control character or is not
             latin-1, Content-Length is not one number, or Transfer-Encoding is set,
-            which is Roll's to decide. The message shows no value: it may be a secret.
-        TypeError: A name is not a string, or a value is bytes, None, or what has no
-            text of its own, such as a dict.
+            which only Roll may do. The message contains no value, which may be secret.
+        TypeError: A name is not a string, or a value is bytes, None, or an object
+            without a text of its own, such as a dict.
     """
     length: int | None = None
     close = False
@@ -92,7 +92,7 @@ def fields(status: int, headers: Mapping[str, Any]) -> tuple[bytes, int | None, 
             else:
                 value = _encode_uris(name, framing, value)
         if type(value) is str and value.isascii() and value.isprintable():
-            lines += f"{start}{value}\r\n"  # most are
+            lines += f"{start}{value}\r\n"  # as most are
         elif isinstance(value, (list, tuple)):
             for item in value:
                 lines += f"{start}{_read_value(name, item)}\r\n"
@@ -111,14 +111,14 @@ def line(name: str, value: object) -> str:
     return f"{_read_name(name)[0]}{_read_value(name, value)}\r\n"
 
 
-@lru_cache(maxsize=256)  # an application has few: a tenth of the time
+@lru_cache(maxsize=256)  # an application has few: this takes a tenth of the time
 def content_type(value: str) -> bytes:
-    """Write the one field that most responses have; otherwise as `fields` does."""
+    """Write the only field that most responses have, as `fields` does."""
     return fields(200, {"Content-Type": value})[0]
 
 
 _USUAL = frozenset({"Content-Type", "Vary", "Cache-Control"})
-"""Fields of which an application has few values."""
+"""Fields that have few different values in an application."""
 
 
 @lru_cache(maxsize=256)
@@ -127,7 +127,7 @@ def _usual_line(name: str, value: str) -> bytes:
 
 
 def _usual_lines(headers: Mapping[str, Any]) -> bytes | None:
-    """Write a type and other usual fields; None when there is anything else."""
+    """Write a type and other usual fields; None if there are others."""
     if not (_USUAL.issuperset(headers) and _has(headers, "Content-Type")):
         return None
     lines = b""
@@ -139,10 +139,10 @@ def _usual_lines(headers: Mapping[str, Any]) -> bytes | None:
 
 
 def cookies(jar: Mapping[str, object]) -> bytes:
-    """Write Set-Cookie fields; `str()` of each cookie is the value of one.
+    """Write the Set-Cookie fields; `str()` of a cookie is the value of its field.
 
     Raises:
-        TypeError: A cookie is a mere value, which `Cookies.set` did not set.
+        TypeError: A cookie is a plain value, not set by `Cookies.set`.
         ValueError: A cookie has a control character or is not latin-1.
     """
     lines = ""
@@ -160,11 +160,11 @@ def cookies(jar: Mapping[str, object]) -> bytes:
 
 
 def drop_unsendable(response: Response) -> None:
-    """Take away the fields and the cookies of a response that cannot be sent."""
+    """Remove the fields and the cookies that cannot be sent from a response."""
     for name, value in [*response.headers.items()]:
         try:
             fields(HTTPStatus.OK, {name: value})
-        except Exception:  # of a value's own `__str__`, too
+        except Exception:  # also from the `__str__` of a value
             response.headers.pop(name)
     jar = response.cookies if response.has_cookies else {}
     for name, cookie in [*jar.items()]:
@@ -176,11 +176,11 @@ def drop_unsendable(response: Response) -> None:
 
 @lru_cache(maxsize=1024)  # an application has few names
 def _read_name(name: str) -> tuple[str, str | None]:
-    """Check a field's name: what its line begins with; and what it frames, if it does.
+    """Check a field's name, and give the beginning of its line and what it frames.
 
     Returns:
-        The name with its colon and a blank; the name in lower case if it is one of
-        `_TELLING`, else None.
+        The name with a colon and a space; the name in lower case if it is one of
+        `_TELLING`, otherwise None.
     """
     if not isinstance(name, str):
         raise TypeError(f"the header name {name!r} is not a string")
@@ -194,10 +194,10 @@ def _read_name(name: str) -> tuple[str, str | None]:
 
 
 def _encode_uris(name: str, lower: str, value: object) -> str | list[str]:
-    """Percent-encode what no URI may hold, as UTF-8 (RFC 3986, section 2.1).
+    """Percent-encode what a URI may not contain, as UTF-8 (RFC 3986, section 2.1).
 
     Raises:
-        ValueError: It has a control character, or a lone surrogate.
+        ValueError: *value* has a control character, or a lone surrogate.
     """
     if isinstance(value, (list, tuple)):
         return [cast(str, _encode_uris(name, lower, item)) for item in value]
@@ -208,7 +208,7 @@ def _encode_uris(name: str, lower: str, value: object) -> str | list[str]:
 
 
 def _read_value(name: str, value: object, pattern: re.Pattern[str] = _VALUE) -> str:
-    """Check a field's value, and give it as text."""
+    """Check a field's value, and give it as a string."""
     if (
         value is None
         or isinstance(value, (bytes, bytearray, memoryview))
@@ -229,8 +229,8 @@ def chunk(data: bytes | bytearray | memoryview) -> bytes | tuple[bytes, bytes, b
     """Frame *data*, which is not empty, as one chunk (RFC 9112, section 7.1).
 
     Returns:
-        The whole chunk, or the pieces of a large one, as what is bytes already is not
-        copied then. To send a small one in pieces takes longer than to copy it.
+        The whole chunk, or the pieces of a large one: bytes are not copied then.
+        Sending a small one in pieces takes longer than copying it.
     """
     if len(data) < LARGE:
         return b"%x\r\n%b\r\n" % (len(data), bytes(data))
@@ -238,22 +238,22 @@ def chunk(data: bytes | bytearray | memoryview) -> bytes | tuple[bytes, bytes, b
 
 
 COPIED = 64 * 1024
-"""Bytes of a body up to which one write of head and body beats not copying it."""
+"""The largest body that is faster to copy into one write with its head, in bytes."""
 
-# Those of Headers take longer, as they find a name in any case.
+# Those of Headers take longer: they find a name in upper or lower case.
 _get, _has = dict.get, dict.__contains__
 
 _SERVERS = frozenset({"date", "server"})
-"""Fields that a server adds, unless a view has set them: neither is sent twice."""
+"""Fields that a server adds unless a view has set them."""
 
 _OK = HTTPStatus.OK
 
 _BARE = frozenset({"HEAD", "CONNECT"})
-"""Methods whose answers may have no body."""
+"""Methods whose responses may have no body."""
 
 
 class Framed:
-    """A response, ready to be sent, that is not sent by one write of its bytes."""
+    """A response, ready to be sent, for which one write of its bytes is not enough."""
 
     __slots__ = ("body", "chunked", "close", "head", "length")
 
@@ -266,13 +266,14 @@ class Framed:
         close: bool = False,
     ) -> None:
         self.head = head
-        """The head, and behind it the body if that is small."""
+        """The head, followed by the body if that is small."""
         self.body = body
-        """Bytes, or an async iterable; None without one, and behind the head."""
+        """Bytes or an async iterable; None if there is none, or it follows in
+        `head`."""
         self.chunked = chunked
         """Whether the pieces of an async iterable are sent as chunks."""
         self.length = length
-        """Bytes that an async iterable has promised; None when it has not."""
+        """The length of an async iterable in bytes, or None if unknown."""
         self.close = close
         """Whether the connection closes after it."""
 
@@ -285,23 +286,25 @@ def frame(
     extra: bytes = b"",
     switches: bool = False,
 ) -> bytes | Framed:
-    """Settle head and framing of a response (RFC 9112, sections 6 and 9.3).
+    """Determine head and framing of a response (RFC 9112, sections 6 and 9.3).
 
     Args:
-        response: What the view left.
-        method: Of the request: a response to HEAD has no body.
-        version: Of the request: HTTP/1.0 knows no chunks, and closes unless told.
+        response: The response of the view.
+        method: The method of the request: a response to HEAD has no body.
+        version: The version of the request: HTTP/1.0 has no chunks, and closes by
+            default.
         close: Whether the connection has to close in any case.
-        extra: Lines of the server, such as `Date`, each with its CRLF.
+        extra: The lines that the server adds, such as `Date`, each with its CRLF.
         switches: Whether another protocol takes the connection over.
 
     Returns:
-        All of the response, where it is small and the connection stays open.
+        The bytes of the response, if it is small and the connection stays open.
 
     Raises:
-        ValueError: The response would break HTTP: `fields` refuses a field, the
-            Content-Length is not the body's, or the status only announces a response.
-        TypeError: A name or a value of a field is not text.
+        ValueError: The response would break HTTP: `fields` rejects a field, the
+            Content-Length is not that of the body, or the status only announces a
+            response.
+        TypeError: A name or a value of a field is not a string.
     """
     status = response._status
     start = STATUS_LINES[status]
@@ -318,7 +321,7 @@ def frame(
         and not close
         and (method == "GET" or method not in _BARE)
         and (status is _OK or status not in BODILESS)
-    ):  # what most responses are: one format instead of all that follows
+    ):  # true of most responses: one format replaces all that follows
         usual: bytes | None
         if headers:
             if len(headers) == 1 and type(_get(headers, "Content-Type")) is str:
@@ -361,7 +364,7 @@ def frame(
             chunked = True
             framing = b"Transfer-Encoding: chunked\r\n"
     elif length is None:
-        if body or method != "HEAD":  # a view of its own may leave it out
+        if body or method != "HEAD":  # the view of a HEAD route may omit it
             framing = b"Content-Length: %d\r\n" % len(body)
     elif length != len(body) and method != "HEAD":
         raise ValueError(f"Content-Length is {length}, the body has {len(body)} bytes")
@@ -392,11 +395,11 @@ def _write_preset(preset: Preset) -> bytes:
 
 
 def _type_of_untyped(response: Response, served: bool) -> bytes:
-    """Write what stands for the type of a body for which none is set.
+    """Write the line for the type of a body for which none is set.
 
     Args:
-        response: Its app may have a type for such bodies.
-        served: Whether a browser may read it. It is not to guess: a text that begins
+        response: The response, whose app may have a default type.
+        served: Whether a browser may read it. It must not guess: a text that begins
             with a tag would run as a page (Fetch, section 3.6).
     """
     default = None if response.app is None else response.app.default_content_type
@@ -406,7 +409,7 @@ def _type_of_untyped(response: Response, served: bool) -> bytes:
 
 
 def _leave_out(extra: bytes, headers: Iterable[str]) -> bytes:
-    """Drop the lines that have the name of one of *headers*."""
+    """Drop the lines whose name is in *headers*."""
     names = {name.lower().encode("latin-1", "replace") for name in headers}
     lines = extra.splitlines(keepends=True)
     return b"".join(

@@ -1,4 +1,4 @@
-"""Routing: patterns, and which route fits a path.
+"""Routing: patterns, and the match of a path with a route.
 
 Read the modules in this order:
 
@@ -7,11 +7,11 @@ Read the modules in this order:
   that respond with 404 or 405. It also checks views and the extras of routes.
 - `patterns`: what a pattern such as `/hello/{name}` means, and which of two patterns
   is more specific.
-- `expressions`: which regular expressions a placeholder may have. It refuses those that
+- `expressions`: which regular expressions a placeholder may have. It rejects those that
   could take too long.
-- `matching`: finds the pattern that fits a path, however many patterns there are.
+- `matching`: finds the pattern that matches a path, however many patterns there are.
 
-`roll.router` joins them: it adds a declaration to the matcher, and looks a request up.
+`roll.router` combines them: it adds declarations to the matcher, and looks up requests.
 Other packages import `split_path` from here.
 """
 

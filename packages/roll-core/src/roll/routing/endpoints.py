@@ -1,4 +1,4 @@
-"""Endpoints: what answers a path and a method, ready to run."""
+"""Endpoints: the views for a path and a method, ready to run."""
 
 import asyncio
 import inspect
@@ -34,7 +34,7 @@ HTTP_METHODS = (
 )
 """The methods of RFC 9110, section 9.3, and of RFC 5789."""
 
-# What else llhttp reads; a method that is in neither never reaches a view.
+# Other methods that llhttp knows; one in neither list never reaches a view.
 # fmt: off
 _OTHER_METHODS = frozenset([
     "ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE",
@@ -46,10 +46,10 @@ _OTHER_METHODS = frozenset([
 
 
 class Route(NamedTuple):
-    """What was found for a request.
+    """The route found for a request.
 
-    `payload` holds the views of the path by method and the extras of the declaration
-    that matched; None when no path did. `vars` holds the placeholders' values.
+    `payload` contains the views of the path by method, and the extras of the matching
+    declaration; it is None if no path matches. `vars` has the placeholders' values.
     """
 
     payload: dict[str, Any] | None
@@ -72,16 +72,16 @@ _PLAIN = (
 )
 
 Runner = Callable[..., Awaitable[Any]]
-"""What runs a view, and gives what it returns, which should be nothing."""
+"""Runs a view, and gives its return value, which should be None."""
 
 
 def ready(view: Runner, where: str, second: str = "response") -> Runner:
-    """Make *view* ready to be run; a usual coroutine function stays as it is.
+    """Make *view* ready to run; an ordinary coroutine function stays as it is.
 
-    A view whose parameters are named `(response, request)` gets them by name, where
-    *second* is the name of what it gets beside the request. One that
-    is not a coroutine function may give an awaitable, as a decorator's do: running it
-    raises TypeError when it gives something else.
+    A view whose parameters are named `(response, request)` gets them in this order;
+    *second* is the name of the argument besides the request. A view that is not a
+    coroutine function may return an awaitable, as those of decorators do; running it
+    raises TypeError if it returns something else.
     """
     call: Callable[..., Any] = view
     if _parameters(view)[:2] == (second, "request"):
@@ -108,35 +108,35 @@ def _swapped(view: Runner) -> Runner:
 
 
 def _signature(view: Any) -> inspect.Signature | None:
-    """Read what a view itself takes, not what a decorator has wrapped."""
+    """Give the signature of a view itself, not of one that a decorator wraps."""
     try:
         return inspect.signature(view, follow_wrapped=False)
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return None
     except TypeError:
         raise TypeError(f"{named(view)} is not a view: it cannot be called") from None
 
 
 def describe(view: Any, where: str) -> str:
-    """Name a view, and the place of its declaration when that is known."""
+    """Name a view, and the place of its declaration if known."""
     name = getattr(view, "__qualname__", None) or repr(view)
     return f"view {name} ({where})" if where else f"view {name}"
 
 
 class Endpoint:
-    """One view for one path and method, ready to run: what a request needs of it.
+    """One view for one path and method, ready to run.
 
     Args:
-        view: What was declared for the method.
-        extras: Of the declaration.
-        where: Of the declaration.
-        path: The pattern of the route, None for the endpoint that answers 404.
-        run: What answers the request, when something stands before the view.
+        view: The view declared for the method.
+        extras: The extras of the declaration.
+        where: The place of the declaration.
+        path: The pattern of the route, None for the endpoint of a 404.
+        run: The function to run, if it is not the view itself.
         lazy_body: Whether the view reads the body itself.
-        limits: Of this route alone.
+        limits: The limits of this route.
         found: False for the endpoints that respond with 404 and 405.
-        switches: Whether a response hands the connection over to another protocol.
-        finishes: Whether the view goes on when the client leaves.
+        switches: Whether a response passes the connection to another protocol.
+        finishes: Whether the view continues when the client leaves.
     """
 
     __slots__ = (
@@ -178,29 +178,28 @@ class Endpoint:
         self.switches = switches
         self.finishes = finishes
         self.payload: dict[str, Any] | None = None
-        """What `request.route.payload` shows."""
+        """The value of `request.route.payload`."""
 
     def __str__(self) -> str:
         return describe(self.view, self.where)
 
     def find_oddities(self) -> Iterator[str]:
-        """Tell what is likely to be a mistake of the view."""
+        """Give likely mistakes in the view."""
         if _returns_nothing(self.view):
             yield f"{self} {_PLAIN}"
 
     def returned(self, result: Any) -> Any:
-        """Refuse what the view has returned.
+        """Reject the return value of the view.
 
-        A subclass may give a response instead: it is sent in place of the one that
-        `run` was given.
+        A subclass may give a response, which is sent instead of the one that `run` got.
 
         Raises:
-            TypeError: It is not None.
+            TypeError: Always.
         """
         kind = f"a value of type {type(result).__name__}"
         advice = "set response.body or response.json instead, and return nothing"
         if inspect.iscoroutine(result):
-            result.close()  # nobody awaits it, which would be a warning
+            result.close()  # otherwise Python warns that it was not awaited
             kind, advice = "a coroutine", "await it first"
         elif isinstance(result, BaseException):
             advice = "raise it instead"
@@ -224,20 +223,20 @@ UNDECODABLE = Endpoint(_undecodable, lazy_body=True, found=False)
 
 
 KEYWORDS = ("methods", "protocol", "lazy_body", "limits", "timeout", "on_disconnect")
-"""The keywords of `route` that mean something to Roll itself."""
+"""The keywords of `route` that Roll itself reads."""
 
 
 def near_misses(
     path: str, extras: Iterable[str], known: Collection[str]
 ) -> Iterator[str]:
-    """Tell which extras have nearly, but not quite, the name of a known keyword.
+    """Give the extras whose names are similar to a known keyword.
 
-    `limit` may be an extra: those that limit how often a view is called use it.
+    `limit` may be an extra: rate limiters use it.
     """
     for name in extras:
         if name in known or name == "limit":
             continue
-        import difflib  # for a route with extras of an extension
+        import difflib  # only for routes with unknown extras
 
         for near in difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.85):
             yield f"{path}: {name}= is unknown; did you mean {near}=?"
@@ -246,7 +245,7 @@ def near_misses(
 def wrong_values(
     path: str, extras: Mapping[str, Any], checks: Mapping[str, Check | None]
 ) -> Iterator[str]:
-    """Tell which extras have a value that their check refuses."""
+    """Give the extras whose value fails its check."""
     for name, value in extras.items():
         if (check := checks.get(name)) is not None:
             try:
@@ -256,7 +255,7 @@ def wrong_values(
 
 
 def _returns_nothing(view: Any) -> bool:
-    """Whether a view is a plain function that is sure to give no awaitable."""
+    """Whether a view is a plain function that certainly returns no awaitable."""
     function = getattr(view, "__func__", view)
     if (
         not inspect.isfunction(function)
@@ -265,10 +264,10 @@ def _returns_nothing(view: Any) -> bool:
         or hasattr(function, "__wrapped__")
     ):
         return False
-    import dis  # for a function that is not usual
+    import dis  # only for unusual functions
 
     results = [
-        # To a return that is jumped to, a value may come from elsewhere.
+        # If a return is a jump target, its value may come from elsewhere.
         step if step.opname == "RETURN_CONST" or step.is_jump_target else before
         for before, step in pairwise(dis.get_instructions(function))
         if step.opname in ("RETURN_VALUE", "RETURN_CONST")
@@ -279,16 +278,17 @@ def _returns_nothing(view: Any) -> bool:
 
 
 def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
-    """Check the extras of a route that are Roll's own.
+    """Check the extras of a route that Roll itself reads.
 
     Raises:
-        TypeError: `limits` or `timeout` has another type, or one is called `view` or
-            has nearly the name of another keyword.
-        ValueError: One has no meaning, or none for a route that switches protocols.
+        TypeError: `limits` or `timeout` has the wrong type, or a name is `view` or
+            similar to another keyword.
+        ValueError: A value is invalid, or does not apply to a route that switches
+            protocols.
     """
     if "view" in extras:
         raise TypeError(
-            f"{path}: an extra cannot be called view: listeners are given it"
+            f"{path}: an extra cannot be called view: listeners get the view so"
         )
     for mistake in near_misses(path, extras, KEYWORDS):
         raise TypeError(mistake)
@@ -296,7 +296,7 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
     if limits is not None and not isinstance(limits, Limits):
         raise TypeError(f"{path}: limits={limits!r}: give a roll.Limits")
     if limits is not None and limits != Limits(body=limits.body):
-        raise ValueError(f"{path}: limits= of a route sets `body` alone")
+        raise ValueError(f"{path}: limits= of a route can only set `body`")
     timeout = extras.get("timeout")
     if timeout is not None and (
         not isinstance(timeout, (int, float)) or isinstance(timeout, bool)
@@ -310,18 +310,16 @@ def check_extras(path: str, extras: Mapping[str, Any], switches: bool) -> None:
             f"{path}: on_disconnect={on_disconnect!r}: give 'cancel' or 'finish'"
         )
     if switches and (timeout is not None or on_disconnect == "finish"):
-        raise ValueError(
-            f"{path}: timeout= and on_disconnect= are for views that answer requests"
-        )
+        raise ValueError(f"{path}: timeout= and on_disconnect= are only for HTTP views")
 
 
 def bounded(view: Runner, seconds: float, name: str) -> Runner:
-    """Make the function that runs *view*, and raises HttpError 503 when it is late.
+    """Make the function that runs *view*, and raises HttpError 503 after a timeout.
 
     Args:
-        view: Ready to be run.
-        seconds: It may take.
-        name: For the log.
+        view: The view, ready to run.
+        seconds: The timeout in seconds.
+        name: The name in the log.
     """
 
     def late() -> HttpError:
@@ -332,7 +330,7 @@ def bounded(view: Runner, seconds: float, name: str) -> Runner:
         try:
             async with asyncio.timeout(seconds) as timeout:
                 result = await view(request, response, **variables)
-            if timeout.expired():  # and the view has answered instead of ending
+            if timeout.expired():  # and the view has suppressed the cancellation
                 raise late()
         except TimeoutError as error:
             if not timeout.expired():
@@ -341,15 +339,15 @@ def bounded(view: Runner, seconds: float, name: str) -> Runner:
         else:
             return result
         finally:
-            # It knows the task, which holds on to what it was cancelled with, and
-            # that, by its traceback, to this frame.
+            # It refers to the task, which refers to the exception that cancelled it,
+            # whose traceback refers to this frame.
             del timeout
 
     return run
 
 
 def refuse_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
-    """Make the endpoint that answers 405 on a path that has only *endpoints*.
+    """Make the endpoint that responds with 405 on a path that has only *endpoints*.
 
     The response lists their methods in `Allow` (RFC 9110, section 15.5.6).
     """
@@ -369,22 +367,22 @@ def refuse_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
 
 
 def views(endpoints: Mapping[str, Endpoint]) -> dict[str, Any]:
-    """Show the views of a path by method, as a payload does."""
+    """Give the views of a path by method, as in a payload."""
     return {method: endpoint.view for method, endpoint in endpoints.items()}
 
 
 def handlers(
     view: Any, methods: Iterable[str] | str | None, second: str = "response"
 ) -> dict[str, View]:
-    """Find the function that answers each method.
+    """Find the function for each method.
 
     Args:
         view: A coroutine function, or a class with `on_get`, `on_post` and so on.
         methods: Names, `"*"` for all of `HTTP_METHODS`, or None: GET for a function.
-        second: What a view gets beside the request.
+        second: The name of the argument besides the request.
 
     Raises:
-        AttributeError: A class names its methods itself, and *methods* is given.
+        AttributeError: *methods* is given for a class, which names them itself.
         ValueError: There is no method, one is unknown, or the class has no `on_*`.
         TypeError: The view cannot take a request and the second argument.
     """
@@ -413,8 +411,8 @@ def _class_handlers(
 ) -> dict[str, View]:
     if methods is not None:
         raise AttributeError(
-            f"{named(view)}: methods={methods!r} goes with a function; "
-            "a class says it by its on_* functions"
+            f"{named(view)}: leave out methods={methods!r}: the on_* functions of a "
+            "class are its methods"
         )
     instance = view()
     found = {
@@ -448,10 +446,10 @@ def _check_signature(view: Any, second: str) -> None:
 def check_variables(
     views: Iterable[View], names: Sequence[str], second: str = "response"
 ) -> None:
-    """Require that each view takes the variables of its route.
+    """Check that each view accepts the variables of its route.
 
     Raises:
-        TypeError: One does not.
+        TypeError: A view does not.
     """
     for view in views:
         signature = _signature(view)
@@ -468,12 +466,12 @@ def check_variables(
 
 
 def _query_advice(signature: inspect.Signature, names: Sequence[str]) -> str:
-    """Say how to read what a view requires beside what its route gives."""
+    """Explain how to read a parameter that the route does not give."""
     others = [*signature.parameters.values()][2:]
-    if {*names}.issubset(each.name for each in others):  # else a name is misspelled
+    if {*names}.issubset(each.name for each in others):  # no name is misspelled
         for each in others:
             is_one = each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
             if is_one and each.default is each.empty and each.name not in names:
                 method = "int" if each.annotation in (int, "int") else "get"
-                return f"; a query is read by request.query.{method}({each.name!r})"
+                return f"; for a query, use request.query.{method}({each.name!r})"
     return ""

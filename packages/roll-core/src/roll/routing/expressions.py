@@ -1,8 +1,8 @@
-"""Regular expressions of placeholders: what they take, and how long they may work.
+"""Regular expressions of placeholders: what they match, and how long that may take.
 
-`re` backtracks: for some expressions a text of thirty characters takes it minutes. An
-expression is read with Python's own parser, and what it may try is counted. The count
-bounds the text; an expression that no useful bound helps is refused.
+`re` backtracks: for some expressions, a text of thirty characters takes minutes. An
+expression is parsed with Python's own parser, and the ways that it may try are counted.
+The count bounds the length of texts; an expression without a useful bound is rejected.
 """
 
 import bisect
@@ -15,16 +15,16 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
 PATIENCE = 2_000_000
-"""Ways through a text that `re` may try: some 50 milliseconds."""
+"""Ways through a text that `re` may try: about 50 milliseconds."""
 
 LONGEST = 1 << 16
-"""Characters of a text, also for an expression that has only one way."""
+"""The largest length of a text, even for an expression with a single way."""
 
 SHORTEST = 16
-"""Characters that every expression must be able to take."""
+"""The length of text that every expression must allow."""
 
 _FEW = 16
-"""Repeats up to which they count as written out."""
+"""The most repetitions that count as written out."""
 
 _REPEATS = frozenset({ops.MAX_REPEAT, ops.MIN_REPEAT, ops.POSSESSIVE_REPEAT})
 
@@ -41,18 +41,18 @@ class Freedom(NamedTuple):
         return self.repeats > 0 or self.choices > 1
 
     def then(self, other: "Freedom", times: int = 1) -> "Freedom":
-        """Count what follows, so many times."""
+        """Combine with *other* after it, repeated so many times."""
         return Freedom(
             self.repeats + other.repeats * times, self.choices * other.choices**times
         )
 
 
 def check(expression: str) -> None:
-    """Require an expression that can stand in a placeholder.
+    """Check that an expression is allowed in a placeholder.
 
     Raises:
-        ValueError: It does not compile, has a group, or may work for too long; the
-            message says it after the expression.
+        ValueError: It does not compile, has a group, or may take too long; the message
+            follows the expression.
     """
     try:
         compiled = re.compile(expression)
@@ -66,10 +66,10 @@ def check(expression: str) -> None:
 
 
 def longest(expressions: Iterable[str]) -> int:
-    """Bound the text that expressions in a row may be tried on, in characters.
+    """Give the largest length of a text that consecutive expressions may be tried on.
 
     Raises:
-        ValueError: They may work for too long on a short text.
+        ValueError: They may take too long on a short text.
     """
     freedom = Freedom()
     for expression in expressions:
@@ -121,7 +121,7 @@ def _count_branch(alternatives: list[Any]) -> Freedom:
 
 
 def _differ_at_once(alternatives: list[Any]) -> bool:
-    """Whether the first character decides which alternative it is."""
+    """Whether the first character determines the alternative."""
     firsts = [alternative[0] for alternative in alternatives if len(alternative)]
     literals = {
         chr(argument).casefold()
@@ -140,16 +140,16 @@ def _inner(argument: Any) -> Iterator[Any]:
             yield from _inner(part)
 
 
-# What it takes
+# What an expression matches
 
 
 def may_be_empty(expression: str) -> bool:
-    """Whether it may take nothing; sure only of a no."""
+    """Whether it may match an empty text; only a False is certain."""
     return bool(_parser.parse(expression).getwidth()[0] == 0)
 
 
 def may_take_slash(expression: str) -> bool:
-    """Whether it may take a slash; sure only of a no."""
+    """Whether it may match a slash; only a False is certain."""
     return any(
         _takes_slash(operation, argument)
         for operation, argument in _walk(_parser.parse(expression))
@@ -157,11 +157,11 @@ def may_take_slash(expression: str) -> bool:
 
 
 def takes_only(expression: str, characters: str) -> bool:
-    """Whether it takes no character but *characters*; sure only of a yes.
+    """Whether it matches no character but *characters*; only a True is certain.
 
     Args:
         expression: An expression.
-        characters: What stands between the brackets of a set, such as `0-9`.
+        characters: The content of a set in brackets, such as `0-9`.
     """
     takes = re.compile(f"[{characters}]").fullmatch
     return all(
@@ -180,7 +180,7 @@ def _walk(parsed: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _characters(operation: Any, argument: Any) -> Iterable[int]:
-    """List what an operation takes; a slash stands for what cannot be listed."""
+    """List the characters of an operation; a slash means that they cannot be listed."""
     if operation is ops.LITERAL:
         return (argument,)
     if operation is ops.RANGE and argument[1] < 128:
@@ -188,7 +188,7 @@ def _characters(operation: Any, argument: Any) -> Iterable[int]:
     if operation is ops.IN:
         return [character for part in argument for character in _characters(*part)]
     if operation in _REPEATS or operation is ops.BRANCH:
-        return ()  # what is within is listed by itself
+        return ()  # its parts are listed separately
     return (ord("/"),)
 
 
@@ -211,5 +211,5 @@ def _set_takes_slash(parts: Any) -> bool:
         elif operation is ops.RANGE:
             takes |= argument[0] <= ord("/") <= argument[1]
         elif operation is ops.CATEGORY:
-            takes |= "NOT" in str(argument)  # \D, \S and \W take a slash
+            takes |= "NOT" in str(argument)  # \D, \S and \W match a slash
     return takes != negated

@@ -1,10 +1,11 @@
-"""Routes: the default matcher. A route that fits is found, one that does not is not.
+"""Routes: the default matcher of paths to patterns.
 
 Static paths are in a dict. Other patterns are in tables: one for all patterns that
-differ only in their static segments, which find a pattern in it: `/users/{id}/posts`
-and `/boxes/{key}/lids` are in one, by `("users", "posts")`. A path is looked up in the
-tables for its length, and for its word at the place that tells most patterns apart, the
-most specific first: the time depends on these few, not on the number of routes.
+differ only in their static segments, which are the keys: `/users/{id}/posts` and
+`/boxes/{key}/lids` are in one, the first with the key `("users", "posts")`. A path is
+looked up in the tables for its length, and for its segment at the place that
+distinguishes most patterns, the most specific first: the time depends on these few
+tables, not on the number of routes.
 """
 
 import math
@@ -16,18 +17,18 @@ from typing import Any
 from .patterns import REGEX, Finder, Mask, Match, Parts, Pattern, make_finder
 
 SEARCHED = 100
-"""Patterns looked at to see that none is hidden by a new one."""
+"""The most patterns examined for one that a new pattern hides."""
 
 SHARED = 50
-"""Tables that each word of a place may have to list, beside its own."""
+"""The most tables that each word of a place has to list, besides its own."""
 
 
 class UnreachableRouteError(ValueError):
     """A pattern that another one always hides.
 
     Args:
-        message: What to say.
-        other: The pattern that was there before.
+        message: The error message.
+        other: The pattern that was added before.
     """
 
     def __init__(self, message: str, other: str) -> None:
@@ -44,7 +45,8 @@ class Table:
 
     def __init__(self, pattern: Pattern) -> None:
         self.length = len(pattern.starts)
-        """Parts of a path that fits, or more when the last piece spans several."""
+        """Parts of a matching path; it may have more if the last piece spans
+        several."""
         self.spans = pattern.pieces[-1].spans
         starts = [
             (at, len(piece.start) if piece.names else None)
@@ -53,10 +55,10 @@ class Table:
         ]
         self.places = {at for at, _ in starts}
         self.key = _make_key(starts)
-        """Picks what is literal of a path that is split."""
+        """Gives the literal parts of a split path."""
         self.patterns: dict[Any, Pattern] = {}
         self.finders: dict[Any, Finder] = {}
-        """What finds a path, by what is picked of it."""
+        """Finders of paths, by their literal parts."""
 
     def add(self, pattern: Pattern) -> None:
         """Add a pattern."""
@@ -65,7 +67,7 @@ class Table:
         self.finders[key] = make_finder(pattern, self.places)
 
     def finder(self, patterns: list[Pattern], place: int) -> Finder:
-        """Make what finds paths of some of the patterns, whose text at *place* fits."""
+        """Make a finder for some of the patterns, whose text at *place* matches."""
         if len(patterns) == 1:
             return make_finder(patterns[0], {place})
         key, finders = self.key, self.finders
@@ -77,18 +79,18 @@ class Table:
         return find
 
     def find(self, pattern: Pattern) -> Pattern | None:
-        """Find the one whose literals *pattern* has, too."""
+        """Find the pattern whose literals *pattern* has, too."""
         if self.length > len(pattern.starts):
             return None
         return self.patterns.get(self.key(pattern.starts))
 
     def takes(self, length: int) -> bool:
-        """Whether paths of so many parts may fit."""
+        """Whether paths of so many parts may match."""
         return length == self.length or (self.spans and length > self.length)
 
 
 def _make_key(starts: list[tuple[int, int | None]]) -> Callable[[Sequence[str]], Any]:
-    """Make what picks the starts of some parts, all of a part whose end is None."""
+    """Make the function that gives some starts of parts; an end of None is all."""
     if all(end is None for _, end in starts):
         return itemgetter(*[at for at, _ in starts] or [0])
 
@@ -99,15 +101,15 @@ def _make_key(starts: list[tuple[int, int | None]]) -> Callable[[Sequence[str]],
 
 
 Index = tuple[int, dict[str | None, Finder], Finder]
-"""Which part of a path is looked at; what finds it by the word there; and any other."""
+"""The part of a path to look at; the finders by the word there; that of other words."""
 
 
 def make_index(tables: list[Table], length: int) -> Index:
-    """Choose what is looked up for paths of *length* parts, and by which of them.
+    """Choose the finders for paths of *length* parts, and the part to look at.
 
     Args:
-        tables: All, those of more specific patterns first.
-        length: Parts of a path that is split, the empty one before it included.
+        tables: All tables, those of more specific patterns first.
+        length: The parts of a split path, including the empty one at the start.
     """
     tables = [table for table in tables if table.takes(length)]
     every = {table: [*table.patterns.values()] for table in tables}
@@ -122,8 +124,8 @@ def make_index(tables: list[Table], length: int) -> Index:
         anywhere = found[None]
         if len(anywhere) > SHARED:
             continue
-        # How many tables are tried when each pattern is looked up once; of as many,
-        # more words leave more patterns that are alone with theirs.
+        # The tables tried if each pattern is looked up once; if equal, more words give
+        # more patterns a word of their own.
         tried = sum(
             sum(map(len, each.values())) * len({*each, *anywhere})
             for each in found.values()
@@ -161,8 +163,8 @@ def _find_first(finders: list[Finder]) -> Finder:
 class Routes:
     """The default matcher.
 
-    Iterating gives the patterns in the order they were added. Another class can take
-    its place as `Roll.Routes`; it needs `add` and `match`.
+    Iterating gives the patterns in the order in which they were added. Another class
+    can replace it as `Roll.Routes`; it needs `add` and `match`.
     """
 
     def __init__(self) -> None:
@@ -171,23 +173,23 @@ class Routes:
         self._shapes: dict[str, Pattern] = {}
         self._tables: dict[Mask, Table] = {}
         self._tables_by_shape: dict[str | None, list[Table]] = {}
-        """The tables by the first of the shapes that only take what is of their own."""
+        """The tables by the first of their shapes that only match their own texts."""
         self._indexes: list[Index] = []
-        """By the length of a path, made when one is first looked up."""
+        """The index for each length of a path, made at the first look-up."""
         self._most = 0
-        """Slashes at which a path is split: one more than fit makes it longest."""
+        """The most slashes at which a path is split."""
         self._with_expressions: dict[tuple[str, ...], list[Pattern]] = {}
-        """Patterns by the shapes of what stands before an expression."""
+        """Patterns by the shapes of the pieces before an expression."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._patterns)
 
     def add(self, path: str, **payload: Any) -> None:
-        """Add *payload* to what is known of *path*.
+        """Add *payload* to that of *path*.
 
         Raises:
-            ValueError: The pattern is malformed, or of a type that does not exist.
-            UnreachableRouteError: It hides another pattern, or is hidden.
+            ValueError: The pattern is malformed, or has an unknown type.
+            UnreachableRouteError: It hides another pattern, or is hidden by one.
         """
         pattern = self._patterns.get(path)
         if pattern is None:
@@ -205,7 +207,7 @@ class Routes:
         return by_word.get(parts[place], others)(parts) or (None, {})
 
     def variables(self, path: str) -> tuple[str, ...]:
-        """Name the variables of a pattern that was added."""
+        """Give the names of the variables of a pattern that was added."""
         return self._patterns[path].names
 
     # Adding
@@ -227,8 +229,8 @@ class Routes:
         return pattern
 
     def _make_indexes(self) -> list[Index]:
-        # Of two masks the smaller is of the more specific patterns: where both are
-        # static, they are for different paths.
+        # The smaller of two masks is that of the more specific patterns: where both are
+        # static, the paths differ.
         tables = [self._tables[mask] for mask in sorted(self._tables)]
         longest = max((table.length for table in tables), default=0)
         self._indexes = [make_index(tables, length) for length in range(longest + 2)]
@@ -266,7 +268,7 @@ class Routes:
                 rival = table.find(pattern)
                 if rival is not None:
                     yield rival
-        # Only what has an expression is ever preceded by what takes more.
+        # Only a pattern with an expression can follow one that matches more.
         before: tuple[str, ...] = ()
         for piece in pattern.pieces:
             if piece.names:

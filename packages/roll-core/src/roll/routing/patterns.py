@@ -1,8 +1,8 @@
-"""Patterns of paths: what `/hello/{name}` means, and which of two is more specific.
+"""Patterns of paths: the meaning of `/hello/{name}`, and which of two is more specific.
 
-A pattern is read segment by segment. Each has a key, and the keys of two patterns are
-compared from the left: static text, then a typed placeholder, a plain one, a regular
-expression, and a path, which may be several segments.
+A pattern is read segment by segment. Each segment has a key, and the keys of two
+patterns are compared from the left: static text precedes a typed placeholder, then a
+plain one, a regular expression, and a path, which may span several segments.
 """
 
 import math
@@ -22,13 +22,13 @@ Mask = tuple[tuple[Any, ...], ...]
 
 
 class Kind(NamedTuple):
-    """What a type of placeholder takes."""
+    """A type of placeholder, and what it matches."""
 
     regex: str
     rank: int
     convert: Converter | None = None
     characters: str = ""
-    """Of a type that takes all texts of some characters, these characters."""
+    """The characters of a type that matches every text of them."""
 
 
 _ANY = ".*"
@@ -37,7 +37,7 @@ _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 def _read_uuid(text: str) -> Any:
-    from uuid import UUID  # it takes a tenth of the time in which roll is imported
+    from uuid import UUID  # it takes a tenth of the time of `import roll`
 
     return UUID(text)
 
@@ -45,7 +45,7 @@ def _read_uuid(text: str) -> Any:
 def _read_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"{text} is beyond what a float can be")
+        raise ValueError(f"{text} is too large for a float")
     return number
 
 
@@ -61,37 +61,37 @@ KINDS = {
     "path": Kind(_ANY, PATH),
     "any": Kind(_ANY, PATH),
 }
-"""The types by name; of two that take the same text, the first here is preferred."""
+"""The types by name; of two that match the same text, the first here is preferred."""
 
 _TYPED_ORDER = {kind.regex: order for order, kind in enumerate(KINDS.values())}
 
 
 class Piece(NamedTuple):
-    """One segment of a pattern, or all of it from the first that spans several."""
+    """One segment of a pattern, or all segments from the first that spans several."""
 
     literals: tuple[str, ...]
-    """What stands before, between and behind its placeholders, in order."""
+    """The texts before, between and after its placeholders, in order."""
     start: str
-    """The literal before its first placeholder; all of a piece without any."""
+    """The literal before its first placeholder, or the whole piece without one."""
     end: str
-    """The literal behind its last placeholder; all of a piece without any."""
+    """The literal after its last placeholder, or the whole piece without one."""
     shape: str
-    """An expression without names: the same for pieces that take the same text."""
+    """An expression without names: the same for pieces that match the same text."""
     key: tuple[Any, ...]
-    """Smaller is more specific; of one with placeholders, it is without the start."""
+    """Smaller is more specific; with placeholders, it leaves out the start."""
     names: tuple[str, ...]
     kinds: tuple[Kind, ...]
     spans: bool
-    """Whether a placeholder may take a slash, or nothing."""
+    """Whether a placeholder may match a slash, or an empty text."""
 
     @property
     def text(self) -> str:
-        """What is literal of it."""
+        """The literal text."""
         return "".join(self.literals)
 
     @property
     def general(self) -> bool:
-        """Whether it may take what pieces of other shapes take."""
+        """Whether it may match texts of pieces of other shapes."""
         return not self.names or self.whole or self.shape in ("(.*)", "(.+)")
 
     @property
@@ -100,7 +100,7 @@ class Piece(NamedTuple):
         return len(self.names) == 1 and not self.text and not self.spans
 
     def includes(self, other: "Piece") -> bool:
-        """Whether it takes every text that *other* takes; sure only of a yes."""
+        """Whether it matches all texts that *other* matches; only a True is certain."""
         if self.shape == other.shape:
             return True
         if not self.names or self.spans or other.spans:
@@ -121,10 +121,10 @@ class Pattern:
     """A pattern of a path, parsed.
 
     Args:
-        text: Such as `/hello/{name}`.
+        text: A path such as `/hello/{name}`.
 
     Raises:
-        ValueError: It is malformed; the message says what is wrong with it.
+        ValueError: *text* is malformed; the message explains why.
     """
 
     __slots__ = ("key", "mask", "names", "payload", "pieces", "shape", "starts", "text")
@@ -132,19 +132,19 @@ class Pattern:
     def __init__(self, text: str) -> None:
         self.text = text
         self.payload: dict[str, Any] = {}
-        """What is known of the route."""
+        """The payload of the route."""
         self.pieces = _parse(text)
         self.names = tuple(name for piece in self.pieces for name in piece.names)
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"{text!r} has the same variable twice")
         self.starts = ("", *[piece.start for piece in self.pieces])
-        """What the parts of a path start with, when it is split."""
+        """The starts of the parts of a split path."""
         self.key = (*[piece.key for piece in self.pieces], (PATH + 1,))
         """Smaller is more specific."""
         self.mask: Mask = tuple(
             piece.key if piece.names else (STATIC,) for piece in self.pieces
         )
-        """The key without the starts: it orders patterns that take the same path."""
+        """The key without the starts: it orders patterns that match the same path."""
         self.shape = "/".join(piece.shape for piece in self.pieces)
 
     @property
@@ -153,12 +153,12 @@ class Pattern:
         return not self.names
 
     def word(self, place: int) -> str | None:
-        """Give the static part at a place of a path that is split, None without one."""
+        """Give the static part at a place of a split path, or None."""
         piece = self.pieces[place - 1] if place <= len(self.pieces) else None
         return None if piece is None or piece.names else piece.text
 
     def hides(self, other: "Pattern") -> bool:
-        """Whether it precedes *other* and takes all its paths; sure only of a yes."""
+        """Whether it precedes *other* and matches its paths; only a True is certain."""
         return self.key < other.key and self._includes(other)
 
     def _includes(self, other: "Pattern") -> bool:
@@ -179,22 +179,22 @@ class Pattern:
 # Reading
 
 Parts = list[str]
-"""A path that is split at its slashes."""
+"""A path split at its slashes."""
 
 Match = tuple[dict[str, Any] | None, dict[str, Any]]
 Finder = Callable[[Parts], Match | None]
 
 
 def make_finder(pattern: Pattern, checked: Container[int]) -> Finder:
-    """Make what finds out whether a path is of a pattern.
+    """Make the function that matches a path with a pattern.
 
     Args:
-        pattern: One with a placeholder.
-        checked: Places whose static text is known to be that of the pattern.
+        pattern: A pattern with a placeholder.
+        checked: Places whose static text is known to match.
 
     Returns:
-        A function from the parts of a path, as many as the pattern has, to the payload
-        and the variables by name, None when it does not fit.
+        A function that takes the parts of a path, as many as the pattern has, and gives
+        the payload and the variables by name, or None if it does not match.
     """
     texts, steps = [], []
     for at, piece in enumerate(pattern.pieces, 1):
@@ -219,9 +219,10 @@ def make_finder(pattern: Pattern, checked: Container[int]) -> Finder:
 def _whole_finder(
     static: tuple[int, ...], steps: tuple[tuple[str, int, Kind], ...]
 ) -> Callable[..., Finder]:
-    """Make a function of a payload and of the static texts.
+    """Make a function that takes a payload and the static texts, and makes a finder.
 
-    As source, because an expression takes half the time of a loop over the parts.
+    It is compiled from source: an expression takes half the time of a loop over the
+    parts.
     """
     conditions = [f"parts[{at}] == text{at}" for at in static]
     conditions.append("not parts[0]")  # before the first slash
@@ -266,11 +267,11 @@ def _general_finder(
 
 @lru_cache(maxsize=256)  # most placeholders share a few types
 def _value_reader(kind: Kind) -> Callable[[str], Any]:
-    """Make what reads a segment that is one placeholder; None when it does not fit."""
+    """Make the reader of a segment that is one placeholder; None if it is invalid."""
     fullmatch = re.compile(kind.regex, re.DOTALL).fullmatch
     longest = expressions.longest([kind.regex])
     convert = kind.convert or str
-    # Of most texts of digits, or letters, that takes less time to see.
+    # This is faster for most texts of digits or letters.
     usual = {"0-9": str.isdecimal, "a-zA-Z": str.isalpha}.get(kind.characters, _never)
 
     def read(text: str) -> Any:
@@ -291,11 +292,11 @@ def _never(text: str) -> bool:
 
 
 def piece_reader(piece: Piece) -> Callable[[str], Values | None]:
-    """Make what reads the text of a piece.
+    """Make the reader of the text of a piece.
 
     Returns:
-        A function from a text to the values of the placeholders, None when the text
-        does not fit.
+        A function from a text to the values of the placeholders, or None if it does not
+        match.
     """
     return _piece_reader(
         piece.shape, piece.kinds, piece.spans, piece.literals, piece.end
@@ -320,8 +321,8 @@ def _piece_reader(
     def read(text: str) -> Values | None:
         if len(text) > longest or not text.endswith(end):
             return None
-        # That a literal lacks is soon seen. The expression may take longer to see it,
-        # and a path may be tried on many.
+        # A missing literal is found quickly. The expression may take longer, and a path
+        # may be tried on many.
         for literal in literals:
             if literal not in text:
                 return None
@@ -342,7 +343,7 @@ def _piece_reader(
 
 
 def _longest(kinds: tuple[Kind, ...], spans: bool) -> int:
-    # Between slashes one repeat cannot take what the next one might.
+    # Between slashes, one repeat cannot match what the next one might.
     return expressions.longest(
         kind.regex for kind in kinds if not (spans and kind.rank in (TYPED, PLAIN))
     )
@@ -392,40 +393,40 @@ def _join(rest: list[Piece]) -> Piece:
 
 
 class PathPart(NamedTuple):
-    """A placeholder of a path, with what is literal before it."""
+    """A placeholder of a path, and the literal before it."""
 
     literal: str
     name: str | None
-    """The name of the placeholder; None behind the last one."""
+    """The name of the placeholder; None after the last one."""
     type: str
-    """The name of its type, or its expression; empty when it has none."""
+    """The name of its type, or its expression, or empty."""
 
 
 def check_slash(path: str) -> None:
-    """Require the slash with which every path begins.
+    """Check that a path begins with a slash.
 
     Raises:
-        ValueError: It is not there.
+        ValueError: It does not.
     """
     if not path.startswith("/"):
         raise ValueError(f"{path!r} is not a path: start it with a slash")
 
 
 def split_path(path: str) -> list[PathPart]:
-    """Split the path of a route into its placeholders and what is literal.
+    """Split the path of a route into placeholders and literals.
 
     Names and types are not checked.
 
     Args:
-        path: Such as `/hello/{name}`.
+        path: A path such as `/hello/{name}`.
 
     Returns:
-        A part for each placeholder, and a last one for what is literal behind them.
+        A part for each placeholder, and a last one for the literal after them.
 
     Raises:
         ValueError: It does not start with a slash, its braces do not match, or it has a
-            placeholder in the style of other frameworks, such as `<int:id>`, or what no
-            path has: a query, a fragment, or percent-encoding.
+            placeholder in the style of other frameworks, such as `<int:id>`, a query, a
+            fragment, or percent-encoding.
     """
     check_slash(path)
     parts: list[PathPart] = []
@@ -444,7 +445,7 @@ def split_path(path: str) -> list[PathPart]:
 
 
 def find_oddities(path: str) -> Iterator[str]:
-    """Tell which text of a path is likely to be meant as a placeholder."""
+    """Give the texts in a path that are probably meant as placeholders."""
     for segment in path.split("/"):
         name = segment.lstrip(":*")
         if name and not name.isidentifier():
@@ -481,11 +482,11 @@ def _split(text: str) -> list[list[str | Placeholder]]:
                 segments[-1].append(piece)
         if name is not None:
             segments[-1].append((name, kind))
-    return segments[1:]  # what is before the first slash is empty
+    return segments[1:]  # the text before the first slash is empty
 
 
 def _closing_brace(text: str, start: int) -> int:
-    """Find the end of a placeholder; an expression may have braces of its own."""
+    """Find the end of a placeholder; an expression may contain braces."""
     depth = 0
     position = start
     while position < len(text):

@@ -1,4 +1,4 @@
-"""RouteTable: routes declared without an app, and what a declaration says."""
+"""RouteTable: routes declared without an app, and the arguments of a declaration."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ V = TypeVar("V", bound=View | type[Any])
 
 
 class Draft(NamedTuple):
-    """What `route(...)` was called with, and where; it waits for its view."""
+    """The arguments and the place of a call of `route(...)`, without the view."""
 
     path: str
     methods: Iterable[str] | str | None
@@ -21,17 +21,17 @@ class Draft(NamedTuple):
 
 
 def check_path(path: Any) -> None:
-    """Require a string: a view is given when the parentheses are left out.
+    """Check that a path is a string: without parentheses, the decorator gets the view.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: *path* is something else.
     """
     if not isinstance(path, str):
         raise TypeError(f"route({path!r}): give a path, as in @app.route('/')")
 
 
 def caller(depth: int = 2) -> str:
-    """Name the file and the line of the function *depth* calls up from here."""
+    """Give the file and the line of the function *depth* calls up the stack."""
     frame = sys._getframe(depth)
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -48,7 +48,7 @@ def _shortcut(method: str) -> Callable[..., Callable[[V], V]]:
         draft = Draft(path, [method], protocol, lazy_body, extras, caller())
         return self._collect(draft)
 
-    shortcut.__doc__ = f"Declare a view for {method}; the rest is as in `route`."
+    shortcut.__doc__ = f"Declare a view for {method}; otherwise like `route`."
     return shortcut
 
 
@@ -57,9 +57,9 @@ class RouteTable:
 
     def __init__(self) -> None:
         self.declared: list[tuple[Draft, Any]] = []
-        """What was declared, and its view, in order."""
+        """The declarations, each with its view, in order."""
         self.included = False
-        """Whether an app has included the table; what comes later would be lost."""
+        """Whether an app has included the table; later declarations would be lost."""
 
     def route(
         self,
@@ -69,7 +69,7 @@ class RouteTable:
         lazy_body: bool = False,
         **extras: Any,
     ) -> Callable[[V], V]:
-        """Declare a view, with the arguments of `Roll.route`; returns it unchanged.
+        """Declare a view, with the arguments of `Roll.route`; it is returned unchanged.
 
         Raises:
             RuntimeError: An app has included the table already.
