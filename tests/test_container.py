@@ -95,7 +95,7 @@ def image(tmp_path, context, wheels):
 
 def variables():
     """Give the settings of the page, with which the image has to start, too."""
-    return dict(re.findall(r"\b(ROLL_(?:LOG|TRUSTED)_\w+)=([\w./]+)", PAGE.read_text()))
+    return dict(re.findall(r"\b(ROLL_(?:LOG|TRUSTED)\w+)=([\w./]+)", PAGE.read_text()))
 
 
 def test_the_image_serves_is_healthy_and_ends_when_it_is_told(image, tmp_path):

@@ -205,7 +205,7 @@ async def test_a_view_that_returns_its_response_is_a_mistake(app, caplog):
         return response
 
     assert (await ask(app, "/")).startswith(b"HTTP/1.1 500 ")
-    assert "set response.body or response.json instead" in caplog.text
+    assert "set response.text or response.json instead" in caplog.text
 
 
 # Events

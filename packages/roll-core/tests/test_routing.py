@@ -620,17 +620,17 @@ def write_plainly(request, response):
         (
             give_text,
             "view give_text ({where}) returns a value of type str: "
-            "set response.body or response.json instead",
+            "set response.text or response.json instead",
         ),
         (
             GiveDict,
             "view GiveDict.on_get ({where}) returns a value of type dict: "
-            "set response.body or response.json instead",
+            "set response.text or response.json instead",
         ),
         (
             give_response,
             "view give_response ({where}) returns a value of type Response: "
-            "set response.body or response.json instead, and return nothing",
+            "set response.text or response.json instead, and return nothing",
         ),
         (
             give_error,

@@ -424,7 +424,7 @@ def test_a_port_that_is_taken_is_a_status_3(run, options):
         assert running.wait() == Exit.ADDRESS
     assert running.output == (
         f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; "
-        "end what listens there, or take another address\n"
+        "stop what listens there, or choose another address\n"
     )
 
 

@@ -327,6 +327,7 @@ def test_a_port_that_is_taken_is_an_error_that_names_it():
         ) as caught:
             simple_server(Roll(), port)
     assert caught.value.errno == errno.EADDRINUSE
+    assert "stop what listens there, or choose another address" in str(caught.value)
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "3579"])

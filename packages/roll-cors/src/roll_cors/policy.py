@@ -123,11 +123,11 @@ def _check_origins(
     if not isinstance(origin, Iterable):
         raise TypeError(f"origin={origin!r}: give a string, a list or a function")
     origins = list(origin)
-    for one in origins:
-        if not isinstance(one, str):
-            raise TypeError(f"origin: {one!r} in the list is not a string")
-        if not _is_origin(one, ORIGIN):
-            raise _no_origin(one)
+    for each in origins:
+        if not isinstance(each, str):
+            raise TypeError(f"origin: {each!r} in the list is not a string")
+        if not _is_origin(each, ORIGIN):
+            raise _no_origin(each)
     return frozenset(origins).__contains__
 
 

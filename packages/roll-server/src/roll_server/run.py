@@ -1,7 +1,6 @@
 """`roll run`: serve an application."""
 
 import asyncio
-import errno
 import os
 import signal
 import socket
@@ -143,7 +142,4 @@ def _addresses() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = str(error.args[-1])
-        if error.errno == errno.EADDRINUSE:
-            message += "; end what listens there, or take another address"
-        raise StartError(message, Exit.ADDRESS) from error
+        raise StartError(str(error.args[-1]), Exit.ADDRESS) from error

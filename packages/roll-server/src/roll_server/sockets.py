@@ -48,10 +48,15 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
         where = f"[{host}]" if ":" in host else host
         # An IPv6 address has two colons or more.
         hint = "; give the port with --port" if host.count(":") == 1 else ""
-        raise OSError(
-            error.errno, f"cannot listen on {where}:{port}: {_reason(error)}{hint}"
-        ) from error
+        raise _refused(f"{where}:{port}", f"{_reason(error)}{hint}", error) from error
     return sockets
+
+
+def _refused(where: object, reason: str, error: OSError) -> OSError:
+    """Make the error that names an address, and says what to do when it is taken."""
+    if error.errno == errno.EADDRINUSE:
+        reason += "; stop what listens there, or choose another address"
+    return OSError(error.errno, f"cannot listen on {where}: {reason}")
 
 
 def _reason(error: OSError) -> str:
@@ -79,9 +84,7 @@ def bind_path(path: Path, backlog: int) -> socket.socket:
         sock.listen(backlog)
     except OSError as error:
         sock.close()
-        raise OSError(
-            error.errno, f"cannot listen on {path}: {error.strerror or error}"
-        ) from error
+        raise _refused(path, error.strerror or str(error), error) from error
     return sock
 
 

@@ -197,7 +197,7 @@ class Endpoint:
             TypeError: Always.
         """
         kind = f"a value of type {type(result).__name__}"
-        advice = "set response.body or response.json instead, and return nothing"
+        advice = "set response.text or response.json instead, and return nothing"
         if inspect.iscoroutine(result):
             result.close()  # otherwise Python warns that it was not awaited
             kind, advice = "a coroutine", "await it first"
