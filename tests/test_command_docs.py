@@ -88,5 +88,5 @@ def test_a_page_shows_what_the_command_prints(options, rest):
     workers = re.search(r"--workers (\d+)", options)
     wanted = f" with {workers[1]} workers" if workers else ""
     if "--reload" in options:
-        wanted = ", restarting when a file changes"
+        wanted = ", reloading when a file changes"
     assert rest == wanted

@@ -50,7 +50,8 @@ differ from one request to the next. The other rows have the head that wrk sends
 field, which is always the same. Roll remembers the header of the last request on a
 connection, and does not parse the same header again. This helps health checks, proxies
 and other programs that repeat a request. It also makes the rows with wrk's head faster
-than those with a browser's head, where Roll compares line by line.
+than those with a browser's head: there Roll compares the lines, from the first one on
+that has ever differed on the connection.
 
 For the rows at half of a server's own rate, the client sends requests at this rate even
 if responses are late. So a stall counts for every request that it delays.

@@ -118,6 +118,7 @@ def test_it_writes_a_complete_package_and_says_what_to_do_next(tmp_path):
     workflow = (target / ".github" / "workflows" / "tests.yml").read_text()
     assert 'python: ["3.11", "3.12", "3.13"]' in workflow
     assert "python-version: ${{ matrix.python }}" in workflow
+    assert "persist-credentials: false" in workflow
     code = (target / "src" / "roll_rate_limit" / "__init__.py").read_text()
     assert 'def rate_limit(app: Roll, value: str = "on") -> None:' in code
     assert not [p for p in files if re.search(r"\$[a-z]", p.read_text())]
