@@ -1,9 +1,11 @@
 import asyncio
 import logging
+import math
 from contextlib import suppress
 
 import pytest
 from roll import HttpError, Limits, Roll
+from roll.http11 import outbox
 from roll_testing import Transport, connect, exchange, patience, settle, turns, until
 
 from . import noting
@@ -555,7 +557,10 @@ def test_a_protocol_may_check_the_extras_of_its_routes():
     assert "declared at" in caught.value.__notes__[0]
 
 
-async def test_a_slow_client_is_waited_for_before_the_switch(app):
+async def test_a_slow_client_is_waited_for_before_the_switch(app, monkeypatch):
+    # On a slow machine, the responses would be sent before the switch.
+    monkeypatch.setattr(outbox, "HOLD_SECONDS", math.inf)
+
     @app.route("/large")
     async def large(request, response):
         response.body = bytes(60_000)
