@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from roll_testing import patience, wait_until
@@ -94,6 +94,9 @@ class Load:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self._ends.set()
         for thread in self._threads:
             thread.join()
@@ -108,11 +111,14 @@ def running(folder, version, port, drain="3"):
         cwd=folder,
         env={**os.environ, "VERSION": version, "PYTHONPATH": str(folder)},
         stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        process.kill()
+        # Its workers, too: without it, they would drain.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -150,5 +156,6 @@ def test_no_request_is_lost_when_a_new_version_is_deployed(tmp_path):
         assert old.wait(timeout=patience(60)) == 0
         before = load.answers[200, "new"]
         wait_until(lambda: load.answers[200, "new"] > before + 50, "more answers")
+        load.stop()  # before the servers end
 
     assert load.answers.keys() == {(200, "old"), (200, "new")}
