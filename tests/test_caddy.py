@@ -22,6 +22,8 @@ from tests.nginx import free_port
 PROGRAM = shutil.which("caddy")
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "proxy.md"
 
+# Caddy is not a Python package: the other tests run without it.
+# `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     PROGRAM is None, reason="Caddy is not installed: apt-get install caddy"
 )

@@ -9,41 +9,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from roll import Limits, Roll
-from roll.extensions import proxy_headers
 from roll_testing import patience, wait_until
 from websockets.asyncio.client import connect
 
 from examples.hello.browser import serve
 from tests.nginx import free_port
-from tests.test_caddy import accepts, ask
+from tests.test_caddy import accepts, app, ask
 from tests.test_rolling_deploy import SITE, Load, is_ready, running
 
 PROGRAM = shutil.which("haproxy", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
 GUIDES = Path(__file__).parent.parent / "docs" / "how-to"
 
+# HAProxy is not a Python package: the other tests run without it.
+# `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     PROGRAM is None, reason="HAProxy is not installed: apt-get install haproxy"
 )
-
-
-class App(Roll):
-    limits = Limits(keep_alive=75)
-
-
-app = App()
-proxy_headers(app, trusted=["127.0.0.1"])
-
-
-@app.route("/")
-async def who(request, response):
-    response.json = [request.remote_addr, request.scheme, request.host]
-
-
-@app.route("/echo", protocol="websocket")
-async def echo(request, ws):
-    async for message in ws:
-        await ws.send(message)
 
 
 def recipe(page, first):

@@ -107,7 +107,7 @@ class Adapter:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         left = scope[LEFT] = threading.Event()
-        # In the environment, a name with `_` could pass for one with `-`.
+        # In the environment, names with `_` and with `-` look the same.
         scope["headers"] = [each for each in scope["headers"] if b"_" not in each[0]]
 
         async def receive_on() -> Message:

@@ -15,7 +15,7 @@ SLICE = 16 * 1024
 async def inflate(
     name: str, coding: Coding, limit: int, received: AsyncIterator[bytes]
 ) -> AsyncIterator[bytes]:
-    """Inflate a body, one piece on each request for one.
+    """Inflate a body piece by piece, each when it is requested.
 
     Args:
         name: The name of the coding.

@@ -97,7 +97,7 @@ class Request(IdentityDict):
 
     Args:
         app: The app that responds, None for a request made by hand.
-        protocol: The connection of the request, None for one made by hand.
+        protocol: The connection of the request, None if it was made by hand.
 
     Requests compare by identity and are always true. Only the documented attributes can
     be set.

@@ -33,7 +33,7 @@ class Disk:
         self._lock = threading.RLock()
 
     def join(self) -> int:
-        """Keep it open for one more file, and give the position of its first byte."""
+        """Keep it open for another file, and give the position of its first byte."""
         with self._lock:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115

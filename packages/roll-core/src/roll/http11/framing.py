@@ -27,7 +27,7 @@ _ABSOLUTE = re.compile(
 def check_host(
     fields: Sequence[tuple[bytes, bytes]], known: Mapping[bytes, bytes], version: str
 ) -> None:
-    """Check for one well-formed `Host` in HTTP/1.1, at most one in 1.0.
+    """Require a single well-formed `Host` in HTTP/1.1; in 1.0 it may be missing.
 
     Args:
         fields: Names in upper case and values, as received.

@@ -124,7 +124,7 @@ def describe(view: Any, where: str) -> str:
 
 
 class Endpoint:
-    """One view for one path and method, ready to run.
+    """A view for a path and a method, ready to run.
 
     Args:
         view: The view declared for the method.

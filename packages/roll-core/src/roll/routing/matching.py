@@ -17,7 +17,7 @@ from typing import Any
 from .patterns import REGEX, Finder, Mask, Match, Parts, Pattern, make_finder
 
 SEARCHED = 100
-"""The most patterns examined for one that a new pattern hides."""
+"""The limit of patterns that are checked for being hidden by a new one."""
 
 SHARED = 50
 """The most tables that each word of a place has to list, besides its own."""
