@@ -137,6 +137,8 @@ def has_docker():
     return subprocess.run(["docker", "info"], capture_output=True).returncode == 0
 
 
+# A daemon runs outside of a test's reach, so `.ci/run` cannot install it: the other
+# tests run the commands of the image one by one.
 @pytest.mark.skipif(not has_docker(), reason="no Docker that runs")
 def test_docker_builds_the_image_and_finds_it_healthy(context, wheels):
     shutil.copytree(wheels["roll-core"].parent, context / "wheels")

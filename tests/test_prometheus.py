@@ -29,6 +29,8 @@ DASHBOARD = ROOT / "examples" / "grafana" / "roll.json"
 GUIDE = ROOT / "docs" / "how-to" / "monitor.md"
 COUNT = "http_server_request_duration_seconds_count"
 
+# Prometheus is not a Python package: the other tests run without it.
+# `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(
     prometheus.PROGRAM is None or prometheus.PROMTOOL is None, reason=prometheus.MISSING
 )

@@ -41,6 +41,7 @@ async def home(request, response):
     response.body = "Hello"
 """
 
+# A release is the same for each Python, and making one takes long.
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 13), reason="the newest Python releases for all"
 )

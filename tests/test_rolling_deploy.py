@@ -19,6 +19,8 @@ from roll_testing import patience, wait_until
 
 from tests import nginx
 
+# nginx is not a Python package: the other tests run without it.
+# `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(nginx.PROGRAM is None, reason=nginx.MISSING)
 
 SITE = """

@@ -24,6 +24,8 @@ nginx = pytest.importorskip("tests.nginx")
 
 HOW_TO = Path(__file__).parents[3] / "docs" / "how-to" / "proxy.md"
 
+# nginx is not a Python package: the other tests run without it.
+# `.ci/run` installs it, so that nothing is skipped there.
 pytestmark = pytest.mark.skipif(nginx.PROGRAM is None, reason=nginx.MISSING)
 
 MIB = 2**20

@@ -106,7 +106,7 @@ def write_histogram(histogram: Histogram, worker: str) -> str:
         f"{name}_count{{{LABELS}}} %d",
         f"{name}_sum{{{LABELS}}} %s\n",
     ]
-    series = "\n".join(lines)  # one format of it takes a third of the time of its lines
+    series = "\n".join(lines)  # faster than a format for each line
     written = [f"# HELP {name} {histogram.documentation}\n# TYPE {name} histogram\n"]
     for labels, counts, total in histogram.snapshots():
         named = zip(histogram.labels, labels, strict=True)
