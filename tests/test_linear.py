@@ -23,7 +23,7 @@ SOURCES = sorted(ROOT.glob("packages/*/src/**/*.py"))
 FUNCTIONS = {"compile", "match", "search", "sub", "subn", "fullmatch", "split"}
 FUNCTIONS |= {"findall", "finditer"}
 METHODS = FUNCTIONS - {"compile"} | {"scanner"}
-# These are methods of much else.
+# Many other objects have methods of these names.
 AMBIGUOUS = {"split", "match"}
 
 # Module and name, or source where it has none: why no client's bytes come there.
@@ -265,7 +265,7 @@ SAMPLES = [
     r"a++b?+|(?:ab){1,2}+c",
 ]
 BAD = [
-    # Cubic, and quadratic: both have stood in the sources.
+    # Cubic and quadratic expressions: the sources once had both.
     (
         r"""; [ \t]* (?P<name> [!#$%&'*+.^_`|~0-9A-Za-z-]+ ) [ \t]*
         = [ \t]* (?: "(?:[^"\\]|\\.)*+" | "[^"]*" | [^";]* ) [ \t]* (?= ; | \Z )""",

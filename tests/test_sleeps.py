@@ -18,7 +18,7 @@ FILES = {
     if path != Path(__file__)
 }
 
-# By file and function, all that may sleep, and why.
+# Everything that may sleep, by file and function, and why.
 PROGRAM = "a view that takes its time, in a program that runs as a process of its own"
 SLEEPS = {
     "examples/shop/baskets.py": {"expire_baskets": "a task that looks now and then"},

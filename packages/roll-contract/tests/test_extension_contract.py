@@ -199,7 +199,7 @@ BAD = {
         "test_its_types_check",
         "does not pass mypy --strict:\n(?s:.*)untyped function",
     ),
-    # What it does by being there
+    # Its effect when it is only installed
     "prints": Case(importing("print('hello')"), IMPORT, "prints 'hello': drop it"),
     "opens_a_socket": Case(
         importing("import socket\nsocket.socket().close()"),

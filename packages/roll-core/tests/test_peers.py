@@ -70,7 +70,7 @@ async def test_nothing_is_known_where_the_system_does_not_tell(monkeypatch):
         assert not peers.has_left(transport)
 
 
-# Who is a browser on this machine
+# Browsers on this machine
 
 V4, V6 = ("127.0.0.1", 80), ("::1", 80, 0, 0)
 NOT_OURS = "the request did not come to a loopback address"

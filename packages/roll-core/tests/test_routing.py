@@ -585,7 +585,7 @@ def test_a_path_that_cannot_be_split_says_why(path, problem):
         split_path(path)
 
 
-# Views that are not as they have to be
+# Invalid views
 
 
 async def give_text(request, response):

@@ -571,7 +571,7 @@ async def test_a_slow_client_is_waited_for_before_the_switch(app, monkeypatch):
     client.feed(get * 3 + OFFER)
     for _ in range(10):
         await asyncio.sleep(0)
-    # Who takes over would not be told that the transport has paused who writes.
+    # The new protocol would not know that the transport has paused writing.
     assert app.seen == []
     client.drain()
     await settle(client)

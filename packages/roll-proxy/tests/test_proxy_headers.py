@@ -433,7 +433,7 @@ async def test_a_host_with_other_characters_is_400(app, client, value):
         # A trusted client asked 127.0.0.1: no proxy has sent its fields.
         ("10.0.0.1", "ftp, https", "<, a", ["https", "a"]),
         ("", "ftp, https", "<, a", ["https", "a"]),
-        # One that does not tell the client tells the rest.
+        # A proxy that hides the client still sends the rest.
         ("6.6.6.6, unknown, 10.0.0.1", "ftp, https, http", "<, a, b", ["https", "a"]),
     ],
 )
@@ -547,7 +547,7 @@ async def test_names_with_underscores_are_other_fields(app, client):
             "for=192.0.2.1, for=10.0.0.1;proto=https",
             ["192.0.2.1", "https", "roll.test"],
         ),
-        # Who does not say who asked.
+        # A proxy that does not name the client.
         ("for=6.6.6.6, proto=https", [None, "https", "roll.test"]),
         ("for=6.6.6.6;host=evil, for=_x;proto=https", [None, "https", "roll.test"]),
         ('host="";x=y', [None, "http", "roll.test"]),

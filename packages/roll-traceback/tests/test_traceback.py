@@ -573,7 +573,7 @@ def print_nothing(count, request, response):
     pass
 
 
-# To whom it is not shown
+# Clients that do not see it
 
 
 @pytest.mark.parametrize(
